@@ -1,0 +1,285 @@
+"""From a task to something that can be trained: data checked, model, optimizer and metrics built, and all made to fit each other."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainkit import optimizers, precision, strategy
+from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.data.feeds import Stream
+from trainkit.state import State
+from trainkit.step import Step, trace_only
+from trainkit.task import Arrays, Splits, Task, UserError, leaves, map_leaves
+
+RESIDENT_SHARE = 0.5  # of the free memory that resident rows may take
+
+
+@dataclass
+class Built:
+    """A task made ready: its parts, and the sizes of its training."""
+
+    task: Task
+    strategy: tf.distribute.Strategy
+    splits: Splits
+    train: Arrays | tf.data.Dataset  # with class weights folded into the row weights
+    model: keras.Model
+    state: State
+    step: Step
+    rows: int  # training rows an epoch
+    step_rows: int  # rows an optimizer step
+    steps: int  # optimizer steps an epoch
+    feed_kind: str  # resident | stream
+    feed_reason: str
+    evaluators: dict[str, Callable[[], dict[str, float]]] = field(default_factory=dict)
+    trained: bool = False  # a second fit starts afresh
+
+    @property
+    def rows_per_step(self) -> float:
+        """Training rows an optimizer step, the ragged last one included."""
+        return self.rows_per_epoch / self.steps
+
+    @property
+    def rows_per_epoch(self) -> int:
+        return min(self.rows, self.steps * self.step_rows)
+
+    @property
+    def strategy_name(self) -> str:
+        kind = type(self.strategy).__name__
+        return {"MirroredStrategy": "mirrored", "CollectiveAllReduceStrategy": "multi_worker", "MultiWorkerMirroredStrategy": "multi_worker"}.get(kind, "one_device")
+
+    @property
+    def lockstep(self) -> int | None:
+        """Steps a call must run on several workers, which must all make the same calls; None: free to choose by the clock."""
+        return self.steps if self.strategy_name == "multi_worker" else None
+
+    @property
+    def devices(self) -> str:
+        """What computes, for people: `2 CPU cores`, `1 x NVIDIA H200`."""
+        gpus = tf.config.get_visible_devices("GPU")
+        if gpus:
+            return f"{len(gpus)} x {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'GPU')}"
+        return f"{os.cpu_count()} CPU cores"
+
+    def arrays(self, split: str) -> Arrays:
+        """The rows of a split.
+
+        Raises:
+            UserError: if the task has none of that name.
+        """
+        have = {"train": self.splits.train, "validation": self.splits.validation, "test": self.splits.test}
+        arrays = have.get(split)
+        if not isinstance(arrays, Arrays):
+            raise UserError(f"Task {self.task.name} has no split {split!r} in memory; it has {', '.join(n for n, a in have.items() if isinstance(a, Arrays))}.")
+        return arrays
+
+    def logged(self) -> list[str]:
+        """Names of the values that an epoch logs."""
+        names = list(self.model.get_metrics_result())
+        return names + ([f"val_{n}" for n in names] if self.splits.validation is not None else [])
+
+    def direction(self, monitor: str) -> str:
+        """`min` or `max`: whether a logged value is better when lower or higher.
+
+        Raises:
+            UserError: if the training logs no such value.
+        """
+        known = self.logged()
+        if monitor not in known:
+            raise UserError(f"Cannot monitor {monitor!r}: this training does not log it; {nearest(monitor, known)}")
+        name = monitor.removeprefix("val_")
+        for metric in _flat_metrics(self.model):
+            if metric.name == name and getattr(metric, "_direction", None):
+                return "max" if metric._direction == "up" else "min"
+        return "max" if any(part in name for part in ("accuracy", "auc", "precision", "recall", "f1", "r2")) else "min"
+
+    def predict(self, x: Any, size: int) -> Any:
+        """Outputs for rows `x`, batch by batch; the last batch is filled up so that one trace serves all."""
+        rows = len(next(iter(leaves(x))))
+        function = tf.function(lambda batch: self.model(batch, training=False), autograph=False)
+        parts = []
+        for begin in range(0, rows, size):
+            count = min(size, rows - begin)
+            index = np.arange(begin, begin + size) if count == size or rows < size else np.arange(rows - size, rows)
+            index = index[index < rows]
+            out = function(map_leaves(lambda a, index=index: tf.constant(a[index]), x))
+            parts.append(tf.nest.map_structure(lambda t, count=count: t.numpy()[-count:], out))
+        return tf.nest.map_structure(lambda *p: np.concatenate(p), *parts)
+
+
+def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.optimizers.Optimizer | None, data: Splits | None = None) -> Built:
+    """Make a task ready; nothing is trained and nothing written.
+
+    Raises:
+        UserError: for data, settings or a model that cannot be trained.
+    """
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    distribution = strategy.make(config)
+    splits = data or task.data()
+    for name, part in (("training", splits.train), ("validation", splits.validation), ("test", splits.test)):
+        if isinstance(part, Arrays):
+            check_rows(part, name)
+    train = splits.train
+    if isinstance(train, Arrays):
+        train = weighted(train, task.class_weight())
+    step_rows = config.batch_size * config.accumulate
+    rows = len(train) if isinstance(train, Arrays) else Stream(train, step_rows).rows
+    if config.batch_size > rows:
+        raise UserError(f"trainer.batch_size={config.batch_size} is larger than the data: {rows} training rows. Use at most {rows}.")
+    if step_rows > rows:
+        raise UserError(f"trainer.accumulate={config.accumulate} x batch_size={config.batch_size} makes steps of {step_rows} rows, but there are {rows} training rows.")
+    steps = min(math.ceil(rows / step_rows), config.limit_train_batches or rows)
+    total = min(config.epochs * steps, config.steps or config.epochs * steps)
+    with distribution.scope(), precision.policy(config.precision):
+        keras.utils.set_random_seed(config.seed)
+        model = _model(task, splits.train)
+        chosen = optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else _optimizer(task, optimizer, total)
+        model.compile(optimizer=chosen, loss=task.loss(), metrics=task.metrics() or None, loss_weights=task.loss_weights(), jit_compile=False)
+        _fit_together(task, model, splits, train)
+        model.optimizer.build(model.trainable_variables)
+        precision.check(model)
+    if config.sync_batch_norm:
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+    clip = optimizer.clip if isinstance(optimizer, OptimizerConfig) else OptimizerConfig().clip
+    reduce_first = clip.scope == "global"
+    if reduce_first and distribution.num_replicas_in_sync > 1:
+        strategy.skip_own_reduction(model.optimizer)
+    kind, reason = _feed(config, train, distribution)
+    step = Step(task, model, config.batch_size, reduce_first)
+    return Built(task, distribution, splits, train, model, State(model), step, rows, step_rows, steps, kind, reason)
+
+
+def _model(task: Task, train: Any) -> keras.Model:
+    model = task.model(train)
+    if not isinstance(model, keras.Model):
+        raise UserError(f"Task {task.name}: model() returned {type(model).__name__}; expected a keras.Model.")
+    if not model.built and isinstance(train, Arrays):
+        model(map_leaves(lambda a: tf.constant(a[:1]), train.x), training=False)
+    return model
+
+
+def _optimizer(task: Task, config: OptimizerConfig | None, total_steps: int) -> keras.optimizers.Optimizer:
+    recipe = task.optimizer()
+    return recipe if config is None else optimizers.build(config, recipe, total_steps)
+
+
+def _fit_together(task: Task, model: keras.Model, splits: Splits, train: Any) -> None:
+    """Trace a training step on symbolic rows: builds loss and metrics, and finds shapes that do not fit before anything runs."""
+    spec = Stream(train, 1).spec
+    batch = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), spec)
+
+    def forward(batch: Any) -> Any:
+        x, y, weight = (*batch, None)[:3]
+        loss, outputs = task.compute(model, batch, training=True)
+        model.compute_metrics(x, y, outputs, sample_weight=weight)
+        return loss, outputs
+
+    try:
+        loss, _ = trace_only(forward, batch)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's model, loss or metric raises, it is theirs to mend
+        labels = [tuple(s.shape) for s in leaves(spec[1])]
+        outputs = [tuple(o.shape) for o in keras.tree.flatten(model.outputs or [])]
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (a row each) in loss or metrics: {first}") from error
+    if tuple(loss.shape) != ():
+        raise UserError(f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. A Keras loss needs reduction='sum_over_batch_size'.")
+    _check_labels(task, model, splits, spec)
+
+
+def _check_labels(task: Task, model: keras.Model, splits: Splits, spec: Any) -> None:
+    """Labels that silently broadcast or fall outside of the classes: the two classic mistakes that Keras does not report."""
+    y, outputs, loss = spec[1], model.outputs or [], task.loss()
+    if not isinstance(y, tf.TensorSpec) or len(outputs) != 1 or not isinstance(splits.train, Arrays):
+        return
+    shape, label = tuple(outputs[0].shape[1:]), tuple(y.shape)
+    name = loss if isinstance(loss, str) else type(loss).__name__
+    if "sparse" in name.lower():
+        low, high = int(splits.train.y.min()), int(splits.train.y.max())
+        if shape and (low < 0 or high >= shape[-1]):
+            raise UserError(f"Task {task.name}: labels go from {low} to {high}, but the model has {shape[-1]} outputs, for classes 0 to {shape[-1] - 1}.")
+    elif type(task).compute is Task.compute and label != shape and label + (1,) != shape and label != shape + (1,):
+        raise UserError(f"Task {task.name}: the model's output {shape} does not fit its labels {label} (a row each). Change the last layer, or use a sparse loss for integer labels.")
+
+
+def check_rows(arrays: Arrays, name: str) -> None:
+    """Refuse NaN and infinite values.
+
+    Raises:
+        UserError: with the number of rows concerned and the first of them.
+    """
+    for part, structure in (("x", arrays.x), ("y", arrays.y), ("weight", arrays.weight)):
+        for array in leaves(structure):
+            if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
+                raise UserError(f"The {name} rows have NaN or infinite values in {part}: {len(bad)} rows, the first is row {bad[0]}. Drop or fill them in the task's data().")
+
+
+def weighted(arrays: Arrays, class_weight: Any) -> Arrays:
+    """Class weights folded into the row weights, as `model.fit(class_weight=…)` does."""
+    if not class_weight:
+        return arrays
+    if arrays.weight is not None:
+        raise UserError("A task gives either row weights or class_weight, not both.")
+    labels = np.asarray(arrays.y)
+    labels = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels.reshape(-1)
+    weights = np.array([class_weight.get(int(label), 1.0) for label in np.round(labels)], np.float32)
+    return replace(arrays, weight=weights)
+
+
+def _feed(config: TrainerConfig, train: Any, distribution: tf.distribute.Strategy) -> tuple[str, str]:
+    """Resident rows where they take at most half of the free memory, else a stream."""
+    if not isinstance(train, Arrays):
+        if config.feed == "resident":
+            raise UserError("trainer.feed=resident needs the rows as arrays; this task's data() gives a tf.data.Dataset.")
+        return "stream", "the task gives a tf.data.Dataset"
+    need = sum(a.nbytes for a in leaves(train.batch()))
+    if config.feed != "auto":
+        return config.feed, f"as asked, {_mib(need)}"
+    free, copies = _free_memory(distribution)
+    kind = "resident" if need * copies <= RESIDENT_SHARE * free else "stream"
+    return kind, f"{_mib(need)}{f' x {copies} replicas' if copies > 1 else ''} of {_mib(free)} free"
+
+
+def _free_memory(distribution: tf.distribute.Strategy) -> tuple[float, int]:
+    """Bytes free where resident rows go, and copies that share them: one a GPU, but all logical CPUs share the host's memory."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if gpus:
+        from tensorflow.python.client import device_lib
+
+        return min(d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"), 1
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES"), distribution.num_replicas_in_sync
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.1f} MiB"
+
+
+def _flat_metrics(model: keras.Model) -> Iterable[Any]:
+    for metric in model.metrics:
+        yield metric
+        yield from getattr(metric, "metrics", [])
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'? Known: …`"""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}."
+
+
+def needs_every_batch(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback must be called after every training step; savers that act once an epoch need not."""
+    return callback._implements_train_batch_hooks() and getattr(callback, "save_freq", None) != "epoch"

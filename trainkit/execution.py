@@ -1,0 +1,131 @@
+"""Which way to run the compiled program: by what is asked, by what is known, and by a few timed steps whose effect is undone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from trainkit.config import TrainerConfig
+from trainkit.loop import Program
+from trainkit.state import State
+from trainkit.task import UserError
+
+WORTH_COMPILING = 2.0  # seconds of training below which an XLA compilation cannot pay for itself
+PROBE = 0.15  # seconds of timed steps a candidate
+
+
+@dataclass
+class Choice:
+    """A program and how it is run: `execution` is one of the four modes, `per_call` the steps that a call may take at the most."""
+
+    program: Program
+    execution: str
+    reason: str
+    step_seconds: float  # 0: not measured
+
+
+def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State, orders: tf.Tensor, *, hooks: bool, steps_left: int) -> Choice:
+    """The program for `config.execution`, measured where that is `auto`.
+
+    Args:
+        build: Makes the program with (True) or without XLA.
+        orders: Row orders to measure on.
+        hooks: Whether a callback needs the host at every step.
+        steps_left: Steps that the training still has.
+
+    Raises:
+        UserError: for a mode that cannot work here.
+    """
+    unit = "step" if hooks else "epoch"
+    asked = config.execution
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    no_xla = "XLA does not run collective operations between CPU replicas" if replicas > 1 and not tf.config.list_logical_devices("GPU") else ""
+    if asked != "auto":
+        xla = asked.endswith("_xla")
+        if xla and no_xla:
+            raise UserError(f"trainer.execution={asked} cannot work with {replicas} CPU replicas: {no_xla}. Use trainer.execution=epoch or one device.")
+        if xla:
+            return _asked_xla(build, asked, state, orders, hooks)
+        return Choice(build(False), "step" if hooks else asked, "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step", 0.0)
+    if no_xla:
+        return Choice(build(False), unit, no_xla, 0.0)
+    if config.deterministic:
+        xla = _by_rule(state)
+        return Choice(build(xla), f"{unit}_xla" if xla else unit, "by rule, since trainer.deterministic forbids measuring", 0.0)
+    with undone(state):
+        plain = build(False)
+        compile_plain, plain_step = _measure(plain, orders)
+        if plain_step * steps_left < WORTH_COMPILING:
+            reason = f"{plain_step * 1e3:.3g} ms a step, so that the whole training takes {plain_step * steps_left:.2g} s: too short for XLA to pay for its compilation"
+            return Choice(plain, unit, reason, plain_step)
+        try:
+            fast = build(True)
+            compile_fast, fast_step = _measure(fast, orders, give_up=3 * plain_step)
+        except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
+            return Choice(plain, unit, f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})", plain_step)
+    numbers = f"measured {fast_step * 1e3:.3g} ms a step with XLA, {plain_step * 1e3:.3g} ms without"
+    return Choice(fast, f"{unit}_xla", numbers, fast_step) if fast_step < plain_step else Choice(plain, unit, numbers, plain_step)
+
+
+def _asked_xla(build: Callable[[bool], Program], asked: str, state: State, orders: tf.Tensor, hooks: bool) -> Choice:
+    program = build(True)
+    try:
+        with undone(state):
+            program(orders, epochs=0, validate=[])
+    except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
+        if isinstance(error, UserError):
+            raise
+        plain = asked.removesuffix("_xla")
+        return Choice(build(False), plain, f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})", 0.0)
+    if hooks and asked == "epoch_xla":
+        return Choice(program, "step_xla", "a callback needs the host at every step", 0.0)
+    return Choice(program, asked, "as asked", 0.0)
+
+
+def _by_rule(state: State) -> bool:
+    """XLA pays on GPUs, and on CPUs for models without convolutions, which XLA:CPU runs very slowly inside a loop."""
+    convolutions = any("conv" in type(layer).__name__.lower() for layer in state.model._flatten_layers())
+    return bool(tf.config.list_logical_devices("GPU")) or not convolutions
+
+
+@contextmanager
+def undone(state: State) -> Iterator[None]:
+    """Put every variable back at the end of the block, exactly."""
+    values = state.values()
+    try:
+        yield
+    finally:
+        state.assign(values)
+
+
+def _measure(program: Program, orders: tf.Tensor, give_up: float = float("inf")) -> tuple[float, float]:
+    """Seconds to compile the program, and seconds a full step: the best of three runs that last about `PROBE` together."""
+    begin = time.perf_counter()
+    program(orders, epochs=0, validate=[])
+    compile_seconds = time.perf_counter() - begin
+    most = max(1, program.plan.full)
+
+    def seconds(steps: int) -> float:
+        start = time.perf_counter()
+        # Never from step 0 where it can be helped: the reset of the metrics is no part of a step.
+        program(orders, start=0, stop=steps)
+        return time.perf_counter() - start
+
+    seconds(1)
+    once = seconds(1)
+    if once > give_up:
+        return compile_seconds, once
+    empty = min(_empty_call(program, orders) for _ in range(3))
+    steps = min(most, max(1, int(PROBE / 3 / max(once - empty, 1e-5))))
+    best = min(seconds(steps) for _ in range(3))
+    return compile_seconds, max(best - empty, 1e-7) / steps
+
+
+def _empty_call(program: Program, orders: tf.Tensor) -> float:
+    begin = time.perf_counter()
+    program(orders, start=0, stop=0)
+    return time.perf_counter() - begin

@@ -1,0 +1,298 @@
+"""The loop on the host: how much each call of the compiled program runs, where the training stands, and who is told of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainkit import checkpoint, rng
+from trainkit.build import Built, needs_every_batch
+from trainkit.config import TrainerConfig
+from trainkit.data.feeds import Resident, Stream
+from trainkit.execution import Choice, choose
+from trainkit.loop import Plan, Program
+from trainkit.state import Monitor, Observer
+from trainkit.task import UserError
+
+CALL_SECONDS = 0.5  # a call of the program lasts about so long: often enough for progress bars, signals and checkpoints
+ORDER_BYTES = 16e6  # row orders handed to one call, at the most
+SNAPSHOT_BYTES = 64e6  # state that the graph may copy for a best epoch inside a call of several
+EPOCHS_A_CALL = 1000
+
+
+class HostLoop:
+    """One `fit`.
+
+    Args:
+        built: The task made ready.
+        config: Settings.
+        callbacks: Keras callbacks. If all of them only observe, a call may run several epochs.
+        stop_reason: Gives a reason once somebody wants the training to stop.
+    """
+
+    choice: Choice
+
+    def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback], stop_reason: Callable[[], str | None]) -> None:
+        self.built, self.config, self.state, self.stop_reason = built, config, built.state, stop_reason
+        self.monitors = [c for c in callbacks if isinstance(c, Monitor)]
+        for monitor in self.monitors:
+            monitor.aim(built.direction(monitor.monitor))
+        self.hooks = any(needs_every_batch(c) for c in callbacks if not isinstance(c, Observer))
+        self.observed = all(isinstance(c, Observer) for c in callbacks)
+        self.told = list(callbacks)
+        self.seconds = {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
+        self.steps_run = 0
+        self.step_seconds = 0.0  # as last measured, of the calls as they are made
+        self.logs: dict[str, float] = {}
+        self.skipped_at = 0  # step at which the optimizer last moved, for float16
+
+    def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
+        """Restore if asked, train until the end or until somebody stops it, and return the history."""
+        if resume is not None:
+            self._remember(checkpoint.restore(self.state, resume))
+        self._choose()
+        history = self._begin()
+        while not self._over():
+            if self.plan.epochs > 1:
+                self._several_epochs()
+            else:
+                self._one_epoch()
+            for monitor in self.monitors:
+                monitor.after_call(self.state, self.logs)
+        for monitor in self.monitors:
+            monitor.after_call(self.state, self.logs, final=True)
+        self.state.finish()
+        self.callbacks.on_train_end(self.logs)
+        self._split_seconds()
+        return history
+
+    def throughput(self) -> dict[str, float]:
+        seconds = max(self.seconds["train"], 1e-9)
+        rows = self.steps_run * self.built.rows_per_step
+        return {"examples_per_second": rows / seconds, "steps_per_second": self.steps_run / seconds}
+
+    # The loop.
+
+    def _over(self) -> bool:
+        return self.state.epoch >= self.config.epochs or self.built.model.stop_training or self._stopped() or self._steps_left() == 0
+
+    def _stopped(self) -> bool:
+        return self.stop_reason() is not None
+
+    def _steps_left(self) -> int:
+        return max(0, self.config.steps - self.state.step) if self.config.steps is not None else self.built.steps
+
+    def _several_epochs(self) -> None:
+        """One call for as many epochs as last about `CALL_SECONDS`; then the callbacks are told of them in order."""
+        state, first, start = self.state, self.state.epoch, self.state.step_in_epoch
+        count = 1 if start else min(self.plan.epochs, self.config.epochs - first, self._fits(self.built.steps))
+        due = [e for e in range(first + 1, first + count) if any(c.due(e) for c in self.told if isinstance(c, Observer))]
+        count = min([count, *(e - first for e in due)])
+        begin = time.perf_counter()
+        done, rows = self.program(self._orders(first, count), epochs=count, start=start, validate=[self._validates(e) for e in range(first, first + count)])
+        seconds = time.perf_counter() - begin
+        self._timed(seconds, done * self.built.steps - start)
+        self.seconds["train"] += seconds
+        bests = [m.best_epoch for m in self.monitors]
+        for i in range(done):
+            self.callbacks.on_epoch_begin(first + i)
+            state.epoch, state.step_in_epoch, state.step = first + i + 1, 0, state.step + self.built.steps - start
+            start = 0
+            self._end_epoch(first + i, rows[i], seconds / done, seconds / done)
+        for i, (monitor, before) in enumerate(zip(self.monitors, bests, strict=True)):
+            if monitor.best_epoch != before:
+                monitor.capture(state, [v.numpy() for v in self.program.snapshots[i]])
+
+    def _one_epoch(self) -> None:
+        """One epoch in calls of about `CALL_SECONDS`, or of one step where a callback needs the host at each; then the validation."""
+        state, epoch, begin = self.state, self.state.epoch, time.perf_counter()
+        last = min(self.built.steps, state.step_in_epoch + self._steps_left())
+        if state.step_in_epoch == 0:
+            self.callbacks.on_epoch_begin(epoch)
+        row = np.zeros(0)
+        while state.step_in_epoch < last and not self._stopped() and not self.built.model.stop_training:
+            row = self._some_steps(epoch, last)
+        train_seconds = time.perf_counter() - begin
+        if state.step_in_epoch < last and not self.built.model.stop_training:
+            return
+        if self._validates(epoch):
+            row = self._validate(epoch)
+        state.epoch, state.step_in_epoch = epoch + 1, 0
+        bests = [m.best_epoch for m in self.monitors]
+        self._end_epoch(epoch, row, time.perf_counter() - begin, train_seconds)
+        for monitor, before in zip(self.monitors, bests, strict=True):
+            if monitor.best_epoch != before:
+                monitor.capture(state, None)
+
+    def _some_steps(self, epoch: int, last: int) -> np.ndarray:
+        state, start = self.state, self.state.step_in_epoch
+        single = self.hooks or self.choice.execution.startswith("step")
+        stop = start + 1 if single else min(last, start + (self._fits(1) if self.built.lockstep is None else self.built.lockstep))
+        if self.hooks:
+            self.callbacks.on_train_batch_begin(start)
+        begin = time.perf_counter()
+        _, rows = self.program(self._orders(epoch, 1), start=start, stop=stop)
+        seconds = time.perf_counter() - begin
+        self._timed(seconds, stop - start)
+        self.seconds["train"] += seconds
+        state.step_in_epoch, state.step = stop, state.step + stop - start
+        self._check_skipped(rows[0])
+        self._tell_steps(rows[0], stop)
+        if stop < last:
+            for monitor in self.monitors:
+                monitor.after_call(state, self.logs)
+        return rows[0]
+
+    def _tell_steps(self, row: np.ndarray, stop: int) -> None:
+        logs = self._named(row, validated=False)
+        if self.hooks:
+            self.callbacks.on_train_batch_end(stop - 1, logs)
+            return
+        now = time.perf_counter()
+        if now - self._told_at > CALL_SECONDS / 2:
+            self._told_at = now
+            for callback in self.told:
+                if isinstance(callback, Observer):
+                    callback.on_train_batch_end(stop - 1, logs)
+
+    def _validate(self, epoch: int) -> np.ndarray:
+        """Validation alone, by the same program: no step, then the validation rows."""
+        self.callbacks.on_test_begin()
+        begin = time.perf_counter()
+        steps = self.built.steps
+        _, rows = self.program(self._orders(epoch, 1), start=steps, stop=steps, validate=[True])
+        self.seconds["validate"] += time.perf_counter() - begin
+        logs = self._named(rows[0], validated=True)
+        self.callbacks.on_test_end({k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")})
+        return rows[0]
+
+    def _end_epoch(self, epoch: int, row: np.ndarray, seconds: float, train_seconds: float) -> None:
+        self.logs = self._named(row, validated=self._validates(epoch))
+        steps = self.built.steps
+        values = dict(zip(self.program.names, map(float, row), strict=True))
+        rate = steps / max(train_seconds, 1e-9)
+        record = {"epoch": epoch + 1, "step": self.state.step, "learning_rate": values["/learning_rate"], "seconds": seconds, "train_seconds": train_seconds}
+        record.update(examples_per_second=rate * self.built.rows_per_step, steps_per_second=rate)
+        if "/loss_scale" in values:
+            record.update(loss_scale=values["/loss_scale"], skipped_steps=self.state.step - int(values["/iterations"]))
+        self.params["record"] = record
+        self.callbacks.on_epoch_end(epoch, dict(self.logs))
+
+    # What it needs to know.
+
+    def _validates(self, epoch: int) -> bool:
+        return self.built.splits.validation is not None and (epoch + 1) % self.config.validate_every == 0
+
+    def _named(self, row: np.ndarray, *, validated: bool) -> dict[str, float]:
+        """The logs that callbacks see, as Keras names them."""
+        pairs = zip(self.program.names, map(float, row), strict=True)
+        return {name: value for name, value in pairs if not name.startswith("/") and (validated or not name.startswith("val_"))}
+
+    def _fits(self, unit: int) -> int:
+        """How many units of so many steps last about `CALL_SECONDS`; few as long as nothing is known, at most 8 times more than before."""
+        fits = max(1, int(CALL_SECONDS / max(self.step_seconds * unit, 1e-7))) if self.step_seconds else 1
+        self._grown = min(fits, 8 * self._grown)
+        return self._grown
+
+    def _timed(self, seconds: float, steps: int) -> None:
+        if steps:
+            self.step_seconds = seconds / steps
+            self.steps_run += steps
+
+    def _check_skipped(self, row: np.ndarray) -> None:
+        values = dict(zip(self.program.names, row, strict=True))
+        if "/iterations" not in values:
+            return
+        moved = int(values["/iterations"])
+        if moved != self._moved:
+            self._moved, self.skipped_at = moved, self.state.step
+        elif self.state.step - self.skipped_at >= self.config.max_skipped_steps:
+            raise UserError(
+                f"{self.state.step - self.skipped_at} steps in a row had gradients that are not finite, at loss scale {values['/loss_scale']:g}. "
+                "Lower optimizer.learning_rate, clip gradients (optimizer.clip.global_norm=1), or use trainer.precision=mixed_bfloat16."
+            )
+
+    def _choose(self) -> None:
+        """Lay out feeds and sizes, and choose the program."""
+        built, config, state = self.built, self.config, self.state
+        begin = time.perf_counter()
+        self.feed: Any = Stream(built.train, built.step_rows) if built.feed_kind == "stream" else Resident(built.train, built.strategy)
+        validation = Resident(built.splits.validation, built.strategy) if built.splits.validation is not None else None
+        self.plan = Plan(built.rows, built.step_rows, built.steps, self._epochs_a_call())
+
+        def program(xla: bool) -> Program:
+            return Program(built.step, state, built.strategy, self.feed, self.plan, validation, self.monitors, xla, config.fast_dropout)
+
+        self._grown, self._moved, self._told_at, self._order_key = 1, -1, 0.0, (-1, 0)
+        left = (config.epochs - state.epoch) * built.steps
+        self._seek()
+        self.choice = choose(config, program, state, self._orders(state.epoch, 1), hooks=self.hooks, steps_left=min(left, config.steps or left))
+        self.program = self.choice.program
+        if not self.program.traces:
+            self.program(self._orders(state.epoch, 1), epochs=0, validate=[])
+        self._seek()  # measuring has read from a stream
+        self.step_seconds = self.choice.step_seconds
+        self._grown = max(1, int(CALL_SECONDS / 4 / self.step_seconds / built.steps)) if self.step_seconds and self.plan.epochs > 1 else 1
+        self.seconds["compile"] = time.perf_counter() - begin
+
+    def _epochs_a_call(self) -> int:
+        """At most so many epochs in one call: one, unless all callbacks only observe and nothing else needs the host between epochs."""
+        config, built = self.config, self.built
+        left = max(1, config.epochs - self.state.epoch)
+        alone = not self.observed or built.feed_kind == "stream" or built.strategy.num_replicas_in_sync > 1 or config.steps is not None
+        if alone or config.execution.startswith("step") or self.state.nbytes > SNAPSHOT_BYTES:
+            return 1
+        return min(left, config.epochs_per_call or EPOCHS_A_CALL, max(1, int(ORDER_BYTES // (4 * built.rows))))
+
+    def _seek(self) -> None:
+        if isinstance(self.feed, Stream):
+            epochs = range(self.state.epoch, self.config.epochs)
+            self.feed.seek((rng.order(self.config.seed, e, self.built.rows)[: self.built.rows_per_epoch] for e in epochs), self.state.step_in_epoch)
+
+    def _orders(self, epoch: int, count: int) -> tf.Tensor:
+        """Row orders `[plan.epochs, rows]` int32 of `count` epochs; the rest is unused. Kept for the next call on the same epochs."""
+        if self._order_key != (epoch, count):
+            orders = np.zeros([self.plan.epochs, self.built.rows], np.int32)
+            if not isinstance(self.feed, Stream):
+                for i in range(count):
+                    orders[i] = rng.order(self.config.seed, epoch + i, self.built.rows)
+            self._order_key, self._order = (epoch, count), tf.constant(orders)
+        return self._order
+
+    def _remember(self, memory: dict[str, Any]) -> None:
+        for monitor in self.monitors:
+            if type(monitor).__name__ in memory:
+                monitor.remember(memory[type(monitor).__name__])
+
+    def _begin(self) -> keras.callbacks.History:
+        built, config = self.built, self.config
+        params = {
+            "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
+            "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": self.choice.execution,
+            "reason": self.choice.reason, "precision": config.precision, "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync,
+            "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
+        }  # fmt: skip
+        self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
+        self.params = self.callbacks.params
+        for callback in self.monitors:
+            if isinstance(callback, checkpoint.Checkpoints):
+                callback.memories = lambda: {type(m).__name__: m.memory() for m in self.monitors}
+        built.model.stop_training = False
+        self.callbacks.on_train_begin()
+        return next(c for c in self.callbacks.callbacks if isinstance(c, keras.callbacks.History))
+
+    def _split_seconds(self) -> None:
+        """Where validation ran inside the training calls, its share is that of one validation measured alone."""
+        if self.plan.epochs > 1 and self.built.splits.validation is not None and self.steps_run:
+            begin = time.perf_counter()
+            self.program(self._order, start=self.built.steps, stop=self.built.steps, validate=[True])
+            alone = (time.perf_counter() - begin) * (self.steps_run // self.built.steps // self.config.validate_every)
+            self.seconds["validate"] = min(alone, self.seconds["train"] / 2)
+            self.seconds["train"] -= self.seconds["validate"]

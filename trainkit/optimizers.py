@@ -1,0 +1,103 @@
+"""One Keras optimizer from one config, the same for our loop and for `model.fit`."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import keras
+
+from trainkit.config import OptimizerConfig, ScheduleConfig
+from trainkit.task import UserError
+
+# The command's names; the classes are Keras's.
+NAMES = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "adamax": keras.optimizers.Adamax,
+    "nadam": keras.optimizers.Nadam,
+    "ftrl": keras.optimizers.Ftrl,
+    "lion": keras.optimizers.Lion,
+    "lamb": keras.optimizers.Lamb,
+}
+PRESETS: dict[str, dict[str, Any]] = {"momentum": {"momentum": 0.9}}
+
+
+def build(config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer that `config` asks for.
+
+    Args:
+        config: Settings; None values keep what the recipe or Keras has.
+        recipe: The task's own optimizer, used for `name=recipe`.
+        total_steps: Optimizer steps of the whole training, the length of a cosine schedule by default.
+
+    Raises:
+        UserError: for an unknown name or an argument that the optimizer does not take.
+    """
+    if config.name == "recipe":
+        cls, arguments = type(recipe), recipe.get_config()
+    elif config.name in NAMES:
+        cls, arguments = NAMES[config.name], dict(PRESETS.get(config.name, {}))
+    else:
+        near = difflib.get_close_matches(config.name, NAMES, 1)
+        raise UserError(f"Unknown optimizer {config.name!r}{f'; did you mean {near[0]!r}?' if near else '.'} Known: recipe, {', '.join(NAMES)}.")
+    arguments.update(config.options)
+    if config.weight_decay is not None:
+        arguments["weight_decay"] = config.weight_decay
+    if config.learning_rate is not None:
+        arguments["learning_rate"] = config.learning_rate
+    for key, value in (("clipnorm", config.clip.norm), ("global_clipnorm", config.clip.global_norm), ("clipvalue", config.clip.value)):
+        if value is not None:
+            arguments[key] = value
+    if config.ema.enabled:
+        arguments.update(use_ema=True, ema_momentum=config.ema.momentum, ema_overwrite_frequency=config.ema.overwrite_every)
+    try:
+        optimizer = cls.from_config(arguments)
+        if config.schedule.name != "constant" or config.schedule.warmup_steps:
+            optimizer.learning_rate = schedule(config.schedule, float(optimizer.learning_rate), total_steps)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Optimizer {config.name!r} does not take these settings: {str(error).splitlines()[0]}") from error
+    return optimizer
+
+
+@keras.saving.register_keras_serializable("trainkit")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear growth from 0 over `steps` steps, then `after(step - steps)`.
+
+    `rate(s) = after(0) * (s + 1) / (steps + 1)` for `s < steps`, so that the first step already learns.
+    """
+
+    def __init__(self, steps: int, after: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        super().__init__()
+        self.steps, self.after = steps, after
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        share = keras.ops.minimum((step + 1.0) / (self.steps + 1.0), 1.0)
+        return share * self.after(keras.ops.maximum(step - self.steps, 0.0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"steps": self.steps, "after": keras.saving.serialize_keras_object(self.after)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WarmUp:
+        return cls(config["steps"], keras.saving.deserialize_keras_object(config["after"]))
+
+
+def schedule(config: ScheduleConfig, rate: float, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Learning rate as a function of the step: warm-up, then constant, cosine, step or exponential decay from `rate`."""
+    schedules = keras.optimizers.schedules
+    left = max(1, total_steps - config.warmup_steps)
+    steps = config.decay_steps or left
+    if config.name == "cosine":
+        after = schedules.CosineDecay(rate, steps, alpha=config.final)
+    elif config.name in ("step", "exponential"):
+        after = schedules.ExponentialDecay(rate, steps, config.decay_rate, staircase=config.name == "step")
+    else:
+        after = schedules.ExponentialDecay(rate, 1, 1.0)
+    return WarmUp(config.warmup_steps, after) if config.warmup_steps else after

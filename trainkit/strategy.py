@@ -1,0 +1,139 @@
+"""Devices and replicas: which `tf.distribute` strategy a config means, and Keras's loss scaling put where it can be right."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.losses import loss as keras_loss
+
+from trainkit.config import TrainerConfig
+from trainkit.task import UserError
+
+
+def make(config: TrainerConfig) -> tf.distribute.Strategy:
+    """The strategy that `config` asks for; makes logical CPU devices for replicas where there are no GPUs.
+
+    `auto` is `multi_worker` where `TF_CONFIG` (or SLURM) names several workers, `mirrored` with several GPUs or `replicas` > 1, else one device.
+
+    Raises:
+        UserError: if the devices are not there, or TensorFlow was started with fewer.
+    """
+    gpus = _gpus(config)
+    kind = config.strategy
+    if kind == "auto":
+        wanted = config.replicas if config.replicas is not None else max(1, len(gpus))
+        kind = "multi_worker" if workers() > 1 else "mirrored" if wanted > 1 else "one_device"
+    if kind == "multi_worker":
+        return _multi_worker(config)
+    if kind == "one_device":
+        if (config.replicas or 1) > 1:
+            raise UserError(f"trainer.strategy=one_device has one replica, got trainer.replicas={config.replicas}; use trainer.strategy=mirrored.")
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(_devices(gpus, config.replicas))
+
+
+def _gpus(config: TrainerConfig) -> list[tf.config.PhysicalDevice]:
+    """The GPUs to be used, memory growth on: other programs on the machine keep their share."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.devices is not None:
+        if not all(0 <= i < len(gpus) for i in config.devices):
+            raise UserError(f"trainer.devices={config.devices} but this machine has {len(gpus)} GPUs, numbered from 0.")
+        gpus = [gpus[i] for i in config.devices]
+    if gpus:
+        tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
+        try:
+            tf.config.set_visible_devices(gpus, "GPU")
+            for gpu in gpus:
+                tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError as error:
+            if config.devices is not None and len(tf.config.list_logical_devices("GPU")) != len(gpus):
+                raise UserError("trainer.devices cannot change after TensorFlow has started; use a new process.") from error
+    return gpus
+
+
+def _devices(gpus: list[tf.config.PhysicalDevice], replicas: int | None) -> list[str]:
+    if gpus:
+        count = replicas or len(gpus)
+        if count > len(gpus):
+            raise UserError(f"trainer.replicas={count} but only {len(gpus)} GPUs are visible; use trainer.replicas={len(gpus)} or fewer.")
+        return [f"GPU:{i}" for i in range(count)]
+    count = replicas or 2
+    logical_cpus(count)
+    return [f"CPU:{i}" for i in range(count)]
+
+
+def logical_cpus(count: int) -> None:
+    """See to it that TensorFlow has at least `count` logical CPU devices.
+
+    Raises:
+        UserError: if TensorFlow already runs with fewer; their number is fixed at its start.
+    """
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    configured = tf.config.get_logical_device_configuration(cpu) or [None]
+    if len(configured) >= count:
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:
+        raise UserError(
+            f"trainer.replicas={count} needs {count} logical CPU devices, but TensorFlow already runs with {len(configured)} in this process; "
+            "start a new process, or call trainkit.strategy.logical_cpus first."
+        ) from error
+
+
+def workers() -> int:
+    """Workers that `TF_CONFIG` or SLURM's environment names; 1 without either."""
+    if os.environ.get("TF_CONFIG"):
+        try:
+            cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]
+            return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"TF_CONFIG is not the JSON that TensorFlow expects, {{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}") from error
+    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ and "SLURM_STEP_NODELIST" in os.environ else 1
+
+
+def _multi_worker(config: TrainerConfig) -> tf.distribute.Strategy:
+    if workers() < 2:
+        raise UserError("trainer.strategy=multi_worker needs TF_CONFIG with at least two workers; `python -m trainkit launch workers=2 …` starts them on this machine.")
+    resolver = None if os.environ.get("TF_CONFIG") else tf.distribute.cluster_resolver.SlurmClusterResolver()
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=config.heartbeat_seconds)
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run directory: always, except on the other workers of several."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict())
+
+
+def skip_own_reduction(optimizer: Any) -> None:
+    """Tell a Keras optimizer that its gradients arrive already summed over the replicas.
+
+    Keras clips, and looks for non-finite values, before it sums, each replica for itself; on summed gradients both are those of
+    the global batch, and all replicas decide alike.
+    """
+    inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+    inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
+
+
+@contextmanager
+def plain_losses() -> Iterator[None]:
+    """While the block traces a step: Keras losses, `add_loss` and regularizers are plain means over a replica's own rows.
+
+    Keras multiplies each by 1 / number of replicas, which is right only if all replicas have equally many rows, and a task's own
+    loss does not do it. The step weights every loss by its share of the global batch instead. Put back at the end.
+    """
+    scale, unscale = keras_loss.scale_loss_for_distribution, keras_loss.unscale_loss_for_distribution
+    keras_loss.scale_loss_for_distribution = keras_loss.unscale_loss_for_distribution = lambda value: value
+    try:
+        yield
+    finally:
+        keras_loss.scale_loss_for_distribution, keras_loss.unscale_loss_for_distribution = scale, unscale
