@@ -1,0 +1,1 @@
+"""The tasks that come with trainkit; each is a template for your own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.data.feeds import Stream
 from trainkit.state import State
 from trainkit.step import Step, trace_only
-from trainkit.task import Arrays, Splits, Task, UserError, leaves, map_leaves
+from trainkit.task import Arrays, Splits, Task, UserError, leaves, map_leaves, nearest
 
 RESIDENT_SHARE = 0.5  # of the free memory that resident rows may take
 
@@ -271,13 +270,6 @@ def _flat_metrics(model: keras.Model) -> Iterable[Any]:
     for metric in model.metrics:
         yield metric
         yield from getattr(metric, "metrics", [])
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'? Known: …`"""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}."
 
 
 def needs_every_batch(callback: keras.callbacks.Callback) -> bool:

@@ -93,6 +93,7 @@ class DataConfig:
     dir: str | None = None  # folder with mnist.npz and boston_housing.npz; TRAINKIT_DATA sets it
     validation: float = 0.2  # share of the training rows held out for validation
     seed: int = 0  # of the validation split
+    train_rows: int | None = None  # train on the first so many rows alone (debug=overfit)
 
 
 @dataclass

@@ -58,13 +58,13 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
         return Choice(build(xla), f"{unit}_xla" if xla else unit, "by rule, since trainer.deterministic forbids measuring", 0.0)
     with undone(state):
         plain = build(False)
-        compile_plain, plain_step = _measure(plain, orders)
+        plain_step = _measure(plain, orders, hooks=hooks)
         if plain_step * steps_left < WORTH_COMPILING:
             reason = f"{plain_step * 1e3:.3g} ms a step, so that the whole training takes {plain_step * steps_left:.2g} s: too short for XLA to pay for its compilation"
             return Choice(plain, unit, reason, plain_step)
         try:
             fast = build(True)
-            compile_fast, fast_step = _measure(fast, orders, give_up=3 * plain_step)
+            fast_step = _measure(fast, orders, hooks=hooks, give_up=3 * plain_step)
         except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
             return Choice(plain, unit, f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})", plain_step)
     numbers = f"measured {fast_step * 1e3:.3g} ms a step with XLA, {plain_step * 1e3:.3g} ms without"
@@ -102,30 +102,22 @@ def undone(state: State) -> Iterator[None]:
         state.assign(values)
 
 
-def _measure(program: Program, orders: tf.Tensor, give_up: float = float("inf")) -> tuple[float, float]:
-    """Seconds to compile the program, and seconds a full step: the best of three runs that last about `PROBE` together."""
-    begin = time.perf_counter()
-    program(orders, epochs=0, validate=[])
-    compile_seconds = time.perf_counter() - begin
-    most = max(1, program.plan.full)
+def _measure(program: Program, orders: tf.Tensor, *, hooks: bool, give_up: float = float("inf")) -> float:
+    """Seconds a full step: the best of three timings that last about `PROBE` together, after a call that compiles.
+
+    What a call costs by itself is taken off, unless `hooks` make every step a call of its own.
+    """
 
     def seconds(steps: int) -> float:
-        start = time.perf_counter()
-        # Never from step 0 where it can be helped: the reset of the metrics is no part of a step.
+        begin = time.perf_counter()
         program(orders, start=0, stop=steps)
-        return time.perf_counter() - start
+        return time.perf_counter() - begin
 
+    program(orders, epochs=0, validate=[])
     seconds(1)
-    once = seconds(1)
-    if once > give_up:
-        return compile_seconds, once
-    empty = min(_empty_call(program, orders) for _ in range(3))
-    steps = min(most, max(1, int(PROBE / 3 / max(once - empty, 1e-5))))
-    best = min(seconds(steps) for _ in range(3))
-    return compile_seconds, max(best - empty, 1e-7) / steps
-
-
-def _empty_call(program: Program, orders: tf.Tensor) -> float:
-    begin = time.perf_counter()
-    program(orders, start=0, stop=0)
-    return time.perf_counter() - begin
+    call = 0.0 if hooks else min(seconds(0) for _ in range(3))
+    once = max(seconds(1) - call, 1e-6)
+    if once > give_up and once > PROBE / 3:
+        return once
+    steps = 1 if hooks else min(max(1, program.plan.full), max(1, int(PROBE / 3 / once)))
+    return max(min(seconds(steps) for _ in range(3)) - call, 1e-7) / steps

@@ -291,8 +291,13 @@ class HostLoop:
     def _split_seconds(self) -> None:
         """Where validation ran inside the training calls, its share is that of one validation measured alone."""
         if self.plan.epochs > 1 and self.built.splits.validation is not None and self.steps_run:
-            begin = time.perf_counter()
-            self.program(self._order, start=self.built.steps, stop=self.built.steps, validate=[True])
-            alone = (time.perf_counter() - begin) * (self.steps_run // self.built.steps // self.config.validate_every)
-            self.seconds["validate"] = min(alone, self.seconds["train"] / 2)
+            def seconds(**call: Any) -> float:
+                begin = time.perf_counter()
+                self.program(self._order, **call)
+                return time.perf_counter() - begin
+
+            steps = self.built.steps
+            empty = min(seconds(epochs=0, validate=[]) for _ in range(3))
+            alone = max(0.0, min(seconds(start=steps, stop=steps, validate=[True]) for _ in range(3)) - empty)
+            self.seconds["validate"] = min(alone * (self.steps_run // steps // self.config.validate_every), self.seconds["train"] / 2)
             self.seconds["train"] -= self.seconds["validate"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import keras
 
 from trainkit.config import OptimizerConfig, ScheduleConfig
-from trainkit.task import UserError
+from trainkit.task import UserError, nearest
 
 # The command's names; the classes are Keras's.
 NAMES = {
@@ -44,8 +43,7 @@ def build(config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_ste
     elif config.name in NAMES:
         cls, arguments = NAMES[config.name], dict(PRESETS.get(config.name, {}))
     else:
-        near = difflib.get_close_matches(config.name, NAMES, 1)
-        raise UserError(f"Unknown optimizer {config.name!r}{f'; did you mean {near[0]!r}?' if near else '.'} Known: recipe, {', '.join(NAMES)}.")
+        raise UserError(f"Unknown optimizer {config.name!r}; {nearest(config.name, ['recipe', *NAMES])}")
     arguments.update(config.options)
     if config.weight_decay is not None:
         arguments["weight_decay"] = config.weight_decay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -170,3 +171,10 @@ def map_leaves(function: Any, structure: Structure) -> Structure:
     if isinstance(structure, (tuple, list)):
         return type(structure)(map_leaves(function, value) for value in structure)
     return None if structure is None else function(structure)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'? Known: …`"""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}."

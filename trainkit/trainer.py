@@ -17,7 +17,7 @@ from trainkit.data.feeds import Resident
 from trainkit.fit import HostLoop
 from trainkit.loop import evaluator
 from trainkit.state import State
-from trainkit.task import Splits, Task, UserError
+from trainkit.task import Splits, Task, UserError, nearest
 
 class Trainer:
     """Trains tasks: `Trainer(epochs=5, batch_size=64).fit(MNIST())`.
@@ -48,7 +48,7 @@ class Trainer:
         known = [f.name for f in fields(TrainerConfig)]
         for name in settings:
             if name not in known:
-                raise UserError(f"Trainer has no setting {name!r}; {build.nearest(name, known)}")
+                raise UserError(f"Trainer has no setting {name!r}; {nearest(name, known)}")
         self.config = config or TrainerConfig(**settings)
         self.optimizer = optimizer
         self.callbacks = list(callbacks)

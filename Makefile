@@ -1,0 +1,63 @@
+# `make mnist` and `make test` are enough on a fresh machine with Python 3.11 to 3.13 and pip.
+# TRAINKIT_DATA, where it is set, names the folder with mnist.npz and boston_housing.npz.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first that runs: a shim may be found and yet have no Python behind it.
+FIND_PYTHON := for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
+
+.PHONY: help mnist boston test lint format types check bench scaling clean
+
+help:
+	@echo "make mnist    install, then train MNIST"
+	@echo "make boston   install, then train Boston housing"
+	@echo "make test     install, then run all tests"
+	@echo "make check    lint, types and tests: what .ci/run runs"
+	@echo "make format   put all files into the project's form"
+	@echo "make bench    install the peers, then measure throughput against them"
+
+mnist boston: $(VENV)/.installed
+	$(BIN)/python -m trainkit task=$@
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks.throughput
+
+scaling: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.scaling
+
+# Each stamp is as old as the last installation, so only a changed pyproject.toml installs again.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[$*]'
+	@touch $@ $(VENV)/.installed
+
+# Some systems ship Python without ensurepip: then the system's pip puts one into the new environment.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Creating $(VENV) with $(PYTHON); the first installation takes some minutes."
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } || { rm -rf $(VENV); exit 1; }
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

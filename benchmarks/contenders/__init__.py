@@ -1,0 +1,1 @@
+"""One file a contender; see `benchmarks.session` for what each offers."""

@@ -1,0 +1,51 @@
+"""What all tests share: a quiet TensorFlow with four logical CPU devices, and the real data where they are given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Before anything imports TensorFlow, and for the processes that tests start.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if os.environ.get("TRAINKIT_DATA"):
+    os.environ["TRAINKIT_DATA"] = str(Path(os.environ["TRAINKIT_DATA"]).resolve())  # tests change the working directory
+
+LOGICAL_CPUS = 4
+REAL_FILES = ("mnist.npz", "boston_housing.npz")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Four logical CPU devices for the tests of strategies: their number is fixed once TensorFlow runs, so before the first test.
+
+    They share one pool of threads, so the results on one of them are those of a program that has only one. Where no collected test imports
+    TensorFlow, it is not imported either: it takes seconds.
+    """
+    if "tensorflow" in sys.modules and not session.config.option.collectonly:
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * LOGICAL_CPUS)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            pytest.skip("needs a GPU, and TensorFlow sees none")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real `mnist.npz` and `boston_housing.npz`."""
+    given = os.environ.get("TRAINKIT_DATA")
+    if not given:
+        pytest.skip("TRAINKIT_DATA is not set: it names the folder with " + " and ".join(REAL_FILES))
+    missing = [name for name in REAL_FILES if not (Path(given) / name).is_file()]
+    if missing:
+        pytest.skip(f"TRAINKIT_DATA={given} has no {' and no '.join(missing)}")
+    return Path(given)

@@ -1,0 +1,245 @@
+"""mode=fit: a training with everything around it, from the run directory to the last lines on the terminal."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trainkit import manifest, observers, rundir
+from trainkit.build import Built
+from trainkit.checkpoint import Checkpoints
+from trainkit.job import Job
+from trainkit.rundir import RunDir
+from trainkit.state import Monitor
+from trainkit.task import Arrays, UserError
+from trainkit.trainer import Trainer
+
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+
+
+def fit(job: Job) -> int:
+    """Train, evaluate on the test rows, and leave a run directory.
+
+        prepare data and model, and check all that can be wrong; nothing is written before
+        make the run directory, or open the one that is resumed
+        train, until the end or until a signal, with the state saved
+        evaluate the last and the best weights; write summary and model
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: for what is wrong before the run directory is made.
+    """
+    trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
+    built = trainer.prepare(job.task, data=job.data())
+    _supported(job, built)
+    monitor, extra = monitored(job, built), job.callbacks()
+    resume = job.found.checkpoint if job.found else None
+    if resume is not None:
+        trainer.restore(resume)  # if it fails, then here, and not in a run that was opened for it
+    if _complete(job, trainer):
+        return 0
+    place = _open(job, trainer, built)
+    best = observers.best_keeper(job, place, monitor)
+    try:
+        trainer.callbacks = [*observers.observers(job, place, built, best, monitor), *extra]
+        with _stoppable(trainer):
+            history = trainer.fit(job.task, resume=resume)
+            summary = _summary(job, trainer, built, place, history.history, best)
+            if trainer.stopped is None:
+                _conclude(trainer, place, best, summary)
+            rundir.write_json(place.path / "summary.json", summary)
+        if trainer.stopped is not None:
+            return _stopped(job, trainer, place, best, trainer.stopped)
+        place.write_status("completed", trainer.state.epoch, trainer.state.step)
+    except KeyboardInterrupt:
+        return _stopped(job, trainer, place, best, "SIGINT")
+    except Exception as error:
+        return _failed(job, trainer, place, error)
+    _last_lines(place, best, "Evaluate", job.command(mode="evaluate", resume=place.shown))
+    return 0
+
+
+# Before the training.
+
+
+def monitored(job: Job, built: Built) -> str:
+    """The logged value that decides which epoch is best: the config's, else the task's; without validation rows, its training twin.
+
+    Raises:
+        UserError: if this training logs no such value.
+    """
+    asked = job.config.checkpoint.monitor
+    name = asked or job.task.monitor()
+    if asked is None and built.splits.validation is None:
+        name = name.removeprefix("val_")
+    early = job.config.callbacks.early_stopping
+    for watched in (name, early.monitor if early.enabled else None):
+        if watched is not None:
+            built.direction(watched)
+    return name
+
+
+def _supported(job: Job, built: Built) -> None:
+    if job.config.trainer.engine != "trainkit":
+        raise UserError(f"trainer.engine={job.config.trainer.engine} is not available yet; use trainer.engine=trainkit.")
+    if built.strategy_name == "multi_worker":
+        raise UserError("The command does not train with several workers yet; unset TF_CONFIG, or use trainer.strategy=mirrored on one machine.")
+
+
+def _complete(job: Job, trainer: Trainer) -> bool:
+    """Whether the run that is resumed has all its epochs, and says so."""
+    place = job.found.run if job.found else None
+    if place is None or trainer.state.epoch < job.config.trainer.epochs or place.read_json("status.json").get("status") != "completed":
+        return False
+    print(f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more.")
+    print(f"Evaluate:  {job.command(mode='evaluate', resume=place.shown)}")
+    return True
+
+
+def _open(job: Job, trainer: Trainer, built: Built) -> RunDir:
+    """Make the run directory, or take the resumed one, and write what is known before the training."""
+    about = manifest.describe(job.argv, job.config.trainer.seed, built.splits.source, built.devices) | {"config_dir": job.config_dir}
+    if job.found is not None and job.found.run is not None:
+        place = job.found.run
+        before = place.read_json("manifest.json")
+        again = {"time": rundir.now(), "from": job.found.checkpoint.name, **trainer.state.position(), **about}
+        about = {**before, "resumed": [*before.get("resumed", []), again]}
+    elif job.path is not None:
+        place = rundir.create(job.path, job.config.runs_dir, job.config.name)
+        about = {"created": rundir.now(), **about}
+    else:
+        raise ValueError("A job that trains anew needs a path for its run.")
+    for name, text in job.files.items():
+        rundir.write_text(place.path / name, text)
+    rundir.write_json(place.path / "manifest.json", about)
+    place.write_status("running", trainer.state.epoch, trainer.state.step)
+    return place
+
+
+# While it trains.
+
+
+@contextmanager
+def _stoppable(trainer: Trainer) -> Iterator[None]:
+    """In the block, Ctrl-C and SIGTERM end the training at the next safe point; a second Ctrl-C ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread alone
+        return
+    asked: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+        os.write(2, b"\nStopping at the next safe point, with the state saved; Ctrl-C again stops at once.\n")
+        trainer.request_stop(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# After it.
+
+
+def _summary(job: Job, trainer: Trainer, built: Built, place: RunDir, history: Mapping[str, Sequence[float]], best: Monitor) -> dict[str, Any]:
+    """The content of `summary.json` but for the test results."""
+    before = place.read_json("summary.json")
+    last = {name: values[-1] for name, values in history.items() if values}
+    train = {name: value for name, value in last.items() if not name.startswith("val_")}
+    val = {name.removeprefix("val_"): value for name, value in last.items() if name.startswith("val_")}
+    return {
+        "task": job.config.name,
+        "dataset": built.splits.source.name,
+        "status": "completed" if trainer.stopped is None else "preempted",
+        "epochs": trainer.state.epoch,
+        "steps": trainer.state.step,
+        "monitor": best.monitor,
+        "best": {"value": float(best.best), "epoch": best.best_epoch} if best.best_epoch else {},
+        "train": train or before.get("train", {}),
+        "val": val or before.get("val", {}),
+        "test": {},
+        "execution": trainer.execution,
+        "execution_reason": trainer.execution_reason,
+        "precision": job.config.trainer.precision,
+        "strategy": built.strategy_name,
+        "replicas": built.strategy.num_replicas_in_sync,
+        "throughput": trainer.throughput,
+        "seconds": trainer.seconds,
+    }
+
+
+def _conclude(trainer: Trainer, place: RunDir, best: Monitor, summary: dict[str, Any]) -> None:
+    """Test the last weights, then the best ones, and keep the best as a plain Keras model."""
+    tested = isinstance(trainer.splits.test, Arrays)
+    if tested:
+        summary["test"] = trainer.evaluate()
+        print("Test:      " + ", ".join(f"{name} {value:.4g}" for name, value in summary["test"].items()))
+    checkpoint = place.checkpoints / "best"
+    if isinstance(best, Checkpoints) and best.best_epoch and checkpoint.is_dir():
+        position = trainer.state.position()
+        trainer.restore(checkpoint)
+        trainer.state.finish()
+        trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
+        if tested:
+            summary["best"]["test"] = trainer.evaluate()
+    _save_model(trainer.model, place.path / "model.keras")
+
+
+def _save_model(model: keras.Model, path: Path) -> None:
+    """Save a model beside and rename it; without loss, metrics and optimizer, which plain Keras could not load if they are a task's own."""
+    beside = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    optimizer, model.optimizer, model.compiled = model.optimizer, None, False
+    try:
+        model.save(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UserError(f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions.") from error
+    finally:
+        model.optimizer, model.compiled = optimizer, True
+
+
+def _stopped(job: Job, trainer: Trainer, place: RunDir, best: Monitor, reason: str) -> int:
+    place.write_status("preempted", trainer.state.epoch, trainer.state.step, reason=reason)
+    _last_lines(place, best, "Resume", job.command(resume=place.shown))
+    return EXIT_CODES[reason]
+
+
+def _failed(job: Job, trainer: Trainer, place: RunDir, error: Exception) -> int:
+    """Keep the traceback of an error in the run, and say in one line what happened and how to go on."""
+    if os.environ.get("TRAINKIT_TRACEBACK") == "1":
+        traceback.print_exc()
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    trace = traceback.format_exc()
+    try:
+        if not isinstance(error, UserError):
+            text = f"{type(error).__name__}: {text} (traceback in {place.shown}/error.txt)"
+            rundir.write_text(place.path / "error.txt", trace)
+        place.write_status("failed", trainer.state.epoch, trainer.state.step, reason=text)
+    except UserError as unwritten:
+        text = f"{text} {unwritten}"
+    resumable = (place.checkpoints / "last").is_dir()
+    hint = f" Resume: {job.command(resume=place.shown)}" if resumable else ""
+    print(f"trainkit: the training in {place.shown} failed: {text}{hint}", file=sys.stderr)
+    return 1
+
+
+def _last_lines(place: RunDir, best: Monitor, what: str, command: str) -> None:
+    value = f"{best.monitor} {best.best:.6g} in epoch {best.best_epoch}" if best.best_epoch else "no epoch is complete"
+    print(f"Run:       {place.shown}\nBest:      {value}\n{what + ':':<11}{command}", flush=True)

@@ -1,0 +1,71 @@
+"""The observers of a run that the command trains, as its config asks for them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import keras
+
+from trainkit import rundir
+from trainkit.build import Built
+from trainkit.checkpoint import Checkpoints
+from trainkit.early_stopping import EarlyStopping
+from trainkit.job import Job
+from trainkit.journal import LearningRate, Opening, Status
+from trainkit.rundir import RunDir
+from trainkit.state import Monitor
+from trainkit.task import Arrays
+
+
+def best_keeper(job: Job, place: RunDir, monitor: str) -> Monitor:
+    """What follows the monitored value, and saves checkpoints unless they are switched off."""
+    config = job.config.checkpoint
+    return Checkpoints(place.checkpoints, config, monitor, config.mode) if config.enabled else Monitor(monitor, config.mode)
+
+
+def observers(job: Job, place: RunDir, built: Built, best: Monitor, monitor: str) -> list[keras.callbacks.Callback]:
+    """The observers that the config asks for."""
+    config, settings = job.config, job.config.callbacks
+    summary = _model_summary(built.model)
+    rundir.write_text(place.path / "model.txt", summary)
+    made: list[keras.callbacks.Callback] = [Status(lambda epoch, step: place.write_status("running", epoch, step)), best]
+    if config.progress != "none":
+        parts = {name: getattr(built.splits, name) for name in ("train", "validation", "test")}
+        made.insert(0, Opening(summary, {name: len(part) for name, part in parts.items() if isinstance(part, Arrays)}))
+    if settings.early_stopping.enabled:
+        made.append(EarlyStopping(settings.early_stopping, monitor))
+    if settings.csv or settings.plots:
+        from trainkit.callbacks import MetricsCSV, Plots
+
+        made += [MetricsCSV(place.path / "metrics.csv")] if settings.csv else []
+        made += [Plots(place.path / "plots")] if settings.plots else []
+    if settings.tensorboard.enabled:
+        from trainkit.tensorboard import TensorBoard
+
+        board = settings.tensorboard
+        made.append(TensorBoard(place.path / "tensorboard", dict(job.settings), _hparams(job, built), board.histograms_every, board.graph, board.profile))
+    if config.progress != "none":
+        from trainkit import progress
+
+        made.append(progress.make(config.progress, sys.stdout))
+    rate, schedule = config.optimizer.learning_rate, config.optimizer.schedule
+    if "optimizer.learning_rate" in job.changed and rate is not None and schedule.name == "constant" and not schedule.warmup_steps:
+        made.append(LearningRate(rate))
+    return made
+
+
+def _hparams(job: Job, built: Built) -> dict[str, Any]:
+    """The settings that runs are compared by: training, optimizer, and the task's own arguments."""
+    trainer = job.config.trainer
+    optimizer = built.model.optimizer
+    values = {key: value for key, value in job.config.task.items() if key not in ("_target_", "dir") and isinstance(value, (bool, int, float, str, list))}
+    values.update(optimizer=type(optimizer).__name__, learning_rate=float(optimizer.learning_rate), batch_size=trainer.batch_size, epochs=trainer.epochs)
+    values.update(seed=trainer.seed, accumulate=trainer.accumulate, precision=trainer.precision)
+    return {key: str(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _model_summary(model: keras.Model) -> str:
+    lines: list[str] = []
+    model.summary(print_fn=lambda line, line_break=True: lines.append(line))
+    return "\n".join(lines).rstrip("\n") + "\n"
