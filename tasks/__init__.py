@@ -1,1 +1,1 @@
-"""The tasks that come with trainkit; each is a template for your own."""
+"""The tasks that come with trainkit; each file is a template to copy."""

@@ -1,124 +1,160 @@
-"""MNIST and Boston housing, from the first place that has them: a folder, Keras's cache, a download, or what scikit-learn ships."""
+"""Where the rows of MNIST and Boston come from: a folder, Keras's cache, a download, or what scikit-learn ships."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from trainkit.data import files
-from trainkit.data.download import DownloadError, fetch, keras_cache
-from trainkit.task import Source, UserError, nearest
+from trainkit.data import download, files, scikit
+from trainkit.data.files import Column
+from trainkit.task import Source, UserError
 
-ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-
-
-class SubstituteDataWarning(UserWarning):
-    """The data set that was asked for is not to be had, and another one is used."""
+Loaded = tuple[dict[str, np.ndarray], Source]
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images `[N, 28, 28]` uint8 and their classes `[N]` int64, for training and for the test."""
+class DataWarning(UserWarning):
+    """The rows do not come from where they were looked for first, or are not the data set that was wanted."""
 
-    train: np.ndarray
-    train_labels: np.ndarray
-    test: np.ndarray
-    test_labels: np.ndarray
-    source: Source
+
+# Python shows a warning once a process by default; several runs in one process (a sweep) must each be told.
+warnings.simplefilter("always", DataWarning, append=True)
+
+
+class _Missing(Exception):
+    """A source does not have the data set; the message is the reason."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """Features `[N, F]` float32 and targets `[N, 1]` float32; `unit` of the target, for people."""
-
-    x: np.ndarray
-    y: np.ndarray
-    unit: str
-    source: Source
-
-
-def mnist(source: str = "auto", folder: str | None = None) -> Images:
-    """MNIST (LeCun, Cortes, Burges, 1998), or with `auto` and nothing else at hand scikit-learn's digits, with a warning.
+class DataSet:
+    """A data set of one `.npz` file.
 
     Args:
-        source: `auto`, `mnist` or `embedded`.
-        folder: Folder with `mnist.npz`; default: `TRAINKIT_DATA`, if set.
-
-    Raises:
-        UserError: if the demanded source is not there, or a file is damaged.
+        name: For people.
+        key: Its name as `data.source`, which demands the real data.
+        file: Name of the file in a folder or in Keras's cache.
+        url: Address that Keras downloads it from.
+        sha256: Checksum of the file at that address.
+        columns: The arrays of the file.
+        embedded: Gives the substitute with the same arrays.
     """
-    path, why = _find("mnist", "MNIST", "mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1", source, folder)
-    if path is None:
-        from trainkit.data import scikit
 
-        x, y, origin = scikit.digits()
-        _tell(why, origin)
-        kept, held = scikit.split_rows(len(x), 0.2, 0, y)
-        return Images(x[kept], y[kept], x[held], y[held], origin)
-    shapes = {"x_train": (None, 28, 28), "y_train": (None,), "x_test": (None, 28, 28), "y_test": (None,)}
-    arrays, digest = files.read_npz(path, shapes)
-    files.check_pairs(path, arrays, [("x_train", "y_train"), ("x_test", "y_test")])
-    for name, array in arrays.items():
-        files.check_range(path, name, array, 0, 255 if name.startswith("x") else 9)
-    images = [arrays[k].astype(np.uint8) if k.startswith("x") else arrays[k].astype(np.int64) for k in shapes]
-    return Images(*images, Source("MNIST", str(path), digest))
+    name: str
+    key: str
+    file: str
+    url: str
+    sha256: str
+    columns: Mapping[str, Column]
+    embedded: Callable[[], Loaded]
 
 
-def boston(source: str = "auto", folder: str | None = None) -> Table:
-    """Boston housing (Harrison, Rubinfeld, 1978), target in thousands of dollars; or with `auto` and nothing else scikit-learn's diabetes data, with a warning.
+KERAS_FILES = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+
+MNIST = DataSet(
+    name="MNIST",
+    key="mnist",
+    file="mnist.npz",
+    url=KERAS_FILES + "mnist.npz",
+    sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+    columns={
+        "x_train": Column(("N", 28, 28), np.uint8, 0, 255),
+        "y_train": Column(("N",), np.integer, 0, 9),
+        "x_test": Column(("M", 28, 28), np.uint8, 0, 255),
+        "y_test": Column(("M",), np.integer, 0, 9),
+    },
+    embedded=scikit.digits,
+)
+
+BOSTON = DataSet(
+    name="Boston housing",
+    key="boston",
+    file="boston_housing.npz",
+    url=KERAS_FILES + "boston_housing.npz",
+    sha256="f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5",
+    columns={"x": Column(("N", 13), np.floating), "y": Column(("N",), np.floating)},
+    embedded=scikit.diabetes,
+)
+
+
+def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loaded:
+    """The arrays of a data set, from the first source that has it.
+
+    `auto` tries in order: the folder `dir`, or else `TRAINKIT_DATA`; Keras's cache; a download into that cache; the substitute that
+    scikit-learn ships, with a `DataWarning`. A folder given as `dir` must have the file; one that only `TRAINKIT_DATA` names is
+    passed over with a `DataWarning` if it has not. A damaged file in a folder is an error; in the cache it is downloaded again.
 
     Args:
-        source: `auto`, `boston` or `embedded`.
-        folder: Folder with `boston_housing.npz`; default: `TRAINKIT_DATA`, if set.
+        wanted: `MNIST` or `BOSTON`.
+        source: `auto`; the data set's key: only the real data will do; `embedded`: the substitute, asked for.
+        dir: Folder with the file.
+
+    Returns:
+        The arrays by name, and where they really came from.
 
     Raises:
-        UserError: if the demanded source is not there, or a file is damaged.
+        UserError: for an unknown source, a source that does not have the data, or a file with something else in it.
     """
-    path, why = _find("boston", "Boston housing", "boston_housing.npz", "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5", source, folder)
-    if path is None:
-        from trainkit.data import scikit
-
-        x, y, origin = scikit.diabetes()
-        _tell(why, origin)
-        return Table(x.astype(np.float32), y.astype(np.float32)[:, None], "", origin)
-    arrays, digest = files.read_npz(path, {"x": (None, 13), "y": (None,)})
-    files.check_pairs(path, arrays, [("x", "y")])
-    files.check_range(path, "y", arrays["y"], 0, 1000)
-    return Table(arrays["x"].astype(np.float32), arrays["y"].astype(np.float32)[:, None], "k$", Source("Boston housing", str(path), digest))
-
-
-def _find(key: str, name: str, file: str, sha256: str, source: str, folder: str | None) -> tuple[Path | None, str]:
-    """The file of a data set, or None and why the embedded substitute is used instead ("" if it was asked for)."""
-    known = ("auto", key, "embedded")
-    if source not in known:
-        raise UserError(f"data.source={source!r} is not a source of {name}; {nearest(source, known)}")
+    choices = ("auto", wanted.key, "embedded")
+    if source not in choices:
+        near = difflib.get_close_matches(str(source), choices, 1)
+        raise UserError(f"data.source={source} is no source of {wanted.name}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(choices)}.")
     if source == "embedded":
-        return None, ""
-    named = folder or os.environ.get("TRAINKIT_DATA")
+        return wanted.embedded()
     reasons = []
-    if named:
-        path = Path(named).expanduser() / file
-        if path.is_file():
-            return path, ""
-        # A folder that somebody named and that has not the file is a mistake, never a reason to train on something else.
-        raise UserError(f"data.dir={named} has no {file}{'' if path.parent.is_dir() else ', it does not exist'}; give the folder of {file}, or unset data.dir and TRAINKIT_DATA.")
-    cached = keras_cache() / file
-    if cached.is_file():
-        return cached, ""
+    for find in (_in_folder, _in_cache, _downloaded):
+        try:
+            return find(wanted, dir)
+        except _Missing as reason:
+            reasons.append(str(reason))
+    looked = f"{wanted.name} was not found ({'; '.join(reasons)})"
+    remedy = f"put {wanted.file} into a folder and set data.dir or TRAINKIT_DATA to it, or run once with internet access"
+    if source == wanted.key:
+        raise UserError(f"data.source={source} demands the real data, but {looked}. Either {remedy}, or use data.source=embedded.")
+    arrays, used = wanted.embedded()
+    warnings.warn(f"This is NOT {wanted.name} but {used.name}: results do not compare. {looked}.\nFor the real data, {remedy}.", DataWarning, stacklevel=2)
+    return arrays, used
+
+
+def _in_folder(wanted: DataSet, dir: str | None) -> Loaded:
+    variable = os.environ.get("TRAINKIT_DATA")
+    folder = dir or variable
+    if not folder:
+        raise _Missing("no data.dir or TRAINKIT_DATA given")
+    path = Path(os.path.expanduser(folder), wanted.file)
+    if os.path.isfile(path):
+        return _real(wanted, path)
+    state = f"has no {wanted.file}" if os.path.isdir(path.parent) else "is no folder"
+    # A config that takes data.dir from the variable gives both alike; only a folder named for this run must have the file.
+    if folder != variable:
+        raise UserError(f"data.dir={folder} {state}; expected a folder with {wanted.file}. Correct data.dir, or leave it out to look elsewhere.")
+    warnings.warn(f"TRAINKIT_DATA={folder} {state}; looking for {wanted.name} elsewhere.", DataWarning, stacklevel=3)
+    raise _Missing(f"TRAINKIT_DATA={folder} {state}")
+
+
+def _in_cache(wanted: DataSet, dir: str | None) -> Loaded:
+    path = download.keras_cache() / wanted.file
+    if not os.path.isfile(path):
+        raise _Missing(f"no {path}")
     try:
-        return fetch(ADDRESS + file, sha256, cached), ""
-    except DownloadError as error:
-        reasons.append(str(error))
-    if source == key:
-        raise UserError(f"data.source={key}: {name} is not to be had: no data.dir, nothing in {cached.parent}, and {reasons[0]}. Put {file} into a folder and give data.dir=<folder>.")
-    return None, f"{name} is not to be had: no data.dir or TRAINKIT_DATA, nothing in {cached.parent}, and {reasons[0]}"
+        return _real(wanted, path)
+    except UserError as error:
+        raise _Missing(str(error).rstrip(".")) from error
 
 
-def _tell(why: str, used: Source) -> None:
-    if why:
-        advice = "Results do not compare. For the real data, set TRAINKIT_DATA (or data.dir=) to a folder with the .npz file, or connect to the internet."
-        warnings.warn(SubstituteDataWarning(f"NOT {used.substitute_for}: training on {used.name} instead. {why}. {advice}"), stacklevel=4)
+def _downloaded(wanted: DataSet, dir: str | None) -> Loaded:
+    path = download.keras_cache() / wanted.file
+    try:
+        download.download(wanted.url, wanted.sha256, path)
+    except download.DownloadError as error:
+        raise _Missing(f"download failed: {error}") from error
+    return _real(wanted, path)
+
+
+def _real(wanted: DataSet, path: Path) -> Loaded:
+    arrays, sha256 = files.read(path, wanted.columns)
+    return arrays, Source(wanted.name, str(path), sha256)
