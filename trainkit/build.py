@@ -274,4 +274,6 @@ def _flat_metrics(model: keras.Model) -> Iterable[Any]:
 
 def needs_every_batch(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback must be called after every training step; savers that act once an epoch need not."""
-    return callback._implements_train_batch_hooks() and getattr(callback, "save_freq", None) != "epoch"
+    hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+    overrides = any(getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name) for name in hooks)
+    return overrides and getattr(callback, "save_freq", None) != "epoch"

@@ -74,7 +74,7 @@ def restore(state: State, folder: Path | str) -> dict[str, Any]:
         there = f"{meta['variables'][first]}" if first < len(theirs) else "nothing more"
         raise UserError(f"Checkpoint {folder} is of another model or optimizer: {len(theirs)} variables against {len(mine)} here; first difference: {there} there, {here} here.")
     try:
-        _tracker(state).restore(str(folder / "state")).assert_consumed()
+        _tracker(state).read(str(folder / "state")).assert_consumed()
     except (tf.errors.OpError, ValueError, AssertionError) as error:
         raise UserError(f"Checkpoint {folder} cannot be read: {str(error).splitlines()[0]}. It may be damaged; use another one.") from error
     state.seek(meta["position"])

@@ -35,16 +35,17 @@ def observers(job: Job, place: RunDir, built: Built, best: Monitor, monitor: str
         made.insert(0, Opening(summary, {name: len(part) for name, part in parts.items() if isinstance(part, Arrays)}))
     if settings.early_stopping.enabled:
         made.append(EarlyStopping(settings.early_stopping, monitor))
-    if settings.csv or settings.plots:
+    if settings.csv:
         from trainkit.callbacks import MetricsCSV, Plots
 
-        made += [MetricsCSV(place.path / "metrics.csv")] if settings.csv else []
-        made += [Plots(place.path / "plots")] if settings.plots else []
+        made.append(MetricsCSV(place.path / "metrics.csv"))
+        made += [Plots(place.path / "plots", place.path / "metrics.csv")] if settings.plots else []
     if settings.tensorboard.enabled:
-        from trainkit.tensorboard import TensorBoard
+        from trainkit.tensorboard import Profile, TensorBoard
 
         board = settings.tensorboard
-        made.append(TensorBoard(place.path / "tensorboard", dict(job.settings), _hparams(job, built), board.histograms_every, board.graph, board.profile))
+        made.append(TensorBoard(place.path / "tensorboard", dict(job.settings), _hparams(job, built), board.histograms_every, board.graph))
+        made += [Profile(place.path / "tensorboard")] if board.profile else []
     if config.progress != "none":
         from trainkit import progress
 
