@@ -53,7 +53,9 @@ class Built:
     @property
     def strategy_name(self) -> str:
         kind = type(self.strategy).__name__
-        return {"MirroredStrategy": "mirrored", "CollectiveAllReduceStrategy": "multi_worker", "MultiWorkerMirroredStrategy": "multi_worker"}.get(kind, "one_device")
+        return {"MirroredStrategy": "mirrored", "CollectiveAllReduceStrategy": "multi_worker", "MultiWorkerMirroredStrategy": "multi_worker"}.get(
+            kind, "one_device"
+        )
 
     @property
     def lockstep(self) -> int | None:
@@ -135,7 +137,9 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     if config.batch_size > rows:
         raise UserError(f"trainer.batch_size={config.batch_size} is larger than the data: {rows} training rows. Use at most {rows}.")
     if step_rows > rows:
-        raise UserError(f"trainer.accumulate={config.accumulate} x batch_size={config.batch_size} makes steps of {step_rows} rows, but there are {rows} training rows.")
+        raise UserError(
+            f"trainer.accumulate={config.accumulate} x batch_size={config.batch_size} makes steps of {step_rows} rows, but there are {rows} training rows."
+        )
     steps = min(math.ceil(rows / step_rows), config.limit_train_batches or rows)
     total = min(config.epochs * steps, config.steps or config.epochs * steps)
     with distribution.scope(), precision.policy(config.precision):
@@ -210,7 +214,9 @@ def _check_labels(task: Task, model: keras.Model, splits: Splits, spec: Any) -> 
         if shape and (low < 0 or high >= shape[-1]):
             raise UserError(f"Task {task.name}: labels go from {low} to {high}, but the model has {shape[-1]} outputs, for classes 0 to {shape[-1] - 1}.")
     elif type(task).compute is Task.compute and label != shape and label + (1,) != shape and label != shape + (1,):
-        raise UserError(f"Task {task.name}: the model's output {shape} does not fit its labels {label} (a row each). Change the last layer, or use a sparse loss for integer labels.")
+        raise UserError(
+            f"Task {task.name}: the model's output {shape} does not fit its labels {label} (a row each). Change the last layer, or use a sparse loss for integer labels."
+        )
 
 
 def check_rows(arrays: Arrays, name: str) -> None:
@@ -223,7 +229,9 @@ def check_rows(arrays: Arrays, name: str) -> None:
         for array in leaves(structure):
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
                 bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
-                raise UserError(f"The {name} rows have NaN or infinite values in {part}: {len(bad)} rows, the first is row {bad[0]}. Drop or fill them in the task's data().")
+                raise UserError(
+                    f"The {name} rows have NaN or infinite values in {part}: {len(bad)} rows, the first is row {bad[0]}. Drop or fill them in the task's data()."
+                )
 
 
 def weighted(arrays: Arrays, class_weight: Any) -> Arrays:

@@ -95,7 +95,12 @@ class Plots(Observer):
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in [c.removeprefix("train/") for c in rows[0] if c.startswith("train/")]:
             curves = {part: _curve(rows, f"{part}/{name}") for part in ("train", "val")}
-            draw(self.folder / f"{name}.png", name, {"training": curves["train"], "validation": curves["val"]}, f"{self.params['task']} on {self.params['dataset'].name}")
+            draw(
+                self.folder / f"{name}.png",
+                name,
+                {"training": curves["train"], "validation": curves["val"]},
+                f"{self.params['task']} on {self.params['dataset'].name}",
+            )
 
 
 def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:

@@ -24,7 +24,14 @@ from trainkit.task import UserError
 META = "checkpoint.json"
 
 
-def save(state: State, folder: Path | str, *, values: Sequence[np.ndarray] | None = None, position: dict[str, int] | None = None, memory: dict[str, Any] | None = None) -> Path:
+def save(
+    state: State,
+    folder: Path | str,
+    *,
+    values: Sequence[np.ndarray] | None = None,
+    position: dict[str, int] | None = None,
+    memory: dict[str, Any] | None = None,
+) -> Path:
     """Write the state as a folder that `restore` reads. The folder appears whole or not at all.
 
     Args:
@@ -72,7 +79,9 @@ def restore(state: State, folder: Path | str) -> dict[str, Any]:
         first = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
         here = f"{state.variables[first].name} {mine[first]}" if first < len(mine) else "nothing more"
         there = f"{meta['variables'][first]}" if first < len(theirs) else "nothing more"
-        raise UserError(f"Checkpoint {folder} is of another model or optimizer: {len(theirs)} variables against {len(mine)} here; first difference: {there} there, {here} here.")
+        raise UserError(
+            f"Checkpoint {folder} is of another model or optimizer: {len(theirs)} variables against {len(mine)} here; first difference: {there} there, {here} here."
+        )
     try:
         _tracker(state).read(str(folder / "state")).assert_consumed()
     except (tf.errors.OpError, ValueError, AssertionError) as error:
@@ -137,7 +146,9 @@ class Checkpoints(Monitor):
         chief: False on workers that take part in saving (it is collective) but keep nothing.
     """
 
-    def __init__(self, folder: Path | str, config: CheckpointConfig, monitor: str, mode: str, *, clock: Callable[[], float] = time.monotonic, chief: bool = True) -> None:
+    def __init__(
+        self, folder: Path | str, config: CheckpointConfig, monitor: str, mode: str, *, clock: Callable[[], float] = time.monotonic, chief: bool = True
+    ) -> None:
         super().__init__(monitor, mode)
         self.folder, self.config, self.clock, self.chief = Path(folder), config, clock, chief
         fields = {name for _, name, _, _ in string.Formatter().parse(config.pattern) if name is not None}

@@ -50,7 +50,9 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
             raise UserError(f"trainer.execution={asked} cannot work with {replicas} CPU replicas: {no_xla}. Use trainer.execution=epoch or one device.")
         if xla:
             return _asked_xla(build, asked, state, orders, hooks)
-        return Choice(build(False), "step" if hooks else asked, "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step", 0.0)
+        return Choice(
+            build(False), "step" if hooks else asked, "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step", 0.0
+        )
     if no_xla:
         return Choice(build(False), unit, no_xla, 0.0)
     if config.deterministic:

@@ -276,7 +276,7 @@ class HostLoop:
         params = {
             "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
             "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": self.choice.execution,
-            "reason": self.choice.reason, "logged": built.logged(), "precision": config.precision, "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync,
+            "reason": self.choice.reason, "logged": built.logged(), "input": self.feed.spec[0], "precision": config.precision, "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync,
             "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
         }  # fmt: skip
         self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
@@ -291,6 +291,7 @@ class HostLoop:
     def _split_seconds(self) -> None:
         """Where validation ran inside the training calls, its share is that of one validation measured alone."""
         if self.plan.epochs > 1 and self.built.splits.validation is not None and self.steps_run:
+
             def seconds(**call: Any) -> float:
                 begin = time.perf_counter()
                 self.program(self._order, **call)

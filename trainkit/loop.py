@@ -71,7 +71,9 @@ class Program:
         if inner:
             self._step = lambda fetched, size: tf.function(lambda f: self._one_step(f, size), autograph=False, jit_compile=True)(fetched)
 
-    def __call__(self, orders: tf.Tensor, *, epochs: int = 1, start: int = 0, stop: int | None = None, validate: Sequence[bool] = (False,)) -> tuple[int, np.ndarray]:
+    def __call__(
+        self, orders: tf.Tensor, *, epochs: int = 1, start: int = 0, stop: int | None = None, validate: Sequence[bool] = (False,)
+    ) -> tuple[int, np.ndarray]:
         """Run steps `start : stop` of `epochs` epochs.
 
         Args:
@@ -92,7 +94,9 @@ class Program:
         rows = rows.numpy()  # the one host-device sync of a call
         return int(done), rows[: int(done)]
 
-    def _program(self, train: Any, validation: Any, orders: tf.Tensor, scalars: tf.Tensor, validate: tf.Tensor, best: tf.Tensor, wait: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _program(
+        self, train: Any, validation: Any, orders: tf.Tensor, scalars: tf.Tensor, validate: tf.Tensor, best: tf.Tensor, wait: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         self.traces += 1
         epochs, start, stop = tf.unstack(scalars)
         with ExitStack() as patches:

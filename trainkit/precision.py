@@ -33,12 +33,13 @@ def check(model: keras.Model) -> None:
     """
     for variable in model.variables:
         if variable.dtype in ("float16", "bfloat16"):
-            raise UserError(f"Variable {variable.path} of the model is {variable.dtype}; mixed precision keeps variables in float32. Remove its dtype argument.")
+            raise UserError(
+                f"Variable {variable.path} of the model is {variable.dtype}; mixed precision keeps variables in float32. Remove its dtype argument."
+            )
     for output in keras.tree.flatten(model.outputs or []):
         if output.dtype in ("float16", "bfloat16"):
             raise UserError(
-                f"Output {output.name} of the model is {output.dtype}; outputs must be float32 for loss and metrics. "
-                "Give the last layer dtype='float32'."
+                f"Output {output.name} of the model is {output.dtype}; outputs must be float32 for loss and metrics. Give the last layer dtype='float32'."
             )
 
 

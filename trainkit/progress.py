@@ -19,8 +19,9 @@ def make(kind: str = "auto", stream: IO[str] | None = None) -> Observer:
 
 
 def values(logs: dict[str, Any] | None) -> str:
-    """`loss 0.1234, accuracy 0.9876`, validation behind it."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
+    """`loss 0.1234  accuracy 0.9876`, validation behind it."""
+    ordered = sorted((logs or {}).items(), key=lambda item: (item[0].startswith("val_"), not item[0].endswith("loss"), item[0]))
+    return "  ".join(f"{name} {value:.4g}" for name, value in ordered)
 
 
 def rate(record: dict[str, Any]) -> str:

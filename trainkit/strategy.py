@@ -100,7 +100,9 @@ def workers() -> int:
 
 def _multi_worker(config: TrainerConfig) -> tf.distribute.Strategy:
     if workers() < 2:
-        raise UserError("trainer.strategy=multi_worker needs TF_CONFIG with at least two workers; `python -m trainkit launch workers=2 …` starts them on this machine.")
+        raise UserError(
+            "trainer.strategy=multi_worker needs TF_CONFIG with at least two workers; `python -m trainkit launch workers=2 …` starts them on this machine."
+        )
     resolver = None if os.environ.get("TF_CONFIG") else tf.distribute.cluster_resolver.SlurmClusterResolver()
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=config.heartbeat_seconds)
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)

@@ -35,7 +35,9 @@ class TensorBoard(Observer):
         graph: Whether to write the graph of the model's forward pass.
     """
 
-    def __init__(self, folder: Path | str, config: Mapping[str, Any], hparams: Mapping[str, Any], histograms_every: int | None = None, graph: bool = True) -> None:
+    def __init__(
+        self, folder: Path | str, config: Mapping[str, Any], hparams: Mapping[str, Any], histograms_every: int | None = None, graph: bool = True
+    ) -> None:
         super().__init__()
         self.folder, self.config, self.hparams = Path(folder), dict(config), dict(hparams)
         self.histograms_every, self.graph = histograms_every, graph
@@ -55,7 +57,7 @@ class TensorBoard(Observer):
         self._summary("", self._experiment(), 0)
         self._summary("", hparams_summary.hparams_pb(self.hparams, start_time_secs=time.time()), 0)
         if self.graph:
-            graph = forward_graph(self.model).as_graph_def(add_shapes=True)
+            graph = forward_graph(self.model, self.params["input"]).as_graph_def(add_shapes=True)
             self._writers["train"].add_event(event_pb2.Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
 
     def _experiment(self) -> summary_pb2.Summary:
@@ -93,9 +95,9 @@ def _tag(name: str) -> tuple[str, str]:
     return ("validation", f"epoch/{name.removeprefix('val_')}") if name.startswith("val_") else ("train", f"epoch/{name}")
 
 
-def forward_graph(model: keras.Model) -> tf.Graph:
-    """The graph of the model's forward pass on a batch of any size."""
-    specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), model.input)
+def forward_graph(model: keras.Model, row: Any) -> tf.Graph:
+    """The graph of the model's forward pass on a batch of any size, of rows whose specs are the structure `row`."""
+    specs = tf.nest.map_structure(lambda t: tf.TensorSpec([None, *t.shape], t.dtype), row)
     return tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(specs).graph
 
 

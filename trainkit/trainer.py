@@ -19,6 +19,7 @@ from trainkit.loop import evaluator
 from trainkit.state import State
 from trainkit.task import Splits, Task, UserError, nearest
 
+
 class Trainer:
     """Trains tasks: `Trainer(epochs=5, batch_size=64).fit(MNIST())`.
 
