@@ -215,7 +215,8 @@ def _check_labels(task: Task, model: keras.Model, splits: Splits, spec: Any) -> 
             raise UserError(f"Task {task.name}: labels go from {low} to {high}, but the model has {shape[-1]} outputs, for classes 0 to {shape[-1] - 1}.")
     elif type(task).compute is Task.compute and label != shape and label + (1,) != shape and label != shape + (1,):
         raise UserError(
-            f"Task {task.name}: the model's output {shape} does not fit its labels {label} (a row each). Change the last layer, or use a sparse loss for integer labels."
+            f"Task {task.name}: the model's output {shape} does not fit its labels {label} (a row each). "
+            "Change the last layer, or use a sparse loss for integer labels."
         )
 
 
@@ -230,7 +231,8 @@ def check_rows(arrays: Arrays, name: str) -> None:
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
                 bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))
                 raise UserError(
-                    f"The {name} rows have NaN or infinite values in {part}: {len(bad)} rows, the first is row {bad[0]}. Drop or fill them in the task's data()."
+                    f"The {name} rows have NaN or infinite values in {part}: {len(bad)} rows, the first is row {bad[0]}. "
+                    "Drop or fill them in the task's data()."
                 )
 
 

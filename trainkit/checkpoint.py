@@ -80,7 +80,8 @@ def restore(state: State, folder: Path | str) -> dict[str, Any]:
         here = f"{state.variables[first].name} {mine[first]}" if first < len(mine) else "nothing more"
         there = f"{meta['variables'][first]}" if first < len(theirs) else "nothing more"
         raise UserError(
-            f"Checkpoint {folder} is of another model or optimizer: {len(theirs)} variables against {len(mine)} here; first difference: {there} there, {here} here."
+            f"Checkpoint {folder} is of another model or optimizer: {len(theirs)} variables against {len(mine)} here; "
+            f"first difference: {there} there, {here} here."
         )
     try:
         _tracker(state).read(str(folder / "state")).assert_consumed()

@@ -62,7 +62,8 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
         plain = build(False)
         plain_step = _measure(plain, orders, hooks=hooks)
         if plain_step * steps_left < WORTH_COMPILING:
-            reason = f"{plain_step * 1e3:.3g} ms a step, so that the whole training takes {plain_step * steps_left:.2g} s: too short for XLA to pay for its compilation"
+            whole = plain_step * steps_left
+            reason = f"{plain_step * 1e3:.3g} ms a step, {whole:.2g} s for the whole training: too short for XLA to pay for its compilation"
             return Choice(plain, unit, reason, plain_step)
         try:
             fast = build(True)

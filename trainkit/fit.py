@@ -38,6 +38,7 @@ class HostLoop:
     """
 
     choice: Choice
+    program: Program
 
     def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback], stop_reason: Callable[[], str | None]) -> None:
         self.built, self.config, self.state, self.stop_reason = built, config, built.state, stop_reason
@@ -51,6 +52,9 @@ class HostLoop:
         self.steps_run = 0
         self.step_seconds = 0.0  # as last measured, of the calls as they are made
         self.logs: dict[str, float] = {}
+        self._grown = 1  # units that the last call took, see `_fits`
+        self._told_at = 0.0  # when observers were last told of steps
+        self._moved = -1  # updates that the optimizer has made, for float16
         self.skipped_at = 0  # step at which the optimizer last moved, for float16
 
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
@@ -230,7 +234,7 @@ class HostLoop:
         def program(xla: bool) -> Program:
             return Program(built.step, state, built.strategy, self.feed, self.plan, validation, self.monitors, xla, config.fast_dropout)
 
-        self._grown, self._moved, self._told_at, self._order_key = 1, -1, 0.0, (-1, 0)
+        self._order_key = (-1, 0)
         left = (config.epochs - state.epoch) * built.steps
         self._seek()
         self.choice = choose(config, program, state, self._orders(state.epoch, 1), hooks=self.hooks, steps_left=min(left, config.steps or left))
@@ -276,8 +280,8 @@ class HostLoop:
         params = {
             "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
             "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": self.choice.execution,
-            "reason": self.choice.reason, "logged": built.logged(), "input": self.feed.spec[0], "precision": config.precision, "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync,
-            "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
+            "reason": self.choice.reason, "logged": built.logged(), "input": self.feed.spec[0], "precision": config.precision,
+            "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync, "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
         }  # fmt: skip
         self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
         self.params = self.callbacks.params

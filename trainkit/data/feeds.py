@@ -1,6 +1,7 @@
 """Feeds: how rows get from a split into the graph. Each yields the same batches, in the order that it is given.
 
-In the loop, outside of the replicas, `fetch(rows, size)` gives what `strategy.run` passes on; inside a replica `part(fetched, begin, size)` is that replica's rows of it.
+In the loop, outside of the replicas, `fetch(rows, size)` gives what `strategy.run` passes on; inside a replica
+`part(fetched, begin, size)` is that replica's rows of it.
 """
 
 from __future__ import annotations
