@@ -148,7 +148,7 @@ class Checkpoints(Monitor):
     """
 
     def __init__(
-        self, folder: Path | str, config: CheckpointConfig, monitor: str, mode: str, *, clock: Callable[[], float] = time.monotonic, chief: bool = True
+        self, folder: Path | str, config: CheckpointConfig, monitor: str, mode: str = "auto", *, clock: Callable[[], float] = time.monotonic, chief: bool = True
     ) -> None:
         super().__init__(monitor, mode)
         self.folder, self.config, self.clock, self.chief = Path(folder), config, clock, chief

@@ -281,7 +281,8 @@ class HostLoop:
             "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
             "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": self.choice.execution,
             "reason": self.choice.reason, "logged": built.logged(), "input": self.feed.spec[0], "precision": config.precision,
-            "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync, "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
+            "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync,
+            "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
         }  # fmt: skip
         self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
         self.params = self.callbacks.params
