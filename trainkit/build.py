@@ -36,6 +36,7 @@ class Built:
     rows: int  # training rows an epoch
     step_rows: int  # rows an optimizer step
     steps: int  # optimizer steps an epoch
+    spec: Any  # of one row: the structure (x, y[, weight]) of TensorSpecs
     feed_kind: str  # resident | stream
     feed_reason: str
     evaluators: dict[str, Callable[[], dict[str, float]]] = field(default_factory=dict)
@@ -160,7 +161,7 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
         strategy.skip_own_reduction(model.optimizer)
     kind, reason = _feed(config, train, distribution)
     step = Step(task, model, config.batch_size, reduce_first)
-    return Built(task, distribution, splits, train, model, State(model), step, rows, step_rows, steps, kind, reason)
+    return Built(task, distribution, splits, train, model, State(model), step, rows, step_rows, steps, Stream(train, 1).spec, kind, reason)
 
 
 def _model(task: Task, train: Any) -> keras.Model:

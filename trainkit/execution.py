@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -22,7 +23,7 @@ PROBE = 0.15  # seconds of timed steps a candidate
 class Choice:
     """A program and how it is run: `execution` is one of the four modes, `per_call` the steps that a call may take at the most."""
 
-    program: Program
+    program: Any  # a `Program`; None: model.fit
     execution: str
     reason: str
     step_seconds: float  # 0: not measured

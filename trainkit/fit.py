@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit import checkpoint, rng
-from trainkit.build import Built, needs_every_batch
+from trainkit.audience import Audience
+from trainkit.build import Built
 from trainkit.config import TrainerConfig
 from trainkit.data.feeds import Resident, Stream
 from trainkit.execution import Choice, choose
 from trainkit.loop import Plan, Program
-from trainkit.state import Monitor, Observer
 from trainkit.task import UserError
 
 CALL_SECONDS = 0.5  # a call of the program lasts about so long: often enough for progress bars, signals and checkpoints
@@ -42,40 +41,32 @@ class HostLoop:
 
     def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback], stop_reason: Callable[[], str | None]) -> None:
         self.built, self.config, self.state, self.stop_reason = built, config, built.state, stop_reason
-        self.monitors = [c for c in callbacks if isinstance(c, Monitor)]
-        for monitor in self.monitors:
-            monitor.aim(built.direction(monitor.monitor))
-        self.hooks = any(needs_every_batch(c) for c in callbacks if not isinstance(c, Observer))
-        self.observed = all(isinstance(c, Observer) for c in callbacks)
-        self.told = list(callbacks)
+        self.audience = Audience(built, config, callbacks)
         self.seconds = {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
         self.steps_run = 0
         self.step_seconds = 0.0  # as last measured, of the calls as they are made
-        self.logs: dict[str, float] = {}
         self._grown = 1  # units that the last call took, see `_fits`
-        self._told_at = 0.0  # when observers were last told of steps
         self._moved = -1  # updates that the optimizer has made, for float16
         self.skipped_at = 0  # step at which the optimizer last moved, for float16
 
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
         """Restore if asked, train until the end or until somebody stops it, and return the history."""
         if resume is not None:
-            self._remember(checkpoint.restore(self.state, resume))
+            self.audience.remember(checkpoint.restore(self.state, resume))
         self._choose()
-        history = self._begin()
+        self.callbacks = self.audience.gather(self.choice.execution, self.choice.reason)
+        self.callbacks.on_train_begin()
         while not self._over():
             if self.plan.epochs > 1:
                 self._several_epochs()
             else:
                 self._one_epoch()
-            for monitor in self.monitors:
-                monitor.after_call(self.state, self.logs)
-        for monitor in self.monitors:
-            monitor.after_call(self.state, self.logs, final=True)
+            self.audience.after_call()
+        self.audience.after_call(final=True)
         self.state.finish()
-        self.callbacks.on_train_end(self.logs)
+        self.callbacks.on_train_end(self.audience.logs)
         self._split_seconds()
-        return history
+        return self.audience.history
 
     def throughput(self) -> dict[str, float]:
         seconds = max(self.seconds["train"], 1e-9)
@@ -97,22 +88,20 @@ class HostLoop:
         """One call for as many epochs as last about `CALL_SECONDS`; then the callbacks are told of them in order."""
         state, first, start = self.state, self.state.epoch, self.state.step_in_epoch
         count = 1 if start else min(self.plan.epochs, self.config.epochs - first, self._fits(self.built.steps))
-        due = [e for e in range(first + 1, first + count) if any(c.due(e) for c in self.told if isinstance(c, Observer))]
+        due = [e for e in range(first + 1, first + count) if self.audience.due(e)]
         count = min([count, *(e - first for e in due)])
         begin = time.perf_counter()
         done, rows = self.program(self._orders(first, count), epochs=count, start=start, validate=[self._validates(e) for e in range(first, first + count)])
         seconds = time.perf_counter() - begin
         self._timed(seconds, done * self.built.steps - start)
         self.seconds["train"] += seconds
-        bests = [m.best_epoch for m in self.monitors]
         for i in range(done):
             self.callbacks.on_epoch_begin(first + i)
             state.epoch, state.step_in_epoch, state.step = first + i + 1, 0, state.step + self.built.steps - start
             start = 0
             self._end_epoch(first + i, rows[i], seconds / done, seconds / done)
-        for i, (monitor, before) in enumerate(zip(self.monitors, bests, strict=True)):
-            if monitor.best_epoch != before:
-                monitor.capture(state, [v.numpy() for v in self.program.snapshots[i]])
+        self.audience.capture(self.program.snapshots)
+        self._check_skipped(rows[-1])
 
     def _one_epoch(self) -> None:
         """One epoch in calls of about `CALL_SECONDS`, or of one step where a callback needs the host at each; then the validation."""
@@ -129,17 +118,14 @@ class HostLoop:
         if self._validates(epoch):
             row = self._validate(epoch)
         state.epoch, state.step_in_epoch = epoch + 1, 0
-        bests = [m.best_epoch for m in self.monitors]
         self._end_epoch(epoch, row, time.perf_counter() - begin, train_seconds)
-        for monitor, before in zip(self.monitors, bests, strict=True):
-            if monitor.best_epoch != before:
-                monitor.capture(state, None)
+        self.audience.capture()
 
     def _some_steps(self, epoch: int, last: int) -> np.ndarray:
         state, start = self.state, self.state.step_in_epoch
-        single = self.hooks or self.choice.execution.startswith("step")
+        single = self.audience.hooks or self.choice.execution.startswith("step")
         stop = start + 1 if single else min(last, start + (self._fits(1) if self.built.lockstep is None else self.built.lockstep))
-        if self.hooks:
+        if self.audience.hooks:
             self.callbacks.on_train_batch_begin(start)
         begin = time.perf_counter()
         _, rows = self.program(self._orders(epoch, 1), start=start, stop=stop)
@@ -148,23 +134,10 @@ class HostLoop:
         self.seconds["train"] += seconds
         state.step_in_epoch, state.step = stop, state.step + stop - start
         self._check_skipped(rows[0])
-        self._tell_steps(rows[0], stop)
+        self.audience.tell_steps(stop - 1, self._named(rows[0], validated=False))
         if stop < last:
-            for monitor in self.monitors:
-                monitor.after_call(state, self.logs)
+            self.audience.after_call()
         return rows[0]
-
-    def _tell_steps(self, row: np.ndarray, stop: int) -> None:
-        logs = self._named(row, validated=False)
-        if self.hooks:
-            self.callbacks.on_train_batch_end(stop - 1, logs)
-            return
-        now = time.perf_counter()
-        if now - self._told_at > CALL_SECONDS / 2:
-            self._told_at = now
-            for callback in self.told:
-                if isinstance(callback, Observer):
-                    callback.on_train_batch_end(stop - 1, logs)
 
     def _validate(self, epoch: int) -> np.ndarray:
         """Validation alone, by the same program: no step, then the validation rows."""
@@ -178,16 +151,12 @@ class HostLoop:
         return rows[0]
 
     def _end_epoch(self, epoch: int, row: np.ndarray, seconds: float, train_seconds: float) -> None:
-        self.logs = self._named(row, validated=self._validates(epoch))
-        steps = self.built.steps
         values = dict(zip(self.program.names, map(float, row), strict=True))
-        rate = steps / max(train_seconds, 1e-9)
-        record = {"epoch": epoch + 1, "step": self.state.step, "learning_rate": values["/learning_rate"], "seconds": seconds, "train_seconds": train_seconds}
-        record.update(examples_per_second=rate * self.built.rows_per_step, steps_per_second=rate)
+        more = {"learning_rate": values["/learning_rate"]}
         if "/loss_scale" in values:
-            record.update(loss_scale=values["/loss_scale"], skipped_steps=self.state.step - int(values["/iterations"]))
-        self.params["record"] = record
-        self.callbacks.on_epoch_end(epoch, dict(self.logs))
+            more.update(loss_scale=values["/loss_scale"], skipped_steps=self.state.step - int(values["/iterations"]))
+        self.audience.record(epoch, seconds, train_seconds, self.built.steps, more)
+        self.audience.end_epoch(epoch, self._named(row, validated=self._validates(epoch)))
 
     # What it needs to know.
 
@@ -232,12 +201,12 @@ class HostLoop:
         self.plan = Plan(built.rows, built.step_rows, built.steps, self._epochs_a_call())
 
         def program(xla: bool) -> Program:
-            return Program(built.step, state, built.strategy, self.feed, self.plan, validation, self.monitors, xla, config.fast_dropout)
+            return Program(built.step, state, built.strategy, self.feed, self.plan, validation, self.audience.monitors, xla, config.fast_dropout)
 
         self._order_key = (-1, 0)
         left = (config.epochs - state.epoch) * built.steps
         self._seek()
-        self.choice = choose(config, program, state, self._orders(state.epoch, 1), hooks=self.hooks, steps_left=min(left, config.steps or left))
+        self.choice = choose(config, program, state, self._orders(state.epoch, 1), hooks=self.audience.hooks, steps_left=min(left, config.steps or left))
         self.program = self.choice.program
         if not self.program.traces:
             self.program(self._orders(state.epoch, 1), epochs=0, validate=[])
@@ -250,7 +219,7 @@ class HostLoop:
         """At most so many epochs in one call: one, unless all callbacks only observe and nothing else needs the host between epochs."""
         config, built = self.config, self.built
         left = max(1, config.epochs - self.state.epoch)
-        alone = not self.observed or built.feed_kind == "stream" or built.strategy.num_replicas_in_sync > 1 or config.steps is not None
+        alone = not self.audience.observed or built.feed_kind == "stream" or built.strategy.num_replicas_in_sync > 1 or config.steps is not None
         if alone or config.execution.startswith("step") or self.state.nbytes > SNAPSHOT_BYTES:
             return 1
         return min(left, config.epochs_per_call or EPOCHS_A_CALL, max(1, int(ORDER_BYTES // (4 * built.rows))))
@@ -269,29 +238,6 @@ class HostLoop:
                     orders[i] = rng.order(self.config.seed, epoch + i, self.built.rows)
             self._order_key, self._order = (epoch, count), tf.constant(orders)
         return self._order
-
-    def _remember(self, memory: dict[str, Any]) -> None:
-        for monitor in self.monitors:
-            if type(monitor).__name__ in memory:
-                monitor.remember(memory[type(monitor).__name__])
-
-    def _begin(self) -> keras.callbacks.History:
-        built, config = self.built, self.config
-        params = {
-            "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
-            "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": self.choice.execution,
-            "reason": self.choice.reason, "logged": built.logged(), "input": self.feed.spec[0], "precision": config.precision,
-            "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync,
-            "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})", "config": asdict(config),
-        }  # fmt: skip
-        self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
-        self.params = self.callbacks.params
-        for callback in self.monitors:
-            if isinstance(callback, checkpoint.Checkpoints):
-                callback.memories = lambda: {type(m).__name__: m.memory() for m in self.monitors}
-        built.model.stop_training = False
-        self.callbacks.on_train_begin()
-        return next(c for c in self.callbacks.callbacks if isinstance(c, keras.callbacks.History))
 
     def _split_seconds(self) -> None:
         """Where validation ran inside the training calls, its share is that of one validation measured alone."""

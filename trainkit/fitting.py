@@ -92,8 +92,6 @@ def monitored(job: Job, built: Built) -> str:
 
 
 def _supported(job: Job, built: Built) -> None:
-    if job.config.trainer.engine != "trainkit":
-        raise UserError(f"trainer.engine={job.config.trainer.engine} is not available yet; use trainer.engine=trainkit.")
     if built.strategy_name == "multi_worker":
         raise UserError("The command does not train with several workers yet; unset TF_CONFIG, or use trainer.strategy=mirrored on one machine.")
 

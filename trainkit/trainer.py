@@ -15,6 +15,7 @@ from trainkit.build import Built
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.data.feeds import Resident
 from trainkit.fit import HostLoop
+from trainkit.keras_fit import KerasLoop
 from trainkit.loop import evaluator
 from trainkit.state import State
 from trainkit.task import Splits, Task, UserError, nearest
@@ -54,7 +55,7 @@ class Trainer:
         self.optimizer = optimizer
         self.callbacks = list(callbacks)
         self.built: Built | None = None
-        self.loop: HostLoop | None = None
+        self.loop: HostLoop | KerasLoop | None = None
         self.stopped: str | None = None
         self._stop_reason: str | None = None
 
@@ -132,7 +133,8 @@ class Trainer:
         built, self.stopped, self._stop_reason = self._built(), None, None
         built.trained = True
         with built.strategy.scope():
-            self.loop = HostLoop(built, self.config, self.callbacks, lambda: self._stop_reason)
+            loop = KerasLoop if self.config.engine == "keras" else HostLoop
+            self.loop = loop(built, self.config, self.callbacks, lambda: self._stop_reason)
             history = self.loop.run(resume)
         self.loop.seconds["total"] = time.perf_counter() - begin
         self.stopped = self._stop_reason

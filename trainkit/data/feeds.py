@@ -95,6 +95,10 @@ class Stream(Feed):
 
     def seek(self, epochs: Any, start: int) -> None:
         """Open the pipeline at batch `start` of the first of `epochs`, an iterable of row orders `[rows]`."""
+        self._iterator = iter(self.dataset(epochs, start))
+
+    def dataset(self, epochs: Any, start: int) -> tf.data.Dataset:
+        """All batches of `epochs`, from batch `start` of the first on."""
         if isinstance(self._source, Arrays):
             dataset = tf.data.Dataset.from_generator(lambda: self._batches(epochs, start), output_signature=tf.TensorSpec([None], tf.int32))
             arrays = self._source.batch()
@@ -110,7 +114,7 @@ class Stream(Feed):
             dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         else:
             dataset = self._source.batch(self.size).repeat().skip(start)
-        self._iterator = iter(dataset.prefetch(tf.data.AUTOTUNE))
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _batches(self, epochs: Any, start: int) -> Any:
         for order in epochs:

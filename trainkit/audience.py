@@ -1,0 +1,112 @@
+"""The callbacks of one training: what they need of it, and how they are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainkit import checkpoint
+from trainkit.build import Built, needs_every_batch
+from trainkit.config import TrainerConfig
+from trainkit.state import Monitor, Observer
+
+TELL_SECONDS = 0.25  # between two reports of steps to observers
+
+
+class Audience:
+    """Keras callbacks, driven in Keras's order.
+
+    Args:
+        built: The task made ready.
+        config: Settings.
+        callbacks: Any Keras callbacks.
+
+    Attributes:
+        hooks: Whether one of them must be called at every batch.
+        observed: Whether all of them only observe, so that they can be told of several epochs at once.
+        params: What all callbacks share, see `trainkit.state.Observer`.
+        logs: Those of the last epoch.
+    """
+
+    def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        self.built, self.config, self.state, self.told = built, config, built.state, list(callbacks)
+        self.observers = [c for c in callbacks if isinstance(c, Observer)]
+        self.monitors = [c for c in self.observers if isinstance(c, Monitor)]
+        for monitor in self.monitors:
+            monitor.aim(built.direction(monitor.monitor))
+        self.hooks = any(needs_every_batch(c) for c in callbacks if not isinstance(c, Observer))
+        self.observed = len(self.observers) == len(self.told)
+        self.params: dict[str, Any] = {}
+        self.logs: dict[str, float] = {}
+        self._told_at = 0.0
+        self._bests: list[int] = []
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Give the monitors what a checkpoint kept of them."""
+        for monitor in self.monitors:
+            if type(monitor).__name__ in memory:
+                monitor.remember(memory[type(monitor).__name__])
+
+    def gather(self, execution: str, reason: str) -> keras.callbacks.CallbackList:
+        """The list that calls them all, with a history."""
+        built, config = self.built, self.config
+        params = {
+            "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
+            "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": execution, "reason": reason,
+            "logged": built.logged(), "input": built.spec[0], "precision": config.precision, "strategy": built.strategy_name,
+            "replicas": built.strategy.num_replicas_in_sync, "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})",
+            "config": asdict(config),
+        }  # fmt: skip
+        self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
+        self.params = self.callbacks.params
+        for keeper in self.monitors:
+            if isinstance(keeper, checkpoint.Checkpoints):
+                keeper.memories = lambda: {type(m).__name__: m.memory() for m in self.monitors}
+        self.built.model.stop_training = False
+        self._bests = [m.best_epoch for m in self.monitors]
+        return self.callbacks
+
+    @property
+    def history(self) -> keras.callbacks.History:
+        return next(c for c in self.callbacks.callbacks if isinstance(c, keras.callbacks.History))
+
+    def due(self, epoch: int) -> bool:
+        """Whether somebody wants the model as it is after this epoch (1-based)."""
+        return any(observer.due(epoch) for observer in self.observers)
+
+    def tell_steps(self, batch: int, logs: dict[str, float]) -> None:
+        """`on_train_batch_end`: for all if somebody needs every batch, else for observers a few times a second."""
+        if self.hooks:
+            self.callbacks.on_train_batch_end(batch, logs)
+        elif time.perf_counter() - self._told_at > TELL_SECONDS:
+            self._told_at = time.perf_counter()
+            for observer in self.observers:
+                observer.on_train_batch_end(batch, logs)
+
+    def record(self, epoch: int, seconds: float, train_seconds: float, steps: int, more: Mapping[str, float]) -> None:
+        """Put what observers may want to know of an epoch into `params["record"]`."""
+        rate = steps / max(train_seconds, 1e-9)
+        self.params["record"] = {
+            "epoch": epoch + 1, "step": self.state.step, "seconds": seconds, "train_seconds": train_seconds,
+            "examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **more,
+        }  # fmt: skip
+
+    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        self.logs = logs
+        self.callbacks.on_epoch_end(epoch, dict(logs))
+
+    def capture(self, snapshots: Sequence[Sequence[Any]] = ()) -> None:
+        """Hand the state of their best epoch to the monitors that found one; `snapshots` are those of the graph, if it kept them."""
+        for i, monitor in enumerate(self.monitors):
+            if monitor.best_epoch != self._bests[i]:
+                self._bests[i] = monitor.best_epoch
+                monitor.capture(self.state, [np.asarray(v) for v in snapshots[i]] if snapshots else None)
+
+    def after_call(self, *, final: bool = False) -> None:
+        for monitor in self.monitors:
+            monitor.after_call(self.state, self.logs, final=final)
