@@ -160,7 +160,7 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     if reduce_first and distribution.num_replicas_in_sync > 1:
         strategy.skip_own_reduction(model.optimizer)
     kind, reason = _feed(config, train, distribution)
-    step = Step(task, model, config.batch_size, reduce_first)
+    step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows)
     return Built(task, distribution, splits, train, model, State(model), step, rows, step_rows, steps, Stream(train, 1).spec, kind, reason)
 
 

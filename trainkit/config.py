@@ -35,6 +35,7 @@ class TrainerConfig:
     engine: str = "trainkit"  # ENGINES: `keras` trains through model.fit
     feed: str = "auto"  # FEEDS: rows resident on the device, or streamed by tf.data
     fast_dropout: bool = True  # under XLA, draw dropout masks from threefry bits (3x faster; other masks than Keras's)
+    dynamic_rows: bool = False  # trace steps for any number of rows, as model.fit does: slower, for bitwise parity
     epochs_per_call: int | None = None  # epochs in one program where callbacks allow it; None: as many as last about half a second
     limit_train_batches: int | None = None  # steps in an epoch, at most
     validate_every: int = 1  # epochs between validations

@@ -62,10 +62,10 @@ class HostLoop:
             else:
                 self._one_epoch()
             self.audience.after_call()
+        self._split_seconds()
         self.audience.after_call(final=True)
         self.state.finish()
         self.callbacks.on_train_end(self.audience.logs)
-        self._split_seconds()
         return self.audience.history
 
     def throughput(self) -> dict[str, float]:

@@ -31,11 +31,13 @@ class State:
         self.step_in_epoch = 0
         self.step = 0
         self.groups: dict[str, list[tf.Variable]] = {}
+        self.names: list[str] = []  # of all variables: `model/sequential/dense/kernel`
         seen: set[int] = set()
         for group, variables in (("model", model.variables), ("optimizer", model.optimizer.variables), ("metrics", model.metrics_variables)):
-            fresh = [v.value for v in variables if id(v) not in seen]
-            seen.update(id(v) for v in variables)
-            self.groups[group] = fresh
+            fresh = [v for v in variables if id(v) not in seen]
+            seen.update(id(v) for v in fresh)
+            self.groups[group] = [v.value for v in fresh]
+            self.names += [f"{group}/{v.path}" for v in fresh]
 
     @property
     def variables(self) -> list[tf.Variable]:

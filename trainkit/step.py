@@ -22,12 +22,15 @@ class Step:
         batch_size: Rows of a micro-batch over all replicas.
         reduce_first: Sum the gradients over the replicas before the optimizer sees them, so that clipping and the check for finite
             gradients work on the gradient of the global batch. Else Keras's order: clip each replica's own, then sum.
+        hide_rows: Trace with an unknown number of rows, as `model.fit` does. Keras weighs the batches in the mean of each output's loss
+            by their rows only where it knows them, so this makes it as wrong as there; not under XLA, which needs every shape.
     """
 
     task: Task
     model: keras.Model
     batch_size: int
     reduce_first: bool = True
+    hide_rows: bool = False
 
     def train(self, feed: Feed, fetched: Any, size: int) -> None:
         """Train on a global batch of `size` rows: forward, backward, update, metrics.
@@ -62,7 +65,7 @@ class Step:
     def _gradients(self, feed: Feed, fetched: Any, begin: Any, rows: int, size: int) -> list[Any]:
         """Gradients of one micro-batch's share of the loss, on this replica's rows of it; updates the metrics."""
         offset, mine = _own_rows(rows)
-        batch = feed.part(fetched, begin + offset, max(mine, 1))
+        batch = self._shown(feed.part(fetched, begin + offset, max(mine, 1)))
         with tf.GradientTape() as tape:
             loss, outputs = self.task.compute(self.model, batch, training=True)
             objective = loss if mine == size else loss * tf.cast(mine / size, loss.dtype)
@@ -84,14 +87,27 @@ class Step:
         """Add a global batch of `size` rows to the metrics; each row counts once, whatever the number of replicas."""
         offset, mine = _own_rows(size)
         if mine:
-            batch = feed.part(fetched, offset, mine)
+            batch = self._shown(feed.part(fetched, offset, mine))
             loss, outputs = self.task.compute(self.model, batch, training=False)
             self._measure(loss, batch, outputs, mine)
+
+    def _shown(self, batch: Any) -> Any:
+        if not self.hide_rows:
+            return batch
+        # All rows, by an index whose length only the run knows: nothing simpler stays hidden from the graph's constant folding.
+        column = tf.reshape(tf.nest.flatten(batch)[0], [batch_rows(batch), -1])[:, 0]
+        rows = tf.squeeze(tf.where(tf.equal(column, column)), 1)
+        return tf.nest.map_structure(lambda t: tf.gather(t, rows), batch)
 
     def _measure(self, loss: tf.Tensor, batch: Any, outputs: Any, rows: int) -> None:
         x, y, weight = (*batch, None)[:3]
         self.model._loss_tracker.update_state(loss, sample_weight=tf.constant(rows))
         self.model.compute_metrics(x, y, outputs, sample_weight=weight)
+
+
+def batch_rows(batch: Any) -> int:
+    """The static number of rows of a batch."""
+    return int(tf.nest.flatten(batch)[0].shape[0])
 
 
 def _own_rows(rows: int) -> tuple[int, int]:

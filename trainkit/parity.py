@@ -1,0 +1,279 @@
+"""Is it the same training? One task through trainkit's loop and through `model.fit`, compared step by step and variable by variable."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
+from trainkit.data.feeds import Resident
+from trainkit.task import Arrays, Splits, Task, UserError
+from trainkit.trainer import Trainer
+
+XLA_BOUND = 1e-4
+
+
+class Recorder(keras.callbacks.Callback):
+    """Notes the running loss and a checksum of every variable after every step. It overrides a batch hook, so both loops call it at each.
+
+    Args:
+        trainer: Whose state to watch.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer = trainer
+        self.losses: list[float] = []
+        self.sums: list[list[int]] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.losses.append(float((logs or {})["loss"]))
+        self.sums.append([zlib.crc32(np.ascontiguousarray(v)) for v in self.trainer.state.values()])
+
+
+class EpochEnds(keras.callbacks.Callback):
+    """Notes the values of each epoch. It needs no batch, so whole epochs may run in a call."""
+
+
+@dataclass
+class Run:
+    """One of the two trainings, when it is over."""
+
+    trainer: Trainer
+    initial: list[np.ndarray]
+    final: list[np.ndarray]
+    history: dict[str, list[float]]
+    losses: list[float]
+    sums: list[list[int]]
+    outputs: dict[str, list[np.ndarray]]
+    seconds: float
+
+
+@dataclass
+class Report:
+    """The differences between the two trainings.
+
+    Attributes:
+        tolerance: Largest difference that passes; 0.0 demands equal bits.
+        differences: Largest absolute difference by what was compared.
+        variables: For each variable: name, largest absolute difference, largest distance in units in the last place.
+        first_step: The first step (1-based) after which anything differs, 0 if none does; None if steps were not compared.
+        first_names: The variables that differ there.
+    """
+
+    tolerance: float
+    reason: str
+    steps: int
+    epochs: int
+    differences: dict[str, float]
+    variables: list[tuple[str, float, float]]
+    first_step: int | None
+    first_names: list[str]
+    losses: tuple[list[float], list[float]]
+    seconds: dict[str, float]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def worst(self) -> float:
+        values = [*self.differences.values(), *(v[1] for v in self.variables)]
+        return math.inf if any(math.isnan(v) for v in values) else max(values)
+
+    @property
+    def passed(self) -> bool:
+        return self.worst <= self.tolerance
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for `parity.json`."""
+        return {
+            **self.about, "passed": self.passed, "tolerance": self.tolerance, "tolerance_reason": self.reason, "steps": self.steps, "epochs": self.epochs,
+            "max_difference": self.worst, "max_ulp": max(v[2] for v in self.variables), "differences": self.differences,
+            "first_difference": {"step": self.first_step, "variables": self.first_names},
+            "variables": [{"name": n, "max_difference": d, "max_ulp": u} for n, d, u in self.variables],
+            "loss": {"trainkit": self.losses[0], "keras": self.losses[1]}, "seconds": self.seconds,
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        """What people read."""
+        rows = [(name, value, "") for name, value in self.differences.items()]
+        for group in ("model", "optimizer", "metrics"):
+            mine = [v for v in self.variables if v[0].startswith(f"{group}/")]
+            if mine:
+                name, value, ulp = max(mine, key=lambda v: math.inf if math.isnan(v[1]) else v[1])
+                rows.append((f"{group} variables ({len(mine)})", value, f"{name}, {ulp:g} ULP" if value else ""))
+        out = [f"{'compared':<34}{'largest difference':>20}"] + [f"{a:<34}{b:>20.3g}  {c}".rstrip() for a, b, c in rows]
+        if self.first_step:
+            out.append(f"First difference: after step {self.first_step}, in {', '.join(self.first_names[:3])}{' …' if len(self.first_names) > 3 else ''}")
+        out.append(f"Time:      trainkit {self.seconds['trainkit']:.2f} s, model.fit {self.seconds['keras']:.2f} s, for {self.steps} steps, start-up included")
+        out.append(f"Tolerance: {self.tolerance:g} ({self.reason})")
+        out.append(f"Parity:    {'passed' if self.passed else 'FAILED'}, largest difference {self.worst:g}")
+        return out
+
+
+def compare(
+    task: Task, config: TrainerConfig, parity: ParityConfig | None = None, optimizer: OptimizerConfig | None = None, data: Splits | None = None, callbacks: Any = list
+) -> Report:
+    """Train `task` both ways from the same weights, seeds and batches, and compare everything.
+
+    Args:
+        task: Any task, unchanged.
+        config: Settings; `execution` `auto` means `step`.
+        parity: Length and tolerance.
+        optimizer: Settings that override the task's own.
+        data: Rows to use instead of `task.data()`.
+        callbacks: Makes further callbacks, afresh for each training.
+
+    Raises:
+        UserError: for settings that `model.fit` has not.
+    """
+    parity = parity or ParityConfig()
+    config = settings(config, parity)
+    ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
+    keras_config = replace(config, engine="keras", batch_size=config.batch_size * config.accumulate, accumulate=1)
+    theirs = _train(task, keras_config, optimizer, data, callbacks, initial=ours.initial)
+    tolerance, reason = bound(parity.tolerance, config)
+    return _report(ours, theirs, config, tolerance, reason)
+
+
+def settings(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
+    """The settings of a comparison: Keras's masks and shapes, and one loss a step where the steps can be seen."""
+    execution = "step" if config.execution == "auto" else config.execution
+    xla = execution.endswith("_xla")
+    limit = parity.steps if parity.steps is not None else config.limit_train_batches
+    epochs = 1 if parity.steps is not None else parity.epochs
+    # XLA compiles one step at a time with a stream, as in model.fit; it needs to know all shapes.
+    feed = "stream" if execution == "step_xla" else config.feed
+    return replace(config, execution=execution, epochs=epochs, limit_train_batches=limit, fast_dropout=False, dynamic_rows=not xla, feed=feed)
+
+
+def bound(asked: str, config: TrainerConfig) -> tuple[float, str]:
+    """The tolerance, and why it is that."""
+    if asked == "exact":
+        return 0.0, "as asked"
+    if asked != "auto":
+        try:
+            return float(asked), "as asked"
+        except ValueError:
+            raise UserError(f"parity.tolerance={asked!r}: expected auto, exact or a number.") from None
+    if config.accumulate > 1:
+        return 1e-5, "sums over micro-batches round differently from one large batch"
+    if config.execution == "epoch_xla":
+        return XLA_BOUND, "XLA compiles a whole epoch here, one step in model.fit, and may fuse and round differently"
+    if config.strategy == "mirrored" and (config.replicas or 2) > 1:
+        return 1e-6, "the mean over replicas is scaled after the sum of the losses here, before it in model.fit"
+    return 0.0, "the same graph of a step, on the same device: equal bits are possible"
+
+
+def _train(task: Task, config: TrainerConfig, optimizer: Any, data: Splits | None, callbacks: Any, initial: Sequence[np.ndarray] | None = None) -> Run:
+    trainer = Trainer(config, optimizer=optimizer)
+    built = trainer.prepare(task, data=data)
+    if initial is not None:
+        trainer.state.assign(initial)
+    first = trainer.state.values()
+    recorder = Recorder(trainer)
+    by_step = config.execution.startswith("step")
+    trainer.callbacks = [*callbacks(), recorder if by_step else EpochEnds()]
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*shuffle=True.*")  # the batches come shuffled, the same for both
+        history = trainer.fit(task).history
+    seconds = time.perf_counter() - begin
+    final = trainer.state.values()
+    outputs = {}
+    for split in ("validation", "test"):
+        part = getattr(built.splits, split)
+        if isinstance(part, Arrays):
+            outputs[split] = [np.asarray(a) for a in keras.tree.flatten(trainer.predict(split=split))]
+    return Run(trainer, first, final, history, recorder.losses, recorder.sums, outputs, seconds)
+
+
+def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, reason: str) -> Report:
+    names = ours.trainer.state.names
+    variables = [(n, distance(a, b), ulp(a, b)) for n, a, b in zip(names, ours.final, theirs.final, strict=True)]
+    differences = {"initial variables": max(distance(a, b) for a, b in zip(ours.initial, theirs.initial, strict=True))}
+    first_step, first_names = None, []
+    if ours.sums or theirs.sums:
+        differences["running loss, every step"] = distance(np.array(ours.losses), np.array(theirs.losses))
+        first_step = 0
+        for step, (a, b) in enumerate(zip(ours.sums, theirs.sums, strict=False), 1):
+            if a != b:
+                first_step, first_names = step, [n for n, x, y in zip(names, a, b, strict=True) if x != y]
+                break
+    for name in sorted({*ours.history, *theirs.history}):
+        differences[f"{name}, every epoch"] = distance(np.array(ours.history.get(name, [])), np.array(theirs.history.get(name, [])))
+    for split, outputs in ours.outputs.items():
+        differences[f"predictions, {split}"] = max(distance(a, b) for a, b in zip(outputs, theirs.outputs[split], strict=True))
+    built = ours.trainer.built
+    about = {} if built is None else {
+        "task": built.task.name, "dataset": built.splits.source.name, "execution": config.execution, "precision": config.precision,
+        "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync, "feed": built.feed_kind, "keras": keras.__version__,
+    }  # fmt: skip
+    seconds = {"trainkit": ours.seconds, "keras": theirs.seconds}
+    steps = built.steps * config.epochs if built else 0
+    return Report(tolerance, reason, steps, config.epochs, differences, variables, first_step, first_names, (ours.losses, theirs.losses), seconds, about)
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest absolute difference; infinite where the shapes differ, or only one of two entries is a number."""
+    if a.shape != b.shape:
+        return math.inf
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    if not np.array_equal(np.isfinite(x), np.isfinite(y)):
+        return math.inf
+    gap = np.abs(x - y)[np.isfinite(x)]
+    return float(gap.max()) if gap.size else 0.0
+
+
+def ulp(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest number of float32 values that lie between two entries; for whole numbers their difference."""
+    if a.shape != b.shape:
+        return math.inf
+    if a.dtype != np.float32 or not a.size:
+        return distance(a, b)
+
+    def ordered(x: np.ndarray) -> np.ndarray:
+        bits = np.ascontiguousarray(x).view(np.int32).astype(np.int64)
+        return np.where(bits < 0, -(2**31) - bits, bits)
+
+    return float(np.abs(ordered(a) - ordered(b)).max())
+
+
+def matrix(task: Task, config: TrainerConfig, parity: ParityConfig, optimizers: Sequence[str] = ("recipe", "sgd", "rmsprop", "adam", "adamw")) -> list[dict[str, Any]]:
+    """Compare execution modes, precisions, optimizers and strategies, one after the other; what Keras cannot run is named with its error.
+
+    Returns:
+        A row for each combination: execution, precision, optimizer, strategy, difference, tolerance, outcome.
+    """
+    base = [("step", "float32", "recipe", 1), ("epoch", "float32", "recipe", 1), ("step_xla", "float32", "recipe", 1), ("epoch_xla", "float32", "recipe", 1)]
+    base += [("step", "mixed_bfloat16", "recipe", 1), ("step", "mixed_float16", "recipe", 1), ("epoch", "mixed_bfloat16", "recipe", 1)]
+    base += [("step", "float32", name, 1) for name in optimizers if name != "recipe"]
+    base += [("step", "float32", "recipe", 2), ("step", "mixed_float16", "recipe", 2), ("step_xla", "float32", "recipe", 2)]
+    rows = []
+    for execution, precision, optimizer, replicas in base:
+        strategy = "mirrored" if replicas > 1 else "one_device"
+        row = {"task": task.name, "execution": execution, "precision": precision, "optimizer": optimizer, "strategy": f"{strategy} x {replicas}"}
+        mine = replace(config, execution=execution, precision=precision, strategy=strategy, replicas=replicas if replicas > 1 else None)
+        try:
+            report = compare(task, mine, parity, OptimizerConfig(name=optimizer))
+            outcome = "equal bits" if report.worst == 0.0 else "passed" if report.passed else "FAILED"
+            row.update(difference=report.worst, tolerance=report.tolerance, outcome=outcome)
+        except UserError as error:
+            row.update(difference=None, tolerance=None, outcome=f"refused: {error}")
+        except Exception as error:  # whatever Keras raises is the result of this row
+            row.update(difference=None, tolerance=None, outcome=f"Keras: {type(error).__name__}: {str(error).strip().splitlines()[0][:120]}")
+        rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The matrix as lines of a Markdown table."""
+    head = ["task", "execution", "precision", "optimizer", "strategy", "difference", "tolerance", "outcome"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return lines + ["| " + " | ".join("" if row[h] is None else f"{row[h]:.3g}" if isinstance(row[h], float) else str(row[h]) for h in head) + " |" for row in rows]
