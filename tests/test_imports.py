@@ -30,7 +30,7 @@ ROWS: list[tuple[str, set[str]]] = [
     ("L4 studies", {"parity", "tuning", "estimator", "report", "export"}),
     ("L5 command", {"compose", "job"}),
     ("L5 command", {"observers"}),
-    ("L5 command", {"fitting"}),
+    ("L5 command", {"fitting", "comparing"}),
     ("L5 command", {"launch", "modes"}),
     ("L5 command", {"cli"}),
     ("L5 command", {"__main__"}),

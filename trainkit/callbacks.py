@@ -108,8 +108,8 @@ def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float
     return [e for e, _ in points], [v for _, v in points]
 
 
-def draw(path: Path, name: str, curves: dict[str, tuple[list[int], list[float]]], title: str) -> None:
-    """One picture of curves over epochs, written beside and renamed."""
+def draw(path: Path, name: str, curves: dict[str, tuple[list[int], list[float]]], title: str, axis: str = "epoch") -> None:
+    """One picture of curves over epochs or steps, written beside and renamed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -122,7 +122,7 @@ def draw(path: Path, name: str, curves: dict[str, tuple[list[int], list[float]]]
     spread = [v for _, values in curves.values() for v in values]
     if name == "loss" and positive and max(spread) > 50 * min(spread):
         axes.set_yscale("log")
-    axes.set(xlabel="epoch", ylabel=name, title=title)
+    axes.set(xlabel=axis, ylabel=name, title=title)
     axes.grid(alpha=0.3)
     axes.legend()
     beside = path.with_name(f".{path.name}")

@@ -112,6 +112,8 @@ def _plan(composed: Composed, words: Sequence[str], config_dir: str | None) -> C
     origin = _origin(found.run.path if found and found.run else None, config_dir)
     if config.mode == "fit" and (found is None or found.run is None):
         path = rundir.new_path(config.runs_dir, config.name, config.run_dir)
+    elif config.mode == "parity":
+        path = rundir.new_path(config.runs_dir, "parity", config.run_dir)
     settings = compose.with_types({**compose.plain(settings), "resume": None, "run_dir": None})  # where a run lies is no part of what it is
     plain = compose.plain(settings, resolve=True)
     files = {

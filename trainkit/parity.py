@@ -7,15 +7,14 @@ import time
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
-from trainkit.data.feeds import Resident
-from trainkit.task import Arrays, Splits, Task, UserError
+from trainkit.task import Arrays, Source, Splits, Task, UserError
 from trainkit.trainer import Trainer
 
 XLA_BOUND = 1e-4
@@ -79,7 +78,9 @@ class Report:
     first_names: list[str]
     losses: tuple[list[float], list[float]]
     seconds: dict[str, float]
-    about: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any]
+    source: Source
+    devices: str
 
     @property
     def worst(self) -> float:
@@ -118,7 +119,12 @@ class Report:
 
 
 def compare(
-    task: Task, config: TrainerConfig, parity: ParityConfig | None = None, optimizer: OptimizerConfig | None = None, data: Splits | None = None, callbacks: Any = list
+    task: Task,
+    config: TrainerConfig,
+    parity: ParityConfig | None = None,
+    optimizer: OptimizerConfig | None = None,
+    data: Splits | None = None,
+    callbacks: Any = list,
 ) -> Report:
     """Train `task` both ways from the same weights, seeds and batches, and compare everything.
 
@@ -210,14 +216,28 @@ def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, rea
         differences[f"{name}, every epoch"] = distance(np.array(ours.history.get(name, [])), np.array(theirs.history.get(name, [])))
     for split, outputs in ours.outputs.items():
         differences[f"predictions, {split}"] = max(distance(a, b) for a, b in zip(outputs, theirs.outputs[split], strict=True))
-    built = ours.trainer.built
-    about = {} if built is None else {
+    built = ours.trainer._built()
+    about = {
         "task": built.task.name, "dataset": built.splits.source.name, "execution": config.execution, "precision": config.precision,
         "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync, "feed": built.feed_kind, "keras": keras.__version__,
     }  # fmt: skip
     seconds = {"trainkit": ours.seconds, "keras": theirs.seconds}
-    steps = built.steps * config.epochs if built else 0
-    return Report(tolerance, reason, steps, config.epochs, differences, variables, first_step, first_names, (ours.losses, theirs.losses), seconds, about)
+    steps = built.steps * config.epochs
+    return Report(
+        tolerance,
+        reason,
+        steps,
+        config.epochs,
+        differences,
+        variables,
+        first_step,
+        first_names,
+        (ours.losses, theirs.losses),
+        seconds,
+        about,
+        built.splits.source,
+        built.devices,
+    )
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -245,7 +265,9 @@ def ulp(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(ordered(a) - ordered(b)).max())
 
 
-def matrix(task: Task, config: TrainerConfig, parity: ParityConfig, optimizers: Sequence[str] = ("recipe", "sgd", "rmsprop", "adam", "adamw")) -> list[dict[str, Any]]:
+def matrix(
+    task: Task, config: TrainerConfig, parity: ParityConfig, optimizers: Sequence[str] = ("recipe", "sgd", "rmsprop", "adam", "adamw")
+) -> list[dict[str, Any]]:
     """Compare execution modes, precisions, optimizers and strategies, one after the other; what Keras cannot run is named with its error.
 
     Returns:
@@ -258,7 +280,13 @@ def matrix(task: Task, config: TrainerConfig, parity: ParityConfig, optimizers: 
     rows = []
     for execution, precision, optimizer, replicas in base:
         strategy = "mirrored" if replicas > 1 else "one_device"
-        row = {"task": task.name, "execution": execution, "precision": precision, "optimizer": optimizer, "strategy": f"{strategy} x {replicas}"}
+        row: dict[str, Any] = {
+            "task": task.name,
+            "execution": execution,
+            "precision": precision,
+            "optimizer": optimizer,
+            "strategy": f"{strategy} x {replicas}",
+        }
         mine = replace(config, execution=execution, precision=precision, strategy=strategy, replicas=replicas if replicas > 1 else None)
         try:
             report = compare(task, mine, parity, OptimizerConfig(name=optimizer))
@@ -276,4 +304,6 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The matrix as lines of a Markdown table."""
     head = ["task", "execution", "precision", "optimizer", "strategy", "difference", "tolerance", "outcome"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return lines + ["| " + " | ".join("" if row[h] is None else f"{row[h]:.3g}" if isinstance(row[h], float) else str(row[h]) for h in head) + " |" for row in rows]
+    return lines + [
+        "| " + " | ".join("" if row[h] is None else f"{row[h]:.3g}" if isinstance(row[h], float) else str(row[h]) for h in head) + " |" for row in rows
+    ]
