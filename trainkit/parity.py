@@ -35,7 +35,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.losses.append(float((logs or {})["loss"]))
-        self.sums.append([zlib.crc32(np.ascontiguousarray(v)) for v in self.trainer.state.values()])
+        self.sums.append([zlib.crc32(v.tobytes()) for v in self.trainer.state.values()])
 
 
 class EpochEnds(keras.callbacks.Callback):

@@ -1,0 +1,273 @@
+"""trainkit trains what `model.fit` trains, bit for bit; and a loop that does not is caught."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
+from trainkit import keras_fit, loop, parity
+from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, ParityConfig, ScheduleConfig, TrainerConfig
+from trainkit.data.feeds import Feed
+from trainkit.fit import HostLoop
+from trainkit.optimizers import NAMES
+from trainkit.parity import Report
+from trainkit.step import Step
+from trainkit.task import Splits, Task
+from trainkit.tasks.boston import Boston
+from trainkit.tasks.mnist import MNIST
+from trainkit.tasks.mnist_cnn import MnistCnn
+
+
+def compare(
+    task: Task, *, epochs: int = 2, optimizer: OptimizerConfig | None = None, callbacks: Any = list, data: Splits | None = None, **settings: Any
+) -> Report:
+    config = TrainerConfig(**{"batch_size": 16, **settings})
+    return parity.compare(task, config, ParityConfig(epochs=epochs), optimizer, data, callbacks)
+
+
+def assert_equal_bits(report: Report) -> None:
+    assert report.tolerance == 0.0, report.reason
+    assert report.worst == 0.0, "\n".join(report.lines())
+    assert report.first_step in (None, 0)
+    assert report.passed
+
+
+TASKS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
+
+
+@pytest.mark.parametrize("execution", ["step", "epoch"])
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
+def test_every_kind_of_task_has_equal_bits(task: Task, execution: str) -> None:
+    assert_equal_bits(compare(task, execution=execution))
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_optimizer_has_equal_bits(name: str) -> None:
+    assert_equal_bits(compare(Toy(dropout=0.3), optimizer=OptimizerConfig(name=name)))
+
+
+OPTIONS = {
+    "clip norm": OptimizerConfig(clip=ClipConfig(norm=0.05)),
+    "clip global norm": OptimizerConfig(clip=ClipConfig(global_norm=0.05)),
+    "clip value": OptimizerConfig(clip=ClipConfig(value=0.01)),
+    "EMA": OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.9)),
+    "EMA, overwriting": OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.9, overwrite_every=3)),
+    "schedule": OptimizerConfig(schedule=ScheduleConfig(name="cosine", warmup_steps=3)),
+    "weight decay": OptimizerConfig(name="adamw", weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
+def test_every_option_of_an_optimizer_has_equal_bits(optimizer: OptimizerConfig) -> None:
+    assert_equal_bits(compare(Toy(dropout=0.3), optimizer=optimizer))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_has_equal_bits(precision: str) -> None:
+    assert_equal_bits(compare(Toy(dropout=0.3), precision=precision))
+
+
+@pytest.mark.parametrize("task", [Toy(dropout=0.3), Toy(batch_norm=True)], ids=["dropout", "batch_norm"])
+def test_the_same_step_under_xla_has_equal_bits(task: Task) -> None:
+    assert_equal_bits(compare(task, execution="step_xla"))
+
+
+def test_accumulation_stays_within_its_bound() -> None:
+    report = compare(Toy(l2=1e-3), batch_size=8, accumulate=2)
+    assert 0 < report.tolerance <= 1e-5
+    assert report.passed, "\n".join(report.lines())
+
+
+def test_a_keras_learning_rate_callback_acts_alike() -> None:
+    def rates() -> list[keras.callbacks.Callback]:
+        return [
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5),
+            keras.callbacks.ReduceLROnPlateau(monitor="val_loss", patience=0, factor=0.1, min_delta=1.0),
+        ]
+
+    assert_equal_bits(compare(Toy(dropout=0.3), epochs=3, callbacks=rates))
+
+
+@pytest.fixture(scope="module")
+def digits() -> Splits:
+    splits = MNIST(source="embedded").data()
+    take = slice(0, 300)
+    return Splits(splits.train.take(take), splits.validation.take(slice(0, 100)), splits.test.take(slice(0, 50)), splits.source)
+
+
+@pytest.mark.parametrize("task", [MNIST(source="embedded"), MnistCnn(source="embedded", filters=(4, 8, 8), units=(16,))], ids=["mnist", "mnist_cnn"])
+def test_the_digits_tasks_have_equal_bits(task: Task, digits: Splits) -> None:
+    assert_equal_bits(compare(task, epochs=1, data=digits, batch_size=128))
+
+
+def test_boston_has_equal_bits() -> None:
+    assert_equal_bits(compare(Boston(source="embedded"), epochs=2, batch_size=32))
+
+
+def test_real_rows_have_equal_bits(real_data: Path) -> None:
+    assert_equal_bits(parity.compare(MNIST(dir=str(real_data)), TrainerConfig(batch_size=128), ParityConfig(steps=20)))
+    assert_equal_bits(parity.compare(Boston(dir=str(real_data)), TrainerConfig(batch_size=32), ParityConfig(epochs=3)))
+
+
+# The negative control: loops that are wrong in the ways that loops are, each of which must be reported, at the right place.
+
+
+def fault_loss_not_weighted_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(self: Step, loss: Any, batch: Any, outputs: Any, rows: int) -> None:
+        self.model._loss_tracker.update_state(loss)
+        self.model.compute_metrics(batch[0], batch[1], outputs)
+
+    monkeypatch.setattr(Step, "_measure", measure)
+
+
+def fault_metrics_not_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop.Program, "_reset", lambda self: tf.no_op())
+
+
+def fault_batch_norm_in_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Toy.compute
+
+    def compute(self: Toy, model: Any, batch: Any, training: bool) -> Any:
+        return original(self, model, batch, False)
+
+    monkeypatch.setattr(Toy, "compute", compute)
+    monkeypatch.setattr(keras_fit, "with_keras_steps", lambda task, model: None)  # the fault is in our loop alone
+
+
+def fault_last_batch_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = loop.Program._steps
+
+    def steps(self: loop.Program, arguments: Any, order: Any, start: Any, stop: Any) -> None:
+        original(self, arguments, order, start, tf.minimum(stop, self.plan.full))
+
+    monkeypatch.setattr(loop.Program, "_steps", steps)
+
+
+def fault_one_dropout_seed_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = HostLoop._choose
+
+    def choose(self: HostLoop) -> None:
+        original(self)
+        for layer in self.built.model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.seed_generator.next()
+
+    monkeypatch.setattr(HostLoop, "_choose", choose)
+
+
+def fault_learning_rate_off_by_a_millionth(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = HostLoop._choose
+
+    def choose(self: HostLoop) -> None:
+        original(self)
+        rate = self.built.model.optimizer.learning_rate
+        rate.assign(rate * np.float32(1 + 1e-6))
+
+    monkeypatch.setattr(HostLoop, "_choose", choose)
+
+
+def fault_rows_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Feed.__subclasses__()[0].part
+
+    def part(self: Any, fetched: Any, begin: Any, size: int) -> Any:
+        return tf.nest.map_structure(lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, original(self, fetched, begin, size))
+
+    monkeypatch.setattr(Feed.__subclasses__()[0], "part", part)
+
+
+# Fault, the task that shows it, the first step after which something differs (None: only whole epochs do), and a part of what must be named.
+FAULTS = [
+    (fault_loss_not_weighted_by_rows, Toy(), 1, "metrics/"),
+    (fault_metrics_not_reset, Toy(), 6, "metrics/"),
+    (fault_batch_norm_in_inference_mode, Toy(batch_norm=True), 1, "moving_mean"),
+    (fault_last_batch_dropped, Toy(), 5, "model/"),
+    (fault_one_dropout_seed_too_many, Toy(dropout=0.3), 1, "seed_generator_state"),
+    (fault_learning_rate_off_by_a_millionth, Toy(), 1, "learning_rate"),
+    (fault_rows_in_another_order, Toy(), 1, "model/"),
+]
+
+
+@pytest.mark.parametrize(("fault", "task", "step", "named"), FAULTS, ids=[f.__name__.removeprefix("fault_") for f, *_ in FAULTS])
+def test_a_wrong_loop_is_caught_and_pointed_at(fault: Any, task: Task, step: int, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault(monkeypatch)
+    report = compare(task)
+    assert not report.passed
+    assert report.first_step == step, report.lines()
+    assert any(named in name for name in report.first_names), report.first_names
+    text = "\n".join(report.lines())
+    assert "FAILED" in text
+    assert f"after step {step}" in text
+
+
+# Its parts and its command.
+
+
+def test_ulp_counts_floats_in_between() -> None:
+    one = np.float32(1.0)
+    assert parity.ulp(np.array([one]), np.array([np.nextafter(one, np.float32(2))])) == 1
+    assert parity.ulp(np.array([np.float32(0.0)]), np.array([np.float32(-0.0)])) == 0
+    tiny = np.nextafter(np.float32(0), np.float32(1))
+    assert parity.ulp(np.array([tiny]), np.array([-tiny])) == 2
+
+
+def test_a_nan_on_one_side_is_an_infinite_difference() -> None:
+    assert parity.distance(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == np.inf
+    assert parity.distance(np.array([np.nan]), np.array([np.nan])) == 0.0
+
+
+def test_the_matrix_names_what_keras_cannot_run() -> None:
+    rows = parity.matrix(Toy(dropout=0.3), TrainerConfig(batch_size=25), ParityConfig(epochs=1), optimizers=("sgd",))
+    outcomes = {(r["execution"], r["precision"], r["optimizer"], r["strategy"]): r["outcome"] for r in rows}
+    assert outcomes["step", "float32", "recipe", "one_device x 1"] == "equal bits"
+    assert outcomes["step", "float32", "sgd", "one_device x 1"] == "equal bits"
+    assert "FAILED" not in outcomes.values()
+    assert outcomes["step_xla", "float32", "recipe", "mirrored x 2"].startswith(("refused", "Keras"))
+    assert len(parity.table(rows)) == len(rows) + 2
+
+
+@pytest.mark.parametrize(("tolerance", "fault", "code"), [("auto", False, 0), ("exact", False, 0), ("exact", True, 1), ("0.5", True, 0)])
+def test_the_command_exits_by_its_verdict(
+    tolerance: str, fault: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from trainkit import cli
+
+    monkeypatch.chdir(tmp_path)
+    if fault:
+        fault_learning_rate_off_by_a_millionth(monkeypatch)
+    words = ["mode=parity", "task=boston", "data.source=embedded", "run_dir=out", f"parity.tolerance={tolerance}"]
+    assert cli.main(words) == code
+    written = json.loads((tmp_path / "out" / "parity.json").read_text())
+    assert written["passed"] is (code == 0)
+    assert (written["max_difference"] == 0.0) is not fault
+    assert (written["first_difference"]["step"] == 0) is not fault
+    assert (tmp_path / "out" / "plots" / "parity.png").stat().st_size > 5000
+    assert "largest difference" in capsys.readouterr().out
+
+
+def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainkit import cli
+
+    monkeypatch.chdir(tmp_path)
+    for engine in ("trainkit", "keras"):
+        words = [
+            "task=boston",
+            "data.source=embedded",
+            "trainer.epochs=6",
+            f"run_dir={engine}",
+            f"trainer.engine={engine}",
+            "trainer.execution=step",
+            "progress=none",
+        ]
+        assert cli.main(words) == 0
+    ours, theirs = ([line.rsplit(",", 1)[0] for line in (tmp_path / e / "metrics.csv").read_text().splitlines()] for e in ("trainkit", "keras"))
+    assert ours == theirs
+    assert len(ours) == 7
+    assert (tmp_path / "keras" / "checkpoints" / "best").is_dir()
+    assert (tmp_path / "keras" / "model.keras").is_file()
