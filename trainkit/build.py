@@ -53,10 +53,9 @@ class Built:
 
     @property
     def strategy_name(self) -> str:
-        kind = type(self.strategy).__name__
-        return {"MirroredStrategy": "mirrored", "CollectiveAllReduceStrategy": "multi_worker", "MultiWorkerMirroredStrategy": "multi_worker"}.get(
-            kind, "one_device"
-        )
+        if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return "multi_worker"
+        return "mirrored" if isinstance(self.strategy, tf.distribute.MirroredStrategy) else "one_device"
 
     @property
     def lockstep(self) -> int | None:
@@ -157,10 +156,11 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
                 layer.synchronized = True
     clip = optimizer.clip if isinstance(optimizer, OptimizerConfig) else OptimizerConfig().clip
     reduce_first = clip.scope == "global"
-    if reduce_first and distribution.num_replicas_in_sync > 1:
-        strategy.skip_own_reduction(model.optimizer)
+    average_every = None
+    if distribution.num_replicas_in_sync > 1:
+        average_every = strategy.take_over(model.optimizer, reduction=reduce_first)
     kind, reason = _feed(config, train, distribution)
-    step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows)
+    step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows, average_every)
     return Built(task, distribution, splits, train, model, State(model), step, rows, step_rows, steps, Stream(train, 1).spec, kind, reason)
 
 

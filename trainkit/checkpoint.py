@@ -170,7 +170,7 @@ class Checkpoints(Monitor):
         self.kept = [name for name in memory.get("kept", []) if (self.folder / name).exists()]
 
     def capture(self, state: State, values: Sequence[np.ndarray] | None) -> None:
-        self._write(state, "best", values=values, position=self.best_position())
+        self._write(state, "best", values=values, position=self.best_position() if values is not None else None)
 
     def after_call(self, state: State, logs: dict[str, Any], *, final: bool = False) -> None:
         """Called when a call of the program is over, with the model at `state.position()`."""

@@ -99,13 +99,13 @@ class HostLoop:
             self.callbacks.on_epoch_begin(first + i)
             state.epoch, state.step_in_epoch, state.step = first + i + 1, 0, state.step + self.built.steps - start
             start = 0
-            self._end_epoch(first + i, rows[i], seconds / done, seconds / done)
+            self._end_epoch(first + i, rows[i], seconds / done, seconds / done, self.built.steps)
         self.audience.capture(self.program.snapshots)
         self._check_skipped(rows[-1])
 
     def _one_epoch(self) -> None:
         """One epoch in calls of about `CALL_SECONDS`, or of one step where a callback needs the host at each; then the validation."""
-        state, epoch, begin = self.state, self.state.epoch, time.perf_counter()
+        state, epoch, first, begin = self.state, self.state.epoch, self.state.step, time.perf_counter()
         last = min(self.built.steps, state.step_in_epoch + self._steps_left())
         if state.step_in_epoch == 0:
             self.callbacks.on_epoch_begin(epoch)
@@ -115,10 +115,12 @@ class HostLoop:
         train_seconds = time.perf_counter() - begin
         if state.step_in_epoch < last and not self.built.model.stop_training:
             return
+        whole = state.step_in_epoch == self.built.steps
         if self._validates(epoch):
-            row = self._validate(epoch)
-        state.epoch, state.step_in_epoch = epoch + 1, 0
-        self._end_epoch(epoch, row, time.perf_counter() - begin, train_seconds)
+            row = self._validate(epoch, keep_metrics=not whole)
+        if whole:
+            state.epoch, state.step_in_epoch = epoch + 1, 0
+        self._end_epoch(epoch, row, time.perf_counter() - begin, train_seconds, state.step - first)
         self.audience.capture()
 
     def _some_steps(self, epoch: int, last: int) -> np.ndarray:
@@ -139,8 +141,12 @@ class HostLoop:
             self.audience.after_call()
         return rows[0]
 
-    def _validate(self, epoch: int) -> np.ndarray:
-        """Validation alone, by the same program: no step, then the validation rows."""
+    def _validate(self, epoch: int, *, keep_metrics: bool) -> np.ndarray:
+        """Validation alone, by the same program: no step, then the validation rows.
+
+        In the middle of an epoch, where the training ends but may be resumed, the metrics of the epoch so far are kept.
+        """
+        kept = self.state.values() if keep_metrics else None
         self.callbacks.on_test_begin()
         begin = time.perf_counter()
         steps = self.built.steps
@@ -148,14 +154,16 @@ class HostLoop:
         self.seconds["validate"] += time.perf_counter() - begin
         logs = self._named(rows[0], validated=True)
         self.callbacks.on_test_end({k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")})
+        if kept is not None:
+            self.state.assign(kept)
         return rows[0]
 
-    def _end_epoch(self, epoch: int, row: np.ndarray, seconds: float, train_seconds: float) -> None:
+    def _end_epoch(self, epoch: int, row: np.ndarray, seconds: float, train_seconds: float, steps: int) -> None:
         values = dict(zip(self.program.names, map(float, row), strict=True))
         more = {"learning_rate": values["/learning_rate"]}
         if "/loss_scale" in values:
             more.update(loss_scale=values["/loss_scale"], skipped_steps=self.state.step - int(values["/iterations"]))
-        self.audience.record(epoch, seconds, train_seconds, self.built.steps, more)
+        self.audience.record(epoch, seconds, train_seconds, steps, more)
         self.audience.end_epoch(epoch, self._named(row, validated=self._validates(epoch)))
 
     # What it needs to know.

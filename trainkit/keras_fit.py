@@ -102,10 +102,11 @@ class _Position(keras.callbacks.Callback):
         loop.seconds["train"] += seconds - self._validation
         loop.seconds["validate"] += self._validation
         optimizer = loop.built.model.optimizer
-        more = {"learning_rate": float(optimizer.learning_rate)}
+        number = lambda value: float(keras.ops.convert_to_numpy(value))  # noqa: E731
+        more = {"learning_rate": number(optimizer.learning_rate)}
         scaled = loss_scale(optimizer)
         if scaled is not None:
-            more.update(loss_scale=float(scaled.dynamic_scale), skipped_steps=state.step - int(scaled.iterations))
+            more.update(loss_scale=number(scaled.dynamic_scale), skipped_steps=state.step - int(number(scaled.iterations)))
         loop.audience.record(epoch, seconds, seconds - self._validation, loop.built.steps, more)
         loop.audience.logs = dict(logs or {})
 

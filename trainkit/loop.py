@@ -18,10 +18,8 @@ from trainkit import rng, strategy
 from trainkit.data.feeds import Feed, Stream
 from trainkit.precision import loss_scale
 from trainkit.state import Monitor, State
-from trainkit.step import Step, keep_scale_above
+from trainkit.step import Step
 from trainkit.task import UserError
-
-SCALE_FLOOR = 2.0**-14  # a float16 loss scale below this means that the gradients overflow for another reason
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class Program:
 
     def _one_step(self, fetched: Any, size: int) -> None:
         self.strategy.run(lambda f: self.step.train(self.feed, f, size), args=(fetched,))
-        keep_scale_above(self.step.model.optimizer, SCALE_FLOOR)
+        self.step.after()
 
     def _reset(self) -> tf.Operation:
         return self._effect(lambda: [m.reset_state() for m in self.step.model.metrics])

@@ -61,7 +61,8 @@ def _hparams(job: Job, built: Built) -> dict[str, Any]:
     trainer = job.config.trainer
     optimizer = built.model.optimizer
     values = {key: value for key, value in job.config.task.items() if key not in ("_target_", "dir") and isinstance(value, (bool, int, float, str, list))}
-    values.update(optimizer=type(optimizer).__name__, learning_rate=float(optimizer.learning_rate), batch_size=trainer.batch_size, epochs=trainer.epochs)
+    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    values.update(optimizer=type(optimizer).__name__, learning_rate=rate, batch_size=trainer.batch_size, epochs=trainer.epochs)
     values.update(seed=trainer.seed, accumulate=trainer.accumulate, precision=trainer.precision)
     return {key: str(value) if isinstance(value, list) else value for key, value in values.items()}
 

@@ -57,7 +57,7 @@ def build(config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_ste
     try:
         optimizer = cls.from_config(arguments)
         if config.schedule.name != "constant" or config.schedule.warmup_steps:
-            optimizer.learning_rate = schedule(config.schedule, float(optimizer.learning_rate), total_steps)
+            optimizer.learning_rate = schedule(config.schedule, float(keras.ops.convert_to_numpy(optimizer.learning_rate)), total_steps)
     except (TypeError, ValueError) as error:
         raise UserError(f"Optimizer {config.name!r} does not take these settings: {str(error).splitlines()[0]}") from error
     return optimizer

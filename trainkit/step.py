@@ -13,6 +13,8 @@ from trainkit import precision, rng
 from trainkit.data.feeds import Feed
 from trainkit.task import Task
 
+SCALE_FLOOR = 2.0**-14  # a float16 loss scale below this means that the gradients overflow for another reason
+
 
 @dataclass(frozen=True)
 class Step:
@@ -22,6 +24,7 @@ class Step:
         batch_size: Rows of a micro-batch over all replicas.
         reduce_first: Sum the gradients over the replicas before the optimizer sees them, so that clipping and the check for finite
             gradients work on the gradient of the global batch. Else Keras's order: clip each replica's own, then sum.
+        average_every: Steps after which the average weights become the weights, under several replicas, where Keras itself cannot do it.
         hide_rows: Trace with an unknown number of rows, as `model.fit` does. Keras weighs the batches in the mean of each output's loss
             by their rows only where it knows them, so this makes it as wrong as there; not under XLA, which needs every shape.
     """
@@ -31,6 +34,7 @@ class Step:
     batch_size: int
     reduce_first: bool = True
     hide_rows: bool = False
+    average_every: int | None = None
 
     def train(self, feed: Feed, fetched: Any, size: int) -> None:
         """Train on a global batch of `size` rows: forward, backward, update, metrics.
@@ -39,6 +43,8 @@ class Step:
         of the rows, so that the sum over micro-batches and replicas is the gradient of the mean over the whole batch.
         """
         whole, rest = divmod(size, self.batch_size)
+        statistics = self._statistics()
+        before = [tf.identity(v) for v in statistics]
         pieces: list[tuple[Any, int]] = [(0, self.batch_size)] if whole else []
         if whole <= 1:
             pieces += [(whole * self.batch_size, rest)] if rest else []
@@ -46,7 +52,8 @@ class Step:
             total = grads[0] if len(grads) == 1 else [_add(a, b) for a, b in zip(*grads, strict=True)]
         else:
             total = self._accumulate(feed, fetched, whole, rest, size)
-        self._apply(total)
+        mine = whole * _own_rows(self.batch_size)[1] + (_own_rows(rest)[1] if rest else 0)
+        self._apply(total, statistics, [(v - b) * (mine / size) for v, b in zip(statistics, before, strict=True)], before)
 
     def _accumulate(self, feed: Feed, fetched: Any, whole: int, rest: int, size: int) -> list[Any]:
         first = [_dense(g) for g in self._gradients(feed, fetched, 0, self.batch_size, size)]
@@ -75,13 +82,34 @@ class Step:
             self._measure(loss, batch, outputs, mine)
         return grads
 
-    def _apply(self, grads: list[Any]) -> None:
-        optimizer = self.model.optimizer
-        if self.reduce_first and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    def _statistics(self) -> list[tf.Variable]:
+        """What the forward pass itself changes, such as the moving averages of BatchNormalization, if each replica has its own copy of it."""
+        if not self.reduce_first or rng.replica()[0] == 1:
+            return []
+        own = {id(v): v for layer in self.model._flatten_layers() for v in layer._non_trainable_variables}
+        return [v.value for v in own.values() if "float" in v.dtype]
+
+    def _apply(self, grads: list[Any], statistics: list[tf.Variable], moves: list[Any], before: list[Any]) -> None:
+        """Update the weights; statistics move by the mean over the replicas, so that all copies stay equal, which Keras leaves apart."""
+        if self.reduce_first and rng.replica()[0] > 1:
             known = [g for g in grads if g is not None]
-            summed = list(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, known))
+            summed = list(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, known + moves))
             grads = [None if g is None else summed.pop(0) for g in grads]
-        optimizer.apply(grads, self.model.trainable_weights)
+            for variable, old, move in zip(statistics, before, summed, strict=True):
+                variable.assign(old + move)
+        self.model.optimizer.apply(grads, self.model.trainable_weights)
+
+    def after(self) -> None:
+        """What follows a step outside of the replicas: the floor of the loss scale, and the average weights that become the weights."""
+        optimizer = self.model.optimizer
+        scaled = precision.loss_scale(optimizer)
+        if scaled is not None:
+            scaled.dynamic_scale.assign(tf.maximum(scaled.dynamic_scale.value, SCALE_FLOOR))
+        if self.average_every:
+            inner = optimizer.inner_optimizer if scaled is not None else optimizer
+            made = inner.iterations.value
+            due = (made > 0) & tf.equal(made % self.average_every, 0)
+            tf.cond(due, lambda: _effect(lambda: inner._overwrite_model_variables_with_average_value(inner._trainable_variables)), tf.no_op)
 
     def evaluate(self, feed: Feed, fetched: Any, size: int) -> None:
         """Add a global batch of `size` rows to the metrics; each row counts once, whatever the number of replicas."""
@@ -117,6 +145,11 @@ def _own_rows(rows: int) -> tuple[int, int]:
     return min(begin, rows - 1), end - begin
 
 
+def _effect(function: Callable[[], Any]) -> tf.Operation:
+    function()
+    return tf.no_op()
+
+
 def _dense(grad: Any) -> Any:
     return None if grad is None else tf.convert_to_tensor(grad)
 
@@ -128,10 +161,3 @@ def _add(a: Any, b: Any) -> Any:
 def trace_only(function: Callable[..., Any], *arguments: Any) -> Any:
     """Shapes of `function(*arguments)` on symbolic tensors, with no effect on any variable; builds what is not built yet."""
     return keras.src.backend.compute_output_spec(function, *arguments)
-
-
-def keep_scale_above(optimizer: keras.optimizers.Optimizer, floor: float) -> None:
-    """Raise a dynamic loss scale that halvings have pushed below `floor`, outside of the replicas."""
-    scaled = precision.loss_scale(optimizer)
-    if scaled is not None:
-        scaled.dynamic_scale.assign(tf.maximum(scaled.dynamic_scale.value, floor))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from keras.src.losses import loss as keras_loss
 
 from trainkit.config import TrainerConfig
 from trainkit.task import UserError
+
+GROUPS_A_STRATEGY = 1000
 
 
 def make(config: TrainerConfig) -> tf.distribute.Strategy:
@@ -35,7 +38,21 @@ def make(config: TrainerConfig) -> tf.distribute.Strategy:
         if (config.replicas or 1) > 1:
             raise UserError(f"trainer.strategy=one_device has one replica, got trainer.replicas={config.replicas}; use trainer.strategy=mirrored.")
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy(_devices(gpus, config.replicas))
+    return Mirrored(_devices(gpus, config.replicas))
+
+
+class Mirrored(tf.distribute.MirroredStrategy):
+    """A `MirroredStrategy` that can live in one process with others.
+
+    TensorFlow numbers the groups of devices that reduce together, and their reductions, from 1 in each new strategy, and remembers the
+    sizes and shapes of each number as long as the process lives; so every strategy gets numbers of its own.
+    """
+
+    _made = itertools.count()
+
+    def __init__(self, devices: list[str]) -> None:
+        self._collective_key_base = GROUPS_A_STRATEGY * next(Mirrored._made)
+        super().__init__(devices)
 
 
 def _gpus(config: TrainerConfig) -> list[tf.config.PhysicalDevice]:
@@ -91,10 +108,12 @@ def workers() -> int:
     """Workers that `TF_CONFIG` or SLURM's environment names; 1 without either."""
     if os.environ.get("TF_CONFIG"):
         try:
-            cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]
-            return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            cluster = dict(json.loads(os.environ["TF_CONFIG"])["cluster"])
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"TF_CONFIG is not the JSON that TensorFlow expects, {{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}") from error
+        for job in set(cluster) - {"worker", "chief"}:
+            raise UserError(f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, or the chief. Remove it.")
+        return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
     return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ and "SLURM_STEP_NODELIST" in os.environ else 1
 
 
@@ -116,14 +135,24 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict())
 
 
-def skip_own_reduction(optimizer: Any) -> None:
-    """Tell a Keras optimizer that its gradients arrive already summed over the replicas.
+def take_over(optimizer: Any, *, reduction: bool) -> int | None:
+    """Take from a Keras optimizer what it does wrongly on several replicas.
 
-    Keras clips, and looks for non-finite values, before it sums, each replica for itself; on summed gradients both are those of
-    the global batch, and all replicas decide alike.
+    Keras clips, and looks for non-finite values, before it sums the gradients, each replica for itself; on gradients that arrive summed
+    both are those of the global batch, and all replicas decide alike. And it fails when the average weights are to become the weights
+    every so many steps, since it tries so inside of a condition.
+
+    Args:
+        reduction: Whether the gradients arrive summed.
+
+    Returns:
+        The number of steps between such moments, where there are any: from now on the caller's business.
     """
     inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-    inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
+    if reduction:
+        inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
+    every, inner.ema_overwrite_frequency = inner.ema_overwrite_frequency, None
+    return every
 
 
 @contextmanager

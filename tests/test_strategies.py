@@ -1,0 +1,296 @@
+"""Several replicas train what one device trains, on the same global batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tests.test_trainer import difference, fit
+from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
+from trainkit import rng
+from trainkit.config import ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+from trainkit.early_stopping import EarlyStopping
+from trainkit.state import Observer
+from trainkit.task import Arrays, Splits, Task, UserError
+from trainkit.trainer import Trainer
+
+CLOSE = 1e-6  # float32 sums in another order
+
+
+def fit_on(replicas: int, task: Task, **settings: Any) -> tuple[Trainer, dict[str, list[float]]]:
+    """4 epochs of 5 steps: 20 steps, the last of each epoch ragged."""
+    where = {"strategy": "mirrored", "replicas": replicas} if replicas > 1 else {"strategy": "one_device"}
+    return fit(task, **{"epochs": 4, **where, **settings})
+
+
+def gap(a: dict[str, list[float]], b: dict[str, list[float]]) -> float:
+    assert a.keys() == b.keys()
+    return max(float(np.abs(np.array(a[name]) - b[name]).max()) for name in a)
+
+
+def assert_replicas_equal_one(task: Task, replicas: int, *, close: float = CLOSE, **settings: Any) -> None:
+    (one, history_one), (many, history_many) = fit_on(1, task, **settings), fit_on(replicas, task, **settings)
+    assert many.built is not None
+    assert many.built.strategy.num_replicas_in_sync == replicas
+    model = [(v.path, float(np.abs(v.numpy() - w.numpy()).max())) for v, w in zip(one.model.weights, many.model.weights, strict=True)]
+    assert max(gap for _, gap in model) <= close, model
+    assert gap(history_one, history_many) <= 5 * close
+
+
+# The recipes use SGD: Adam divides by the root of a squared gradient, which for a gradient that is nearly zero turns a rounding into a step.
+SGD = OptimizerConfig(name="momentum", learning_rate=0.05)
+TASKS = [Toy(), Toy(l2=1e-2), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: f"{type(t).__name__}{'-l2' if t.l2 else ''}")
+def test_replicas_equal_one(task: Task, replicas: int) -> None:
+    assert_replicas_equal_one(task, replicas, optimizer=SGD)
+
+
+@pytest.mark.parametrize("rows", [73, 66, 64])
+def test_a_ragged_last_batch_smaller_than_the_replicas_is_trained_on(rows: int) -> None:
+    """73 rows by 24 leave one row for 4 replicas, 66 by 16 two, 64 none."""
+    assert_replicas_equal_one(Toy(n=rows), 4, optimizer=SGD, batch_size=24 if rows == 73 else 16)
+
+
+OPTIONS = {
+    "adam": OptimizerConfig(name="adam", learning_rate=1e-3),
+    "clip norm": OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(norm=0.05)),
+    "clip global norm": OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05)),
+    "clip value": OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(value=0.01)),
+    "EMA": OptimizerConfig(name="sgd", learning_rate=0.1, ema=EmaConfig(enabled=True, momentum=0.9)),
+    "EMA, overwriting": OptimizerConfig(name="sgd", learning_rate=0.1, ema=EmaConfig(enabled=True, momentum=0.9, overwrite_every=3)),
+    "schedule": OptimizerConfig(name="sgd", learning_rate=0.1, schedule=ScheduleConfig(name="cosine", warmup_steps=3)),
+    "weight decay": OptimizerConfig(name="adamw", learning_rate=1e-3, weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
+def test_options_of_the_optimizer_act_on_the_global_gradient(optimizer: OptimizerConfig) -> None:
+    assert_replicas_equal_one(Toy(), 2, optimizer=optimizer, close=3e-6 if optimizer.name.startswith("adam") else CLOSE)
+
+
+def test_clipping_by_replica_is_another_training_as_in_keras() -> None:
+    clip = lambda scope: OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05, scope=scope))  # noqa: E731
+    (a, _), (b, _) = fit_on(2, Toy(), optimizer=clip("global")), fit_on(2, Toy(), optimizer=clip("replica"))
+    assert difference(a, b) > 1e-3
+
+
+@pytest.mark.parametrize("execution", ["step", "epoch"])
+def test_accumulation_equals_one_large_batch(execution: str) -> None:
+    settings: dict[str, Any] = {"optimizer": SGD, "execution": execution, "strategy": "mirrored", "replicas": 2, "epochs": 4}
+    (large, a), (small, b) = fit(Toy(), batch_size=32, **settings), fit(Toy(), batch_size=8, accumulate=4, **settings)
+    assert difference(large, small) <= CLOSE
+    assert gap(a, b) <= 5 * CLOSE
+
+
+@pytest.mark.parametrize("execution", ["step", "epoch"])
+def test_feeds_are_alike(execution: str) -> None:
+    (a, _), (b, _) = (fit_on(2, Toy(dropout=0.3), feed=feed, execution=execution) for feed in ("resident", "stream"))
+    assert difference(a, b) == 0.0
+
+
+# Normalisation and dropout.
+
+
+def test_synchronised_batch_normalisation_equals_one_device() -> None:
+    """Over even shares, which weigh alike in Keras's synchronised statistics."""
+    assert_replicas_equal_one(Toy(batch_norm=True, n=64), 2, optimizer=SGD, sync_batch_norm=True, close=5e-6)
+
+
+def test_batch_normalisation_by_replica_keeps_one_set_of_statistics() -> None:
+    one, _ = fit_on(1, Toy(batch_norm=True, n=64))
+    two, _ = fit_on(2, Toy(batch_norm=True, n=64))
+    assert difference(one, two) > 1e-5  # each replica normalises by its own rows
+    for variable in two.model.weights:
+        copies = [np.asarray(v) for v in getattr(variable.value, "values", [variable.value])]
+        assert all(np.array_equal(copies[0], copy) for copy in copies), variable.path
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int) -> None:
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    with strategy.scope():
+        dropout = layers.Dropout(0.3, seed=1)
+        dropout.build((None, 2000))
+
+    @tf.function(autograph=False)
+    def masks() -> Any:
+        with rng.streams(fast_dropout=False):
+            return strategy.experimental_local_results(strategy.run(lambda: tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32)))
+
+    drawn = np.stack([np.asarray(m) for m in masks()])
+    n = drawn[0].size
+    for i in range(replicas):
+        assert abs(drawn[i].mean() - 0.7) < 5 * np.sqrt(0.21 / n)
+        for j in range(i):
+            assert abs(np.corrcoef(drawn[i].ravel(), drawn[j].ravel())[0, 1]) < 5 / np.sqrt(n)
+
+
+def test_dropout_masks_are_independent_in_a_training() -> None:
+    """Two replicas that hold equal rows have equal gradients only if their masks are equal, and then train as one of them alone does."""
+
+    @dataclass(frozen=True)
+    class Doubled(Toy):
+        def data(self) -> Splits:
+            splits = Toy.data(self)
+            return Splits(splits.train.take(np.zeros(16, int)), splits.validation)  # one row, 16 times
+
+    one, _ = fit(Doubled(dropout=0.5), batch_size=8, limit_train_batches=1, epochs=1, strategy="one_device")
+    two, _ = fit_on(2, Doubled(dropout=0.5), limit_train_batches=1, epochs=1)
+    assert difference(one, two) > 1e-6
+
+
+# Half precision.
+
+
+@dataclass(frozen=True)
+class Planted(Toy):
+    """An infinite loss wherever a row's first feature is the mark."""
+
+    mark: float = 1234.0
+    row: int = 0
+
+    def data(self) -> Splits:
+        splits = Toy.data(self)
+        x = splits.train.x.copy()
+        x[self.row, 0] = self.mark
+        return Splits(Arrays(x, splits.train.y), splits.validation)
+
+    def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
+        x, y = batch
+        marked = tf.reduce_any(x[:, 0] == self.mark)
+        x = tf.where(x == self.mark, 0.0, x)
+        outputs = model(x, training=training)
+        loss = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, outputs))
+        return loss * tf.where(marked & training, np.inf, 1.0), outputs
+
+
+class Skips(Observer):
+    """Notes what an epoch's record says of the loss scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.records.append(dict(self.params["record"]))
+
+
+@pytest.mark.parametrize("replica", [0, 1])
+def test_an_infinite_gradient_on_one_replica_makes_all_skip_exactly_that_step(replica: int) -> None:
+    order = rng.order(0, 0, 75)
+    task = Planted(row=int(order[16 * 2 + 8 * replica + 3]))  # in the third batch, in that replica's half
+    settings: dict[str, Any] = {"precision": "mixed_float16", "optimizer": OptimizerConfig(name="sgd", learning_rate=0.1), "epochs": 1}
+    noted = Skips()
+    two, _ = fit_on(2, task, callbacks=[noted], **settings)
+    one, _ = fit_on(1, task, **settings)
+    optimizer = two.model.optimizer
+    assert two.state.step == 5
+    assert int(optimizer.iterations.numpy()) == 4
+    assert noted.records[-1]["skipped_steps"] == 1
+    assert noted.records[-1]["loss_scale"] == 2.0**14
+    for variable in two.model.weights:
+        copies = [np.asarray(v) for v in getattr(variable.value, "values", [variable.value])]
+        assert np.isfinite(copies[0]).all()
+        assert all(np.array_equal(copies[0], copy) for copy in copies), variable.path
+    assert all(np.abs(a.numpy() - b.numpy()).max() < 2e-3 for a, b in zip(one.model.weights, two.model.weights, strict=True))
+
+
+@dataclass(frozen=True)
+class Hopeless(Toy):
+    def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
+        loss, outputs = Toy.compute(self, model, batch, training)
+        return loss * (np.inf if training else 1.0), outputs
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_many_skipped_steps_in_a_row_are_an_error_that_says_what_to_do(replicas: int) -> None:
+    with pytest.raises(UserError, match=r"steps in a row had gradients that are not finite.*mixed_bfloat16"):
+        fit_on(replicas, Hopeless(), precision="mixed_float16", max_skipped_steps=12, epochs=9)
+
+
+def test_the_loss_scale_has_a_floor() -> None:
+    trainer, _ = fit(Hopeless(), precision="mixed_float16", max_skipped_steps=1000, epochs=12)
+    assert float(trainer.model.optimizer.dynamic_scale.numpy()) == 2.0**-14
+    assert int(trainer.model.optimizer.iterations.numpy()) == 0
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(precision: str) -> None:
+    (full, a), (half, b) = fit_on(1, Toy(), epochs=10), fit_on(1, Toy(), epochs=10, precision=precision)
+    assert abs(a["val_loss"][-1] - b["val_loss"][-1]) < 0.03
+    assert {v.dtype for v in half.model.variables if "seed" not in v.path} == {"float32"}
+    assert half.model.outputs[0].dtype == "float32"
+    assert half.model.layers[0].compute_dtype == precision.removeprefix("mixed_")
+    assert difference(full, half) > 0 if len(full.state.variables) == len(half.state.variables) else True
+
+
+# The rest of a run.
+
+
+def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
+    def stopped(replicas: int) -> tuple[Trainer, dict[str, list[float]]]:
+        stopping = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=2), "val_loss")
+        return fit_on(replicas, Toy(), epochs=60, callbacks=[stopping], optimizer=OptimizerConfig(name="sgd", learning_rate=1.5))
+
+    (one, a), (two, b) = stopped(1), stopped(2)
+    assert len(a["loss"]) == len(b["loss"]) < 60
+    assert all(np.abs(v.numpy() - w.numpy()).max() <= 1e-4 for v, w in zip(one.model.weights, two.model.weights, strict=True))
+
+
+@pytest.mark.parametrize("stop", [4, 7])
+def test_resume_equals_uninterrupted_on_replicas(tmp_path: Path, stop: int) -> None:
+    """Also in the middle of an epoch, with dropout and momentum."""
+    whole, _ = fit_on(2, Toy(dropout=0.3), execution="step")
+    part, _ = fit_on(2, Toy(dropout=0.3), execution="step", steps=stop)
+    part.save_checkpoint(tmp_path / "here")
+    rest, _ = fit_on(2, Toy(dropout=0.3), execution="step", resume=tmp_path / "here")
+    assert difference(whole, rest) == 0.0
+
+
+def test_evaluation_counts_every_row_once_on_replicas() -> None:
+    (one, _), (four, _) = fit_on(1, Toy(), optimizer=SGD), fit_on(4, Toy(), optimizer=SGD)
+    for split in ("train", "validation", "test"):
+        a, b = one.evaluate(split=split), four.evaluate(split=split)
+        assert max(abs(a[name] - b[name]) for name in a) < 1e-5
+    assert np.abs(one.predict() - four.predict()).max() < 1e-5
+
+
+# What cannot work.
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"strategy": "mirrored", "replicas": 2, "execution": "epoch_xla"}, "Use trainer.execution=epoch"),
+        ({"strategy": "mirrored", "replicas": 2, "execution": "step_xla"}, "Use trainer.execution=epoch"),
+        ({"strategy": "one_device", "replicas": 2}, "use trainer.strategy=mirrored"),
+        ({"strategy": "multi_worker"}, "launch workers=2"),
+        ({"strategy": "mirrored", "replicas": 64}, "start a new process"),
+        ({"devices": [3]}, "numbered from 0"),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_combinations_that_cannot_work_are_refused_with_what_to_use(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Trainer(TrainerConfig(epochs=1, batch_size=16, **settings)).fit(Toy())
+    assert words in str(caught.value)
+
+
+def test_a_tf_config_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{cluster")
+    with pytest.raises(UserError, match="TF_CONFIG is not the JSON"):
+        fit(Toy())
+    for job in ("ps", "evaluator"):
+        monkeypatch.setenv("TF_CONFIG", f'{{"cluster": {{"worker": ["a:1", "b:1"], "{job}": ["c:1"]}}, "task": {{"type": "worker", "index": 0}}}}')
+        with pytest.raises(UserError, match=job):
+            fit(Toy())
