@@ -19,7 +19,7 @@ ROWS: list[tuple[str, set[str]]] = [
     (
         "L1 parts",
         {"data", "precision", "strategy", "optimizers", "rng", "checkpoint", "callbacks", "early_stopping", "plots", "progress", "tensorboard"}
-        | {"rundir", "journal", "manifest", "predictions", "quiet", "validate"},
+        | {"rundir", "journal", "manifest", "predictions", "quiet", "validate", "cluster"},
     ),
     ("L2 graph", {"step"}),
     ("L2 graph", {"loop"}),
@@ -41,7 +41,7 @@ ONE_FILE = ("sklearn", "matplotlib", "rich", "optuna", "jinja2")
 HYDRA = {"cli", "compose", "__main__"}
 SLOW = {"tensorflow", "keras"}
 # What a command needs before it is clear that something will be trained.
-STARTS_FAST = ("__init__", "__main__", "cli", "compose", "config", "job", "modes", "rundir", "task", "validate")
+STARTS_FAST = ("__init__", "__main__", "cli", "compose", "config", "job", "modes", "rundir", "task", "validate", "launch", "cluster")
 
 
 @dataclass(frozen=True)

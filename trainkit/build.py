@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainkit import optimizers, precision, strategy
+from trainkit import cluster, optimizers, precision, strategy
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.data.feeds import Stream
 from trainkit.state import State
@@ -61,6 +61,15 @@ class Built:
     def lockstep(self) -> int | None:
         """Steps a call must run on several workers, which must all make the same calls; None: free to choose by the clock."""
         return self.steps if self.strategy_name == "multi_worker" else None
+
+    @property
+    def workers(self) -> int:
+        return 1 if self.lockstep is None else cluster.workers()
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes the run directory: not so the other workers of several."""
+        return self.lockstep is None or cluster.chief()
 
     @property
     def devices(self) -> str:
@@ -124,7 +133,7 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     """
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    distribution = strategy.make(config)
+    distribution = strategy.make(config, cluster.workers(), by_slurm=cluster.by_slurm())
     splits = data or task.data()
     for name, part in (("training", splits.train), ("validation", splits.validation), ("test", splits.test)):
         if isinstance(part, Arrays):

@@ -143,15 +143,23 @@ class Checkpoints(Monitor):
         config: What to keep.
         monitor: Logged value that decides `best`.
         mode: `min`, `max` or `auto`.
+        every_call: Write `last` whenever it is possible, on several workers: saving reads values that lie on all of them, so that all
+            must save together, and not when their clocks say so.
         clock: Seconds; for tests.
-        chief: False on workers that take part in saving (it is collective) but keep nothing.
     """
 
     def __init__(
-        self, folder: Path | str, config: CheckpointConfig, monitor: str, mode: str = "auto", *, clock: Callable[[], float] = time.monotonic, chief: bool = True
+        self,
+        folder: Path | str,
+        config: CheckpointConfig,
+        monitor: str,
+        mode: str = "auto",
+        *,
+        every_call: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(monitor, mode)
-        self.folder, self.config, self.clock, self.chief = Path(folder), config, clock, chief
+        self.folder, self.config, self.every_call, self.clock = Path(folder), config, every_call, clock
         fields = {name for _, name, _, _ in string.Formatter().parse(config.pattern) if name is not None}
         if not fields & {"epoch", "step"}:
             raise UserError(f"checkpoint.pattern={config.pattern!r} must contain {{epoch}} or {{step}}, or every checkpoint would overwrite the one before.")
@@ -176,7 +184,7 @@ class Checkpoints(Monitor):
         """Called when a call of the program is over, with the model at `state.position()`."""
         if self.due(state.epoch) and state.step_in_epoch == 0 and not final:
             self._keep(state, logs)
-        if final or self.clock() - self._saved_at > 20 * self._cost:
+        if final or self.every_call or self.clock() - self._saved_at > 20 * self._cost:
             begin = self.clock()
             self._write(state, "last")
             self._saved_at, self._cost = self.clock(), self.clock() - begin
@@ -190,13 +198,7 @@ class Checkpoints(Monitor):
         self.kept = [*(k for k in self.kept if k != name), name]
         while self.config.keep is not None and len(self.kept) > self.config.keep:
             old = self.kept.pop(0)
-            if self.chief:
-                shutil.rmtree(self.folder / old, ignore_errors=True)
+            shutil.rmtree(self.folder / old, ignore_errors=True)
 
     def _write(self, state: State, name: str, **what: Any) -> None:
-        if self.chief:
-            save(state, self.folder / name, memory=self.memories(), **what)
-        else:
-            # Reading variables that are summed on read is collective: every worker must do it, the chief alone keeps the file.
-            scratch = save(state, self.folder / f".worker-{os.getpid()}-{name}", **what)
-            shutil.rmtree(scratch, ignore_errors=True)
+        save(state, self.folder / name, memory=self.memories(), **what)

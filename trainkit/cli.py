@@ -16,7 +16,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainkit import __version__, compose, modes, rundir
+from trainkit import __version__, cluster, compose, launch, modes, rundir
 from trainkit.compose import Composed, explain, one_line
 from trainkit.config import Config
 from trainkit.job import Job
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     if words[:1] == ["launch"]:
-        raise UserError("launch is not available yet; train on one machine, with trainer.replicas=N for several replicas.")
+        return _launch(words[1:])
     if "--version" in words:
         print(f"trainkit {__version__}")
         return 0
@@ -66,6 +66,20 @@ def _main(words: list[str]) -> int:
         if len(jobs) == 1:
             return modes.run(jobs[0])
         return _several(jobs, composed)
+
+
+def _launch(words: list[str]) -> int:
+    """Check what the workers will be asked to do, once and here, and start them."""
+    workers, words = launch.workers_of(words)
+    parsed = compose.arguments(words)
+    if parsed.multirun or parsed.shows:
+        raise UserError("launch starts one training; --multirun and the flags that show something belong to the command without it.")
+    composed = compose.compose(parsed)[0]
+    with _surroundings():
+        _plan(composed, words, parsed.config_dir)
+    if composed.settings.mode != "fit":
+        raise UserError(f"launch trains, with mode=fit; got mode={composed.settings.mode}, which one process does by itself.")
+    return launch.launch(workers, words)
 
 
 def _several(jobs: list[Job], composed: list[Composed]) -> int:
@@ -110,7 +124,9 @@ def _plan(composed: Composed, words: Sequence[str], config_dir: str | None) -> C
             settings, changed = compose.continued(composed, found.run.path)
             config = _checked(settings)
     origin = _origin(found.run.path if found and found.run else None, config_dir)
-    if config.mode == "fit" and (found is None or found.run is None):
+    if cluster.helps(config.trainer.strategy):
+        path = None  # the chief makes the run directory
+    elif config.mode == "fit" and (found is None or found.run is None):
         path = rundir.new_path(config.runs_dir, config.name, config.run_dir)
     elif config.mode == "parity":
         path = rundir.new_path(config.runs_dir, "parity", config.run_dir)

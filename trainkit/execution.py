@@ -44,11 +44,11 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
     unit = "step" if hooks else "epoch"
     asked = config.execution
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    no_xla = "XLA does not run collective operations between CPU replicas" if replicas > 1 and not tf.config.list_logical_devices("GPU") else ""
+    no_xla = "an XLA program runs on one device" if replicas > 1 else ""
     if asked != "auto":
         xla = asked.endswith("_xla")
         if xla and no_xla:
-            raise UserError(f"trainer.execution={asked} cannot work with {replicas} CPU replicas: {no_xla}. Use trainer.execution=epoch or one device.")
+            raise UserError(f"trainer.execution={asked} cannot work with {replicas} replicas: {no_xla}. Use trainer.execution=epoch or one device.")
         if xla:
             return _asked_xla(build, asked, state, orders, hooks)
         return Choice(

@@ -6,14 +6,16 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from trainkit import manifest, observers, rundir
 from trainkit.build import Built
@@ -25,6 +27,8 @@ from trainkit.task import Arrays, UserError
 from trainkit.trainer import Trainer
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+# What a reduction over several workers raises when one of them is gone.
+LOST_WORKER = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 
 
 def fit(job: Job) -> int:
@@ -43,15 +47,25 @@ def fit(job: Job) -> int:
     """
     trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
     built = trainer.prepare(job.task, data=job.data())
-    _supported(job, built)
     monitor, extra = monitored(job, built), job.callbacks()
     resume = job.found.checkpoint if job.found else None
     if resume is not None:
         trainer.restore(resume)  # if it fails, then here, and not in a run that was opened for it
     if _complete(job, trainer):
         return 0
-    place = _open(job, trainer, built)
-    best = observers.best_keeper(job, place, monitor)
+    with ExitStack() as scratch:
+        if built.chief:
+            place = _open(job, trainer, built)
+        else:  # the same steps, as saving and testing need all workers; but the files go nowhere, and nothing is said
+            place = RunDir(Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="trainkit-worker-"))))
+            scratch.enter_context(redirect_stdout(scratch.enter_context(open(os.devnull, "w"))))
+        return _train(job, trainer, built, place, monitor, extra)
+
+
+def _train(job: Job, trainer: Trainer, built: Built, place: RunDir, monitor: str, extra: Sequence[keras.callbacks.Callback]) -> int:
+    """Train in a run directory that is there, and leave it in order whatever happens."""
+    resume = job.found.checkpoint if job.found else None
+    best = observers.best_keeper(job, place, built, monitor)
     try:
         trainer.callbacks = [*observers.observers(job, place, built, best, monitor), *extra]
         with _stoppable(trainer):
@@ -66,7 +80,7 @@ def fit(job: Job) -> int:
     except KeyboardInterrupt:
         return _stopped(job, trainer, place, best, "SIGINT")
     except Exception as error:
-        return _failed(job, trainer, place, error)
+        return _failed(job, built, trainer, place, error)
     _last_lines(place, best, "Evaluate", job.command(mode="evaluate", resume=place.shown))
     return 0
 
@@ -89,11 +103,6 @@ def monitored(job: Job, built: Built) -> str:
         if watched is not None:
             built.direction(watched)
     return name
-
-
-def _supported(job: Job, built: Built) -> None:
-    if built.strategy_name == "multi_worker":
-        raise UserError("The command does not train with several workers yet; unset TF_CONFIG, or use trainer.strategy=mirrored on one machine.")
 
 
 def _complete(job: Job, trainer: Trainer) -> bool:
@@ -219,22 +228,27 @@ def _stopped(job: Job, trainer: Trainer, place: RunDir, best: Monitor, reason: s
     return EXIT_CODES[reason]
 
 
-def _failed(job: Job, trainer: Trainer, place: RunDir, error: Exception) -> int:
+def _failed(job: Job, built: Built, trainer: Trainer, place: RunDir, error: Exception) -> int:
     """Keep the traceback of an error in the run, and say in one line what happened and how to go on."""
     if os.environ.get("TRAINKIT_TRACEBACK") == "1":
         traceback.print_exc()
     text = str(error).strip().partition("\n")[0] or type(error).__name__
-    trace = traceback.format_exc()
+    lost = built.workers > 1 and isinstance(error, LOST_WORKER)
+    if lost:
+        text = f"another worker ended or no longer answers ({text[:200]})"
     try:
-        if not isinstance(error, UserError):
-            text = f"{type(error).__name__}: {text} (traceback in {place.shown}/error.txt)"
+        if not lost and not isinstance(error, UserError):
+            trace = "".join(traceback.format_exception(error))
+            text = f"{type(error).__name__}: {text} (traceback in {place.shown}/error.txt)" if built.chief else f"{type(error).__name__}: {text}"
             rundir.write_text(place.path / "error.txt", trace)
         place.write_status("failed", trainer.state.epoch, trainer.state.step, reason=text)
     except UserError as unwritten:
         text = f"{text} {unwritten}"
-    resumable = (place.checkpoints / "last").is_dir()
-    hint = f" Resume: {job.command(resume=place.shown)}" if resumable else ""
-    print(f"trainkit: the training in {place.shown} failed: {text}{hint}", file=sys.stderr)
+    where = f"the training in {place.shown}" if built.chief else "the training of this worker"
+    hint = f" Resume: {job.command(resume=place.shown if built.chief else 'last')}" if not built.chief or (place.checkpoints / "last").is_dir() else ""
+    print(f"trainkit: {where} failed: {text}{hint}", file=sys.stderr, flush=True)
+    if lost:
+        os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
     return 1
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from trainkit import cluster
 from trainkit.config import Config
 from trainkit.rundir import Found
 from trainkit.task import Arrays, Splits, Task, UserError
@@ -44,7 +45,8 @@ class Job:
 
     def command(self, **settings: str) -> str:
         """A command to be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`."""
-        return "python -m trainkit " + shlex.join(f"{key}={_quoted(value)}" for key, value in settings.items())
+        launch = f"launch workers={cluster.workers()} " if cluster.launched() and "mode" not in settings else ""
+        return f"python -m trainkit {launch}" + shlex.join(f"{key}={_quoted(value)}" for key, value in settings.items())
 
     def data(self) -> Splits | None:
         """The rows to train on where they are not all that the task has (`data.train_rows`), else None.

@@ -18,23 +18,35 @@ from trainkit.state import Monitor
 from trainkit.task import Arrays
 
 
-def best_keeper(job: Job, place: RunDir, monitor: str) -> Monitor:
+def best_keeper(job: Job, place: RunDir, built: Built, monitor: str) -> Monitor:
     """What follows the monitored value, and saves checkpoints unless they are switched off."""
     config = job.config.checkpoint
-    return Checkpoints(place.checkpoints, config, monitor, config.mode) if config.enabled else Monitor(monitor, config.mode)
+    if not config.enabled:
+        return Monitor(monitor, config.mode)
+    return Checkpoints(place.checkpoints, config, monitor, config.mode, every_call=built.lockstep is not None)
 
 
 def observers(job: Job, place: RunDir, built: Built, best: Monitor, monitor: str) -> list[keras.callbacks.Callback]:
-    """The observers that the config asks for."""
+    """The observers that the config asks for; on a worker that is not the chief, those that decide something."""
+    made: list[keras.callbacks.Callback] = [*_reporters(job, place, built)] if built.chief else []
+    made.append(best)
+    if job.config.callbacks.early_stopping.enabled:
+        made.append(EarlyStopping(job.config.callbacks.early_stopping, monitor))
+    rate, schedule = job.config.optimizer.learning_rate, job.config.optimizer.schedule
+    if "optimizer.learning_rate" in job.changed and rate is not None and schedule.name == "constant" and not schedule.warmup_steps:
+        made.append(LearningRate(rate))
+    return made
+
+
+def _reporters(job: Job, place: RunDir, built: Built) -> list[keras.callbacks.Callback]:
+    """Those that write files and lines."""
     config, settings = job.config, job.config.callbacks
     summary = _model_summary(built.model)
     rundir.write_text(place.path / "model.txt", summary)
-    made: list[keras.callbacks.Callback] = [Status(lambda epoch, step: place.write_status("running", epoch, step)), best]
+    made: list[keras.callbacks.Callback] = [Status(lambda epoch, step: place.write_status("running", epoch, step))]
     if config.progress != "none":
         parts = {name: getattr(built.splits, name) for name in ("train", "validation", "test")}
         made.insert(0, Opening(summary, {name: len(part) for name, part in parts.items() if isinstance(part, Arrays)}))
-    if settings.early_stopping.enabled:
-        made.append(EarlyStopping(settings.early_stopping, monitor))
     if settings.csv:
         from trainkit.callbacks import MetricsCSV, Plots
 
@@ -50,9 +62,6 @@ def observers(job: Job, place: RunDir, built: Built, best: Monitor, monitor: str
         from trainkit import progress
 
         made.append(progress.make(config.progress, sys.stdout))
-    rate, schedule = config.optimizer.learning_rate, config.optimizer.schedule
-    if "optimizer.learning_rate" in job.changed and rate is not None and schedule.name == "constant" and not schedule.warmup_steps:
-        made.append(LearningRate(rate))
     return made
 
 

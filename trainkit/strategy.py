@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,10 +17,15 @@ from trainkit.task import UserError
 GROUPS_A_STRATEGY = 1000
 
 
-def make(config: TrainerConfig) -> tf.distribute.Strategy:
+def make(config: TrainerConfig, workers: int = 1, *, by_slurm: bool = False) -> tf.distribute.Strategy:
     """The strategy that `config` asks for; makes logical CPU devices for replicas where there are no GPUs.
 
     `auto` is `multi_worker` where `TF_CONFIG` (or SLURM) names several workers, `mirrored` with several GPUs or `replicas` > 1, else one device.
+
+    Args:
+        config: Settings.
+        workers: Those that the environment names.
+        by_slurm: Whether SLURM's variables name them, and not `TF_CONFIG`.
 
     Raises:
         UserError: if the devices are not there, or TensorFlow was started with fewer.
@@ -31,9 +34,9 @@ def make(config: TrainerConfig) -> tf.distribute.Strategy:
     kind = config.strategy
     if kind == "auto":
         wanted = config.replicas if config.replicas is not None else max(1, len(gpus))
-        kind = "multi_worker" if workers() > 1 else "mirrored" if wanted > 1 else "one_device"
+        kind = "multi_worker" if workers > 1 else "mirrored" if wanted > 1 else "one_device"
     if kind == "multi_worker":
-        return _multi_worker(config)
+        return _multi_worker(config, workers, by_slurm)
     if kind == "one_device":
         if (config.replicas or 1) > 1:
             raise UserError(f"trainer.strategy=one_device has one replica, got trainer.replicas={config.replicas}; use trainer.strategy=mirrored.")
@@ -104,35 +107,31 @@ def logical_cpus(count: int) -> None:
         ) from error
 
 
-def workers() -> int:
-    """Workers that `TF_CONFIG` or SLURM's environment names; 1 without either."""
-    if os.environ.get("TF_CONFIG"):
-        try:
-            cluster = dict(json.loads(os.environ["TF_CONFIG"])["cluster"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"TF_CONFIG is not the JSON that TensorFlow expects, {{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}") from error
-        for job in set(cluster) - {"worker", "chief"}:
-            raise UserError(f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, or the chief. Remove it.")
-        return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
-    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in os.environ and "SLURM_STEP_NODELIST" in os.environ else 1
-
-
-def _multi_worker(config: TrainerConfig) -> tf.distribute.Strategy:
-    if workers() < 2:
+def _multi_worker(config: TrainerConfig, workers: int, by_slurm: bool) -> tf.distribute.Strategy:
+    if workers < 2:
         raise UserError(
             "trainer.strategy=multi_worker needs TF_CONFIG with at least two workers; `python -m trainkit launch workers=2 …` starts them on this machine."
         )
-    resolver = None if os.environ.get("TF_CONFIG") else tf.distribute.cluster_resolver.SlurmClusterResolver()
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver() if by_slurm else None
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=config.heartbeat_seconds)
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run directory: always, except on the other workers of several."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict())
+class Agreement:
+    """What any of several workers asks for, made known to all. Every worker must ask equally often: it is one small reduction.
+
+    Args:
+        strategy: That of the workers.
+        words: What can be asked for; at most one of them is ever agreed upon, the first.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self._sum = tf.function(lambda asked: strategy.reduce("SUM", strategy.run(lambda: tf.identity(asked)), axis=None), autograph=False)
+
+    def __call__(self, asked: str | None) -> str | None:
+        totals = self._sum(tf.constant([float(asked == word) for word in self.words])).numpy()
+        return next((word for word, total in zip(self.words, totals, strict=True) if total), None)
 
 
 def take_over(optimizer: Any, *, reduction: bool) -> int | None:

@@ -18,7 +18,10 @@ from trainkit.fit import HostLoop
 from trainkit.keras_fit import KerasLoop
 from trainkit.loop import evaluator
 from trainkit.state import State
+from trainkit.strategy import Agreement
 from trainkit.task import Splits, Task, UserError, nearest
+
+STOP_SIGNALS = ("SIGINT", "SIGTERM")
 
 
 class Trainer:
@@ -58,6 +61,7 @@ class Trainer:
         self.loop: HostLoop | KerasLoop | None = None
         self.stopped: str | None = None
         self._stop_reason: str | None = None
+        self._agreement: Agreement | None = None
 
     # What a run is made of, once `prepare` has run.
 
@@ -107,8 +111,18 @@ class Trainer:
         return self.built
 
     def request_stop(self, reason: str) -> None:
-        """Ask a running `fit` to stop at the next safe point, with its state saved; safe to call from a signal handler."""
+        """Ask a running `fit` to stop at the next safe point, with its state saved; safe to call from a signal handler.
+
+        Args:
+            reason: `SIGINT` or `SIGTERM` on several workers, which all stop when one is asked; else any word.
+        """
         self._stop_reason = reason
+
+    def _stopping(self) -> str | None:
+        """Why the training should stop, as far as anybody asked for it."""
+        if self.stopped is None:
+            self.stopped = self._agreement(self._stop_reason) if self._agreement else self._stop_reason
+        return self.stopped
 
     def fit(self, task: Task, *, data: Splits | None = None, resume: Path | str | None = None) -> keras.callbacks.History:
         """Train `task`.
@@ -130,14 +144,15 @@ class Trainer:
         begin = time.perf_counter()
         if self.built is None or self.built.task is not task or self.built.trained or data is not None:
             self.prepare(task, data=data)
-        built, self.stopped, self._stop_reason = self._built(), None, None
+        built, self.stopped = self._built(), None
         built.trained = True
+        self._agreement = Agreement(built.strategy, STOP_SIGNALS) if built.lockstep else None
         with built.strategy.scope():
             loop = KerasLoop if self.config.engine == "keras" else HostLoop
-            self.loop = loop(built, self.config, self.callbacks, lambda: self._stop_reason)
+            self.loop = loop(built, self.config, self.callbacks, self._stopping)
             history = self.loop.run(resume)
         self.loop.seconds["total"] = time.perf_counter() - begin
-        self.stopped = self._stop_reason
+        self._stop_reason = None
         return history
 
     def evaluate(self, task: Task | None = None, *, split: str = "test", checkpoint: Path | str | None = None) -> dict[str, float]:
