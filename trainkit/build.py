@@ -19,6 +19,7 @@ from trainkit.state import State
 from trainkit.step import Step, trace_only
 from trainkit.task import Arrays, Splits, Task, UserError, leaves, map_leaves, nearest
 
+DROPOUT = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)
 RESIDENT_SHARE = 0.5  # of the free memory that resident rows may take
 
 
@@ -154,6 +155,10 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     with distribution.scope(), precision.policy(config.precision):
         keras.utils.set_random_seed(config.seed)
         model = _model(task, splits.train)
+        if not config.dropout:
+            for layer in model._flatten_layers():
+                if isinstance(layer, DROPOUT):
+                    layer.rate = 0.0
         chosen = optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else _optimizer(task, optimizer, total)
         model.compile(optimizer=chosen, loss=task.loss(), metrics=task.metrics() or None, loss_weights=task.loss_weights(), jit_compile=False)
         _fit_together(task, model, splits, train)

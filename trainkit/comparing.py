@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainkit import callbacks, manifest, parity, rundir
+from trainkit import callbacks, equivalence, launch, manifest, parity, rundir
+from trainkit.config import TrainerConfig
 from trainkit.job import Job
 from trainkit.parity import Report
 from trainkit.rundir import RunDir
+from trainkit.task import Arrays, Source, UserError
 
 
 def parity_mode(job: Job) -> int:
-    """`mode=parity`: one comparison, or with `parity.matrix=true` many."""
+    """`mode=parity`: one comparison with `model.fit`, with `parity.matrix=true` many, or one of one device with several."""
+    if job.config.parity.replicas or job.config.parity.workers:
+        return spread(job)
     return several(job) if job.config.parity.matrix else compare(job)
 
 
 def compare(job: Job) -> int:
     """Compare once, and leave `parity.json` and `plots/parity.png`; 0 if the differences are within the tolerance, else 1."""
     report = parity.compare(job.task, job.config.trainer, job.config.parity, job.config.optimizer, job.data(), job.callbacks)
-    place = _place(job, report)
+    place = _place(job, report.source, report.devices)
     rundir.write_json(place.path / "parity.json", report.as_dict())
     _picture(place.path / "plots" / "parity.png", report)
     about = report.about
@@ -44,13 +48,53 @@ def several(job: Job) -> int:
     return 1 if any(row["outcome"] == "FAILED" for row in rows) else 0
 
 
-def _place(job: Job, report: Report) -> RunDir:
+def spread(job: Job) -> int:
+    """Compare one device with `parity.replicas` replicas, or with `parity.workers` workers; 0 if they are within the tolerance."""
+    asked, data = job.config.parity, job.data()
+    splits = data or job.task.data()
+    rows = len(splits.train) if isinstance(splits.train, Arrays) else int(splits.train.cardinality())
+    settings = equivalence.settings(job.config.trainer, asked.steps, rows)
+    place = _place(job, splits.source, "")
+    outcomes = []
+    if asked.replicas:
+        outcomes.append(equivalence.replicas(job.task, settings, asked.replicas, job.config.optimizer, data, asked.tolerance))
+    if asked.workers:
+        one, history = equivalence.one_device(job.task, settings, job.config.optimizer, data)
+        run = place.path / "workers"
+        code = launch.launch(asked.workers, _words_of_workers(job, settings, run))
+        if code:
+            raise UserError(f"The {asked.workers} workers ended with exit code {code}; see their lines above.")
+        named = [{_logged(key): float(value) for key, value in row.items() if value and "/" in key} for row in callbacks.read_rows(run / "metrics.csv")]
+        outcomes.append(equivalence.workers(one, history, run / "checkpoints" / "last", named, asked.workers, asked.tolerance))
+    rundir.write_json(place.path / "parity.json", {"task": job.config.name, "outcomes": [o.as_dict() for o in outcomes]})
+    for outcome in outcomes:
+        print("\n".join(outcome.lines()))
+    print(f"Written:   {place.shown}/parity.json")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _words_of_workers(job: Job, settings: TrainerConfig, run: Path) -> list[str]:
+    """The command of each worker: the job's own words, with the settings of the comparison and a run of their own."""
+    ours = ("mode=", "parity.", "run_dir=", "progress=", "trainer.strategy=", "trainer.replicas=", "trainer.execution=")
+    words = [word for word in job.argv if not word.startswith(ours)]
+    words += [f"run_dir={run}", "progress=none", "trainer.strategy=multi_worker", "trainer.execution=epoch", f"trainer.steps={settings.steps}"]
+    words += [f"trainer.epochs={settings.epochs}", "trainer.dropout=false", "trainer.sync_batch_norm=true"]
+    return [*words, "callbacks.tensorboard.enabled=false", "callbacks.plots=false"]
+
+
+def _logged(column: str) -> str:
+    """`train/loss` -> `loss`, `val/loss` -> `val_loss`."""
+    part, _, name = column.partition("/")
+    return name if part == "train" else f"{part}_{name}"
+
+
+def _place(job: Job, source: Source, devices: str) -> RunDir:
     if job.path is None:
         raise ValueError("A comparison needs a path for its files.")
     place = rundir.create(job.path, job.config.runs_dir, "parity")
     for name, text in job.files.items():
         rundir.write_text(place.path / name, text)
-    about = manifest.describe(job.argv, job.config.trainer.seed, report.source, report.devices)
+    about = manifest.describe(job.argv, job.config.trainer.seed, source, devices)
     rundir.write_json(place.path / "manifest.json", about)
     return place
 

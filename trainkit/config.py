@@ -35,6 +35,7 @@ class TrainerConfig:
     engine: str = "trainkit"  # ENGINES: `keras` trains through model.fit
     feed: str = "auto"  # FEEDS: rows resident on the device, or streamed by tf.data
     fast_dropout: bool = True  # under XLA, draw dropout masks from threefry bits (3x faster; other masks than Keras's)
+    dropout: bool = True  # False: no dropout, as for a comparison across replicas or for debug=overfit
     dynamic_rows: bool = False  # trace steps for any number of rows, as model.fit does: slower, for bitwise parity
     epochs_per_call: int | None = None  # epochs in one program where callbacks allow it; None: as many as last about half a second
     limit_train_batches: int | None = None  # steps in an epoch, at most
@@ -148,12 +149,14 @@ class PredictConfig:
 
 @dataclass
 class ParityConfig:
+    """What mode=parity compares with: `model.fit`, or with `replicas` or `workers` the same training on several of them."""
+
     epochs: int = 1
     steps: int | None = None  # compare only so many steps
     tolerance: str = "auto"  # auto | exact | a number
-    matrix: bool = False
-    replicas: int | None = None
-    workers: int | None = None
+    matrix: bool = False  # compare execution modes, precisions, optimizers and strategies
+    replicas: int | None = None  # compare one device with so many replicas, over 20 steps by default
+    workers: int | None = None  # compare one device with so many workers on this machine
 
 
 @dataclass

@@ -235,7 +235,7 @@ def _failed(job: Job, built: Built, trainer: Trainer, place: RunDir, error: Exce
     text = str(error).strip().partition("\n")[0] or type(error).__name__
     lost = built.workers > 1 and isinstance(error, LOST_WORKER)
     if lost:
-        text = f"another worker ended or no longer answers ({text[:200]})"
+        text = f"another worker ended or no longer answers ({type(error).__name__})"
     try:
         if not lost and not isinstance(error, UserError):
             trace = "".join(traceback.format_exception(error))

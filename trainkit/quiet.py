@@ -14,6 +14,7 @@ from trainkit.task import UserError
 # Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the warning that precedes them.
 LOG_LINE = re.compile(r"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\])")
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+OURS = "TRAINKIT_SET_LOG_LEVEL"  # says to the processes that we start that the level is not the user's
 
 
 def import_tensorflow() -> None:
@@ -26,7 +27,7 @@ def import_tensorflow() -> None:
         raise UserError(f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set it to tensorflow.")
     if "tensorflow" in sys.modules:
         return
-    with _filtered(enabled=LEVEL not in os.environ):
+    with _filtered(enabled=LEVEL not in os.environ or OURS in os.environ):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
@@ -38,7 +39,7 @@ def _filtered(*, enabled: bool) -> Iterator[None]:
     if not enabled:
         yield
         return
-    os.environ[LEVEL] = "2"  # errors only, from here on; at its start TensorFlow does not heed it
+    os.environ[LEVEL], os.environ[OURS] = "2", "1"  # errors only, from here on; at its start TensorFlow does not heed it
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -1,0 +1,162 @@
+"""Several workers: one training, started by `launch`, that equals one device's, loses nothing, and never hangs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainkit import cluster, launch
+from trainkit.task import UserError
+
+ROOT = Path(__file__).parent.parent
+BOSTON = ("task=boston", "data.source=embedded", "progress=none", "callbacks.tensorboard.enabled=false", "callbacks.plots=false")
+LIMIT = 120.0  # seconds after which a command counts as hung
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "trainkit", *words]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(folder: Path, *words: str, code: int = 0) -> str:
+    process = start(folder, *words)
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == code, output
+    return output
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def values(run_dir: Path) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "last" / "state"))
+    tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.split("/")[0] in ("model", "optimizer", "metrics")}
+    return {name: np.asarray(tensor, np.float64) for name, tensor in tensors.items()}
+
+
+def test_two_workers_equal_one_device_and_the_chief_alone_writes(tmp_path: Path) -> None:
+    output = run(tmp_path, "mode=parity", "task=boston", "data.source=embedded", "optimizer=momentum", "parity.workers=2", "run_dir=out", "parity.steps=20")
+    report = json.loads((tmp_path / "out" / "parity.json").read_text())["outcomes"][0]
+    assert report["passed"]
+    assert report["steps"] == 20
+    assert 0 < report["max_difference"] <= 1e-6, output
+    assert (tmp_path / "out" / "workers" / "metrics.csv").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    begin = time.monotonic()
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() - begin < LIMIT
+        time.sleep(0.05)
+
+
+def worker_pid(process: subprocess.Popen[str], index: int) -> int:
+    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        config = next((json.loads(e[10:]) for e in environment if e.startswith(b"TF_CONFIG=")), None)
+        if config and config["task"]["index"] == index:
+            return int(pid)
+    raise AssertionError(f"no worker {index}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_path: Path) -> None:
+    run(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=whole")
+    process = start(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=part")
+    wait_for(tmp_path / "part" / "checkpoints" / "last", process)
+    os.kill(worker_pid(process, 1), signal.SIGKILL)
+    killed = time.monotonic()
+    output, _ = process.communicate(timeout=LIMIT)
+    assert time.monotonic() - killed < 60, "the bound of the contract"
+    assert process.returncode == 1
+    assert "worker 1 was killed by SIGKILL" in output
+    assert "another worker ended or no longer answers" in output
+    assert json.loads((tmp_path / "part" / "status.json").read_text())["status"] == "failed"
+    run(tmp_path, "launch", "workers=2", *BOSTON, "resume=last", "run_dir=part")
+    assert rows(tmp_path / "part" / "metrics.csv") == rows(tmp_path / "whole" / "metrics.csv")
+    whole, part = values(tmp_path / "whole"), values(tmp_path / "part")
+    assert len(whole) > 10
+    assert all(np.array_equal(whole[name], part[name]) for name in whole)
+
+
+def test_a_signal_stops_all_workers_at_the_same_step_with_the_state_saved(tmp_path: Path) -> None:
+    process = start(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=4000", "run_dir=out")
+    wait_for(tmp_path / "out" / "checkpoints" / "last", process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 143, output
+    status = json.loads((tmp_path / "out" / "status.json").read_text())
+    assert (status["status"], status["reason"]) == ("preempted", "SIGTERM")
+    meta = json.loads((tmp_path / "out" / "checkpoints" / "last" / "checkpoint.json").read_text())
+    assert meta["position"]["epoch"] == status["epoch"] < 4000
+    assert "python -m trainkit launch workers=2 resume=out" in output
+
+
+def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(tmp_path: Path) -> None:
+    from trainkit import rng
+
+    row = int(rng.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
+    (tmp_path / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "conf" / "task" / "planted.yaml").write_text(f"_target_: tests.test_strategies.Planted\nrow: {row}\n")
+    words = ("trainer.precision=mixed_float16", "trainer.batch_size=16", "trainer.epochs=2", "run_dir=out", "callbacks=none", "callbacks.csv=true")
+    run(tmp_path, "launch", "workers=2", "--config-dir", "conf", "task=planted", "progress=none", *words)
+    table = rows(tmp_path / "out" / "metrics.csv")
+    assert [row["step"] for row in table] == ["5", "10"]
+    assert [float(row["skipped_steps"]) for row in table] == [1.0, 2.0]  # the same row comes once an epoch
+    assert [float(row["loss_scale"]) for row in table] == [2.0**14, 2.0**13]
+    assert all(np.isfinite(tensor).all() for tensor in values(tmp_path / "out").values())
+
+
+def test_what_is_wrong_is_said_once_before_any_worker_starts(tmp_path: Path) -> None:
+    output = run(tmp_path, "launch", "workers=2", "task=boston", "trainer.epoch=3", code=2)
+    assert output.count("\n") == 1
+    assert "did you mean trainer.epochs?" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["task=boston"], ["workers=0"], ["workers=two"], ["workers=1", "workers=2"]])
+def test_launch_needs_one_number_of_workers(words: list[str]) -> None:
+    with pytest.raises(UserError, match="expected workers=N"):
+        launch.workers_of(words)
+
+
+def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leads(cluster_of: dict[str, list[str]], kind: str, index: int) -> bool:
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster_of, "task": {"type": kind, "index": index}}))
+        assert cluster.helps("auto") is not cluster.chief()
+        assert not cluster.helps("one_device")
+        return cluster.chief()
+
+    two: dict[str, Any] = {"worker": ["a:1", "b:1"]}
+    assert [leads(two, "worker", i) for i in (0, 1)] == [True, False]
+    assert [leads({"chief": ["c:1"], **two}, kind, i) for kind, i in (("chief", 0), ("worker", 0), ("worker", 1))] == [True, False, False]
+    monkeypatch.delenv("TF_CONFIG")
+    assert cluster.chief()
+    assert cluster.workers() == 1
+
+
+def test_slurm_names_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {"SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "node[1-4]", "SLURM_STEP_NUM_TASKS": "4"}.items():
+        monkeypatch.setenv(name, value)
+    assert cluster.workers() == 4
+    assert not cluster.chief()
+    assert cluster.helps("auto")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    assert cluster.chief()
