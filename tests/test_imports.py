@@ -24,7 +24,7 @@ ROWS: list[tuple[str, set[str]]] = [
     ("L2 graph", {"step"}),
     ("L2 graph", {"loop"}),
     ("L3 trainer", {"build", "execution"}),
-    ("L3 trainer", {"audience"}),
+    ("L3 trainer", {"audience", "ceiling"}),
     ("L3 trainer", {"fit", "keras_fit"}),
     ("L3 trainer", {"trainer"}),
     ("L4 studies", {"parity", "equivalence", "tuning", "estimator", "report", "export"}),

@@ -91,6 +91,7 @@ class Audience:
     def record(self, epoch: int, seconds: float, train_seconds: float, steps: int, more: Mapping[str, float]) -> None:
         """Put what observers may want to know of an epoch into `params["record"]`."""
         rate = steps / max(train_seconds, 1e-9)
+        more = {**more, **self.built.speed(rate)}
         self.params["record"] = {
             "epoch": epoch + 1, "step": self.state.step, "seconds": seconds, "train_seconds": train_seconds,
             "examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **more,

@@ -42,6 +42,8 @@ class Built:
     feed_reason: str
     evaluators: dict[str, Callable[[], dict[str, float]]] = field(default_factory=dict)
     trained: bool = False  # a second fit starts afresh
+    flops: float = 0.0  # of the products of a step, and the seconds that they take alone; 0: not known
+    product_seconds: float = 0.0
 
     @property
     def rows_per_step(self) -> float:
@@ -62,6 +64,11 @@ class Built:
     def lockstep(self) -> int | None:
         """Steps a call must run on several workers, which must all make the same calls; None: free to choose by the clock."""
         return self.steps if self.strategy_name == "multi_worker" else None
+
+    def speed(self, steps_per_second: float) -> dict[str, float]:
+        """Arithmetic speed in TFLOP/s and its share of what the products alone reach here, as far as known."""
+        speed = {"tflops": self.flops * steps_per_second / 1e12} if self.flops else {}
+        return speed | ({"ceiling_share": self.product_seconds * steps_per_second} if self.product_seconds else {})
 
     @property
     def workers(self) -> int:

@@ -47,6 +47,8 @@ class HostLoop:
         self.step_seconds = 0.0  # as last measured, of the calls as they are made
         self._grown = 1  # units that the last call took, see `_fits`
         self._moved = -1  # updates that the optimizer has made, for float16
+        self._bound: dict[str, Any] = {}
+        self._calls = 0
         self.skipped_at = 0  # step at which the optimizer last moved, for float16
 
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
@@ -56,12 +58,14 @@ class HostLoop:
         self._choose()
         self.callbacks = self.audience.gather(self.choice.execution, self.choice.reason)
         self.callbacks.on_train_begin()
+        begin = time.perf_counter()
         while not self._over():
             if self.plan.epochs > 1:
                 self._several_epochs()
             else:
                 self._one_epoch()
             self.audience.after_call()
+        self._judge(time.perf_counter() - begin)
         self._split_seconds()
         self.audience.after_call(final=True)
         self.state.finish()
@@ -70,8 +74,12 @@ class HostLoop:
 
     def throughput(self) -> dict[str, float]:
         seconds = max(self.seconds["train"], 1e-9)
-        rows = self.steps_run * self.built.rows_per_step
-        return {"examples_per_second": rows / seconds, "steps_per_second": self.steps_run / seconds}
+        rate = self.steps_run / seconds
+        return {"examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **self.built.speed(rate)}
+
+    def bound(self) -> dict[str, Any]:
+        """What the speed of the run hangs on: `input`, `host` or `device`, with the shares of the time that say so."""
+        return self._bound
 
     # The loop.
 
@@ -184,6 +192,7 @@ class HostLoop:
 
     def _timed(self, seconds: float, steps: int) -> None:
         if steps:
+            self._calls += 1
             self.step_seconds = seconds / steps
             self.steps_run += steps
 
@@ -247,17 +256,42 @@ class HostLoop:
             self._order_key, self._order = (epoch, count), tf.constant(orders)
         return self._order
 
+    def _judge(self, seconds: float) -> None:
+        """What took the time of the loop: calls that do nothing but start, and all between calls, are the host's; batches alone the input's."""
+        if not self.steps_run or self.built.lockstep is not None:
+            return
+        steps, orders = self.built.steps, self._orders(max(0, self.state.epoch - 1), 1)
+        empty = min(_seconds(lambda: self.program(orders, start=steps, stop=steps)) for _ in range(3))
+        inside = self.seconds["train"] + self.seconds["validate"] - self._calls * empty
+        host = min(1.0, max(0.0, 1 - inside / max(seconds, 1e-9)))
+        shares = {"host": host, "input": self._input_seconds() * self.steps_run / max(seconds, 1e-9)}
+        by = next((name for name in ("input", "host") if shares[name] > 0.5), "device")
+        self._bound = {"by": by, "host_share": shares["host"], "input_share": shares["input"]}
+
+    def _input_seconds(self) -> float:
+        """Seconds a batch that a stream takes by itself; resident rows take none."""
+        if not isinstance(self.feed, Stream):
+            return 0.0
+        count = min(20, self.built.steps)
+        batches = iter(self.feed.dataset([rng.order(self.config.seed, 0, self.built.rows)] * 2, 0))
+        next(batches)
+        return _seconds(lambda: [next(batches) for _ in range(count)]) / count
+
     def _split_seconds(self) -> None:
         """Where validation ran inside the training calls, its share is that of one validation measured alone."""
         if self.plan.epochs > 1 and self.built.splits.validation is not None and self.steps_run:
 
             def seconds(**call: Any) -> float:
-                begin = time.perf_counter()
-                self.program(self._order, **call)
-                return time.perf_counter() - begin
+                return _seconds(lambda: self.program(self._order, **call))
 
             steps = self.built.steps
             empty = min(seconds(epochs=0, validate=[]) for _ in range(3))
             alone = max(0.0, min(seconds(start=steps, stop=steps, validate=[True]) for _ in range(3)) - empty)
             self.seconds["validate"] = min(alone * (self.steps_run // steps // self.config.validate_every), self.seconds["train"] / 2)
             self.seconds["train"] -= self.seconds["validate"]
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin

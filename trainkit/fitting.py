@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainkit import manifest, observers, rundir
+from trainkit import ceiling, manifest, observers, rundir
 from trainkit.build import Built
 from trainkit.checkpoint import Checkpoints
 from trainkit.job import Job
@@ -67,6 +67,9 @@ def _train(job: Job, trainer: Trainer, built: Built, place: RunDir, monitor: str
     resume = job.found.checkpoint if job.found else None
     best = observers.best_keeper(job, place, built, monitor)
     try:
+        if built.chief:
+            work = ceiling.measure(built)
+            built.flops, built.product_seconds = work.flops, work.seconds
         trainer.callbacks = [*observers.observers(job, place, built, best, monitor), *extra]
         with _stoppable(trainer):
             history = trainer.fit(job.task, resume=resume)
@@ -187,6 +190,7 @@ def _summary(job: Job, trainer: Trainer, built: Built, place: RunDir, history: M
         "strategy": built.strategy_name,
         "replicas": built.strategy.num_replicas_in_sync,
         "throughput": trainer.throughput,
+        "bound": trainer.bound,
         "seconds": trainer.seconds,
     }
 

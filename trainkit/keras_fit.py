@@ -74,7 +74,12 @@ class KerasLoop:
 
     def throughput(self) -> dict[str, float]:
         seconds = max(self.seconds["train"], 1e-9)
-        return {"examples_per_second": self.steps_run * self.built.rows_per_step / seconds, "steps_per_second": self.steps_run / seconds}
+        rate = self.steps_run / seconds
+        return {"examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **self.built.speed(rate)}
+
+    def bound(self) -> dict[str, Any]:
+        """Not known: `model.fit` does not show where its time goes."""
+        return {}
 
 
 class _Position(keras.callbacks.Callback):

@@ -96,6 +96,11 @@ class Trainer:
         """Rows and optimizer steps a second of training, without compilation and validation."""
         return self.loop.throughput() if self.loop else {"examples_per_second": 0.0, "steps_per_second": 0.0}
 
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What the speed of the last `fit` hung on: `by` is `input`, `host` or `device`; empty if that is not known."""
+        return self.loop.bound() if self.loop else {}
+
     def _built(self) -> Built:
         if self.built is None:
             raise UserError("The trainer has no task yet; call fit(task), or evaluate(task) and predict(task) with one.")
