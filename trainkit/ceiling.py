@@ -81,13 +81,25 @@ def products(built: Built, rows: int) -> tuple[list[Product], str]:
 
     batch = tf.nest.map_structure(lambda s: tf.TensorSpec([rows, *s.shape], s.dtype), built.spec)
     graph = tf.function(step, autograph=False).get_concrete_function(batch).graph
-    operations = graph.get_operations()
+    operations = _needed(graph)
     if any(op.type in LOOPS for op in operations):
         return [], "the model has loops, whose turns are known only when they run"
     found = [_product(op) for op in operations if op.type in FLOPS]
     if any(p is None for p in found):
         return [], "the model has products of unknown shape"
     return [p for p in found if p is not None], ""
+
+
+def _needed(graph: Any) -> list[Any]:
+    """The operations that the results depend on: TensorFlow's gradients leave some behind that nobody asked for, and that never run."""
+    needed: dict[str, Any] = {}
+    todo = [tensor.op for tensor in graph.outputs]
+    while todo:
+        op = todo.pop()
+        if op.name not in needed:
+            needed[op.name] = op
+            todo += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
+    return [op for op in graph.get_operations() if op.name in needed]
 
 
 def _product(op: Any) -> Product | None:
