@@ -392,3 +392,20 @@ def test_nan_in_the_data_is_refused_with_its_row() -> None:
 def test_an_unknown_setting_names_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'batch_size'"):
         Trainer(batchsize=3)
+
+
+@pytest.mark.parametrize("feed", ["resident", "stream"])
+def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path: Path) -> None:
+    task = Toy(dropout=0.3)
+    trainer = Trainer(epochs=3, batch_size=16, execution="epoch", feed=feed)
+    first = trainer.fit(task).history
+    kept, program = weights(trainer), trainer.loop.program
+    trainer.save_checkpoint(tmp_path / "here")
+    second = trainer.fit(task).history
+    assert first == second
+    assert all(np.array_equal(a, b) for a, b in zip(kept, weights(trainer), strict=True))
+    assert trainer.loop.program is program
+    assert program.traces == 1
+    trainer.config.batch_size = 25
+    assert len(trainer.fit(task).history["loss"]) == 3
+    assert trainer.built.steps == 3

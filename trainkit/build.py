@@ -40,8 +40,11 @@ class Built:
     spec: Any  # of one row: the structure (x, y[, weight]) of TensorSpecs
     feed_kind: str  # resident | stream
     feed_reason: str
+    config: TrainerConfig
+    initial: list[np.ndarray]  # all variables before any training
+    compiled: dict[Any, Any] = field(default_factory=dict)  # programs, feeds and functions, to be used again
     evaluators: dict[str, Callable[[], dict[str, float]]] = field(default_factory=dict)
-    trained: bool = False  # a second fit starts afresh
+    trained: bool = False
     flops: float = 0.0  # of the products of a step, and the seconds that they take alone; 0: not known
     product_seconds: float = 0.0
 
@@ -64,6 +67,12 @@ class Built:
     def lockstep(self) -> int | None:
         """Steps a call must run on several workers, which must all make the same calls; None: free to choose by the clock."""
         return self.steps if self.strategy_name == "multi_worker" else None
+
+    def afresh(self) -> None:
+        """Put everything back to where it was before any training; what is compiled stays."""
+        self.state.assign(self.initial)
+        self.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
+        self.model.stop_training = False
 
     def speed(self, steps_per_second: float) -> dict[str, float]:
         """Arithmetic speed in TFLOP/s and its share of what the products alone reach here, as far as known."""
@@ -122,7 +131,7 @@ class Built:
     def predict(self, x: Any, size: int) -> Any:
         """Outputs for rows `x`, batch by batch; the last batch is filled up so that one trace serves all."""
         rows = len(next(iter(leaves(x))))
-        function = tf.function(lambda batch: self.model(batch, training=False), autograph=False)
+        function = self.compiled.setdefault("predict", tf.function(lambda batch: self.model(batch, training=False), autograph=False))
         parts = []
         for begin in range(0, rows, size):
             count = min(size, rows - begin)
@@ -182,7 +191,10 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
         average_every = strategy.take_over(model.optimizer, reduction=reduce_first)
     kind, reason = _feed(config, train, distribution)
     step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows, average_every)
-    return Built(task, distribution, splits, train, model, State(model), step, rows, step_rows, steps, Stream(train, 1).spec, kind, reason)
+    state, spec = State(model), Stream(train, 1).spec
+    return Built(
+        task, distribution, splits, train, model, state, step, rows, step_rows, steps, spec, kind, reason, replace(config), state.values()
+    )  # fmt: skip
 
 
 def _model(task: Task, train: Any) -> keras.Model:

@@ -213,12 +213,20 @@ class HostLoop:
         """Lay out feeds and sizes, and choose the program."""
         built, config, state = self.built, self.config, self.state
         begin = time.perf_counter()
-        self.feed: Any = Stream(built.train, built.step_rows) if built.feed_kind == "stream" else Resident(built.train, built.strategy)
-        validation = Resident(built.splits.validation, built.strategy) if built.splits.validation is not None else None
+        if "feeds" not in built.compiled:
+            feed = Stream(built.train, built.step_rows) if built.feed_kind == "stream" else Resident(built.train, built.strategy)
+            built.compiled["feeds"] = feed, Resident(built.splits.validation, built.strategy) if built.splits.validation is not None else None
+        self.feed, validation = built.compiled["feeds"]
+        monitors = self.audience.monitors
         self.plan = Plan(built.rows, built.step_rows, built.steps, self._epochs_a_call())
 
         def program(xla: bool) -> Program:
-            return Program(built.step, state, built.strategy, self.feed, self.plan, validation, self.audience.monitors, xla, config.fast_dropout)
+            # A second fit of the same task uses the programs of the first: compiling takes seconds, and XLA never gives its programs' memory back.
+            key = (xla, self.plan, config.fast_dropout, *((m.monitor, m.mode, float(m.min_delta), m.patience) for m in monitors))
+            if key not in built.compiled:
+                built.compiled[key] = Program(built.step, state, built.strategy, self.feed, self.plan, validation, monitors, xla, config.fast_dropout)
+            built.compiled[key].monitors = monitors
+            return built.compiled[key]
 
         self._order_key = (-1, 0)
         left = (config.epochs - state.epoch) * built.steps

@@ -147,8 +147,11 @@ class Trainer:
             The history, as Keras's: `history.history["val_loss"]` is a list of one value an epoch.
         """
         begin = time.perf_counter()
-        if self.built is None or self.built.task is not task or self.built.trained or data is not None:
+        known = self.built
+        if known is None or known.task is not task or data is not None or (known.trained and (known.config != self.config or self.config.engine == "keras")):
             self.prepare(task, data=data)
+        elif known.trained:
+            known.afresh()
         built, self.stopped = self._built(), None
         built.trained = True
         self._agreement = Agreement(built.strategy, STOP_SIGNALS) if built.lockstep else None
