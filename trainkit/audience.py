@@ -97,9 +97,18 @@ class Audience:
             "examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **more,
         }  # fmt: skip
 
+    def begin_epoch(self, epoch: int) -> None:
+        for callback in self.callbacks.callbacks:
+            callback.on_epoch_begin(epoch, {})
+
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         self.logs = logs
-        self.callbacks.on_epoch_end(epoch, dict(logs))
+        if self.hooks:  # the list waits for calls of batch hooks that it made in other threads
+            self.callbacks.on_epoch_end(epoch, dict(logs))
+            return
+        # Else not by the list, which first makes plain numbers of what are plain numbers: half the time of an epoch of 11 steps.
+        for callback in self.callbacks.callbacks:
+            callback.on_epoch_end(epoch, dict(logs))
 
     def capture(self, snapshots: Sequence[Sequence[Any]] = ()) -> None:
         """Hand the state of their best epoch to the monitors that found one; `snapshots` are those of the graph, if it kept them."""

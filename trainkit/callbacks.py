@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,19 +22,17 @@ class MetricsCSV(Observer):
     """One row an epoch: `epoch, step, train/<...>, val/<...>, learning_rate, seconds`; an epoch without validation leaves its cells empty.
 
     A resumed run keeps the rows up to the epoch that it continues from; what a crash left behind after them, torn lines included,
-    is dropped. Rows reach the disk a few times a second and at the end.
+    is dropped. Each row is handed to the system at once (about 2 microseconds), so that a checkpoint is never ahead of the rows.
 
     Args:
         path: File to write.
-        clock: Seconds; for tests.
     """
 
-    def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path | str) -> None:
         super().__init__()
-        self.path, self.clock = Path(path), clock
+        self.path = Path(path)
         self._file: IO[str] | None = None
         self._columns: list[str] = []
-        self._flushed = -1.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         names = self.params["logged"]
@@ -50,7 +46,7 @@ class MetricsCSV(Observer):
         beside = self.path.with_name(f".{self.path.name}")
         beside.write_text(text.getvalue())
         os.replace(beside, self.path)
-        self._file = self.path.open("a")
+        self._file = self.path.open("a", buffering=1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         record = self.params["record"]
@@ -58,9 +54,6 @@ class MetricsCSV(Observer):
         if self._file is None:
             raise RuntimeError("MetricsCSV.on_epoch_end came before on_train_begin.")
         self._file.write(",".join("" if name not in row else repr(row[name]) for name in self._columns) + "\n")
-        if self.clock() - self._flushed > 0.3:
-            self._file.flush()
-            self._flushed = self.clock()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._file is not None:
@@ -123,6 +116,7 @@ def draw(path: Path, name: str, curves: dict[str, tuple[list[int], list[float]]]
     if name == "loss" and positive and max(spread) > 50 * min(spread):
         axes.set_yscale("log")
     axes.set(xlabel=axis, ylabel=name, title=title)
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
     beside = path.with_name(f".{path.name}")

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainkit.config import TrainerConfig
+from trainkit.data.feeds import Feed, Stream
 from trainkit.loop import Program
 from trainkit.state import State
 from trainkit.task import UserError
@@ -125,3 +127,27 @@ def _measure(program: Program, orders: tf.Tensor, *, hooks: bool, give_up: float
         return once
     steps = 1 if hooks else min(max(1, program.plan.full), max(1, int(PROBE / 3 / once)))
     return max(min(seconds(steps) for _ in range(3)) - call, 1e-7) / steps
+
+
+def bound_by(seconds: float, inside: float, reading: float) -> dict[str, Any]:
+    """What a loop of so many `seconds` hangs on: the host, for what it was not `inside` of computing calls; the input, for `reading`; else the device."""
+    shares = {"host": min(1.0, max(0.0, 1 - inside / max(seconds, 1e-9))), "input": reading / max(seconds, 1e-9)}
+    by = next((name for name in ("input", "host") if shares[name] > 0.5), "device")
+    return {"by": by, "host_share": shares["host"], "input_share": shares["input"]}
+
+
+def batch_seconds(feed: Feed, order: np.ndarray, steps: int) -> float:
+    """Seconds a batch that a stream takes by itself; resident rows take none."""
+    if not isinstance(feed, Stream):
+        return 0.0
+    count = min(20, steps)
+    batches = iter(feed.dataset([order] * 2, 0))
+    next(batches)
+    return timed(lambda: [next(batches) for _ in range(count)]) / count
+
+
+def timed(function: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from trainkit.audience import Audience
 from trainkit.build import Built
 from trainkit.config import TrainerConfig
 from trainkit.data.feeds import Resident, Stream
-from trainkit.execution import Choice, choose
+from trainkit.execution import Choice, batch_seconds, bound_by, choose, timed
 from trainkit.loop import Plan, Program
 from trainkit.task import UserError
 
@@ -49,6 +50,8 @@ class HostLoop:
         self._moved = -1  # updates that the optimizer has made, for float16
         self._bound: dict[str, Any] = {}
         self._calls = 0
+        self._ahead: tuple[int, int, Future[tf.Tensor]] | None = None
+        self._thread = ThreadPoolExecutor(1)  # starts nothing before it is used
         self.skipped_at = 0  # step at which the optimizer last moved, for float16
 
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
@@ -98,13 +101,15 @@ class HostLoop:
         count = 1 if start else min(self.plan.epochs, self.config.epochs - first, self._fits(self.built.steps))
         due = [e for e in range(first + 1, first + count) if self.audience.due(e)]
         count = min([count, *(e - first for e in due)])
+        orders = self._orders(first, count)
+        self._look_ahead(first + count)
         begin = time.perf_counter()
-        done, rows = self.program(self._orders(first, count), epochs=count, start=start, validate=[self._validates(e) for e in range(first, first + count)])
+        done, rows = self.program(orders, epochs=count, start=start, validate=[self._validates(e) for e in range(first, first + count)])
         seconds = time.perf_counter() - begin
         self._timed(seconds, done * self.built.steps - start)
         self.seconds["train"] += seconds
         for i in range(done):
-            self.callbacks.on_epoch_begin(first + i)
+            self.audience.begin_epoch(first + i)
             state.epoch, state.step_in_epoch, state.step = first + i + 1, 0, state.step + self.built.steps - start
             start = 0
             self._end_epoch(first + i, rows[i], seconds / done, seconds / done, self.built.steps)
@@ -116,7 +121,7 @@ class HostLoop:
         state, epoch, first, begin = self.state, self.state.epoch, self.state.step, time.perf_counter()
         last = min(self.built.steps, state.step_in_epoch + self._steps_left())
         if state.step_in_epoch == 0:
-            self.callbacks.on_epoch_begin(epoch)
+            self.audience.begin_epoch(epoch)
         row = np.zeros(0)
         while state.step_in_epoch < last and not self._stopped() and not self.built.model.stop_training:
             row = self._some_steps(epoch, last)
@@ -255,51 +260,44 @@ class HostLoop:
             self.feed.seek((rng.order(self.config.seed, e, self.built.rows)[: self.built.rows_per_epoch] for e in epochs), self.state.step_in_epoch)
 
     def _orders(self, epoch: int, count: int) -> tf.Tensor:
-        """Row orders `[plan.epochs, rows]` int32 of `count` epochs; the rest is unused. Kept for the next call on the same epochs."""
-        if self._order_key != (epoch, count):
-            orders = np.zeros([self.plan.epochs, self.built.rows], np.int32)
-            if not isinstance(self.feed, Stream):
-                for i in range(count):
-                    orders[i] = rng.order(self.config.seed, epoch + i, self.built.rows)
-            self._order_key, self._order = (epoch, count), tf.constant(orders)
+        """Row orders `[plan.epochs, rows]` int32 of at least `count` epochs; the rest is unused. Kept for the next call on the same epochs."""
+        if self._ahead is not None and self._ahead[0] == epoch and self._ahead[1] >= count:
+            self._order_key, self._order, self._ahead = self._ahead[:2], self._ahead[2].result(), None
+        if self._order_key[0] != epoch or self._order_key[1] < count:
+            self._order_key, self._order = (epoch, count), self._make_orders(epoch, count)
         return self._order
 
-    def _judge(self, seconds: float) -> None:
-        """What took the time of the loop: calls that do nothing but start, and all between calls, are the host's; batches alone the input's."""
-        if not self.steps_run or self.built.lockstep is not None:
-            return
-        steps, orders = self.built.steps, self._orders(max(0, self.state.epoch - 1), 1)
-        empty = min(_seconds(lambda: self.program(orders, start=steps, stop=steps)) for _ in range(3))
-        inside = self.seconds["train"] + self.seconds["validate"] - self._calls * empty
-        host = min(1.0, max(0.0, 1 - inside / max(seconds, 1e-9)))
-        shares = {"host": host, "input": self._input_seconds() * self.steps_run / max(seconds, 1e-9)}
-        by = next((name for name in ("input", "host") if shares[name] > 0.5), "device")
-        self._bound = {"by": by, "host_share": shares["host"], "input_share": shares["input"]}
-
-    def _input_seconds(self) -> float:
-        """Seconds a batch that a stream takes by itself; resident rows take none."""
+    def _make_orders(self, epoch: int, count: int) -> tf.Tensor:
+        orders = np.zeros([self.plan.epochs, self.built.rows], np.int32)
         if not isinstance(self.feed, Stream):
-            return 0.0
-        count = min(20, self.built.steps)
-        batches = iter(self.feed.dataset([rng.order(self.config.seed, 0, self.built.rows)] * 2, 0))
-        next(batches)
-        return _seconds(lambda: [next(batches) for _ in range(count)]) / count
+            for i in range(count):
+                orders[i] = rng.order(self.config.seed, epoch + i, self.built.rows)
+        return tf.constant(orders)
+
+    def _look_ahead(self, epoch: int) -> None:
+        """Make the orders of the next call in another thread, while this call computes: for 11 steps an epoch they are 7 % of the time."""
+        count = min(self.plan.epochs, self.config.epochs - epoch, 8 * self._grown)
+        if count > 0:
+            self._ahead = (epoch, count, self._thread.submit(self._make_orders, epoch, count))
+
+    def _judge(self, seconds: float) -> None:
+        """Say what the time of the loop went into; not on several workers, whose calls must be the same."""
+        if self.steps_run and self.built.lockstep is None:
+            steps, orders = self.built.steps, self._orders(max(0, self.state.epoch - 1), 1)
+            empty = min(timed(lambda: self.program(orders, start=steps, stop=steps)) for _ in range(3))
+            inside = self.seconds["train"] + self.seconds["validate"] - self._calls * empty
+            order = rng.order(self.config.seed, 0, self.built.rows)
+            self._bound = bound_by(seconds, inside, batch_seconds(self.feed, order, self.built.steps) * self.steps_run)
 
     def _split_seconds(self) -> None:
         """Where validation ran inside the training calls, its share is that of one validation measured alone."""
         if self.plan.epochs > 1 and self.built.splits.validation is not None and self.steps_run:
 
             def seconds(**call: Any) -> float:
-                return _seconds(lambda: self.program(self._order, **call))
+                return timed(lambda: self.program(self._order, **call))
 
             steps = self.built.steps
             empty = min(seconds(epochs=0, validate=[]) for _ in range(3))
             alone = max(0.0, min(seconds(start=steps, stop=steps, validate=[True]) for _ in range(3)) - empty)
             self.seconds["validate"] = min(alone * (self.steps_run // steps // self.config.validate_every), self.seconds["train"] / 2)
             self.seconds["train"] -= self.seconds["validate"]
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin

@@ -27,7 +27,7 @@ class Opening(Observer):
         replicas = f", {p['replicas']} replicas" if p["replicas"] > 1 else ""
         lines = {
             "Task": p["task"],
-            "Data": f"{p['dataset'].name}: {', '.join(f'{rows:,} {name}' for name, rows in self.splits.items())} ({p['feed']})",
+            "Data": f"{p['dataset'].name}: {', '.join(f'{rows:,} {name}' for name, rows in self.splits.items())}; {p['feed']}",
             "Batch": f"{p['batch_size']:,} rows, {p['steps']:,} steps an epoch",
             "Devices": f"{p['devices']}, {p['strategy']}{replicas}, {p['precision']}",
             "Execution": f"{p['execution']}: {p['reason']}",

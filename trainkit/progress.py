@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 from collections.abc import Callable
@@ -67,37 +68,60 @@ class Lines(Observer):
 
 
 class Bars(Observer):
-    """A bar of epochs and a bar of the steps of the current one, with values, examples/s and the time that is left."""
+    """A bar of epochs and a bar of the steps of the current one with the time that is left; below them the values, and the speed.
+
+    Where nobody calls `close`, because the training failed, the end of the process does.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__()
         self.stream = stream
-        self._bars: Any = None
+        self._live: Any = None
+        self._shown = {"training": "", "validation": "", "speed": ""}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        text = TextColumn("{task.fields[values]}", style="cyan")
-        columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(compact=True), text)
-        self._bars = Progress(*columns, console=Console(file=self.stream), refresh_per_second=8)
-        self._epochs = self._bars.add_task("epochs", total=self.params["epochs"], completed=self.params["initial_epoch"], values="")
-        self._steps = self._bars.add_task("steps ", total=self.params["steps"], values="")
-        self._bars.start()
+        console = Console(file=self.stream)
+        self._bars = Progress(TextColumn("{task.description:<10}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(compact=True), console=console)
+        self._epochs = self._bars.add_task("epochs", total=self.params["epochs"], completed=self.params["initial_epoch"])
+        self._steps = self._bars.add_task("steps", total=self.params["steps"])
+        self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=8)
+        self._live.start()
+        atexit.register(self.close)
+
+    def _picture(self) -> Any:
+        """The bars, and the lines below them, which wrap where the terminal is narrow."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1))
+        for label, shown in self._shown.items():
+            if shown:
+                table.add_row(f"{label:<10}", Text(shown, style="cyan"))
+        return Group(self._bars, table)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._bars.update(self._steps, completed=batch + 1, values=values(logs))
+        self._bars.update(self._steps, completed=batch + 1)
+        self._shown["training"] = values(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        shown = f"{values(logs)}  {rate(self.params['record'])}"
-        self._bars.update(self._epochs, completed=epoch + 1, values=shown)
-        self._bars.update(self._steps, completed=self.params["steps"] if epoch + 1 == self.params["epochs"] else 0, values="")
+        validated = {name.removeprefix("val_"): value for name, value in (logs or {}).items() if name.startswith("val_")}
+        trained = {name: value for name, value in (logs or {}).items() if not name.startswith("val_")}
+        self._shown["training"], self._shown["speed"] = values(trained), rate(self.params["record"])
+        self._shown["validation"] = values(validated) or self._shown["validation"]
+        self._bars.update(self._epochs, completed=epoch + 1)
+        self._bars.update(self._steps, completed=self.params["steps"] if epoch + 1 == self.params["epochs"] else 0)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()
 
     def close(self) -> None:
         """Give the terminal back; safe to call twice."""
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            atexit.unregister(self.close)

@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.plugins.histogram import summary as histogram
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
-from tensorboard.plugins.text import summary as text
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from trainkit.state import Observer
@@ -49,11 +49,14 @@ class TensorBoard(Observer):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         places = {"": self.folder, "train": self.folder / "train", "validation": self.folder / "validation"}
         self._writers = {name: EventFileWriter(str(place), max_queue_size=10_000, flush_secs=2) for name, place in places.items()}
+        restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)  # drops what a crash left behind after the epoch that we continue from
+        for writer in self._writers.values():
+            writer.add_event(event_pb2.Event(wall_time=time.time(), step=self.params["initial_epoch"] + 1, session_log=restart))
         source = self.params["dataset"]
         about = f"**{source.name}** from `{source.origin}`, sha256 `{source.sha256}`"
         settings = "    " + json.dumps(self.config, indent=2, default=str).replace("\n", "\n    ")
-        self._summary("", text.pb("config", settings), 0)
-        self._summary("", text.pb("dataset", about), 0)
+        self._summary("", text_pb("config", settings), 0)
+        self._summary("", text_pb("dataset", about), 0)
         self._summary("", self._experiment(), 0)
         self._summary("", hparams_summary.hparams_pb(self.hparams, start_time_secs=time.time()), 0)
         if self.graph:
@@ -78,7 +81,7 @@ class TensorBoard(Observer):
             self._summary(writer, summary_pb2.Summary(value=entries), epoch + 1)
         if self.due(epoch + 1):
             for variable in self.model.trainable_variables:
-                self._summary("train", histogram.pb(f"weights/{variable.path}", np.asarray(variable)), epoch + 1)
+                self._summary("train", histogram_pb(f"weights/{variable.path}", np.asarray(variable)), epoch + 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         for writer in self._writers.values():
