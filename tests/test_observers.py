@@ -6,28 +6,32 @@ import atexit
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
+from tensorboard.summary.writer import event_file_writer
 
 from tests.toys import Toy
 from trainkit.callbacks import MetricsCSV, Plots
 from trainkit.journal import LearningRate, Opening, Status
 from trainkit.progress import Bars, Lines, make
-from trainkit.state import Monitor, Observer
+from trainkit.state import Monitor
 from trainkit.task import Source
 from trainkit.tensorboard import TensorBoard
 from trainkit.trainer import Trainer
 
 LOGGED = ["loss", "accuracy", "val_loss", "val_accuracy"]
 CONFIG = {"task": {"dropout": 0.0}, "trainer": {"epochs": 4}}
+Run = tuple[Path, dict[str, list[float]]]  # folder and history
 HPARAMS = {"learning_rate": 0.01, "optimizer": "Adam"}
 
 
@@ -68,7 +72,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[float]]]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run's folder and history: four epochs, every second of them validated and with histograms."""
     folder = tmp_path_factory.mktemp("run")
     board = TensorBoard(folder / "tensorboard", CONFIG, HPARAMS, histograms_every=2)
@@ -80,54 +84,31 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[
 # metrics.csv and its pictures.
 
 
-def test_csv_holds_one_row_an_epoch_of_what_was_logged(run: tuple[Path, dict[str, list[float]]]) -> None:
+def test_csv_has_a_row_an_epoch_with_empty_cells_where_nothing_was_validated(run: Run) -> None:
     folder, history = run
-    lines = (folder / "metrics.csv").read_text().splitlines()
-    assert lines[0] == "epoch,step,train/loss,train/accuracy,val/loss,val/accuracy,learning_rate,seconds"
     rows = table(folder / "metrics.csv")
+    assert ",".join(rows[0]) == "epoch,step,train/loss,train/accuracy,val/loss,val/accuracy,learning_rate,seconds"
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "5"), ("2", "10"), ("3", "15"), ("4", "20")]
-    assert [float(row["train/loss"]) for row in rows] == history["loss"]
-    assert [float(row["train/accuracy"]) for row in rows] == history["accuracy"]
+    for name in ("loss", "accuracy"):
+        assert [float(row[f"train/{name}"]) for row in rows] == history[name]
+        assert [row[f"val/{name}"] for row in rows[::2]] == ["", ""]
+        assert [float(row[f"val/{name}"]) for row in rows[1::2]] == history[f"val_{name}"]
     assert all(float(row["learning_rate"]) == pytest.approx(0.01) and float(row["seconds"]) > 0 for row in rows)
 
 
-def test_csv_leaves_the_cells_of_an_epoch_without_validation_empty(run: tuple[Path, dict[str, list[float]]]) -> None:
-    folder, history = run
-    rows = table(folder / "metrics.csv")
-    assert [row["val/loss"] for row in rows[::2]] == [row["val/accuracy"] for row in rows[::2]] == ["", ""]
-    assert [float(row["val/loss"]) for row in rows[1::2]] == history["val_loss"]
-
-
-def test_csv_of_a_resumed_run_keeps_rows_up_to_its_epoch_and_no_torn_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("first", "kept"), [(0, []), (2, ["1", "2"]), (5, ["1", "2", "3"])], ids=["new", "resumed", "torn"])
+def test_csv_keeps_the_whole_rows_up_to_the_epoch_that_a_run_continues_from(tmp_path: Path, first: int, kept: list[str]) -> None:
     path = tmp_path / "metrics.csv"
     crashed = told(MetricsCSV(path))
     for number in (1, 2, 3):
-        epoch(crashed, number, loss=1.0 / number, val_loss=2.0)
+        epoch(crashed, number, loss=1.0, val_loss=2.0)
     with path.open("a") as file:
-        file.write("4,20,0.25,0.")  # what kill -9 may leave
-    resumed = told(MetricsCSV(path), first=2)
-    epoch(resumed, 3, loss=0.125)
+        file.write("4,20,1.0,0.")  # what kill -9 may leave
+    resumed = told(MetricsCSV(path), first=first)
+    epoch(resumed, first + 1, loss=0.125)
     resumed.on_train_end()
-    rows = table(path)
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert [row["train/loss"] for row in rows] == ["1.0", "0.5", "0.125"]
-    assert [row["val/loss"] for row in rows] == ["2.0", "2.0", ""]
-
-
-def test_csv_of_a_run_that_resumes_behind_the_torn_line_drops_it(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    path.write_text("epoch,step,train/loss,learning_rate,seconds\n1,5,0.5,0.01,0.2\n2,10,0.25,0.0")
-    told(MetricsCSV(path), first=5).on_train_end()
-    assert [row["epoch"] for row in table(path)] == ["1"]
-
-
-def test_csv_of_a_new_run_starts_empty(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    for _ in range(2):
-        observer = told(MetricsCSV(path))
-        epoch(observer, 1)
-        observer.on_train_end()
-    assert len(table(path)) == 1
+    assert [row["epoch"] for row in table(path)] == [*kept, str(first + 1)]
+    assert [(row["train/loss"], row["val/loss"]) for row in table(path)] == [*(("1.0", "2.0") for _ in kept), ("0.125", "")]
 
 
 def test_no_checkpoint_is_ahead_of_the_csv(tmp_path: Path) -> None:
@@ -143,55 +124,38 @@ def test_no_checkpoint_is_ahead_of_the_csv(tmp_path: Path) -> None:
     assert all(rows == epochs for epochs, rows in seen)
 
 
-def test_plots_are_one_picture_a_logged_value_drawn_at_the_end(tmp_path: Path) -> None:
+def test_plots_are_a_picture_a_value_of_training_and_validation_drawn_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, Any] = {}
+    draw = FigureCanvasAgg.print_png
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", lambda self, path: (draw(self, path), drawn.update({path.name: self.figure.axes[0]})))
     rows, plots = told(MetricsCSV(tmp_path / "metrics.csv")), told(Plots(tmp_path / "plots", tmp_path / "metrics.csv"))
     for number in (1, 2, 3):
-        for observer in (rows, plots):
-            epoch(observer, number, loss=10.0**-number, accuracy=float("nan"), val_loss=0.5)
+        epoch(rows, number, loss=0.5**number, accuracy=float("nan"), **({} if number == 2 else {"val_loss": 0.75}))
+        epoch(plots, number)
     assert not (tmp_path / "plots").exists()
     rows.on_train_end()
     plots.on_train_end()
-    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["accuracy.png", "loss.png"]
-    assert all(p.read_bytes().startswith(b"\x89PNG") for p in (tmp_path / "plots").iterdir())
-
-
-def test_plots_show_training_and_validation_over_whole_epochs(run: tuple[Path, dict[str, list[float]]], monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figures: list[Any] = []
-    draw = FigureCanvasAgg.print_png
-    monkeypatch.setattr(FigureCanvasAgg, "print_png", lambda self, *a, **k: (figures.append(self.figure), draw(self, *a, **k))[1])
-    folder, history = run
-    plots = told(Plots(folder / "again", folder / "metrics.csv"))
-    plots.on_train_end()
-    axes = figures[0].axes[0]
-    assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2, 3, 4], [2, 4]]
-    assert [list(line.get_ydata()) for line in axes.lines] == [history["loss"], history["val_loss"]]
+    assert {path.name: path.read_bytes()[:4] for path in (tmp_path / "plots").iterdir()} == dict.fromkeys(("accuracy.png", "loss.png"), b"\x89PNG")
+    axes = drawn[".loss.png"]
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 0.5], [2, 0.25], [3, 0.125]], [[1, 0.75], [3, 0.75]]]
     assert all(tick == int(tick) for tick in axes.get_xticks())
+    assert [label.get_text() for label in axes.get_legend().get_texts()] == ["training, last 0.125", "validation, last 0.75"]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("epoch", "loss", "toy on Toys")
 
 
 # Progress.
 
 
-def test_lines_show_first_and_last_and_at_most_one_a_second() -> None:
+@pytest.mark.parametrize(("ran", "shown"), [(10, [1, 4, 7, 10]), (8, [1, 4, 7, 8])], ids=["all", "ends_early"])
+def test_lines_show_first_and_last_and_at_most_one_a_second(ran: int, shown: list[int]) -> None:
     out, clock = io.StringIO(), Clock()
     lines = told(Lines(out, clock=clock))
-    for number in range(1, 11):
+    for number in range(1, ran + 1):
         epoch(lines, number)
         clock.now += 0.4
     lines.on_train_end()
-    assert [line.split("/")[0] for line in out.getvalue().splitlines()] == ["Epoch  1", "Epoch  4", "Epoch  7", "Epoch 10"]
+    assert [line.split("/")[0] for line in out.getvalue().splitlines()] == [f"Epoch {number:>2}" for number in shown]
     assert out.getvalue().splitlines()[0] == "Epoch  1/10  loss 1  accuracy 0.5  (0.25 s, 52,300 examples/s)"
-
-
-def test_lines_show_the_last_epoch_of_a_training_that_ends_early() -> None:
-    out = io.StringIO()
-    lines = told(Lines(out, clock=Clock()))
-    for number in (1, 2, 3):
-        epoch(lines, number)
-    lines.on_train_end()
-    assert [line.split("/")[0] for line in out.getvalue().splitlines()] == ["Epoch  1", "Epoch  3"]
 
 
 def test_bars_are_for_terminals() -> None:
@@ -201,12 +165,12 @@ def test_bars_are_for_terminals() -> None:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    yield Terminal()
+    return Terminal()
 
 
 def test_bars_show_every_value_whole_and_give_the_terminal_back(terminal: Terminal) -> None:
@@ -243,11 +207,7 @@ def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in events(folder).Scalars(tag)]
 
 
-def text(folder: Path, tag: str) -> str:
-    return str(tf.make_ndarray(events(folder).Tensors(tag)[0].tensor_proto).item().decode())
-
-
-def test_tensorboard_has_training_and_validation_under_one_tag(run: tuple[Path, dict[str, list[float]]]) -> None:
+def test_tensorboard_has_training_and_validation_under_one_tag(run: Run) -> None:
     folder, history = run[0] / "tensorboard", run[1]
     for name in ("loss", "accuracy"):
         assert curve(folder / "train", f"epoch/{name}") == list(zip([1, 2, 3, 4], history[name], strict=True))
@@ -257,25 +217,21 @@ def test_tensorboard_has_training_and_validation_under_one_tag(run: tuple[Path, 
     assert all(value > 0 for _, value in curve(folder / "train", "rates/examples_per_second"))
 
 
-def test_tensorboard_tells_settings_data_and_hyper_parameters(run: tuple[Path, dict[str, list[float]]]) -> None:
+def test_tensorboard_tells_settings_data_hyper_parameters_and_the_graph_of_the_forward_pass(run: Run) -> None:
     folder = run[0] / "tensorboard"
-    assert json.loads(text(folder, "config")) == CONFIG
-    assert "**unnamed** from `memory`" in text(folder, "dataset")
+    text = {tag: tf.make_ndarray(events(folder).Tensors(tag)[0].tensor_proto).item().decode() for tag in ("config", "dataset")}
+    assert json.loads(text["config"]) == CONFIG
+    assert "**unnamed** from `memory`" in text["dataset"]
     content = events(folder).summary_metadata
     given = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG].plugin_data.content).hparams
     assert {name: value.string_value or value.number_value for name, value in given.items()} == HPARAMS
     compared = metadata.parse_experiment_plugin_data(content[metadata.EXPERIMENT_TAG].plugin_data.content)
-    assert [(m.name.group, m.name.tag) for m in compared.metric_infos] == [
-        (group, f"epoch/{name}") for group in ("train", "validation") for name in ("loss", "accuracy")
-    ]
+    values = [f"{m.name.group}/{m.name.tag}" for m in compared.metric_infos]
+    assert values == ["train/epoch/loss", "train/epoch/accuracy", "validation/epoch/loss", "validation/epoch/accuracy"]
+    assert sum(node.op == "MatMul" for node in events(folder / "train").Graph().node) == 2
 
 
-def test_tensorboard_has_the_graph_of_the_forward_pass(run: tuple[Path, dict[str, list[float]]]) -> None:
-    graph = events(run[0] / "tensorboard" / "train").Graph()
-    assert sum(node.op == "MatMul" for node in graph.node) == 2
-
-
-def test_tensorboard_has_histograms_of_the_weights_of_that_epoch_when_asked(run: tuple[Path, dict[str, list[float]]], tmp_path: Path) -> None:
+def test_tensorboard_has_histograms_of_the_weights_of_that_epoch_when_asked(run: Run, tmp_path: Path) -> None:
     content = events(run[0] / "tensorboard" / "train")
     tags = [tag for tag in content.Tags()["tensors"] if tag.startswith("weights/")]
     assert len(tags) == 4
@@ -285,26 +241,21 @@ def test_tensorboard_has_histograms_of_the_weights_of_that_epoch_when_asked(run:
         assert not np.array_equal(tf.make_ndarray(first.tensor_proto), tf.make_ndarray(second.tensor_proto))
     Trainer(epochs=1, batch_size=16, execution="epoch", callbacks=[TensorBoard(tmp_path, {}, {}, graph=False)]).fit(Toy())
     without = events(tmp_path / "train").Tags()
-    assert without["tensors"] == [] and not without["graph"]
+    assert (without["tensors"], without["graph"]) == ([], False)
 
 
-def test_tensorboard_of_a_resumed_run_has_every_epoch_once(tmp_path: Path) -> None:
+def test_tensorboard_of_a_resumed_run_has_every_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a crash left behind after the checkpoint is not drawn."""
-
-    class Save(Observer):
-        def due(self, epoch: int) -> bool:
-            return epoch == 2
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            if epoch + 1 == 2:
-                crashed.save_checkpoint(tmp_path / "checkpoint")
-
-    crashed = Trainer(epochs=4, batch_size=16, execution="epoch", callbacks=[TensorBoard(tmp_path / "tensorboard", {}, {}), Save()])
-    crashed.fit(Toy())
-    history = Trainer(epochs=3, batch_size=16, execution="epoch", callbacks=[TensorBoard(tmp_path / "tensorboard", {}, {})])
-    history.fit(Toy(), resume=tmp_path / "checkpoint")
-    for part in ("train", "validation"):
-        assert [step for step, _ in curve(tmp_path / "tensorboard" / part, "epoch/loss")] == [1, 2, 3]
+    clock = Clock()
+    monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=clock))  # names the files, which are read in that order
+    for first, last in ((0, 4), (2, 3)):
+        clock.now += 10.0
+        board = told(TensorBoard(tmp_path, {}, {}, graph=False), first=first)
+        for number in range(first + 1, last + 1):
+            epoch(board, number, loss=0.5 + first, val_loss=0.75 + first)
+        board.on_train_end()
+    assert curve(tmp_path / "train", "epoch/loss") == [(1, 0.5), (2, 0.5), (3, 2.5)]
+    assert curve(tmp_path / "validation", "epoch/loss") == [(1, 0.75), (2, 0.75), (3, 2.75)]
 
 
 # The journal.
@@ -313,10 +264,8 @@ def test_tensorboard_of_a_resumed_run_has_every_epoch_once(tmp_path: Path) -> No
 def test_opening_tells_task_data_batch_devices_and_execution() -> None:
     said: list[str] = []
     told(Opening("Model: toy\n", {"train": 1075, "test": 19}, said.append))
-    assert said == [
-        "Model: toy\nTask:      toy\nData:      Toys: 1,075 train, 19 test; resident (small)\nBatch:     16 rows, 5 steps an epoch\n"
-        "Devices:   2 CPU cores, one_device, float32\nExecution: epoch: as asked"
-    ]
+    data = "Task:      toy\nData:      Toys: 1,075 train, 19 test; resident (small)\nBatch:     16 rows, 5 steps an epoch"
+    assert said == [f"Model: toy\n{data}\nDevices:   2 CPU cores, one_device, float32\nExecution: epoch: as asked"]
 
 
 def test_status_tells_the_position_every_few_seconds() -> None:

@@ -218,6 +218,11 @@ def test_many_skipped_steps_in_a_row_are_an_error_that_says_what_to_do(replicas:
         fit_on(replicas, Hopeless(), precision="mixed_float16", max_skipped_steps=12, epochs=9)
 
 
+def test_skipped_steps_in_a_row_are_noticed_when_one_call_runs_all_epochs() -> None:
+    with pytest.raises(UserError, match="steps in a row had gradients that are not finite"):
+        fit(Hopeless(), precision="mixed_float16", max_skipped_steps=12, epochs=30, epochs_per_call=30)
+
+
 def test_the_loss_scale_has_a_floor() -> None:
     trainer, _ = fit(Hopeless(), precision="mixed_float16", max_skipped_steps=1000, epochs=12)
     assert float(trainer.model.optimizer.dynamic_scale.numpy()) == 2.0**-14

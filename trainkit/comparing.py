@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainkit import callbacks, equivalence, launch, manifest, parity, rundir
+from trainkit import callbacks, equivalence, launch, manifest, parity, rundir, strategy
 from trainkit.config import TrainerConfig
 from trainkit.job import Job
 from trainkit.parity import Report
@@ -36,6 +36,7 @@ def compare(job: Job) -> int:
 
 def several(job: Job) -> int:
     """Compare every mode, precision, optimizer and strategy; 0 if no comparison fails."""
+    strategy.logical_cpus(2)  # for the rows with replicas, before anything runs
     rows = parity.matrix(job.task, job.config.trainer, job.config.parity)
     place = RunDir(job.path) if job.path else None
     lines = parity.table(rows)

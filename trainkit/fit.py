@@ -19,6 +19,7 @@ from trainkit.config import TrainerConfig
 from trainkit.data.feeds import Resident, Stream
 from trainkit.execution import Choice, batch_seconds, bound_by, choose, timed
 from trainkit.loop import Plan, Program
+from trainkit.precision import loss_scale
 from trainkit.task import UserError
 
 CALL_SECONDS = 0.5  # a call of the program lasts about so long: often enough for progress bars, signals and checkpoints
@@ -47,17 +48,18 @@ class HostLoop:
         self.steps_run = 0
         self.step_seconds = 0.0  # as last measured, of the calls as they are made
         self._grown = 1  # units that the last call took, see `_fits`
-        self._moved = -1  # updates that the optimizer has made, for float16
         self._bound: dict[str, Any] = {}
         self._calls = 0
         self._ahead: tuple[int, int, Future[tf.Tensor]] | None = None
         self._thread = ThreadPoolExecutor(1)  # starts nothing before it is used
-        self.skipped_at = 0  # step at which the optimizer last moved, for float16
+        self._moved = self._moved_at = 0  # updates that the optimizer has made, and the step until which they are known, for float16
 
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
         """Restore if asked, train until the end or until somebody stops it, and return the history."""
         if resume is not None:
             self.audience.remember(checkpoint.restore(self.state, resume))
+        scaled = loss_scale(self.built.model.optimizer)
+        self._moved, self._moved_at = int(scaled.iterations.numpy()) if scaled else 0, self.state.step
         self._choose()
         self.callbacks = self.audience.gather(self.choice.execution, self.choice.reason)
         self.callbacks.on_train_begin()
@@ -202,17 +204,22 @@ class HostLoop:
             self.steps_run += steps
 
     def _check_skipped(self, row: np.ndarray) -> None:
+        """End a float16 training whose gradients are not finite for many steps in a row.
+
+        A call says how many of its steps moved the weights, not which: s skipped steps among k moves leave a row of s / (k + 1) at the least.
+        """
         values = dict(zip(self.program.names, row, strict=True))
         if "/iterations" not in values:
             return
-        moved = int(values["/iterations"])
-        if moved != self._moved:
-            self._moved, self.skipped_at = moved, self.state.step
-        elif self.state.step - self.skipped_at >= self.config.max_skipped_steps:
+        moves, steps = int(values["/iterations"]) - self._moved, self.state.step - self._moved_at
+        in_a_row = (steps - moves) // (moves + 1)
+        if in_a_row >= self.config.max_skipped_steps:
             raise UserError(
-                f"{self.state.step - self.skipped_at} steps in a row had gradients that are not finite, at loss scale {values['/loss_scale']:g}. "
+                f"{in_a_row} steps in a row had gradients that are not finite, at loss scale {values['/loss_scale']:g}. "
                 "Lower optimizer.learning_rate, clip gradients (optimizer.clip.global_norm=1), or use trainer.precision=mixed_bfloat16."
             )
+        if moves:
+            self._moved, self._moved_at = self._moved + moves, self.state.step
 
     def _choose(self) -> None:
         """Lay out feeds and sizes, and choose the program."""

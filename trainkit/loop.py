@@ -64,7 +64,7 @@ class Program:
         self.snapshots = [[tf.Variable(v, trainable=False) for v in self.state.variables] for _ in self.monitors] if self.plan.epochs > 1 else []
         whole = self.xla and not isinstance(self.feed, Stream)
         self._run = tf.function(self._program, autograph=False, jit_compile=whole or None)
-        inner = self.xla and not whole
+        self._inner = inner = self.xla and not whole
         self._step: Callable[..., Any] = self._one_step
         if inner:
             self._step = lambda fetched, size: tf.function(lambda f: self._one_step(f, size), autograph=False, jit_compile=True)(fetched)
@@ -169,7 +169,7 @@ class Program:
 
     def _evaluate(self, feed: Feed, arguments: Any) -> tf.Tensor:
         self._reset()
-        evaluation_steps(self.step, self.strategy, feed, arguments)
+        evaluation_steps(self.step, self.strategy, feed, arguments, compiled=self._inner)
         return tf.stack(list(self._results().values()))
 
     def _follow(self, row: tf.Tensor, validated: tf.Tensor, best: tf.Tensor, wait: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -201,13 +201,21 @@ def scalar_results(model: Any) -> dict[str, tf.Tensor]:
     return results
 
 
-def evaluation_steps(step: Step, distribution: tf.distribute.Strategy, feed: Feed, arguments: Any) -> None:
-    """Add all rows of a feed, in their own order, to the metrics: the full batches in a loop, the ragged last one apart."""
+def evaluation_steps(step: Step, distribution: tf.distribute.Strategy, feed: Feed, arguments: Any, *, compiled: bool = False) -> None:
+    """Add all rows of a feed, in their own order, to the metrics: the full batches in a loop, the ragged last one apart.
+
+    Args:
+        compiled: Let XLA compile each step, where it does not compile all of this.
+    """
     size = min(step.batch_size, feed.rows)
     full, rest = divmod(feed.rows, size)
 
     def run(rows: tf.Tensor, count: int) -> None:
-        distribution.run(lambda f: step.evaluate(feed, f, count), args=(feed.fetch(arguments, rows, count),))
+        def one(fetched: Any) -> None:
+            distribution.run(lambda f: step.evaluate(feed, f, count), args=(fetched,))
+
+        fetched = feed.fetch(arguments, rows, count)
+        tf.function(one, autograph=False, jit_compile=True)(fetched) if compiled else one(fetched)
 
     def body(i: tf.Tensor) -> tf.Tensor:
         run(tf.range(size) + i * size, size)
