@@ -271,3 +271,11 @@ def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: p
     assert len(ours) == 7
     assert (tmp_path / "keras" / "checkpoints" / "best").is_dir()
     assert (tmp_path / "keras" / "model.keras").is_file()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_two_replicas_train_what_model_fit_trains_on_them(precision: str) -> None:
+    """On batches that divide evenly: Keras weighs a ragged one by replica, trainkit by row."""
+    report = compare(Toy(n=64), execution="step", strategy="mirrored", replicas=2, precision=precision)
+    assert report.passed, "\n".join(report.lines())
+    assert report.worst <= 1e-6

@@ -187,7 +187,7 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     clip = optimizer.clip if isinstance(optimizer, OptimizerConfig) else OptimizerConfig().clip
     reduce_first = clip.scope == "global"
     average_every = None
-    if distribution.num_replicas_in_sync > 1:
+    if distribution.num_replicas_in_sync > 1 and config.engine == "trainkit":
         average_every = strategy.take_over(model.optimizer, reduction=reduce_first)
     kind, reason = _feed(config, train, distribution)
     step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows, average_every)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainkit import checkpoint, rng
@@ -57,10 +59,10 @@ class KerasLoop:
         callbacks.callbacks.append(_Close(self))
         with_keras_steps(built.task, built.model)
         stream = Stream(built.train, built.step_rows)
-        orders = (rng.order(config.seed, e, built.rows)[: built.rows_per_epoch] for e in range(state.epoch, config.epochs))
+        orders = _Orders(config.seed, built.rows, built.rows_per_epoch, range(state.epoch, config.epochs))
         validation = built.splits.validation
         built.model.fit(
-            stream.dataset(orders, 0),
+            stream.dataset(orders, 0).repeat(),  # under a strategy, fit reads on after the last batch
             epochs=config.epochs,
             initial_epoch=state.epoch,
             steps_per_epoch=built.steps,
@@ -80,6 +82,19 @@ class KerasLoop:
     def bound(self) -> dict[str, Any]:
         """Not known: `model.fit` does not show where its time goes."""
         return {}
+
+
+@dataclass(frozen=True)
+class _Orders:
+    """The row orders of the epochs, from the first on each time they are asked for: `fit` opens its data more than once."""
+
+    seed: int
+    rows: int
+    used: int
+    epochs: range
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (rng.order(self.seed, epoch, self.rows)[: self.used] for epoch in self.epochs)
 
 
 class _Position(keras.callbacks.Callback):
