@@ -12,6 +12,7 @@ import numpy as np
 
 from trainkit import strategy
 from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.differences import distance
 from trainkit.task import Splits, Task, UserError
 from trainkit.trainer import Trainer
 
@@ -115,7 +116,7 @@ def _outcome(parts: str, one: Trainer, theirs: Sequence[np.ndarray], metrics: di
     tolerance, reason = bound(asked)
     known = [i for i, name in enumerate(one.state.names) if not name.startswith("metrics/")]
     values = one.state.values()
-    variables = [(one.state.names[i], _gap(values[i], theirs[i])) for i in known]
+    variables = [(one.state.names[i], distance(values[i], theirs[i])) for i in known]
     if one.state.step != one.config.steps:
         raise UserError(f"The comparison was to run {one.config.steps} steps, but the training ended after {one.state.step}.")
     return Outcome(parts, one.state.step, variables, metrics, tolerance, reason)
@@ -123,12 +124,4 @@ def _outcome(parts: str, one: Trainer, theirs: Sequence[np.ndarray], metrics: di
 
 def _relative(a: Sequence[float], b: Sequence[float]) -> float:
     scale = np.maximum(1.0, np.abs(np.array(a)))
-    return math.inf if len(a) != len(b) else _gap(np.array(a) / scale, np.array(b) / scale)
-
-
-def _gap(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest absolute difference; infinite where one is missing or not a number."""
-    if a.shape != b.shape:
-        return math.inf
-    gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    return math.inf if np.isnan(gap).any() else float(gap.max(initial=0.0))
+    return math.inf if len(a) != len(b) else distance(np.array(a) / scale, np.array(b) / scale)

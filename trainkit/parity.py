@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
+from trainkit.differences import distance, ulp
 from trainkit.task import Arrays, Source, Splits, Task, UserError
 from trainkit.trainer import Trainer
 
@@ -156,7 +157,13 @@ def settings(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
     epochs = 1 if parity.steps is not None else parity.epochs
     # XLA compiles one step at a time with a stream, as in model.fit; it needs to know all shapes.
     feed = "stream" if execution == "step_xla" else config.feed
-    return replace(config, execution=execution, epochs=epochs, limit_train_batches=limit, fast_dropout=False, dynamic_rows=not xla, feed=feed)
+    # Keras draws the same dropout masks on all replicas, trainkit does not: there the rest is compared.
+    dropout = config.dropout and not _replicated(config)
+    return replace(config, execution=execution, epochs=epochs, limit_train_batches=limit, fast_dropout=False, dynamic_rows=not xla, feed=feed, dropout=dropout)
+
+
+def _replicated(config: TrainerConfig) -> bool:
+    return config.strategy == "mirrored" and (config.replicas or 2) > 1
 
 
 def bound(asked: str, config: TrainerConfig) -> tuple[float, str]:
@@ -172,8 +179,8 @@ def bound(asked: str, config: TrainerConfig) -> tuple[float, str]:
         return 1e-5, "sums over micro-batches round differently from one large batch"
     if config.execution == "epoch_xla":
         return XLA_BOUND, "XLA compiles a whole epoch here, one step in model.fit, and may fuse and round differently"
-    if config.strategy == "mirrored" and (config.replicas or 2) > 1:
-        return 1e-6, "the mean over replicas is scaled after the sum of the losses here, before it in model.fit"
+    if _replicated(config):
+        return 1e-6, "losses are scaled after the sum over replicas here, before it in model.fit; without dropout; in shares of values above 1"
     return 0.0, "the same graph of a step, on the same device: equal bits are possible"
 
 
@@ -202,6 +209,8 @@ def _train(task: Task, config: TrainerConfig, optimizer: Any, data: Splits | Non
 
 def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, reason: str) -> Report:
     names = ours.trainer.state.names
+    if _replicated(config):
+        ours, theirs = _scaled(ours, ours), _scaled(theirs, ours)
     variables = [(n, distance(a, b), ulp(a, b)) for n, a, b in zip(names, ours.final, theirs.final, strict=True)]
     differences = {"initial variables": max(distance(a, b) for a, b in zip(ours.initial, theirs.initial, strict=True))}
     first_step, first_names = None, []
@@ -240,29 +249,15 @@ def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, rea
     )
 
 
-def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest absolute difference; infinite where the shapes differ, or only one of two entries is a number."""
-    if a.shape != b.shape:
-        return math.inf
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    if not np.array_equal(np.isfinite(x), np.isfinite(y)):
-        return math.inf
-    gap = np.abs(x - y)[np.isfinite(x)]
-    return float(gap.max()) if gap.size else 0.0
+def _scaled(run: Run, by: Run) -> Run:
+    """A run with all that is compared divided by the values of another, where they are above 1."""
 
+    def share(values: Any, scale: Any) -> Any:
+        return np.asarray(values) / np.maximum(1.0, np.abs(np.asarray(scale, np.float64)))
 
-def ulp(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest number of float32 values that lie between two entries; for whole numbers their difference."""
-    if a.shape != b.shape:
-        return math.inf
-    if a.dtype != np.float32 or not a.size:
-        return distance(a, b)
-
-    def ordered(x: np.ndarray) -> np.ndarray:
-        bits = np.ascontiguousarray(x).view(np.int32).astype(np.int64)
-        return np.where(bits < 0, -(2**31) - bits, bits)
-
-    return float(np.abs(ordered(a) - ordered(b)).max())
+    final = [share(a, b).astype(a.dtype) if a.dtype.kind == "f" else a for a, b in zip(run.final, by.final, strict=True)]
+    history = {k: list(share(v, by.history[k])) if len(v) == len(by.history.get(k, [])) else v for k, v in run.history.items()}
+    return replace(run, final=final, history=history)
 
 
 def matrix(
