@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
-from trainkit import keras_fit, loop, parity
+from trainkit import differences, keras_fit, loop, parity
 from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, ParityConfig, ScheduleConfig, TrainerConfig
 from trainkit.data.feeds import Feed
 from trainkit.fit import HostLoop
