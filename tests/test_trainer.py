@@ -409,3 +409,12 @@ def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path:
     trainer.config.batch_size = 25
     assert len(trainer.fit(task).history["loss"]) == 3
     assert trainer.built.steps == 3
+
+
+def test_a_callback_whose_validation_batches_are_not_told_is_named() -> None:
+    class Listens(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            raise AssertionError("never called")
+
+    with pytest.warns(UserWarning, match="Listens: on_test_batch_"):
+        fit(Toy(), callbacks=[Listens()])

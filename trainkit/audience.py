@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 from trainkit import checkpoint
-from trainkit.build import Built, needs_every_batch
+from trainkit.build import Built, needs_every_batch, overrides
 from trainkit.config import TrainerConfig
 from trainkit.state import Monitor, Observer
 
@@ -40,6 +41,9 @@ class Audience:
         for monitor in self.monitors:
             monitor.aim(built.direction(monitor.monitor))
         self.hooks = any(needs_every_batch(c) for c in callbacks if not isinstance(c, Observer))
+        deaf = [type(c).__name__ for c in callbacks if any(overrides(c, name) for name in ("on_test_batch_begin", "on_test_batch_end"))]
+        if deaf and config.engine == "trainkit":
+            warnings.warn(f"{', '.join(deaf)}: on_test_batch_* is not called, since validation runs in one piece; trainer.engine=keras calls it.", stacklevel=2)
         self.observed = len(self.observers) == len(self.told)
         self.params: dict[str, Any] = {}
         self.logs: dict[str, float] = {}

@@ -257,7 +257,16 @@ def _free_memory(distribution: tf.distribute.Strategy) -> tuple[float, int]:
         from tensorflow.python.client import device_lib
 
         return min(d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"), 1
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES"), distribution.num_replicas_in_sync
+    return _available(), distribution.num_replicas_in_sync
+
+
+def _available() -> float:
+    """Bytes of memory that programs can have without swapping; what caches of files hold counts, where the system says so."""
+    try:
+        with open("/proc/meminfo") as file:
+            return next(float(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
 def _mib(size: float) -> str:
@@ -273,5 +282,9 @@ def _flat_metrics(model: keras.Model) -> Iterable[Any]:
 def needs_every_batch(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback must be called after every training step; savers that act once an epoch need not."""
     hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-    overrides = any(getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name) for name in hooks)
-    return overrides and getattr(callback, "save_freq", None) != "epoch"
+    return any(overrides(callback, name) for name in hooks) and getattr(callback, "save_freq", None) != "epoch"
+
+
+def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+    """Whether a callback has a hook of its own."""
+    return getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name)

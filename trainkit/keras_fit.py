@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,17 @@ class KerasLoop:
         with_keras_steps(built.task, built.model)
         stream = Stream(built.train, built.step_rows)
         orders = _Orders(config.seed, built.rows, built.rows_per_epoch, range(state.epoch, config.epochs))
-        validation = built.splits.validation
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*shuffle=True.*")  # the batches come shuffled
+            self._fit(stream.dataset(orders, 0).repeat(), callbacks)  # repeated: under a strategy, fit reads on after the last batch
+        return self.audience.history
+
+    def _fit(self, dataset: tf.data.Dataset, callbacks: keras.callbacks.CallbackList) -> None:
+        built, config, validation = self.built, self.config, self.built.splits.validation
         built.model.fit(
-            stream.dataset(orders, 0).repeat(),  # under a strategy, fit reads on after the last batch
+            dataset,
             epochs=config.epochs,
-            initial_epoch=state.epoch,
+            initial_epoch=self.state.epoch,
             steps_per_epoch=built.steps,
             validation_data=validation.batch() if validation is not None else None,
             validation_batch_size=min(config.batch_size, len(validation)) if validation is not None else None,
@@ -72,7 +79,6 @@ class KerasLoop:
             callbacks=callbacks,
             verbose=0,
         )
-        return self.audience.history
 
     def throughput(self) -> dict[str, float]:
         seconds = max(self.seconds["train"], 1e-9)

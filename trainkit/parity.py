@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -194,9 +193,7 @@ def _train(task: Task, config: TrainerConfig, optimizer: Any, data: Splits | Non
     by_step = config.execution.startswith("step")
     trainer.callbacks = [*callbacks(), recorder if by_step else EpochEnds()]
     begin = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*shuffle=True.*")  # the batches come shuffled, the same for both
-        history = trainer.fit(task).history
+    history = trainer.fit(task).history
     seconds = time.perf_counter() - begin
     final = trainer.state.values()
     outputs = {}
