@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.toys import AddLoss, Auc, Custom, Toy, TwoByTwo, Weighted
-from trainkit import rng
+from trainkit import execution, rng
 from trainkit.checkpoint import Checkpoints
 from trainkit.config import CheckpointConfig, ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.early_stopping import EarlyStopping
@@ -258,10 +258,12 @@ def test_observers_hear_of_every_epoch_in_order_with_its_own_record() -> None:
     assert watch.seen == [(e, 5 * (e + 1), history["val_loss"][e]) for e in range(9)]
 
 
-def test_auto_leaves_no_trace_of_its_measuring() -> None:
+@pytest.mark.parametrize("compile_seconds", [1e9, 0.0], ids=["plain alone", "both ways"])
+def test_auto_leaves_no_trace_of_its_measuring(compile_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "COMPILE_SECONDS", compile_seconds)
     a, history_a = fit(Toy(dropout=0.3), execution="auto")
     b, history_b = fit(Toy(dropout=0.3), execution=a.execution)
-    assert a.execution_reason
+    assert ("measured" in a.execution_reason) is (compile_seconds == 0.0)
     assert difference(a, b) == 0.0
     assert history_a == history_b
 

@@ -17,7 +17,7 @@ from trainkit.loop import Program
 from trainkit.state import State
 from trainkit.task import UserError
 
-WORTH_COMPILING = 2.0  # seconds of training below which an XLA compilation cannot pay for itself
+COMPILE_SECONDS = 0.1  # of XLA for each trainable variable, about: a training that is shorter without XLA than this cannot win by it
 PROBE = 0.15  # seconds of timed steps a candidate
 
 
@@ -64,7 +64,7 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
     with undone(state):
         plain = build(False)
         plain_step = _measure(plain, orders, hooks=hooks)
-        if plain_step * steps_left < WORTH_COMPILING:
+        if plain_step * steps_left < COMPILE_SECONDS * len(state.model.trainable_variables):
             whole = plain_step * steps_left
             reason = f"{plain_step * 1e3:.3g} ms a step, {whole:.2g} s for the whole training: too short for XLA to pay for its compilation"
             return Choice(plain, unit, reason, plain_step)
