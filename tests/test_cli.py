@@ -266,7 +266,8 @@ def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.Ca
     assert summary["monitor"] == "val_loss"
     assert set(summary["best"]) == {"value", "epoch", "test"}
     assert set(summary["train"]) == set(summary["val"]) == set(summary["test"]) == {"loss", "accuracy"}
-    assert set(summary["throughput"]) == {"examples_per_second", "steps_per_second"}
+    assert set(summary["throughput"]) == {"examples_per_second", "steps_per_second", "tflops", "ceiling_share"}
+    assert summary["bound"]["by"] in ("device", "host", "input")
     assert set(summary["seconds"]) >= {"total", "compile", "train", "validate"}
     assert {"execution", "precision", "strategy", "replicas"} <= set(summary)
     assert manifest["dataset"] == {"name": "tiny numbers", "origin": "memory", "sha256": "0", "substitute_for": ""}
