@@ -73,6 +73,8 @@ def _train(job: Job, trainer: Trainer, built: Built, place: RunDir, monitor: str
         trainer.callbacks = [*observers.observers(job, place, built, best, monitor), *extra]
         with _stoppable(trainer):
             history = trainer.fit(job.task, resume=resume)
+            if built.chief and trainer.throughput.get("ceiling_share", 0.0) > 1:
+                built.product_seconds = ceiling.measure(built, again=True).seconds
             summary = _summary(job, trainer, built, place, history.history, best)
             if trainer.stopped is None:
                 _conclude(trainer, place, best, summary)
