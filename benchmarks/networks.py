@@ -21,7 +21,7 @@ def network(workload: Workload) -> keras.Model:
         model.add(layers.Dense(units, activation="relu"))
         if spec.dropout:
             model.add(layers.Dropout(spec.dropout))
-    model.add(layers.Dense(spec.outputs, activation="softmax" if spec.classes else None))
+    model.add(layers.Dense(spec.outputs, activation="softmax" if spec.classes else None, dtype="float32"))
     return model
 
 

@@ -19,7 +19,7 @@ ROWS: list[tuple[str, set[str]]] = [
     (
         "L1 parts",
         {"data", "precision", "strategy", "optimizers", "rng", "checkpoint", "callbacks", "early_stopping", "plots", "progress", "tensorboard"}
-        | {"rundir", "journal", "manifest", "predictions", "quiet", "validate", "cluster", "checks", "differences"},
+        | {"rundir", "journal", "manifest", "predictions", "quiet", "validate", "cluster", "checks", "differences", "kernels"},
     ),
     ("L2 graph", {"step"}),
     ("L2 graph", {"loop"}),

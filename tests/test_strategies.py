@@ -124,7 +124,7 @@ def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int
 
     @tf.function(autograph=False)
     def masks() -> Any:
-        with rng.streams(fast_dropout=False):
+        with rng.streams():
             return strategy.experimental_local_results(strategy.run(lambda: tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32)))
 
     drawn = np.stack([np.asarray(m) for m in masks()])

@@ -53,8 +53,8 @@ def test_epoch_equals_step(task: Task) -> None:
 
 @pytest.mark.parametrize("task", [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3)], ids=["dropout", "batch_norm"])
 def test_epoch_xla_equals_step_xla(task: Task) -> None:
-    a, history_a = fit(task, execution="epoch_xla", fast_dropout=False)
-    b, history_b = fit(task, execution="step_xla", fast_dropout=False)
+    a, history_a = fit(task, execution="epoch_xla", fast_kernels=False)
+    b, history_b = fit(task, execution="step_xla", fast_kernels=False)
     assert difference(a, b) == 0.0
     assert history_a == history_b
     assert (a.execution, b.execution) == ("epoch_xla", "step_xla")
@@ -313,43 +313,6 @@ def test_steps_limits_the_training() -> None:
     trainer, history = fit(Toy(), epochs=9, steps=7)
     assert trainer.state.step == 7
     assert len(history["loss"]) == 2
-
-
-def test_fast_dropout_keeps_the_right_share_scaled_and_independent() -> None:
-    @tf.function(jit_compile=True)
-    def masks(counter: tf.Tensor) -> tf.Tensor:
-        return rng.fast_mask([400, 500], 0.2, tf.stack([7, counter]))
-
-    a, b = masks(tf.constant(0)).numpy(), masks(tf.constant(1)).numpy()
-    assert abs(a.mean() - 0.8) < 0.005
-    assert abs(np.corrcoef(a.reshape(-1), b.reshape(-1))[0, 1]) < 0.01
-    assert abs(np.corrcoef(a[:, :-1].reshape(-1), a[:, 1:].reshape(-1))[0, 1]) < 0.01
-
-    layer = keras.layers.Dropout(0.2, seed=3)
-
-    @tf.function(jit_compile=True)
-    def drop() -> tf.Tensor:
-        with rng.streams(fast_dropout=True):
-            return layer(tf.ones([200, 300]), training=True)
-
-    out = drop().numpy()
-    assert set(np.unique(out)) == {np.float32(0.0), np.float32(1.25)}
-    assert abs(out.mean() - 1.0) < 0.01
-
-
-def test_patches_are_put_back_even_after_an_error() -> None:
-    from keras.src.backend.tensorflow import random as backend_random
-
-    before = backend_random.draw_seed, backend_random.dropout
-
-    def fail() -> None:
-        with rng.streams(fast_dropout=True):
-            assert backend_random.dropout is not before[1]
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert (backend_random.draw_seed, backend_random.dropout) == before
 
 
 def test_the_dtype_policy_is_put_back() -> None:

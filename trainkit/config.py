@@ -34,7 +34,7 @@ class TrainerConfig:
     execution: str = "auto"  # EXECUTIONS
     engine: str = "trainkit"  # ENGINES: `keras` trains through model.fit
     feed: str = "auto"  # FEEDS: rows resident on the device, or streamed by tf.data
-    fast_dropout: bool = True  # under XLA, draw dropout masks from threefry bits (3x faster; other masks than Keras's)
+    fast_kernels: bool | None = None  # dropout, batch normalisation, Adam, bfloat16 by kernels other than Keras's; None: under XLA and `auto`
     dropout: bool = True  # False: no dropout, as for a comparison across replicas or for debug=overfit
     dynamic_rows: bool = False  # trace steps for any number of rows, as model.fit does: slower, for bitwise parity
     epochs_per_call: int | None = None  # epochs in one program where callbacks allow it; None: as many as last about half a second

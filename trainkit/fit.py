@@ -234,9 +234,11 @@ class HostLoop:
 
         def program(xla: bool) -> Program:
             # A second fit of the same task uses the programs of the first: compiling takes seconds, and XLA never gives its programs' memory back.
-            key = (xla, self.plan, config.fast_dropout, *((m.monitor, m.mode, float(m.min_delta), m.patience) for m in monitors))
+            # A mode without XLA that is asked for by its name trains as model.fit does, bit for bit.
+            fast = config.fast_kernels if config.fast_kernels is not None else xla or config.execution == "auto"
+            key = (xla, self.plan, fast, *((m.monitor, m.mode, float(m.min_delta), m.patience) for m in monitors))
             if key not in built.compiled:
-                built.compiled[key] = Program(built.step, state, built.strategy, self.feed, self.plan, validation, monitors, xla, config.fast_dropout)
+                built.compiled[key] = Program(built.step, state, built.strategy, self.feed, self.plan, validation, monitors, xla, fast)
             built.compiled[key].monitors = monitors
             return built.compiled[key]
 

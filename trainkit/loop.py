@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainkit import rng, strategy
+from trainkit import kernels, rng, strategy
 from trainkit.data.feeds import Feed, Stream
 from trainkit.precision import loss_scale
 from trainkit.state import Monitor, State
@@ -45,7 +45,7 @@ class Program:
         validation: Feed of the validation rows, read in their own order, or None.
         monitors: Observers whose best epoch and early stop are decided in the graph when a call runs several epochs.
         xla: Whether XLA compiles the program: all of it, or with a `Stream` feed each step of it.
-        fast_dropout: Draw dropout masks from fast bits; only under XLA.
+        fast: Use the kernels of `trainkit.kernels` instead of Keras's own.
     """
 
     step: Step
@@ -56,7 +56,7 @@ class Program:
     validation: Feed | None = None
     monitors: Sequence[Monitor] = ()
     xla: bool = False
-    fast_dropout: bool = False
+    fast: bool = False
     names: list[str] = field(default_factory=list, init=False)  # of the logged values, once traced
     traces: int = field(default=0, init=False)
 
@@ -98,7 +98,9 @@ class Program:
         self.traces += 1
         epochs, start, stop = tf.unstack(scalars)
         with ExitStack() as patches:
-            patches.enter_context(rng.streams(self.fast_dropout and self.xla))
+            patches.enter_context(rng.streams())
+            if self.fast:
+                patches.enter_context(kernels.fast(self.xla))
             patches.enter_context(strategy.plain_losses())
             width = self._row_width()
 

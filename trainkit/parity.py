@@ -158,7 +158,7 @@ def settings(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
     feed = "stream" if execution == "step_xla" else config.feed
     # Keras draws the same dropout masks on all replicas, trainkit does not: there the rest is compared.
     dropout = config.dropout and not _replicated(config)
-    return replace(config, execution=execution, epochs=epochs, limit_train_batches=limit, fast_dropout=False, dynamic_rows=not xla, feed=feed, dropout=dropout)
+    return replace(config, execution=execution, epochs=epochs, limit_train_batches=limit, fast_kernels=False, dynamic_rows=not xla, feed=feed, dropout=dropout)
 
 
 def _replicated(config: TrainerConfig) -> bool:
