@@ -37,16 +37,19 @@ def test_keras_gets_its_own_back_even_after_an_error(xla: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "counter", "expected"),
+    ("rounds", "key", "counter", "expected"),
     [
-        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
-        ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
-        ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+        (20, (0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+        (20, (0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+        (20, (0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+        (13, (0, 0), (0, 0), (0x9D1C5EC6, 0x8BD50731)),
+        (13, (0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0xFD36D048, 0x2D17272C)),
+        (13, (0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xBA3E4725, 0xF27D669E)),
     ],
 )
-def test_threefry_gives_the_published_numbers(key: tuple[int, int], counter: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_threefry_gives_the_published_numbers(rounds: int, key: tuple[int, int], counter: tuple[int, int], expected: tuple[int, int]) -> None:
     """The known answers of Random123, by the authors of threefry."""
-    run = tf.function(kernels.threefry, jit_compile=True)
+    run = tf.function(lambda *words: kernels.threefry(*words, rounds=rounds), jit_compile=True)
     words = run(*(tf.constant(v, tf.uint32) for v in key), *(tf.constant([v], tf.uint32) for v in counter))
     assert tuple(int(w[0]) for w in words) == expected
 
@@ -176,6 +179,14 @@ def test_a_bfloat16_product_is_the_float32_product_rounded_once() -> None:
     for mine, exact in zip(run(), (wide[0] @ wide[1], wide[2] @ wide[1].T, wide[0].T @ wide[2]), strict=True):
         assert mine.dtype == tf.bfloat16
         np.testing.assert_allclose(mine.numpy().astype(np.float32), exact, rtol=2**-8, atol=1e-4)
+
+
+def test_dense_layers_in_bfloat16_take_that_product() -> None:
+    layer = layers.Dense(3, dtype="mixed_bfloat16")
+    layer.build((None, 4))
+    with kernels.fast(xla=True):
+        graph = tf.function(lambda: layer(tf.ones([2, 4]))).get_concrete_function().graph
+    assert "XlaDotV2" in {op.type for op in graph.get_operations()}
 
 
 @pytest.mark.parametrize("settings", [{}, {"strategy": "mirrored", "replicas": 2}, {"precision": "mixed_float16"}, {"accumulate": 2}])
