@@ -129,6 +129,6 @@ WORKLOADS = {
         Workload("boston_val", "Boston recipe, validation each epoch", _PRICES, "adam", 32, 100, 10, 0.10, True, long_epochs=2000, screen_epochs=100),
         Workload("mnist", "MNIST MLP recipe", Network(10, (512, 512), dropout=0.2), "rmsprop", 128, 2, 2, 0.10),
         Workload("mnist_cnn", "MNIST CNN, 6,400 images", Network(10, (128,), (32, 64), 0.4), "adam", 128, 3, 3, 0.20),
-        Workload("wide", "wide MLP, hidden 2,048, batch 1,024", Network(10, (2048, 2048)), "adam", 1024, 2, 2, 0.10),
+        Workload("wide", "wide MLP, hidden 2,048, batch 1,024", Network(10, (2048, 2048)), "adam", 1024, 2, 2, 0.05, learning_rate=1e-4),
     )
 }

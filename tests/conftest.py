@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 if os.environ.get("TRAINKIT_DATA"):
     os.environ["TRAINKIT_DATA"] = str(Path(os.environ["TRAINKIT_DATA"]).resolve())  # tests change the working directory
+
+# Timings that are kept for the user's later runs are not to come from tests.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="trainkit-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 LOGICAL_CPUS = 4
 REAL_FILES = ("mnist.npz", "boston_housing.npz")

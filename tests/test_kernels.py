@@ -191,8 +191,8 @@ def test_dense_layers_in_bfloat16_take_that_product() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"strategy": "mirrored", "replicas": 2}, {"precision": "mixed_float16"}, {"accumulate": 2}])
 def test_a_training_is_the_same_with_them(settings: dict[str, Any]) -> None:
-    fast, with_them = fit(Toy(batch_norm=True), execution="epoch", fast_kernels=True, epochs=3, **settings)
-    slow, without = fit(Toy(batch_norm=True), execution="epoch", epochs=3, **settings)
+    _, with_them = fit(Toy(batch_norm=True), execution="epoch", fast_kernels=True, epochs=3, **settings)
+    _, without = fit(Toy(batch_norm=True), execution="epoch", epochs=3, **settings)
     np.testing.assert_allclose(with_them["loss"], without["loss"], rtol=5e-3 if "precision" in settings else 1e-4)
     assert with_them["loss"] != without["loss"], "the kernels were not used"
 

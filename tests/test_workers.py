@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -128,6 +129,16 @@ def test_what_is_wrong_is_said_once_before_any_worker_starts(tmp_path: Path) -> 
     assert output.count("\n") == 1
     assert "did you mean trainer.epochs?" in output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_workers_that_end_together_the_killed_one_is_named() -> None:
+    """Worker 0 fails because worker 1 was killed, and both may have ended before the launcher looks."""
+    processes = [subprocess.Popen(["sh", "-c", script], text=True) for script in ("exit 1", "kill -9 $$")]
+    for process in processes:
+        process.wait()
+    out = io.StringIO()
+    assert launch._wait(processes, out) == 1
+    assert out.getvalue() == "trainkit: worker 1 was killed by SIGKILL; the others end too.\n"
 
 
 @pytest.mark.parametrize("words", [["task=boston"], ["workers=0"], ["workers=two"], ["workers=1", "workers=2"]])

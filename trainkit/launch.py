@@ -101,24 +101,21 @@ class _passing_on:
 
 def _wait(processes: Sequence[subprocess.Popen[str]], out: IO[str]) -> int:
     """Wait for all; end those that do not end by themselves in time after the first failure."""
-    failed: int | None = None
-    deadline = float("inf")
-    while any(process.poll() is None for process in processes):
-        for i, process in enumerate(processes):
-            code = process.poll()
-            if code and failed is None:
-                failed = code
-                # An error of use is the same for all; a lost worker is noticed by the others, who then say how to go on.
-                deadline = time.monotonic() + (KILL_SECONDS if code == 2 else GRACE_SECONDS)
-                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-                if code not in (130, 143):
-                    out.write(f"trainkit: worker {i} {how}; the others end too.\n")
+    deadline, failed = float("inf"), 0
+    while True:
+        running = [process for process in processes if process.poll() is None]
+        # Two may have ended since the last look: one that was killed is why the other failed.
+        ended = sorted((process.returncode, i) for i, process in enumerate(processes) if process.returncode)
+        if ended and not failed:
+            failed, worker = ended[0]
+            # An error of use is the same for all; a lost worker is noticed by the others, who then say how to go on.
+            deadline = time.monotonic() + (KILL_SECONDS if failed == 2 else GRACE_SECONDS)
+            how = f"was killed by {signal.Signals(-failed).name}" if failed < 0 else f"ended with exit code {failed}"
+            if failed not in (130, 143):
+                out.write(f"trainkit: worker {worker} {how}; the others end too.\n")
+        if not running:
+            return failed if failed >= 0 else 1
         if time.monotonic() > deadline:
-            for process in processes:
+            for process in running:
                 process.terminate() if time.monotonic() < deadline + KILL_SECONDS else process.kill()
         time.sleep(0.1)
-    codes = [process.returncode for process in processes if process.returncode]
-    if failed is None and not codes:
-        return 0
-    first = failed if failed is not None else codes[0]
-    return first if first > 0 else 1
