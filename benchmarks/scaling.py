@@ -19,7 +19,8 @@ from typing import Any
 
 from benchmarks import machine
 
-STEPS = 3000  # of a measurement, so that the order of the rows is made equally often
+STEPS = 3000  # of a measurement
+LONGER = 10  # times as many where the number of rows grows, whose effect is small
 FEATURES = 64
 ROWS, WIDTH, BATCH = 2_000, 128, 64  # where they are not what grows
 LONG = 1000  # epochs of the memory measurement, compared with a hundredth of them
@@ -47,7 +48,7 @@ print(json.dumps({{"import TensorFlow and Keras": framework - begin, "import tra
 Table = list[dict[str, Any]]
 
 
-def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: int | None = None, seed: int = 0, **settings: Any) -> Any:
+def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: int | None = None, steps: int = STEPS, seed: int = 0, **settings: Any) -> Any:
     """A trainer that has trained a dense network of two hidden layers on random rows."""
     import keras
     import numpy as np
@@ -72,19 +73,19 @@ def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: i
             return keras.losses.MeanSquaredError()
 
     task = Random()
-    trainer = Trainer(epochs=epochs or max(1, round(STEPS * batch / rows)), batch_size=batch, seed=seed, **settings)
+    trainer = Trainer(epochs=epochs or max(1, round(steps * batch / rows)), batch_size=batch, seed=seed, **settings)
     trainer.prepare(task)
     trainer.fit(task)
     return trainer
 
 
-def _grow(name: str, values: Sequence[int], rounds: int, floating: Callable[[int], float]) -> Table:
+def _grow(name: str, values: Sequence[int], rounds: int, floating: Callable[[int], float], steps: int = STEPS) -> Table:
     """Microseconds a step as one size grows, in rounds that go through all of them."""
     costs: dict[int, list[float]] = {value: [] for value in values}
     modes = {}
     for seed in range(rounds):
         for value in values:
-            trainer = _trained(**{name: value}, seed=seed)
+            trainer = _trained(**{name: value}, steps=steps, seed=seed)
             seconds = trainer.seconds["total"] - trainer.seconds["compile"]
             costs[value].append(1e6 * seconds / trainer.state.step)
             modes[value] = trainer.execution
@@ -103,7 +104,7 @@ def _floating(width: int = WIDTH, batch: int = BATCH) -> float:
 
 
 def rows(rounds: int) -> Table:
-    return _grow("rows", [ROWS, 10 * ROWS, 100 * ROWS], rounds, lambda _: _floating())
+    return _grow("rows", [ROWS, 10 * ROWS, 100 * ROWS], rounds, lambda _: _floating(), LONGER * STEPS)
 
 
 def width(rounds: int) -> Table:
