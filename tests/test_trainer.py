@@ -167,6 +167,24 @@ def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -
     assert difference(whole, rest) == 0.0
 
 
+@pytest.mark.parametrize("xla", [False, True])
+def test_a_resumed_run_keeps_to_what_auto_chose(xla: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy moment could make the rest of a run round otherwise than its beginning."""
+
+    def measured(fast: bool) -> None:
+        monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
+        monkeypatch.setattr(execution, "_measure", lambda program, *_, **__: 1.0 if program.xla is fast else 2.0)
+
+    task = Toy(dropout=0.3, batch_norm=True)
+    measured(xla)
+    whole, _ = fit(task, epochs=4, execution="auto")
+    fit(task, epochs=2, execution="auto", callbacks=[Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
+    measured(not xla)
+    rest, _ = fit(task, epochs=4, execution="auto", resume=tmp_path / "last")
+    assert rest.execution == whole.execution == ("epoch_xla" if xla else "epoch")
+    assert difference(whole, rest) == 0.0
+
+
 def test_save_checkpoint_and_restore_are_exact(tmp_path: Path) -> None:
     a, _ = fit(Toy(dropout=0.3))
     a.save_checkpoint(tmp_path / "by-hand")

@@ -47,11 +47,13 @@ class Audience:
         self.observed = len(self.observers) == len(self.told)
         self.params: dict[str, Any] = {}
         self.logs: dict[str, float] = {}
+        self.before = ""  # how the run that is resumed was executed
         self._told_at = 0.0
         self._bests: list[int] = []
 
     def remember(self, memory: Mapping[str, Any]) -> None:
         """Give the monitors what a checkpoint kept of them."""
+        self.before = memory.get("execution", "")
         for monitor in self.monitors:
             if type(monitor).__name__ in memory:
                 monitor.remember(memory[type(monitor).__name__])
@@ -70,7 +72,7 @@ class Audience:
         self.params = self.callbacks.params
         for keeper in self.monitors:
             if isinstance(keeper, checkpoint.Checkpoints):
-                keeper.memories = lambda: {type(m).__name__: m.memory() for m in self.monitors}
+                keeper.memories = lambda: {"execution": execution, **{type(m).__name__: m.memory() for m in self.monitors}}
         self.built.model.stop_training = False
         self._bests = [m.best_epoch for m in self.monitors]
         return self.callbacks

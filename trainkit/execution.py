@@ -31,7 +31,9 @@ class Choice:
     step_seconds: float  # 0: not measured
 
 
-def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State, orders: tf.Tensor, *, hooks: bool, steps_left: int) -> Choice:
+def choose(
+    config: TrainerConfig, build: Callable[[bool], Program], state: State, orders: tf.Tensor, *, hooks: bool, steps_left: int, before: str = ""
+) -> Choice:
     """The program for `config.execution`, measured where that is `auto`.
 
     Args:
@@ -39,6 +41,7 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
         orders: Row orders to measure on.
         hooks: Whether a callback needs the host at every step.
         steps_left: Steps that the training still has.
+        before: Execution of the run that is resumed: `auto` keeps to it, since another rounds otherwise.
 
     Raises:
         UserError: for a mode that cannot work here.
@@ -52,12 +55,16 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
         if xla and no_xla:
             raise UserError(f"trainer.execution={asked} cannot work with {replicas} replicas: {no_xla}. Use trainer.execution=epoch or one device.")
         if xla:
-            return _asked_xla(build, asked, state, orders, hooks)
+            return _with_xla(build, asked, "as asked", state, orders, hooks)
         return Choice(
             build(False), "step" if hooks else asked, "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step", 0.0
         )
     if no_xla:
         return Choice(build(False), unit, no_xla, 0.0)
+    if before:
+        resumed = "as before the resumption"
+        xla = before.endswith("_xla")
+        return _with_xla(build, f"{unit}_xla", resumed, state, orders, hooks) if xla else Choice(build(False), unit, resumed, 0.0)
     if config.deterministic:
         xla = _by_rule(state)
         return Choice(build(xla), f"{unit}_xla" if xla else unit, "by rule, since trainer.deterministic forbids measuring", 0.0)
@@ -77,7 +84,7 @@ def choose(config: TrainerConfig, build: Callable[[bool], Program], state: State
     return Choice(fast, f"{unit}_xla", numbers, fast_step) if fast_step < plain_step else Choice(plain, unit, numbers, plain_step)
 
 
-def _asked_xla(build: Callable[[bool], Program], asked: str, state: State, orders: tf.Tensor, hooks: bool) -> Choice:
+def _with_xla(build: Callable[[bool], Program], asked: str, reason: str, state: State, orders: tf.Tensor, hooks: bool) -> Choice:
     program = build(True)
     try:
         with undone(state):
@@ -89,7 +96,7 @@ def _asked_xla(build: Callable[[bool], Program], asked: str, state: State, order
         return Choice(build(False), plain, f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})", 0.0)
     if hooks and asked == "epoch_xla":
         return Choice(program, "step_xla", "a callback needs the host at every step", 0.0)
-    return Choice(program, asked, "as asked", 0.0)
+    return Choice(program, asked, reason, 0.0)
 
 
 def _by_rule(state: State) -> bool:

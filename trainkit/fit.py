@@ -245,7 +245,8 @@ class HostLoop:
         self._order_key = (-1, 0)
         left = (config.epochs - state.epoch) * built.steps
         self._seek()
-        self.choice = choose(config, program, state, self._orders(state.epoch, 1), hooks=self.audience.hooks, steps_left=min(left, config.steps or left))
+        orders, left = self._orders(state.epoch, 1), min(left, config.steps or left)
+        self.choice = choose(config, program, state, orders, hooks=self.audience.hooks, steps_left=left, before=self.audience.before)
         self.program = self.choice.program
         if not self.program.traces:
             self.program(self._orders(state.epoch, 1), epochs=0, validate=[])
