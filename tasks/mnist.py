@@ -32,7 +32,7 @@ class MNIST(Task):
         return Splits(train, validation, test, source)
 
     def model(self, train: Arrays) -> keras.Model:
-        model = keras.Sequential([keras.Input(train.x.shape[1:]), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])
+        model = keras.Sequential([keras.Input(train.x.shape[1:]), keras.layers.Flatten(), keras.layers.Rescaling(1 / 255)])
         for units in self.units:
             model.add(keras.layers.Dense(units, activation="relu"))
             model.add(keras.layers.Dropout(self.dropout))

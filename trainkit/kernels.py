@@ -102,24 +102,27 @@ def threefry(k0: tf.Tensor, k1: tf.Tensor, x0: tf.Tensor, x1: tf.Tensor, rounds:
 
 def _matmul(usual: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def matmul(x1: Any, x2: Any) -> Any:
-        x1, x2 = (tf.convert_to_tensor(x) if isinstance(x, keras.Variable) else x for x in (x1, x2))
-        plain = all(isinstance(x, tf.Tensor) and x.dtype == tf.bfloat16 and x.shape.rank == 2 for x in (x1, x2))
-        return _bfloat16_product(x1, x2) if plain else usual(x1, x2)
+        sides = [tf.convert_to_tensor(x) if isinstance(x, keras.Variable) else x for x in (x1, x2)]
+        if not all(isinstance(x, tf.Tensor) and x.dtype == tf.bfloat16 and x.shape.rank == 2 for x in sides):
+            return usual(x1, x2)
+        # A layer's kernel comes in float32, which the policy would round: its gradient, a float32 sum, need not be rounded at all.
+        return _bfloat16_product(sides[0], tf.convert_to_tensor(x2._value) if isinstance(x2, keras.Variable) else x2)
 
     return matmul
 
 
 @tf.custom_gradient
 def _bfloat16_product(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """The product of two bfloat16 matrices `[m, k]` and `[k, n]`, summed in float32 and rounded once.
+    """The product of matrices `[m, k]` in bfloat16 and `[k, n]`, rounded to bfloat16 if it is not, summed in float32 and rounded once.
 
     XLA on a CPU widens the operands of a bfloat16 product to float32 first; asked for a float32 result, it uses the processor's bfloat16 instructions.
     """
+    rounded = tf.cast(kernel, x.dtype)
 
     def gradient(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(_contract(g, kernel, 1, 1), x.dtype), tf.cast(_contract(x, g, 0, 0), kernel.dtype)
+        return tf.cast(_contract(g, rounded, 1, 1), x.dtype), tf.cast(_contract(x, g, 0, 0), kernel.dtype)
 
-    return tf.cast(_contract(x, kernel, 1, 0), x.dtype), gradient
+    return tf.cast(_contract(x, rounded, 1, 0), x.dtype), gradient
 
 
 def _contract(a: tf.Tensor, b: tf.Tensor, a_axis: int, b_axis: int) -> tf.Tensor:
