@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,19 @@ def test_auto_leaves_no_trace_of_its_measuring(compile_seconds: float, monkeypat
     assert ("measured" in a.execution_reason) is (compile_seconds == 0.0)
     assert difference(a, b) == 0.0
     assert history_a == history_b
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_a_finished_training_leaves_no_graph_behind(precision: str) -> None:
+    fit(Toy(), epochs=1)  # whatever TensorFlow makes once for a process
+    before = graphs()
+    fit(Toy(dropout=0.3, batch_norm=True), epochs=1, precision=precision)
+    assert graphs() - before <= 0
+
+
+def graphs() -> int:
+    gc.collect()
+    return sum(isinstance(o, tf.Graph) for o in gc.get_objects())
 
 
 def test_a_model_that_xla_cannot_compile_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:

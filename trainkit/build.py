@@ -187,8 +187,8 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     clip = optimizer.clip if isinstance(optimizer, OptimizerConfig) else OptimizerConfig().clip
     reduce_first = clip.scope == "global"
     average_every = None
-    if distribution.num_replicas_in_sync > 1 and config.engine == "trainkit":
-        average_every = strategy.take_over(model.optimizer, reduction=reduce_first)
+    if config.engine == "trainkit":
+        average_every = strategy.take_over(model.optimizer, distribution.num_replicas_in_sync, reduction=reduce_first)
     kind, reason = _feed(config, train, distribution)
     step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows, average_every)
     state, spec = State(model), Stream(train, 1).spec

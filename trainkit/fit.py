@@ -300,14 +300,17 @@ class HostLoop:
             self._bound = bound_by(seconds, inside, batch_seconds(self.feed, order, self.built.steps) * self.steps_run)
 
     def _split_seconds(self) -> None:
-        """Where validation ran inside the training calls, its share is that of one validation measured alone."""
+        """Where validation ran inside the training calls, its share is that of validations measured alone."""
         if self.plan.epochs > 1 and self.built.splits.validation is not None and self.steps_run:
-
-            def seconds(**call: Any) -> float:
-                return timed(lambda: self.program(self._order, **call))
-
             steps = self.built.steps
-            empty = min(seconds(epochs=0, validate=[]) for _ in range(3))
-            alone = max(0.0, min(seconds(start=steps, stop=steps, validate=[True]) for _ in range(3)) - empty)
+
+            def seconds(epochs: int, validated: bool) -> float:
+                """An epoch of no steps: a single one would be lost in what its call costs."""
+                begin = time.perf_counter()
+                done, _ = self.program(self._order, epochs=epochs, start=steps, stop=steps, validate=[validated] * epochs)
+                return (time.perf_counter() - begin) / done
+
+            epochs = min(self.plan.epochs, max(1, int(CALL_SECONDS / 10 / seconds(1, True))))
+            alone = max(0.0, min(seconds(epochs, True) for _ in range(5)) - min(seconds(epochs, False) for _ in range(5)))
             self.seconds["validate"] = min(alone * (self.steps_run // steps // self.config.validate_every), self.seconds["train"] / 2)
             self.seconds["train"] -= self.seconds["validate"]

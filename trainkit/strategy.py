@@ -134,12 +134,13 @@ class Agreement:
         return next((word for word, total in zip(self.words, totals, strict=True) if total), None)
 
 
-def take_over(optimizer: Any, *, reduction: bool) -> int | None:
-    """Take from a Keras optimizer what it does wrongly on several replicas.
+def take_over(optimizer: Any, replicas: int, *, reduction: bool) -> int | None:
+    """Take from a Keras optimizer what it does wrongly on several replicas, and the sum over the replicas where there is only one.
 
     Keras clips, and looks for non-finite values, before it sums the gradients, each replica for itself; on gradients that arrive summed
     both are those of the global batch, and all replicas decide alike. And it fails when the average weights are to become the weights
-    every so many steps, since it tries so inside of a condition.
+    every so many steps, since it tries so inside of a condition. Its sum over one replica changes nothing, but TensorFlow remembers the
+    gradient of that sum, and with it the whole graph of the training, as long as the process lives.
 
     Args:
         reduction: Whether the gradients arrive summed.
@@ -148,8 +149,10 @@ def take_over(optimizer: Any, *, reduction: bool) -> int | None:
         The number of steps between such moments, where there are any: from now on the caller's business.
     """
     inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-    if reduction:
+    if reduction or replicas == 1:
         inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
+    if replicas == 1:
+        return None
     every, inner.ema_overwrite_frequency = inner.ema_overwrite_frequency, None
     return every
 
