@@ -320,6 +320,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int]) ->
     assert read("manifest.json", "parts")["resumed"][0]["epoch"] == 2
 
 
+def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    early = [f"callbacks.early_stopping.{setting}" for setting in ("enabled=true", "patience=2", "min_delta=1")]
+    assert train("trainer.epochs=9", "optimizer.learning_rate=1e-9", *early) == 0
+    before = read("summary.json")
+    assert before["epochs"] == 3
+    assert cli.main(["resume=runs/tiny/latest", "progress=none"]) == 0
+    assert "stopped early after 3 epochs; to train on, set callbacks.early_stopping.patience to more than 2" in capsys.readouterr().out
+    assert read("summary.json") == before
+    assert cli.main(["resume=runs/tiny/latest", "progress=none", "callbacks.early_stopping.patience=4"]) == 0
+    assert read("summary.json")["epochs"] == 5
+
+
 def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train() == 0
     before = read("summary.json")

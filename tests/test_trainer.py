@@ -216,6 +216,49 @@ def test_early_stopping_in_the_graph_equals_keras(epochs_per_call: int | None) -
     assert all(np.array_equal(x, y) for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_weights(engine: str, tmp_path: Path) -> None:
+    def run(epochs: int, folder: Path, resume: Path | None = None) -> tuple[Trainer, list[float], Checkpoints]:
+        ours = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=4, min_delta=0.01), "val_loss")
+        keeper = Checkpoints(folder, CheckpointConfig(), "val_accuracy")  # another value, so that its best epoch is another one
+        overfits = OptimizerConfig(learning_rate=0.2)
+        trainer, history = fit(Toy(dropout=0.1), epochs=epochs, callbacks=[keeper, ours], optimizer=overfits, resume=resume, engine=engine)
+        return trainer, history.get("loss", []), keeper
+
+    whole, losses, keeper = run(60, tmp_path / "whole")
+    stopped, best = len(losses), len(losses) - 4
+    assert 1 < best < stopped < 60
+    run(best + 2, tmp_path / "part")  # the best epoch lies before the resumption
+    starts = {tmp_path / "part" / "last": best + 2, tmp_path / "whole" / "last": stopped}
+    if keeper.best_epoch >= best or engine == "keras":  # else it holds weights from before those that early stopping had then
+        starts[tmp_path / "whole" / "best"] = keeper.best_epoch
+    for resume, epoch in starts.items():
+        resumed, rest, _ = run(60, tmp_path / "part", resume)
+        assert rest == losses[epoch:]
+        assert all(np.array_equal(x, y) for x, y in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True))
+
+
+def test_two_observers_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
+    def observers() -> list[EarlyStopping]:
+        return [EarlyStopping(EarlyStoppingConfig(enabled=True, monitor=name, patience=50), "val_loss") for name in ("val_loss", "val_accuracy")]
+
+    first, second = observers()
+    fit(Toy(), callbacks=[first, second, Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
+    again = observers()
+    fit(Toy(), callbacks=again, resume=tmp_path / "last")
+    assert [m.memory() for m in again] == [m.memory() for m in (first, second)]
+    assert first.best != second.best
+
+
+def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None:
+    ours = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=3), "val_loss")
+    trainer = Trainer(epochs=60, batch_size=16, execution="epoch", callbacks=[ours], optimizer=OptimizerConfig(learning_rate=0.2))
+    task = Toy()
+    first = trainer.fit(task).history
+    assert len(first["loss"]) < 60
+    assert trainer.fit(task).history == first
+
+
 def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
     overfits = OptimizerConfig(learning_rate=0.2)
     keeper = Checkpoints(tmp_path, CheckpointConfig(), "val_loss")

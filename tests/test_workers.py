@@ -95,6 +95,14 @@ def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_p
     assert len(whole) > 10
     assert all(np.array_equal(whole[name], part[name]) for name in whole)
 
+    # Killed again after the last epoch: what remains is to test the best weights, which only the chief has in its own folder.
+    summary = json.loads((tmp_path / "part" / "summary.json").read_text())
+    (tmp_path / "part" / "status.json").write_text('{"status": "running"}')
+    run(tmp_path, "launch", "workers=2", *BOSTON, "resume=last", "run_dir=part")
+    again = json.loads((tmp_path / "part" / "summary.json").read_text())
+    assert again["best"] == summary["best"]
+    assert again["test"] == summary["test"]
+
 
 def test_a_signal_stops_all_workers_at_the_same_step_with_the_state_saved(tmp_path: Path) -> None:
     process = start(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=4000", "run_dir=out")

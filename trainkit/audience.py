@@ -54,9 +54,9 @@ class Audience:
     def remember(self, memory: Mapping[str, Any]) -> None:
         """Give the monitors what a checkpoint kept of them."""
         self.before = memory.get("execution", "")
-        for monitor in self.monitors:
-            if type(monitor).__name__ in memory:
-                monitor.remember(memory[type(monitor).__name__])
+        for name, monitor in self._named().items():
+            if name in memory:
+                monitor.remember(memory[name])
 
     def gather(self, execution: str, reason: str) -> keras.callbacks.CallbackList:
         """The list that calls them all, with a history."""
@@ -70,10 +70,9 @@ class Audience:
         }  # fmt: skip
         self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
         self.params = self.callbacks.params
-        for keeper in self.monitors:
-            if isinstance(keeper, checkpoint.Checkpoints):
-                keeper.memories = lambda: {"execution": execution, **{type(m).__name__: m.memory() for m in self.monitors}}
-        self.built.model.stop_training = False
+        for keeper in self._keepers():
+            keeper.execution, keeper.monitors = execution, self._named()
+        self.built.model.stop_training = any(m.over for m in self.monitors)
         self._bests = [m.best_epoch for m in self.monitors]
         return self.callbacks
 
@@ -111,17 +110,31 @@ class Audience:
         self.logs = logs
         if self.hooks:  # the list waits for calls of batch hooks that it made in other threads
             self.callbacks.on_epoch_end(epoch, dict(logs))
-            return
-        # Else not by the list, which first makes plain numbers of what are plain numbers: half the time of an epoch of 11 steps.
-        for callback in self.callbacks.callbacks:
-            callback.on_epoch_end(epoch, dict(logs))
+        else:  # not by the list, which first makes plain numbers of what are plain numbers: half the time of an epoch of 11 steps
+            for callback in self.callbacks.callbacks:
+                callback.on_epoch_end(epoch, dict(logs))
+        for keeper in self._keepers():
+            if keeper.best_epoch == epoch + 1:
+                keeper.best_memories = keeper.memories()
 
     def capture(self, snapshots: Sequence[Sequence[Any]] = ()) -> None:
         """Hand the state of their best epoch to the monitors that found one; `snapshots` are those of the graph, if it kept them."""
-        for i, monitor in enumerate(self.monitors):
+        for i, monitor in sorted(enumerate(self.monitors), key=lambda pair: isinstance(pair[1], checkpoint.Checkpoints)):  # they keep what others hold
             if monitor.best_epoch != self._bests[i]:
                 self._bests[i] = monitor.best_epoch
                 monitor.capture(self.state, [np.asarray(v) for v in snapshots[i]] if snapshots else None)
+
+    def _keepers(self) -> list[checkpoint.Checkpoints]:
+        return [m for m in self.monitors if isinstance(m, checkpoint.Checkpoints)]
+
+    def _named(self) -> dict[str, Monitor]:
+        """The monitors by the names under which a checkpoint remembers them."""
+        named: dict[str, Monitor] = {}
+        for monitor in self.monitors:
+            kind = type(monitor).__name__
+            same = sum(type(m).__name__ == kind for m in named.values())
+            named[f"{kind}{same + 1}" if same else kind] = monitor
+        return named
 
     def after_call(self, *, final: bool = False) -> None:
         for monitor in self.monitors:

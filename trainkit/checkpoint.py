@@ -10,7 +10,7 @@ import string
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ def save(
     values: Sequence[np.ndarray] | None = None,
     position: dict[str, int] | None = None,
     memory: dict[str, Any] | None = None,
+    held: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> Path:
     """Write the state as a folder that `restore` reads. The folder appears whole or not at all.
 
@@ -38,7 +39,8 @@ def save(
         folder: To be made; one that is there is replaced.
         values: Variables to write instead of the current ones, in the order of `state.variables`.
         position: Position that goes with `values`; default: the current one.
-        memory: What else a resumed run must know, e.g. the best value so far. JSON.
+        memory: What else a resumed run must know of its observers, e.g. the best value so far. JSON.
+        held: Arrays that belong to parts of the memory, e.g. the weights of the best epoch so far.
 
     Raises:
         UserError: if the folder cannot be written.
@@ -51,7 +53,15 @@ def save(
             _tracker(state).write(str(beside / "state"))
         else:
             _values_tracker(state, values).write(str(beside / "state"))
-        meta = {"position": position or state.position(), "memory": memory or {}, "variables": [[v.name, list(v.shape), v.dtype.name] for v in state.variables]}
+        held = held or {}
+        if held:
+            tf.train.Checkpoint(**{name: [tf.Variable(v) for v in arrays] for name, arrays in held.items()}).write(str(beside / "held"))
+        meta = {
+            "position": position or state.position(),
+            "memory": memory or {},
+            "held": {name: len(arrays) for name, arrays in held.items()},
+            "variables": [[v.name, list(v.shape), v.dtype.name] for v in state.variables],
+        }
         (beside / META).write_text(json.dumps(meta))
         _sync(beside)
         if folder.exists():
@@ -66,7 +76,7 @@ def save(
 
 
 def restore(state: State, folder: Path | str) -> dict[str, Any]:
-    """Put a saved state back, all of it, and return its `memory`.
+    """Put a saved state back, all of it, and return its `memory`, with what it held as `memory[name]["held"]`.
 
     Raises:
         UserError: if the folder is no checkpoint, or of another model or optimizer.
@@ -85,6 +95,9 @@ def restore(state: State, folder: Path | str) -> dict[str, Any]:
         )
     try:
         _tracker(state).read(str(folder / "state")).assert_consumed()
+        for name, count in meta.get("held", {}).items():
+            reader = tf.train.load_checkpoint(str(folder / "held"))
+            meta["memory"][name]["held"] = [reader.get_tensor(f"{name}/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i in range(count)]
     except (tf.errors.OpError, ValueError, AssertionError) as error:
         raise UserError(f"Checkpoint {folder} cannot be read: {str(error).splitlines()[0]}. It may be damaged; use another one.") from error
     state.seek(meta["position"])
@@ -164,7 +177,9 @@ class Checkpoints(Monitor):
         if not fields & {"epoch", "step"}:
             raise UserError(f"checkpoint.pattern={config.pattern!r} must contain {{epoch}} or {{step}}, or every checkpoint would overwrite the one before.")
         self.kept: list[str] = []
-        self.memories: Callable[[], dict[str, Any]] = self.memory
+        self.execution = ""
+        self.monitors: dict[str, Monitor] = {type(self).__name__: self}  # all that a checkpoint must remember
+        self.best_memories: dict[str, Any] = {}
         self._saved_at, self._cost = -np.inf, 0.0
 
     def due(self, epoch: int) -> bool:
@@ -177,8 +192,12 @@ class Checkpoints(Monitor):
         super().remember(memory)
         self.kept = [name for name in memory.get("kept", []) if (self.folder / name).exists()]
 
+    def memories(self) -> dict[str, Any]:
+        return {"execution": self.execution, **{name: monitor.memory() for name, monitor in self.monitors.items()}}
+
     def capture(self, state: State, values: Sequence[np.ndarray] | None) -> None:
-        self._write(state, "best", values=values, position=self.best_position() if values is not None else None)
+        position, memory = (None, None) if values is None else (self.best_position(), self.best_memories)
+        self._write(state, "best", values=values, position=position, memory=memory)
 
     def after_call(self, state: State, logs: dict[str, Any], *, final: bool = False) -> None:
         """Called when a call of the program is over, with the model at `state.position()`."""
@@ -200,5 +219,7 @@ class Checkpoints(Monitor):
             old = self.kept.pop(0)
             shutil.rmtree(self.folder / old, ignore_errors=True)
 
-    def _write(self, state: State, name: str, **what: Any) -> None:
-        save(state, self.folder / name, memory=self.memories(), **what)
+    def _write(self, state: State, name: str, *, memory: dict[str, Any] | None = None, **what: Any) -> None:
+        memory = memory or self.memories()
+        held = {name: m.held[1] for name, m in self.monitors.items() if m.held[1] and m.held[0] == memory[name]["best_epoch"]}
+        save(state, self.folder / name, memory=memory, held=held, **what)

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from trainkit import ceiling, manifest, observers, rundir
 from trainkit.build import Built
-from trainkit.checkpoint import Checkpoints
+from trainkit.checkpoint import Checkpoints, read_meta
 from trainkit.job import Job
 from trainkit.rundir import RunDir
 from trainkit.state import Monitor
@@ -77,7 +77,7 @@ def _train(job: Job, trainer: Trainer, built: Built, place: RunDir, monitor: str
                 built.product_seconds = ceiling.measure(built, again=True).seconds
             summary = _summary(job, trainer, built, place, history.history, best)
             if trainer.stopped is None:
-                _conclude(trainer, place, best, summary)
+                _conclude(job, trainer, place, best, summary)
             rundir.write_json(place.path / "summary.json", summary)
         if trainer.stopped is not None:
             return _stopped(job, trainer, place, best, trainer.stopped)
@@ -113,9 +113,16 @@ def monitored(job: Job, built: Built) -> str:
 def _complete(job: Job, trainer: Trainer) -> bool:
     """Whether the run that is resumed has all its epochs, and says so."""
     place = job.found.run if job.found else None
-    if place is None or trainer.state.epoch < job.config.trainer.epochs or place.read_json("status.json").get("status") != "completed":
+    if job.found is None or place is None or place.read_json("status.json").get("status") != "completed":
         return False
-    print(f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more.")
+    early = job.config.callbacks.early_stopping
+    waited = read_meta(job.found.checkpoint)["memory"].get("EarlyStopping", {}).get("wait", 0)
+    if trainer.state.epoch >= job.config.trainer.epochs:
+        print(f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more.")
+    elif early.enabled and waited >= early.patience:
+        print(f"Run {place.shown} stopped early after {trainer.state.epoch} epochs; to train on, set callbacks.early_stopping.patience to more than {waited}.")
+    else:
+        return False
     print(f"Evaluate:  {job.command(mode='evaluate', resume=place.shown)}")
     return True
 
@@ -197,13 +204,15 @@ def _summary(job: Job, trainer: Trainer, built: Built, place: RunDir, history: M
     }
 
 
-def _conclude(trainer: Trainer, place: RunDir, best: Monitor, summary: dict[str, Any]) -> None:
+def _conclude(job: Job, trainer: Trainer, place: RunDir, best: Monitor, summary: dict[str, Any]) -> None:
     """Test the last weights, then the best ones, and keep the best as a plain Keras model."""
     tested = isinstance(trainer.splits.test, Arrays)
     if tested:
         summary["test"] = trainer.evaluate()
         print("Test:      " + ", ".join(f"{name} {value:.4g}" for name, value in summary["test"].items()))
     checkpoint = place.checkpoints / "best"
+    if not checkpoint.is_dir() and job.found is not None and job.found.run is not None:
+        checkpoint = job.found.run.checkpoints / "best"  # of before the resumption; a worker that is not the chief has no other
     if isinstance(best, Checkpoints) and best.best_epoch and checkpoint.is_dir():
         position = trainer.state.position()
         trainer.restore(checkpoint)

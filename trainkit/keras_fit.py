@@ -63,7 +63,12 @@ class KerasLoop:
         orders = _Orders(config.seed, built.rows, built.rows_per_epoch, range(state.epoch, config.epochs))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*shuffle=True.*")  # the batches come shuffled
-            self._fit(stream.dataset(orders, 0).repeat(), callbacks)  # repeated: under a strategy, fit reads on after the last batch
+            if built.model.stop_training:  # which fit would forget
+                callbacks.on_train_begin()
+                self.audience.after_call(final=True)
+                callbacks.on_train_end()
+            else:
+                self._fit(stream.dataset(orders, 0).repeat(), callbacks)  # repeated: under a strategy, fit reads on after the last batch
         return self.audience.history
 
     def _fit(self, dataset: tf.data.Dataset, callbacks: keras.callbacks.CallbackList) -> None:

@@ -92,21 +92,29 @@ class Monitor(Observer):
         mode: `min`, `max`, or `auto`: the trainer knows it from the metric.
         min_delta: Least change that counts, >= 0.
         patience: Epochs without improvement before training stops; None: never.
+
+    Attributes:
+        held: Values of the best epoch that a checkpoint must keep with the memory, and the number of that epoch.
     """
 
     def __init__(self, monitor: str, mode: str = "auto", *, min_delta: float = 0.0, patience: int | None = None) -> None:
         super().__init__()
         self.monitor, self.mode, self.min_delta, self.patience = monitor, mode, np.float32(min_delta), patience
-        self.best = np.float32(-np.inf if mode == "max" else np.inf)
+        self.aim(mode)
+
+    def aim(self, mode: str) -> None:
+        """Settle `auto` on `min` or `max`, and forget what an earlier training left."""
+        self.mode = mode if self.mode == "auto" else self.mode
+        self.best = np.float32(-np.inf if self.mode == "max" else np.inf)
         self.best_epoch = 0  # 1-based; 0: none yet
         self.best_step = 0  # optimizer steps in all at the end of that epoch
         self.wait = 0
+        self.held: tuple[int, list[np.ndarray]] = (0, [])
 
-    def aim(self, mode: str) -> None:
-        """Settle `auto` on `min` or `max`."""
-        if self.mode == "auto":
-            self.mode = mode
-            self.best = np.float32(-np.inf if mode == "max" else np.inf)
+    @property
+    def over(self) -> bool:
+        """Whether the training ends for want of improvement."""
+        return self.patience is not None and self.wait >= self.patience
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         value = (logs or {}).get(self.monitor)
@@ -118,7 +126,7 @@ class Monitor(Observer):
             self.best, self.best_epoch, self.best_step, self.wait = value, epoch + 1, self.params["record"]["step"], 0
             return
         self.wait += 1
-        if self.patience is not None and self.wait >= self.patience:
+        if self.over:
             self.model.stop_training = True
 
     def capture(self, state: State, values: Sequence[np.ndarray] | None) -> None:
@@ -134,6 +142,7 @@ class Monitor(Observer):
         """What a checkpoint keeps of this observer."""
         return {"best": float(self.best), "best_epoch": self.best_epoch, "best_step": self.best_step, "wait": self.wait}
 
-    def remember(self, memory: Mapping[str, float]) -> None:
+    def remember(self, memory: Mapping[str, Any]) -> None:
         self.best, self.best_epoch = np.float32(memory["best"]), int(memory["best_epoch"])
         self.best_step, self.wait = int(memory["best_step"]), int(memory["wait"])
+        self.held = (self.best_epoch, memory["held"]) if "held" in memory else (0, [])
