@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from trainkit import ceiling, manifest, observers, rundir
 from trainkit.build import Built
-from trainkit.checkpoint import Checkpoints, read_meta
+from trainkit.checkpoint import Checkpoints
 from trainkit.job import Job
 from trainkit.rundir import RunDir
 from trainkit.state import Monitor
@@ -49,9 +49,8 @@ def fit(job: Job) -> int:
     built = trainer.prepare(job.task, data=job.data())
     monitor, extra = monitored(job, built), job.callbacks()
     resume = job.found.checkpoint if job.found else None
-    if resume is not None:
-        trainer.restore(resume)  # if it fails, then here, and not in a run that was opened for it
-    if _complete(job, trainer):
+    memory = trainer.restore(resume) if resume is not None else {}  # if it fails, then here, and not in a run that was opened for it
+    if _complete(job, trainer, memory):
         return 0
     with ExitStack() as scratch:
         if built.chief:
@@ -110,13 +109,13 @@ def monitored(job: Job, built: Built) -> str:
     return name
 
 
-def _complete(job: Job, trainer: Trainer) -> bool:
-    """Whether the run that is resumed has all its epochs, and says so."""
+def _complete(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> bool:
+    """Whether the run that is resumed has all its epochs, or had stopped early, and says so."""
     place = job.found.run if job.found else None
-    if job.found is None or place is None or place.read_json("status.json").get("status") != "completed":
+    if place is None or place.read_json("status.json").get("status") != "completed":
         return False
     early = job.config.callbacks.early_stopping
-    waited = read_meta(job.found.checkpoint)["memory"].get("EarlyStopping", {}).get("wait", 0)
+    waited = memory.get("EarlyStopping", {}).get("wait", 0)
     if trainer.state.epoch >= job.config.trainer.epochs:
         print(f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more.")
     elif early.enabled and waited >= early.patience:
