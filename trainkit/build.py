@@ -151,6 +151,12 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     distribution = strategy.make(config, cluster.workers(), by_slurm=cluster.by_slurm())
+    replicas = distribution.num_replicas_in_sync
+    if config.execution.endswith("_xla") and replicas > 1 and config.engine == "trainkit":
+        raise UserError(
+            f"trainer.execution={config.execution} cannot work with {replicas} replicas: an XLA program runs on one device. "
+            "Use trainer.execution=epoch or one device."
+        )
     splits = data or task.data()
     for name, part in (("training", splits.train), ("validation", splits.validation), ("test", splits.test)):
         if isinstance(part, Arrays):
@@ -188,7 +194,7 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     reduce_first = clip.scope == "global"
     average_every = None
     if config.engine == "trainkit":
-        average_every = strategy.take_over(model.optimizer, distribution.num_replicas_in_sync, reduction=reduce_first)
+        average_every = strategy.take_over(model.optimizer, replicas, reduction=reduce_first)
     kind, reason = _feed(config, train, distribution)
     step = Step(task, model, config.batch_size, reduce_first, config.dynamic_rows, average_every)
     state, spec = State(model), Stream(train, 1).spec

@@ -43,18 +43,12 @@ def choose(
         hooks: Whether a callback needs the host at every step.
         steps_left: Steps that the training still has.
         before: Execution of the run that is resumed: `auto` keeps to it, since another rounds otherwise.
-
-    Raises:
-        UserError: for a mode that cannot work here.
     """
     unit = "step" if hooks else "epoch"
     asked = config.execution
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    no_xla = "an XLA program runs on one device" if replicas > 1 else ""
+    no_xla = "an XLA program runs on one device" if tf.distribute.get_strategy().num_replicas_in_sync > 1 else ""
     if asked != "auto":
         xla = asked.endswith("_xla")
-        if xla and no_xla:
-            raise UserError(f"trainer.execution={asked} cannot work with {replicas} replicas: {no_xla}. Use trainer.execution=epoch or one device.")
         if xla:
             return _with_xla(build, asked, "as asked", state, orders, hooks)
         return Choice(
