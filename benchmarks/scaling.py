@@ -53,8 +53,9 @@ def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: i
     import keras
     import numpy as np
 
-    from trainkit.task import Arrays, Splits, Task
-    from trainkit.trainer import Trainer
+    from trainkit.core.datasets import Arrays, Splits
+    from trainkit.core.task import Task
+    from trainkit.trainer.trainer import Trainer
 
     generator = np.random.default_rng(seed)
     arrays = Arrays(generator.standard_normal((rows, FEATURES), np.float32), generator.standard_normal((rows, 1), np.float32))
@@ -122,7 +123,7 @@ def epochs(rounds: int) -> Table:
 
 def memory(rounds: int) -> Table:
     """Resident memory while one training goes on, and over repeated trainings in one process."""
-    from trainkit.state import Observer
+    from trainkit.callbacks.observer import Observer
 
     seen: dict[int, float] = {}
 
@@ -161,7 +162,7 @@ def start(rounds: int) -> Table:
 
 def whole(rounds: int) -> Table:
     """Seconds of a whole command, beside those of a process that only imports TensorFlow, and of the compiling in the command."""
-    from trainkit.execution import timed
+    from trainkit.trainer.execution import timed
 
     runs = []
     for _ in range(rounds):

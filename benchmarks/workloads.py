@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from trainkit.data import BOSTON, MNIST, holdout, load
-from trainkit.task import Arrays
+from trainkit.core.datasets import Arrays
+from trainkit.data.sources.keras_datasets import BOSTON, MNIST, load
+from trainkit.data.splits import holdout
 
 
 @dataclass(frozen=True)

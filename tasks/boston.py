@@ -8,9 +8,11 @@ from functools import cached_property
 import keras
 import numpy as np
 
-from trainkit.data import BOSTON, holdout, load
-from trainkit.data.units import InUnits
-from trainkit.task import Arrays, Splits, Task
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.task import Task
+from trainkit.data.sources.keras_datasets import BOSTON, load
+from trainkit.data.splits import holdout
+from trainkit.metrics.units import InUnits
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from trainkit.data import MNIST as DIGITS
-from trainkit.data import holdout, load
-from trainkit.task import Arrays, Splits, Task
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.task import Task
+from trainkit.data.sources.keras_datasets import MNIST as DIGITS
+from trainkit.data.sources.keras_datasets import load
+from trainkit.data.splits import holdout
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from trainkit.task import Arrays
+from trainkit.core.datasets import Arrays
 from trainkit.tasks.mnist import MNIST
 
 

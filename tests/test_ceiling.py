@@ -13,9 +13,9 @@ from keras import layers
 
 from tests.test_trainer import fit
 from tests.toys import Toy, TwoByTwo
-from trainkit import ceiling
-from trainkit.task import Arrays, Splits
-from trainkit.trainer import Trainer
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.trainer import roofline
+from trainkit.trainer.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -53,30 +53,30 @@ COUNTS = [
 
 @pytest.mark.parametrize(("task", "flops"), COUNTS, ids=lambda value: type(value).__name__)
 def test_the_operations_of_a_step_are_those_of_its_layers(task: Any, flops: int, tmp_path: Path) -> None:
-    work = ceiling.measure(prepared(task), tmp_path / "cache.json")
+    work = roofline.measure(prepared(task), tmp_path / "cache.json")
     assert work.flops == flops
     assert work.seconds > 0
 
 
 def test_accumulation_and_replicas_count_the_whole_step(tmp_path: Path) -> None:
-    one = ceiling.measure(prepared(Toy()), tmp_path / "cache.json")
-    assert ceiling.measure(prepared(Toy(), batch_size=4, accumulate=4), tmp_path / "cache.json").flops == one.flops
-    assert ceiling.measure(prepared(Toy(), strategy="mirrored", replicas=2), tmp_path / "cache.json").flops == one.flops
+    one = roofline.measure(prepared(Toy()), tmp_path / "cache.json")
+    assert roofline.measure(prepared(Toy(), batch_size=4, accumulate=4), tmp_path / "cache.json").flops == one.flops
+    assert roofline.measure(prepared(Toy(), strategy="mirrored", replicas=2), tmp_path / "cache.json").flops == one.flops
 
 
 def test_the_timing_is_kept_and_a_damaged_file_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, times = tmp_path / "cache.json", iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(ceiling, "_time", lambda found: next(times))
-    assert [ceiling.measure(prepared(Toy()), cache).seconds for _ in range(2)] == [1.0, 1.0]
-    assert ceiling.measure(prepared(TwoByTwo()), cache).seconds == 2.0
-    assert ceiling.measure(prepared(Toy()), cache, again=True).seconds == 1.0  # the third timing, 3.0, is slower
+    monkeypatch.setattr(roofline, "_time", lambda found: next(times))
+    assert [roofline.measure(prepared(Toy()), cache).seconds for _ in range(2)] == [1.0, 1.0]
+    assert roofline.measure(prepared(TwoByTwo()), cache).seconds == 2.0
+    assert roofline.measure(prepared(Toy()), cache, again=True).seconds == 1.0  # the third timing, 3.0, is slower
     times = iter([3.0])
     cache.write_text("{")
-    assert ceiling.measure(prepared(Toy()), cache).seconds == 3.0
+    assert roofline.measure(prepared(Toy()), cache).seconds == 3.0
 
 
 def test_what_cannot_be_counted_says_so(tmp_path: Path) -> None:
-    work = ceiling.measure(prepared(Recurrent()), tmp_path / "cache.json")
+    work = roofline.measure(prepared(Recurrent()), tmp_path / "cache.json")
     assert (work.flops, work.seconds) == (0.0, 0.0)
     assert "loops" in work.reason
 

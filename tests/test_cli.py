@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
-from trainkit import cli, compose, modes
-from trainkit.config import Config
+from trainkit.cli import compose, main
+from trainkit.cli.commands import modes
+from trainkit.config.schema import Config
 
 QUIET = ("callbacks=none", "progress=none")
 MINE = '''
@@ -87,7 +88,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.delenv("TRAINKIT_DATA", raising=False)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
-    return lambda *words: cli.main(["--config-dir", str(tmp_path / "my"), "task=tiny", *QUIET, *words])
+    return lambda *words: main.main(["--config-dir", str(tmp_path / "my"), "task=tiny", *QUIET, *words])
 
 
 def read(name: str, run: str = "runs/tiny/latest") -> Any:
@@ -101,7 +102,7 @@ def table(name: str, run: str = "runs/tiny/latest") -> list[dict[str, str]]:
 def settings(*words: str) -> Config:
     composed = compose.compose(compose.arguments(list(words)))
     assert len(composed) == 1
-    return cli._checked(composed[0].settings)
+    return main._checked(composed[0].settings)
 
 
 # Wrong words.
@@ -179,7 +180,7 @@ def test_a_broken_file_is_one_line_and_leaves_nothing(train: Callable[..., int],
     np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels)
     if kind == "truncated":
         file.write_bytes(file.read_bytes()[:200])
-    assert cli.main(["task=mnist", f"data.dir={tmp_path}", "data.source=mnist", *QUIET]) == 2
+    assert main.main(["task=mnist", f"data.dir={tmp_path}", "data.source=mnist", *QUIET]) == 2
     text = capsys.readouterr().err
     assert "mnist.npz" in text
     assert text.count("\n") == 1
@@ -216,13 +217,13 @@ def test_every_group_option_is_valid() -> None:
 
 
 def test_optimizer_options_are_those_of_keras() -> None:
-    from trainkit import optimizers
+    from trainkit.optim import factory
 
     files = {file.stem: yaml.safe_load(file.read_text()) for file in (compose.CONF / "optimizer").glob("*.yaml")}
-    assert set(files) == {"recipe", *optimizers.NAMES}
-    for name, cls in optimizers.NAMES.items():
+    assert set(files) == {"recipe", *factory.NAMES}
+    for name, cls in factory.NAMES.items():
         defaults = {key: p.default for key, p in inspect.signature(cls).parameters.items()}
-        shown = {**defaults, **optimizers.PRESETS.get(name, {})}
+        shown = {**defaults, **factory.PRESETS.get(name, {})}
         assert files[name]["name"] == name
         assert all(shown[key] == value for key, value in files[name]["options"].items())
         assert files[name].get("weight_decay") == defaults["weight_decay"]
@@ -292,7 +293,7 @@ def test_the_printed_command_works(train: Callable[..., int], capsys: pytest.Cap
     command = capsys.readouterr().out.splitlines()[-1].partition("python -m trainkit ")[2]
     monkeypatch.delitem(sys.modules, "mine")
     words = subprocess.run(["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert cli.main(words) == 0
+    assert main.main(words) == 0
     results = read("evaluate.json", "a b, (c)")["results"]
     assert set(results) == {"train", "validation", "test"}
     assert results["test"] == pytest.approx(read("summary.json", "a b, (c)")["best"]["test"])
@@ -301,7 +302,7 @@ def test_the_printed_command_works(train: Callable[..., int], capsys: pytest.Cap
 def test_predict_writes_every_row(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train() == 0
     capsys.readouterr()
-    assert cli.main(["mode=predict", "resume=runs/tiny/latest", "predict.show=4", "predict.split=validation"]) == 0
+    assert main.main(["mode=predict", "resume=runs/tiny/latest", "predict.show=4", "predict.split=validation"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Predicted")]
     rows = table("predictions.csv")
     assert len(lines) == 4
@@ -313,7 +314,7 @@ def test_predict_writes_every_row(train: Callable[..., int], capsys: pytest.Capt
 def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int]) -> None:
     assert train("trainer.epochs=5", "run_dir=whole") == 0
     assert train("trainer.epochs=2", "run_dir=parts") == 0
-    assert cli.main(["resume=parts", "trainer.epochs=5", "progress=none"]) == 0
+    assert main.main(["resume=parts", "trainer.epochs=5", "progress=none"]) == 0
     whole, parts = read("summary.json", "whole"), read("summary.json", "parts")
     for key in ("epochs", "steps", "best", "train", "val", "test"):
         assert whole[key] == parts[key]
@@ -325,10 +326,10 @@ def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(train: 
     assert train("trainer.epochs=9", "optimizer.learning_rate=1e-9", *early) == 0
     before = read("summary.json")
     assert before["epochs"] == 3
-    assert cli.main(["resume=runs/tiny/latest", "progress=none"]) == 0
+    assert main.main(["resume=runs/tiny/latest", "progress=none"]) == 0
     assert "stopped early after 3 epochs; to train on, set callbacks.early_stopping.patience to more than 2" in capsys.readouterr().out
     assert read("summary.json") == before
-    assert cli.main(["resume=runs/tiny/latest", "progress=none", "callbacks.early_stopping.patience=4"]) == 0
+    assert main.main(["resume=runs/tiny/latest", "progress=none", "callbacks.early_stopping.patience=4"]) == 0
     assert read("summary.json")["epochs"] == 5
 
 
@@ -343,7 +344,7 @@ def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.
 
 def test_a_resumed_run_keeps_its_settings_but_for_those_named(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train("trainer.batch_size=4", "optimizer=sgd", "optimizer.learning_rate=0.1") == 0
-    assert cli.main(["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]) == 0
+    assert main.main(["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]) == 0
     config = yaml.safe_load(Path("runs/tiny/latest/config.yaml").read_text())
     assert (config["trainer"]["batch_size"], config["trainer"]["epochs"], config["optimizer"]["name"]) == (4, 4, "sgd")
     assert config["optimizer"]["learning_rate"] == 0.5
@@ -352,13 +353,13 @@ def test_a_resumed_run_keeps_its_settings_but_for_those_named(train: Callable[..
 
 def test_a_changed_learning_rate_takes_effect_on_resuming(train: Callable[..., int]) -> None:
     assert train("optimizer=sgd", "optimizer.learning_rate=0.1", "callbacks.csv=true") == 0
-    assert cli.main(["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]) == 0
+    assert main.main(["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]) == 0
     assert [float(row["learning_rate"]) for row in table("metrics.csv")] == pytest.approx([0.1, 0.1, 0.1, 0.5])
 
 
 def test_another_task_cannot_resume_a_run(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train() == 0
-    assert cli.main(["resume=runs/tiny/latest", "task=boston"]) == 2
+    assert main.main(["resume=runs/tiny/latest", "task=boston"]) == 2
     assert "is a run of task tiny" in capsys.readouterr().err
 
 
@@ -370,7 +371,7 @@ def test_a_checkpoint_of_another_model_is_wrong_use_and_leaves_the_run_alone(tra
 
 def test_a_run_is_repeated_from_its_own_config(train: Callable[..., int]) -> None:
     assert train("trainer.seed=3", "run_dir=first") == 0
-    assert cli.main(["--config-dir", "first", "--config-name", "config"]) == 0
+    assert main.main(["--config-dir", "first", "--config-name", "config"]) == 0
     assert read("summary.json")["test"] == read("summary.json", "first")["test"]
     assert Path("runs/tiny/latest/config.yaml").read_text() == Path("first/config.yaml").read_text()
     assert "${" not in Path("first/config.yaml").read_text()
@@ -393,7 +394,7 @@ def test_a_signal_saves_the_state_and_says_how_to_go_on(train: Callable[..., int
     assert read("summary.json")["status"] == "preempted"
     command = capsys.readouterr().out.splitlines()[-1]
     assert command.startswith("Resume:    python -m trainkit resume=runs/tiny/2")
-    assert cli.main([command.split("resume=")[1].join(("resume=", "")), "trainer.epochs=4", "progress=none", "callbacks=none"]) == 0
+    assert main.main([command.split("resume=")[1].join(("resume=", "")), "trainer.epochs=4", "progress=none", "callbacks=none"]) == 0
     assert (read("status.json")["status"], read("status.json")["epoch"]) == ("completed", 4)
 
 

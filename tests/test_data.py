@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainkit.data import BOSTON, MNIST, DataSet, DataWarning, download, files, holdout, load
-from trainkit.task import Arrays, UserError
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError
+from trainkit.data.sources import download, npz
+from trainkit.data.sources.keras_datasets import BOSTON, MNIST, DataSet, DataWarning, load
+from trainkit.data.splits import holdout
 
 ROOT = Path(__file__).parent.parent
 NOWHERE = "http://127.0.0.1:1/"  # a port that refuses: a download that fails at once, without a network
@@ -119,7 +122,7 @@ def test_every_run_of_a_process_is_warned_and_tensorflow_not_needed() -> None:
     program = f"""
 import sys
 from dataclasses import replace
-from trainkit.data import BOSTON, load
+from trainkit.data.sources.keras_datasets import BOSTON, load
 for _ in range(2):
     load(replace(BOSTON, url={NOWHERE!r}))
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
@@ -263,7 +266,7 @@ def test_bad_file_gives_one_clear_line(tmp_path: Path, case: str) -> None:
 def test_unreadable_file_gives_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "mnist.npz").mkdir()
     with pytest.raises(UserError, match="Cannot read"):
-        files.read(tmp_path / "mnist.npz", MNIST.columns)
+        npz.read(tmp_path / "mnist.npz", MNIST.columns)
 
 
 def test_real_files_are_as_described(real_data: Path) -> None:

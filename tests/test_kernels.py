@@ -15,7 +15,7 @@ from keras.src.backend.tensorflow import random as backend_random
 
 from tests.test_trainer import fit
 from tests.toys import Toy
-from trainkit import kernels
+from trainkit.backend import kernels
 
 
 def patched() -> list[Any]:

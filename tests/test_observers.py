@@ -21,13 +21,16 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.summary.writer import event_file_writer
 
 from tests.toys import Toy
-from trainkit.callbacks import MetricsCSV, Plots
-from trainkit.journal import LearningRate, Opening, Status
-from trainkit.progress import Bars, Lines, make
-from trainkit.state import Monitor
-from trainkit.task import Source
-from trainkit.tensorboard import TensorBoard
-from trainkit.trainer import Trainer
+from trainkit.callbacks.learning_rate import LearningRate
+from trainkit.callbacks.metrics_csv import MetricsCSV
+from trainkit.callbacks.monitor import Monitor
+from trainkit.callbacks.opening import Opening
+from trainkit.callbacks.plots import Plots
+from trainkit.callbacks.progress import Bars, Lines, make
+from trainkit.callbacks.run_status import Status
+from trainkit.callbacks.tensorboard import TensorBoard
+from trainkit.core.datasets import Source
+from trainkit.trainer.trainer import Trainer
 
 LOGGED = ["loss", "accuracy", "val_loss", "val_accuracy"]
 CONFIG = {"task": {"dropout": 0.0}, "trainer": {"epochs": 4}}

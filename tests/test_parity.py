@@ -12,17 +12,20 @@ import pytest
 import tensorflow as tf
 
 from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
-from trainkit import differences, keras_fit, loop, parity
-from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, ParityConfig, ScheduleConfig, TrainerConfig
-from trainkit.data.feeds import Feed
-from trainkit.fit import HostLoop
-from trainkit.optimizers import NAMES
-from trainkit.parity import Report
-from trainkit.step import Step
-from trainkit.task import Splits, Task
+from trainkit.config.schema import ClipConfig, EmaConfig, OptimizerConfig, ParityConfig, ScheduleConfig, TrainerConfig
+from trainkit.core.datasets import Splits
+from trainkit.core.task import Task
+from trainkit.engine import train_loop
+from trainkit.engine.inputs import Feed
+from trainkit.engine.train_step import Step
+from trainkit.optim.factory import NAMES
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
+from trainkit.trainer import keras_fit_loop
+from trainkit.trainer.fit_loop import HostLoop
+from trainkit.verification import differences, matrix, parity
+from trainkit.verification.report import Report
 
 
 def compare(
@@ -128,7 +131,7 @@ def fault_loss_not_weighted_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fault_metrics_not_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop.Program, "_reset", lambda self: tf.no_op())
+    monkeypatch.setattr(train_loop.Program, "_reset", lambda self: tf.no_op())
 
 
 def fault_batch_norm_in_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,16 +141,16 @@ def fault_batch_norm_in_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(self, model, batch, False)
 
     monkeypatch.setattr(Toy, "compute", compute)
-    monkeypatch.setattr(keras_fit, "with_keras_steps", lambda task, model: None)  # the fault is in our loop alone
+    monkeypatch.setattr(keras_fit_loop, "with_keras_steps", lambda task, model: None)  # the fault is in our loop alone
 
 
 def fault_last_batch_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = loop.Program._steps
+    original = train_loop.Program._steps
 
-    def steps(self: loop.Program, arguments: Any, order: Any, start: Any, stop: Any) -> None:
+    def steps(self: train_loop.Program, arguments: Any, order: Any, start: Any, stop: Any) -> None:
         original(self, arguments, order, start, tf.minimum(stop, self.plan.full))
 
-    monkeypatch.setattr(loop.Program, "_steps", steps)
+    monkeypatch.setattr(train_loop.Program, "_steps", steps)
 
 
 def fault_one_dropout_seed_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,26 +226,26 @@ def test_a_nan_on_one_side_is_an_infinite_difference() -> None:
 
 
 def test_the_matrix_names_what_keras_cannot_run() -> None:
-    rows = parity.matrix(Toy(dropout=0.3), TrainerConfig(batch_size=25), ParityConfig(epochs=1), optimizers=("sgd",))
+    rows = matrix.matrix(Toy(dropout=0.3), TrainerConfig(batch_size=25), ParityConfig(epochs=1), optimizers=("sgd",))
     outcomes = {(r["execution"], r["precision"], r["optimizer"], r["strategy"]): r["outcome"] for r in rows}
     assert outcomes["step", "float32", "recipe", "one_device x 1"] == "equal bits"
     assert outcomes["step", "float32", "sgd", "one_device x 1"] == "equal bits"
     assert "FAILED" not in outcomes.values()
     assert outcomes["step_xla", "float32", "recipe", "mirrored x 2"].startswith(("refused", "Keras"))
-    assert len(parity.table(rows)) == len(rows) + 2
+    assert len(matrix.table(rows)) == len(rows) + 2
 
 
 @pytest.mark.parametrize(("tolerance", "fault", "code"), [("auto", False, 0), ("exact", False, 0), ("exact", True, 1), ("0.5", True, 0)])
 def test_the_command_exits_by_its_verdict(
     tolerance: str, fault: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trainkit import cli
+    from trainkit.cli import main
 
     monkeypatch.chdir(tmp_path)
     if fault:
         fault_learning_rate_off_by_a_millionth(monkeypatch)
     words = ["mode=parity", "task=boston", "data.source=embedded", "run_dir=out", f"parity.tolerance={tolerance}"]
-    assert cli.main(words) == code
+    assert main.main(words) == code
     written = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert written["passed"] is (code == 0)
     assert (written["max_difference"] == 0.0) is not fault
@@ -252,7 +255,7 @@ def test_the_command_exits_by_its_verdict(
 
 
 def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainkit import cli
+    from trainkit.cli import main
 
     monkeypatch.chdir(tmp_path)
     for engine in ("trainkit", "keras"):
@@ -265,7 +268,7 @@ def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: p
             "trainer.execution=step",
             "progress=none",
         ]
-        assert cli.main(words) == 0
+        assert main.main(words) == 0
     ours, theirs = ([line.rsplit(",", 1)[0] for line in (tmp_path / e / "metrics.csv").read_text().splitlines()] for e in ("trainkit", "keras"))
     assert ours == theirs
     assert len(ours) == 7

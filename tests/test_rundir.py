@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from trainkit import rundir
-from trainkit.task import UserError
+from trainkit.core import files
+from trainkit.core.errors import UserError
+from trainkit.runs import locate, run_dir
 
 
 def make_run(folder: Path, *checkpoints: str) -> Path:
@@ -21,26 +22,26 @@ def make_run(folder: Path, *checkpoints: str) -> Path:
 
 
 def test_runs_of_the_same_second_do_not_collide(tmp_path: Path) -> None:
-    paths = {rundir.new_path(str(tmp_path / "runs"), "t", None) for _ in range(200)}
+    paths = {run_dir.new_path(str(tmp_path / "runs"), "t", None) for _ in range(200)}
     assert len(paths) == 200
 
 
 def test_planning_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
-    rundir.new_path(str(tmp_path / "runs"), "t", None)
-    rundir.new_path("runs", "t", str(tmp_path / "a" / "b"))
+    run_dir.new_path(str(tmp_path / "runs"), "t", None)
+    run_dir.new_path("runs", "t", str(tmp_path / "a" / "b"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
-    path = rundir.create(tmp_path / "runs" / "t" / "1", str(tmp_path / "runs"), "t").path
+    path = run_dir.create(tmp_path / "runs" / "t" / "1", str(tmp_path / "runs"), "t").path
     (path / "x").touch()
     with pytest.raises(UserError, match="Cannot make the run directory"):
-        rundir.create(path, str(tmp_path / "runs"), "t")
+        run_dir.create(path, str(tmp_path / "runs"), "t")
 
 
 def test_latest_links_to_the_newest_run(tmp_path: Path) -> None:
     for name in ("1", "2"):
-        rundir.create(tmp_path / "t" / name, str(tmp_path), "t")
+        run_dir.create(tmp_path / "t" / name, str(tmp_path), "t")
     latest = tmp_path / "t" / "latest"
     assert latest.is_symlink()
     assert latest.resolve() == (tmp_path / "t" / "2").resolve()
@@ -48,7 +49,7 @@ def test_latest_links_to_the_newest_run(tmp_path: Path) -> None:
 
 
 def test_a_run_elsewhere_makes_no_link(tmp_path: Path) -> None:
-    rundir.create(tmp_path / "mine", str(tmp_path / "runs"), "t")
+    run_dir.create(tmp_path / "mine", str(tmp_path / "runs"), "t")
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
@@ -58,23 +59,23 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str) -
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "something").touch()
     with pytest.raises(UserError, match="run_dir"):
-        rundir.new_path("runs", "t", str(tmp_path / place))
+        run_dir.new_path("runs", "t", str(tmp_path / place))
 
 
 def test_a_failed_write_keeps_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = rundir.write_text(tmp_path / "a.txt", "old")
+    path = files.write_text(tmp_path / "a.txt", "old")
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(UserError, match="No space left"):
-        rundir.write_text(path, "new")
+        files.write_text(path, "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
-    path = rundir.write_json(tmp_path / "a.json", {"nan": float("nan"), "inf": [float("inf")], "path": tmp_path, "n": {"x": 1, "y": True}})
+    path = files.write_json(tmp_path / "a.json", {"nan": float("nan"), "inf": [float("inf")], "path": tmp_path, "n": {"x": 1, "y": True}})
     assert json.loads(path.read_text()) == {"nan": None, "inf": [None], "path": str(tmp_path), "n": {"x": 1, "y": True}}
 
 
@@ -82,25 +83,25 @@ def test_resume_means_run_dir_or_the_newest_run(tmp_path: Path) -> None:
     first = make_run(tmp_path / "t" / "1", "last")
     second = make_run(tmp_path / "t" / "2", "last", "best")
 
-    def locate(resume: str | None, run_dir: Path | None = None, prefer: tuple[str, ...] = ("last",)) -> Path:
-        return rundir.locate(resume, runs_dir=str(tmp_path), name="t", run_dir=run_dir and str(run_dir), prefer=prefer).checkpoint
+    def found(resume: str | None, run_dir: Path | None = None, prefer: tuple[str, ...] = ("last",)) -> Path:
+        return locate.locate(resume, runs_dir=str(tmp_path), name="t", run_dir=run_dir and str(run_dir), prefer=prefer).checkpoint
 
-    assert locate("last") == second / "checkpoints" / "last"
-    assert locate("best") == second / "checkpoints" / "best"
-    assert locate("last", first) == first / "checkpoints" / "last"
-    assert locate(None, first, ("best", "last")) == first / "checkpoints" / "last"
-    assert locate(str(second), prefer=("best", "last")) == second / "checkpoints" / "best"
-    assert locate(str(second / "checkpoints" / "last")) == second / "checkpoints" / "last"
+    assert found("last") == second / "checkpoints" / "last"
+    assert found("best") == second / "checkpoints" / "best"
+    assert found("last", first) == first / "checkpoints" / "last"
+    assert found(None, first, ("best", "last")) == first / "checkpoints" / "last"
+    assert found(str(second), prefer=("best", "last")) == second / "checkpoints" / "best"
+    assert found(str(second / "checkpoints" / "last")) == second / "checkpoints" / "last"
     (tmp_path / "t" / "latest").symlink_to("1")
-    assert locate("last") == first / "checkpoints" / "last"
+    assert found("last") == first / "checkpoints" / "last"
 
 
 def test_a_checkpoint_knows_its_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "1", "last")
-    inside = rundir.locate(str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=())
+    inside = locate.locate(str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=())
     (run / "config.yaml").unlink()
-    alone = rundir.locate(str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=())
-    assert inside.run == rundir.RunDir(run)
+    alone = locate.locate(str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=())
+    assert inside.run == run_dir.RunDir(run)
     assert alone.run is None
 
 
@@ -111,4 +112,4 @@ def test_a_checkpoint_knows_its_run(tmp_path: Path) -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path, resume: str, message: str) -> None:
     make_run(tmp_path / "empty")
     with pytest.raises(UserError, match=message):
-        rundir.locate(resume if resume == "last" else str(tmp_path / resume), runs_dir=str(tmp_path), name="t", run_dir=None, prefer=("last",))
+        locate.locate(resume if resume == "last" else str(tmp_path / resume), runs_dir=str(tmp_path), name="t", run_dir=None, prefer=("last",))

@@ -14,12 +14,15 @@ from keras import layers
 
 from tests.test_trainer import difference, fit
 from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
-from trainkit import rng
-from trainkit.config import ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
-from trainkit.early_stopping import EarlyStopping
-from trainkit.state import Observer
-from trainkit.task import Arrays, Splits, Task, UserError
-from trainkit.trainer import Trainer
+from trainkit.backend import patches
+from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.callbacks.observer import Observer
+from trainkit.config.schema import ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
+from trainkit.core.task import Task
+from trainkit.data import order
+from trainkit.trainer.trainer import Trainer
 
 CLOSE = 1e-6  # float32 sums in another order
 
@@ -124,7 +127,7 @@ def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int
 
     @tf.function(autograph=False)
     def masks() -> Any:
-        with rng.streams():
+        with patches.streams():
             return strategy.experimental_local_results(strategy.run(lambda: tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32)))
 
     drawn = np.stack([np.asarray(m) for m in masks()])
@@ -187,8 +190,8 @@ class Skips(Observer):
 
 @pytest.mark.parametrize("replica", [0, 1])
 def test_an_infinite_gradient_on_one_replica_makes_all_skip_exactly_that_step(replica: int) -> None:
-    order = rng.order(0, 0, 75)
-    task = Planted(row=int(order[16 * 2 + 8 * replica + 3]))  # in the third batch, in that replica's half
+    row_order = order.order(0, 0, 75)
+    task = Planted(row=int(row_order[16 * 2 + 8 * replica + 3]))  # in the third batch, in that replica's half
     settings: dict[str, Any] = {"precision": "mixed_float16", "optimizer": OptimizerConfig(name="sgd", learning_rate=0.1), "epochs": 1}
     noted = Skips()
     two, _ = fit_on(2, task, callbacks=[noted], **settings)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from trainkit.config import DataConfig
-from trainkit.task import Task
+from trainkit.config.schema import DataConfig
+from trainkit.core.task import Task
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn

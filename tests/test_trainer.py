@@ -13,13 +13,16 @@ import pytest
 import tensorflow as tf
 
 from tests.toys import AddLoss, Auc, Custom, Toy, TwoByTwo, Weighted
-from trainkit import execution, rng
-from trainkit.checkpoint import Checkpoints
-from trainkit.config import CheckpointConfig, ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig
-from trainkit.early_stopping import EarlyStopping
-from trainkit.state import Observer
-from trainkit.task import Arrays, Splits, Task, UserError
-from trainkit.trainer import Trainer
+from trainkit.callbacks.checkpoints import Checkpoints
+from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.callbacks.observer import Observer
+from trainkit.config.schema import CheckpointConfig, ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
+from trainkit.core.task import Task
+from trainkit.data import order
+from trainkit.trainer import execution
+from trainkit.trainer.trainer import Trainer
 
 
 def fit(task: Task, *, callbacks: Any = (), optimizer: Any = None, resume: Any = None, **settings: Any) -> tuple[Trainer, dict[str, list[float]]]:
@@ -86,7 +89,7 @@ def test_a_dataset_of_rows_trains_like_its_arrays_in_that_order(monkeypatch: pyt
             return replace(splits, train=dataset)
 
     a, _ = fit(FromDataset())
-    monkeypatch.setattr(rng, "order", lambda seed, epoch, n: np.arange(n, dtype=np.int32))
+    monkeypatch.setattr(order, "order", lambda seed, epoch, n: np.arange(n, dtype=np.int32))
     b, _ = fit(Toy())
     assert difference(a, b) == 0.0
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainkit import cluster, launch
-from trainkit.task import UserError
+from trainkit.core.errors import UserError
+from trainkit.distributed import cluster, launcher
 
 ROOT = Path(__file__).parent.parent
 BOSTON = ("task=boston", "data.source=embedded", "progress=none", "callbacks.tensorboard.enabled=false", "callbacks.plots=false")
@@ -118,9 +118,9 @@ def test_a_signal_stops_all_workers_at_the_same_step_with_the_state_saved(tmp_pa
 
 
 def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(tmp_path: Path) -> None:
-    from trainkit import rng
+    from trainkit.data import order
 
-    row = int(rng.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
+    row = int(order.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
     (tmp_path / "conf" / "task").mkdir(parents=True)
     (tmp_path / "conf" / "task" / "planted.yaml").write_text(f"_target_: tests.test_strategies.Planted\nrow: {row}\n")
     words = ("trainer.precision=mixed_float16", "trainer.batch_size=16", "trainer.epochs=2", "run_dir=out", "callbacks=none", "callbacks.csv=true")
@@ -145,14 +145,14 @@ def test_of_workers_that_end_together_the_killed_one_is_named() -> None:
     for process in processes:
         process.wait()
     out = io.StringIO()
-    assert launch._wait(processes, out) == 1
+    assert launcher._wait(processes, out) == 1
     assert out.getvalue() == "trainkit: worker 1 was killed by SIGKILL; the others end too.\n"
 
 
 @pytest.mark.parametrize("words", [["task=boston"], ["workers=0"], ["workers=two"], ["workers=1", "workers=2"]])
 def test_launch_needs_one_number_of_workers(words: list[str]) -> None:
     with pytest.raises(UserError, match="expected workers=N"):
-        launch.workers_of(words)
+        launcher.workers_of(words)
 
 
 def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.MonkeyPatch) -> None:

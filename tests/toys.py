@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from trainkit.task import Arrays, Splits, Task
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.task import Task
 
 
 def rows(n: int, features: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

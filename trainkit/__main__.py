@@ -2,7 +2,7 @@
 
 import sys
 
-from trainkit.cli import main
+from trainkit.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,8 +16,9 @@ import keras
 from benchmarks import networks
 from benchmarks.session import Run, Session
 from benchmarks.workloads import Workload
-from trainkit.task import Arrays, Source, Splits, Task
-from trainkit.trainer import Trainer
+from trainkit.core.datasets import Arrays, Source, Splits
+from trainkit.core.task import Task
+from trainkit.trainer.trainer import Trainer
 
 LONG = True
 COMMAND = "command, default callbacks"

@@ -1,0 +1,184 @@
+"""Faster kernels that take the place of Keras's own while a training step is traced: the same mathematics, in another order of rounding.
+
+Under XLA: dropout masks from threefry bits, and bfloat16 products that sum in float32. Elsewhere: batch normalisation and Adam as one operation
+each, where Keras's take a dozen. Everything is put back afterwards, and parity runs do without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.tensorflow import numpy as backend_numpy
+from keras.src.backend.tensorflow import random as backend_random
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+from tensorflow.compiler.xla import xla_data_pb2
+
+ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+
+
+PARITY = 0x1BD11BDA
+
+
+ROUNDS = 13  # the fewest that pass BigCrush; the usual 20 leave a margin that masks have no use for
+
+
+SMALLEST_EPSILON = 1.001e-5  # that the batch normalisation of GPUs takes
+
+
+@contextmanager
+def fast(xla: bool) -> Iterator[None]:
+    """Use these kernels for what the block traces, with XLA or without."""
+    layer, adam = keras.layers.BatchNormalization, keras.optimizers.Adam
+    kernels: list[tuple[Any, str, Any]] = []
+    if not xla:
+        kernels = [(layer, "call", _batch_normalization(layer.call)), (adam, "update_step", _adam(adam.update_step))]
+    else:
+        kernels = [(backend_random, "dropout", _dropout)]
+        if not tf.config.list_logical_devices("GPU"):
+            kernels += [(backend_numpy, "matmul", _matmul(backend_numpy.matmul))]
+    usual = [getattr(where, name) for where, name, _ in kernels]
+    try:
+        for where, name, kernel in kernels:
+            setattr(where, name, kernel)
+        yield
+    finally:
+        for (where, name, _), kernel in zip(kernels, usual, strict=True):
+            setattr(where, name, kernel)
+
+
+def _dropout(inputs: tf.Tensor, rate: float, noise_shape: Any = None, seed: Any = None) -> tf.Tensor:
+    if rate in (0.0, 1.0):
+        return inputs if rate == 0.0 else tf.zeros_like(inputs)
+    drawn = backend_random._cast_seed(backend_random.draw_seed(seed))
+    shape = tf.get_static_value(backend_random._get_concrete_noise_shape(inputs, noise_shape))
+    scaled = inputs * tf.cast(1.0 / (1.0 - rate), inputs.dtype)
+    return tf.where(mask(shape, rate, drawn), scaled, tf.zeros_like(inputs))
+
+
+def mask(shape: Any, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Boolean mask of a known shape, True with probability `1 - rate`, right to 2**-17: an entry takes 16 threefry bits. Only under XLA.
+
+    Args:
+        seed: `[2]` int32, the key; entry `i` depends on nothing else but `i`.
+    """
+    size = math.prod(int(n) for n in shape)
+    count = -(-size // 4)
+    key = tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
+    counters = tf.bitcast(tf.range(count, dtype=tf.int32), tf.uint32)
+
+    def draw() -> tuple[tf.Tensor, tf.Tensor]:
+        return threefry(key[0], key[1], counters, tf.zeros_like(counters))
+
+    if tf.config.list_logical_devices("GPU"):
+        a, b = draw()
+    else:
+        # XLA on a CPU would put the generator into every operation that reads the mask, and draw each word four times in each. A condition that it
+        # cannot decide keeps it out: the words are drawn once, and nobody ever takes the other branch.
+        a, b = tf.cond(tf.reduce_all(seed >= seed.dtype.min), draw, lambda: (counters, counters))
+    rows = tf.range(4)[:, None]
+    words = tf.where(tf.broadcast_to(rows < 2, [4, count]), tf.broadcast_to(a, [4, count]), tf.broadcast_to(b, [4, count]))
+    shifts = tf.broadcast_to(tf.cast(rows % 2 * 16, tf.uint32), [4, count])
+    halves = tf.bitcast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, shifts), tf.constant(0xFFFF, tf.uint32)), tf.int32)
+    return tf.reshape(tf.reshape(halves, [4 * count])[:size], shape) >= round(rate * 2**16)
+
+
+def threefry(k0: tf.Tensor, k1: tf.Tensor, x0: tf.Tensor, x1: tf.Tensor, rounds: int = ROUNDS) -> tuple[tf.Tensor, tf.Tensor]:
+    """Threefry-2x32 of a key and counters, all uint32 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+
+    TensorFlow's own ends in a concatenation, which XLA on a CPU compiles to a branch an element: four times slower.
+    """
+    bits = tf.bitwise
+    keys = (k0, k1, bits.bitwise_xor(bits.bitwise_xor(k0, k1), tf.constant(PARITY, tf.uint32)))
+    x0, x1 = x0 + k0, x1 + k1
+    for turn in range(rounds):
+        by = ROTATIONS[turn % 8]
+        x0 = x0 + x1
+        turned = bits.bitwise_or(bits.left_shift(x1, tf.constant(by, tf.uint32)), bits.right_shift(x1, tf.constant(32 - by, tf.uint32)))
+        x1 = bits.bitwise_xor(turned, x0)
+        if turn % 4 == 3:
+            number = turn // 4 + 1
+            x0, x1 = x0 + keys[number % 3], x1 + keys[(number + 1) % 3] + tf.constant(number, tf.uint32)
+    return x0, x1
+
+
+def _matmul(usual: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def matmul(x1: Any, x2: Any) -> Any:
+        sides = [tf.convert_to_tensor(x) if isinstance(x, keras.Variable) else x for x in (x1, x2)]
+        if not all(isinstance(x, tf.Tensor) and x.dtype == tf.bfloat16 and x.shape.rank == 2 for x in sides):
+            return usual(x1, x2)
+        # A layer's kernel comes in float32, which the policy would round: its gradient, a float32 sum, need not be rounded at all.
+        return _bfloat16_product(sides[0], tf.convert_to_tensor(x2._value) if isinstance(x2, keras.Variable) else x2)
+
+    return matmul
+
+
+@tf.custom_gradient
+def _bfloat16_product(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """The product of matrices `[m, k]` in bfloat16 and `[k, n]`, rounded to bfloat16 if it is not, summed in float32 and rounded once.
+
+    XLA on a CPU widens the operands of a bfloat16 product to float32 first; asked for a float32 result, it uses the processor's bfloat16 instructions.
+    """
+    rounded = tf.cast(kernel, x.dtype)
+
+    def gradient(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(_contract(g, rounded, 1, 1), x.dtype), tf.cast(_contract(x, g, 0, 0), kernel.dtype)
+
+    return tf.cast(_contract(x, rounded, 1, 0), x.dtype), gradient
+
+
+def _contract(a: tf.Tensor, b: tf.Tensor, a_axis: int, b_axis: int) -> tf.Tensor:
+    axes = xla_data_pb2.DotDimensionNumbers(lhs_contracting_dimensions=[a_axis], rhs_contracting_dimensions=[b_axis])
+    return gen_xla_ops.xla_dot_v2(a, b, axes.SerializeToString(), precision_config="", preferred_element_type=tf.float32)
+
+
+def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: keras.layers.BatchNormalization, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
+        last = self.axis in (-1, inputs.shape.rank - 1)
+        special = mask is not None or self.renorm or self.synchronized or self.epsilon < SMALLEST_EPSILON
+        if not (training and self.trainable) or special or not last or inputs.dtype not in (tf.float32, tf.bfloat16):
+            return usual(self, inputs, training=training, mask=mask)
+        channels = inputs.shape[-1]
+        gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones([channels])
+        beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros([channels])
+        rows = tf.reshape(inputs, [-1, 1, 1, channels]) if inputs.shape.rank != 4 else inputs
+        none = tf.constant([], tf.float32)
+        fused = tf.raw_ops.FusedBatchNormV3(x=rows, scale=gamma, offset=beta, mean=none, variance=none, epsilon=self.epsilon, is_training=True)
+        outputs, mean, variance = fused[:3]
+        count = tf.cast(tf.size(rows) // channels, tf.float32)
+        variance = variance * ((count - 1.0) / count)  # the operation divides by count - 1, Keras by count
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+        return tf.reshape(outputs, tf.shape(inputs))
+
+    return call
+
+
+def _adam(usual: Callable[..., Any]) -> Callable[..., Any]:
+    def update_step(self: keras.optimizers.Adam, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.amsgrad or not isinstance(gradient, tf.Tensor) or variable.dtype != tf.float32:
+            usual(self, gradient, variable, learning_rate)
+            return
+        index, step = self._get_variable_index(variable), tf.cast(self.iterations.value + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=tf.pow(tf.constant(self.beta_1), step),
+            beta2_power=tf.pow(tf.constant(self.beta_2), step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+    return update_step
+
+
+def _handle(variable: Any) -> tf.Tensor:
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle

@@ -1,0 +1,59 @@
+"""TensorFlow's start without its log lines, which hide what a command has to say."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from trainkit.core.errors import UserError
+
+# Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the warning that precedes them.
+LOG_LINE = re.compile(r"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\])")
+
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+OURS = "TRAINKIT_SET_LOG_LEVEL"  # says to the processes that we start that the level is not the user's
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and look for its devices; its log lines are dropped unless the user set TF_CPP_MIN_LOG_LEVEL.
+
+    Raises:
+        UserError: if Keras is told to use another backend.
+    """
+    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        raise UserError(f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set it to tensorflow.")
+    if "tensorflow" in sys.modules:
+        return
+    with _filtered(enabled=LEVEL not in os.environ or OURS in os.environ):
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextmanager
+def _filtered(*, enabled: bool) -> Iterator[None]:
+    """Hold back what is written to the file of stderr in the block, by C++ too; afterwards write what is no log line of TensorFlow."""
+    if not enabled:
+        yield
+        return
+    os.environ[LEVEL], os.environ[OURS] = "2", "1"  # errors only, from here on; at its start TensorFlow does not heed it
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            text = held.read().decode(errors="replace")
+            sys.stderr.write("".join(line for line in text.splitlines(keepends=True) if not LOG_LINE.match(line)))

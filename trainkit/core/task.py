@@ -1,0 +1,82 @@
+"""What a task is: the data, model, loss and metrics that a `Trainer` trains. Imports neither TensorFlow nor Keras."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.tree import Structure
+
+
+class Task(ABC):
+    """A frozen dataclass that makes the Keras objects of one training problem; every call makes fresh objects.
+
+    Override `data`, `model`, `loss`; `metrics`, `optimizer`, `monitor`, `class_weight`, `decode` have defaults.
+    A task that needs its own step (several losses, a custom objective) overrides `compute` alone.
+    """
+
+    @property
+    def name(self) -> str:
+        """The class name in snake case: `MNISTCNN` or `MnistCnn` -> `mnist_cnn`."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @abstractmethod
+    def data(self) -> Splits:
+        """Load and split the rows. Statistics must come from the training rows only."""
+
+    @abstractmethod
+    def model(self, train: Arrays) -> keras.Model:
+        """Build the model. `train` is the training rows, for statistics and shapes; the model maps `x [B, ...]` to its outputs."""
+
+    @abstractmethod
+    def loss(self) -> Any:
+        """The loss: a Keras loss, or a list or dict of them for several outputs."""
+
+    def metrics(self) -> Any:
+        """Fresh metrics: a list, or for several outputs a list or dict of lists."""
+        return []
+
+    def loss_weights(self) -> Any:
+        """Weights of the losses of several outputs, or None."""
+        return None
+
+    def class_weight(self) -> Mapping[int, float] | None:
+        """Weight of each class in the training loss, or None."""
+        return None
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """The recipe's default optimizer; the `optimizer=` group of the command overrides it."""
+        import keras
+
+        return keras.optimizers.Adam()
+
+    def monitor(self) -> str:
+        """The value that decides which epoch is best, e.g. `val_loss` or `val_accuracy`."""
+        return "val_loss"
+
+    def compute(self, model: keras.Model, batch: tuple[Structure, ...], training: bool) -> tuple[Any, Structure]:
+        """Forward pass and loss of one batch, in the graph.
+
+        Args:
+            model: The compiled model.
+            batch: `(x, y)` or `(x, y, weight)`, tensors with the rows of this batch `[B, ...]`.
+            training: True in training steps.
+
+        Returns:
+            `(loss, outputs)`: the scalar to be minimised (a mean over the rows), and what the metrics compare with `y`.
+        """
+        x, y, weight = (*batch, None)[:3]
+        outputs = model(x, training=training)
+        return model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training), outputs
+
+    def decode(self, values: np.ndarray) -> list[str]:
+        """How `predict` shows outputs or labels `[N, ...]` to people: one text a row. Several columns are read as class scores."""
+        flat = np.asarray(values).reshape(len(values), -1)
+        return [str(int(row.argmax())) if flat.shape[1] > 1 else f"{row[0]:.4g}" for row in flat]

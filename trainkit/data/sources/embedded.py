@@ -1,0 +1,43 @@
+"""What scikit-learn gives: two small data sets that it ships, and seeded splits. Loaded only once one of them is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from trainkit.core.datasets import Source
+from trainkit.data.splits import _split
+
+
+def digits() -> tuple[dict[str, np.ndarray], Source]:
+    """scikit-learn's 1,797 digits of 8x8 pixels as MNIST's arrays: scaled to 28x28 uint8 from 0 to 255, a fifth of them the test set."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    at = np.clip((np.arange(28) + 0.5) * 8 / 28 - 0.5, 0, 7)  # where the centres of 28 pixels lie among those of 8
+    weight = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(8)))  # [28, 8], linear interpolation
+    x = (weight @ (images.reshape(-1, 8, 8) * (255 / 16)) @ weight.T).round().astype(np.uint8)
+    y = labels.astype(np.uint8)
+    train, test = _split(len(y), 0.2, 0, y)
+    arrays = {"x_train": x[train], "y_train": y[train], "x_test": x[test], "y_test": y[test]}
+    return arrays, _source("scikit-learn digits 8x8 scaled to 28x28", "MNIST", arrays)
+
+
+def diabetes() -> tuple[dict[str, np.ndarray], Source]:
+    """scikit-learn's diabetes data as Boston's arrays: 442 patients of 10 features, and how far the disease has come after a year."""
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    arrays = {"x": x, "y": y}
+    return arrays, _source("scikit-learn diabetes (disease progression, not prices)", "Boston housing", arrays)
+
+
+def _source(name: str, wanted: str, arrays: Mapping[str, np.ndarray]) -> Source:
+    import sklearn
+
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return Source(name, f"scikit-learn {sklearn.__version__}", digest.hexdigest(), wanted)
