@@ -18,8 +18,14 @@ from benchmarks.session import Run
 from benchmarks.workloads import Workload
 
 TIMEOUT = 600.0  # seconds that a contender may take to answer
-WORTH_ROUNDS = 1.5  # a variant so many times slower than its contender's best, when tried first, is not tried again
-ALWAYS = ("default", "auto", "command, default callbacks")  # variants that are measured in all rounds, however slow
+WORTH_ROUNDS = (
+    1.5  # a variant so many times slower than its contender's best, when tried first, is not tried again
+)
+ALWAYS = (
+    "default",
+    "auto",
+    "command, default callbacks",
+)  # variants that are measured in all rounds, however slow
 
 
 class Failed(Exception):
@@ -34,7 +40,13 @@ class Process:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         count = str(threads)
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-        equal = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "TF_NUM_INTRAOP_THREADS": count, "TF_NUM_INTEROP_THREADS": count, "NPROC": count}
+        equal = {
+            "OMP_NUM_THREADS": count,
+            "MKL_NUM_THREADS": count,
+            "TF_NUM_INTRAOP_THREADS": count,
+            "TF_NUM_INTEROP_THREADS": count,
+            "NPROC": count,
+        }
         self.child = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name],
             stdin=subprocess.PIPE,
@@ -49,7 +61,9 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.child.kill()
         self.child.wait()
         self.requests.close()
@@ -101,7 +115,9 @@ class Entry:
     steps_per_second: list[float] = field(default_factory=list)
 
 
-def hold(workload: Workload, names: Sequence[str], rounds: int, threads: int, tell: Callable[[str], None]) -> tuple[list[Entry], dict[str, Any]]:
+def hold(
+    workload: Workload, names: Sequence[str], rounds: int, threads: int, tell: Callable[[str], None]
+) -> tuple[list[Entry], dict[str, Any]]:
     """Measure a workload: each contender prepares and tries its variants, then all that are worth it meet in `rounds` rounds, in turns.
 
     Returns:
@@ -131,7 +147,9 @@ def _prepared(name: str, process: Process, workload: Workload, about: dict[str, 
     except Failed as error:
         return [Entry(name, "", "failed", str(error))]
     if "missing" in answer:
-        return [Entry(name, "", "missing", f"{answer['missing']} is not installed: pip install 'trainkit[bench]'")]
+        return [
+            Entry(name, "", "missing", f"{answer['missing']} is not installed: pip install 'trainkit[bench]'")
+        ]
     about.update({key: answer[key] for key in ("steps", "rows", "source")})
     epochs = workload.long_epochs if answer["long"] and workload.long_epochs else workload.epochs
     entries = [Entry(name, variant, epochs=epochs) for variant in answer["variants"]]
@@ -146,7 +164,10 @@ def _prepared(name: str, process: Process, workload: Workload, about: dict[str, 
     best = max(entry.screened or 0.0 for entry in entries)
     for entry in entries:
         if (entry.screened or 0.0) * WORTH_ROUNDS < best and entry.variant not in ALWAYS:
-            entry.status, entry.note = "slower", f"{best / (entry.screened or 1.0):.1f}x slower than this contender's best at the first try"
+            entry.status, entry.note = (
+                "slower",
+                f"{best / (entry.screened or 1.0):.1f}x slower than this contender's best at the first try",
+            )
     return entries
 
 

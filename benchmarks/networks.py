@@ -13,7 +13,12 @@ def network(workload: Workload) -> keras.Model:
     spec = workload.network
     model = keras.Sequential([keras.Input(workload.shape)])
     for filters in spec.convolutions:
-        for layer in (layers.Conv2D(filters, 3, padding="same", use_bias=False), layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D()):
+        for layer in (
+            layers.Conv2D(filters, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+        ):
             model.add(layer)
     if spec.convolutions:
         model.add(layers.Flatten())
@@ -26,15 +31,25 @@ def network(workload: Workload) -> keras.Model:
 
 
 def optimizer(workload: Workload) -> keras.optimizers.Optimizer:
-    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[workload.optimizer](workload.learning_rate)
+    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[workload.optimizer](
+        workload.learning_rate
+    )
 
 
 def loss(workload: Workload) -> keras.losses.Loss:
-    return keras.losses.CategoricalCrossentropy() if workload.network.classes else keras.losses.MeanSquaredError()
+    return (
+        keras.losses.CategoricalCrossentropy()
+        if workload.network.classes
+        else keras.losses.MeanSquaredError()
+    )
 
 
 def metric(workload: Workload) -> keras.metrics.Metric:
-    return keras.metrics.CategoricalAccuracy("accuracy") if workload.network.classes else keras.metrics.MeanAbsoluteError("mae")
+    return (
+        keras.metrics.CategoricalAccuracy("accuracy")
+        if workload.network.classes
+        else keras.metrics.MeanAbsoluteError("mae")
+    )
 
 
 def start(workload: Workload, model: keras.Model, seed: int) -> None:

@@ -69,7 +69,13 @@ def _marks(measured: list[Result]) -> dict[str, Result]:
     for result in measured:
         if (result.entry.contender, result.entry.variant) == ("keras_fit", "default"):
             marks["fit default"] = result
-    names = {"fit best": "keras_fit", "Lightning": "lightning_trainer", "PyTorch": "torch_plain", "JAX": "jax_scan", "ceiling": "ceiling"}
+    names = {
+        "fit best": "keras_fit",
+        "Lightning": "lightning_trainer",
+        "PyTorch": "torch_plain",
+        "JAX": "jax_scan",
+        "ceiling": "ceiling",
+    }
     for name, contender in names.items():
         own = [result for result in measured if result.entry.contender == contender]
         if own:
@@ -79,12 +85,16 @@ def _marks(measured: list[Result]) -> dict[str, Result]:
 
 def _ratio(one: Entry, other: Entry) -> float:
     """Round by round, so that a slow hour of the machine counts for both."""
-    return statistics.median(a / b for a, b in zip(one.steps_per_second, other.steps_per_second, strict=False))
+    return statistics.median(
+        a / b for a, b in zip(one.steps_per_second, other.steps_per_second, strict=False)
+    )
 
 
 def table(workload: Workload, made: list[Result], about: dict[str, Any]) -> str:
     """The row as text, the fastest first."""
-    lines = [f"{workload.title}: {about.get('source', '?')}, {about.get('rows', 0):,} rows, batch {workload.batch}, {about.get('steps', 0)} steps an epoch"]
+    lines = [
+        f"{workload.title}: {about.get('source', '?')}, {about.get('rows', 0):,} rows, batch {workload.batch}, {about.get('steps', 0)} steps an epoch"
+    ]
     head = f"  {'':<44}{'steps/s':>10} {'lowest to highest':>21} {'compile s':>10} {'x fit':>8} {'x best fit':>11} {'% of products':>14}  loss"
     lines.append(head)
     for r in sorted(made, key=lambda r: -r.median):
@@ -93,10 +103,16 @@ def table(workload: Workload, made: list[Result], about: dict[str, Any]) -> str:
             continue
         ratios = r.ratios or {}
         spread = f"{r.low:,.1f} to {r.high:,.1f}"
-        loss = "" if r.loss is None else f"{r.loss:.4f}" + ("  NOT THE SAME WORK" if r.same_work is False else "")
+        loss = (
+            ""
+            if r.loss is None
+            else f"{r.loss:.4f}" + ("  NOT THE SAME WORK" if r.same_work is False else "")
+        )
         share = f"{100 * ratios['ceiling']:.0f}" if "ceiling" in ratios else "-"
         by = [f"{ratios[name]:.2f}" if name in ratios else "-" for name in ("fit default", "fit best")]
-        lines.append(f"  {r.name:<44}{r.median:>10,.1f} {spread:>21} {r.entry.compile_seconds:>10.1f} {by[0]:>8} {by[1]:>11} {share:>14}  {loss}")
+        lines.append(
+            f"  {r.name:<44}{r.median:>10,.1f} {spread:>21} {r.entry.compile_seconds:>10.1f} {by[0]:>8} {by[1]:>11} {share:>14}  {loss}"
+        )
     lines += _ours(made)
     return "\n".join(lines)
 
@@ -133,20 +149,42 @@ def picture(path: Path, rows: dict[str, tuple[Workload, list[Result]]], title: s
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    shown = {name: sorted((r for r in made if r.median), key=lambda r: r.median) for name, (_, made) in rows.items()}
+    shown = {
+        name: sorted((r for r in made if r.median), key=lambda r: r.median)
+        for name, (_, made) in rows.items()
+    }
     heights = [max(2, len(bars)) + 1.5 for bars in shown.values()]
-    figure, axes = pyplot.subplots(len(shown), 1, figsize=(10, 0.3 * sum(heights) + 0.6), height_ratios=heights, squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(
+        len(shown),
+        1,
+        figsize=(10, 0.3 * sum(heights) + 0.6),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
     colours = {"trainkit_trainer": "#d1495b", "keras_fit": "#edae49", "ceiling": "#9aa5b1"}
     for axis, (name, bars) in zip(axes[:, 0], shown.items(), strict=True):
         values = [r.median for r in bars]
         spread = [[r.median - r.low for r in bars], [r.high - r.median for r in bars]]
-        axis.barh([r.name for r in bars], values, xerr=spread, color=[colours.get(r.entry.contender, "#30638e") for r in bars], ecolor="#444444", capsize=2)
+        axis.barh(
+            [r.name for r in bars],
+            values,
+            xerr=spread,
+            color=[colours.get(r.entry.contender, "#30638e") for r in bars],
+            ecolor="#444444",
+            capsize=2,
+        )
         axis.set_xscale("log")
         axis.set_title(rows[name][0].title, loc="left", fontsize=10)
         axis.tick_params(labelsize=8)
         axis.margins(x=0.15)
         for y, r in enumerate(bars):
-            axis.annotate(f" {r.median:,.0f}" if r.median >= 100 else f" {r.median:.1f}", (r.high, y), va="center", fontsize=7)
+            axis.annotate(
+                f" {r.median:,.0f}" if r.median >= 100 else f" {r.median:.1f}",
+                (r.high, y),
+                va="center",
+                fontsize=7,
+            )
     axes[-1, 0].set_xlabel("optimizer steps a second (median; lines: lowest to highest round)", fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=130)

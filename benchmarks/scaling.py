@@ -48,7 +48,15 @@ print(json.dumps({{"import TensorFlow and Keras": framework - begin, "import tra
 Table = list[dict[str, Any]]
 
 
-def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: int | None = None, steps: int = STEPS, seed: int = 0, **settings: Any) -> Any:
+def _trained(
+    rows: int = ROWS,
+    width: int = WIDTH,
+    batch: int = BATCH,
+    epochs: int | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    **settings: Any,
+) -> Any:
     """A trainer that has trained a dense network of two hidden layers on random rows."""
     import keras
     import numpy as np
@@ -58,7 +66,10 @@ def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: i
     from trainkit.trainer.trainer import Trainer
 
     generator = np.random.default_rng(seed)
-    arrays = Arrays(generator.standard_normal((rows, FEATURES), np.float32), generator.standard_normal((rows, 1), np.float32))
+    arrays = Arrays(
+        generator.standard_normal((rows, FEATURES), np.float32),
+        generator.standard_normal((rows, 1), np.float32),
+    )
 
     class Random(Task):
         """Two hidden layers on noise."""
@@ -74,13 +85,17 @@ def _trained(rows: int = ROWS, width: int = WIDTH, batch: int = BATCH, epochs: i
             return keras.losses.MeanSquaredError()
 
     task = Random()
-    trainer = Trainer(epochs=epochs or max(1, round(steps * batch / rows)), batch_size=batch, seed=seed, **settings)
+    trainer = Trainer(
+        epochs=epochs or max(1, round(steps * batch / rows)), batch_size=batch, seed=seed, **settings
+    )
     trainer.prepare(task)
     trainer.fit(task)
     return trainer
 
 
-def _grow(name: str, values: Sequence[int], rounds: int, floating: Callable[[int], float], steps: int = STEPS) -> Table:
+def _grow(
+    name: str, values: Sequence[int], rounds: int, floating: Callable[[int], float], steps: int = STEPS
+) -> Table:
     """Microseconds a step as one size grows, in rounds that go through all of them."""
     costs: dict[int, list[float]] = {value: [] for value in values}
     modes = {}
@@ -94,7 +109,15 @@ def _grow(name: str, values: Sequence[int], rounds: int, floating: Callable[[int
     for value in values:
         median = statistics.median(costs[value])
         spread = f"{min(costs[value]):,.0f} to {max(costs[value]):,.0f}"
-        table.append({name: value, "us/step": median, "lowest to highest": spread, "GFLOP/s": floating(value) / median / 1e3, "execution": modes[value]})
+        table.append(
+            {
+                name: value,
+                "us/step": median,
+                "lowest to highest": spread,
+                "GFLOP/s": floating(value) / median / 1e3,
+                "execution": modes[value],
+            }
+        )
     return table
 
 
@@ -135,7 +158,12 @@ def memory(rounds: int) -> Table:
     _trained(epochs=LONG, epochs_per_call=few, callbacks=[Watch()])
     table = [
         {"of": "one training", "at": f"epoch {few}", "MB": seen[few], "growth %": 0.0},
-        {"of": "one training", "at": f"epoch {LONG}", "MB": seen[LONG], "growth %": 100 * (seen[LONG] / seen[few] - 1)},
+        {
+            "of": "one training",
+            "at": f"epoch {LONG}",
+            "MB": seen[LONG],
+            "growth %": 100 * (seen[LONG] / seen[few] - 1),
+        },
     ]
     table += _repeated("new trainers", lambda seed: _trained(epochs=1, seed=seed))
     trainer = _trained(epochs=1)
@@ -148,15 +176,29 @@ def _repeated(name: str, train: Callable[[int], Any]) -> Table:
         train(seed)
         after.append(resident())
     early = FITS // 5
-    return [{"of": name, "at": f"{n} done", "MB": after[n - 1], "growth %": 100 * (after[n - 1] / after[early - 1] - 1)} for n in (early, FITS)]
+    return [
+        {
+            "of": name,
+            "at": f"{n} done",
+            "MB": after[n - 1],
+            "growth %": 100 * (after[n - 1] / after[early - 1] - 1),
+        }
+        for n in (early, FITS)
+    ]
 
 
 def start(rounds: int) -> Table:
     """Seconds until the first step, by what they are spent on; and of a whole command, beside that."""
     table = []
     for execution in ("epoch", "epoch_xla"):
-        runs = [json.loads(_python("-c", START.format(execution=execution)).splitlines()[-1]) for _ in range(rounds)]
-        table += [{"execution": execution, "part": part, "s": statistics.median(run[part] for run in runs)} for part in runs[0]]
+        runs = [
+            json.loads(_python("-c", START.format(execution=execution)).splitlines()[-1])
+            for _ in range(rounds)
+        ]
+        table += [
+            {"execution": execution, "part": part, "s": statistics.median(run[part] for run in runs)}
+            for part in runs[0]
+        ]
     return table + whole(rounds)
 
 
@@ -174,11 +216,22 @@ def whole(rounds: int) -> Table:
         runs.append((seconds / (importing + compiling), importing, compiling, seconds))
     ratio, importing, compiling, seconds = sorted(runs)[len(runs) // 2]
     name = f"python -m trainkit task=boston trainer.epochs={LONG}"
-    parts = {"python -c 'import tensorflow, keras'": importing, "compile, of the next": compiling, f"{name}, {ratio:.2f} times these two": seconds}
+    parts = {
+        "python -c 'import tensorflow, keras'": importing,
+        "compile, of the next": compiling,
+        f"{name}, {ratio:.2f} times these two": seconds,
+    }
     return [{"execution": "auto", "part": part, "s": value} for part, value in parts.items()]
 
 
-TABLES: dict[str, Callable[[int], Table]] = {"rows": rows, "width": width, "batch": batch, "epochs": epochs, "memory": memory, "start": start}
+TABLES: dict[str, Callable[[int], Table]] = {
+    "rows": rows,
+    "width": width,
+    "batch": batch,
+    "epochs": epochs,
+    "memory": memory,
+    "start": start,
+}
 
 
 def resident() -> float:
@@ -196,23 +249,39 @@ def _python(*command: str) -> str:
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=quiet)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)[:200]} ended with {done.returncode}: {done.stderr.strip()[-1000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)[:200]} ended with {done.returncode}: {done.stderr.strip()[-1000:]}"
+        )
     return done.stdout
 
 
 def text(table: Table) -> str:
     columns = list(table[0])
-    cells = [[f"{row[c]:,.2f}" if isinstance(row[c], float) else str(row[c]) for c in columns] for row in table]
+    cells = [
+        [f"{row[c]:,.2f}" if isinstance(row[c], float) else str(row[c]) for c in columns] for row in table
+    ]
     widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
-    return "\n".join("  " + "  ".join(cell.rjust(size) for cell, size in zip(line, widths, strict=True)) for line in [columns, *cells])
+    return "\n".join(
+        "  " + "  ".join(cell.rjust(size) for cell, size in zip(line, widths, strict=True))
+        for line in [columns, *cells]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scaling", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--tables", default=",".join(TABLES), help="of %(default)s; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), help="folder for scaling.json; default: %(default)s")
-    parser.add_argument("--measure", choices=TABLES, help="measure one table in this process and print it as JSON")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("benchmarks/results"),
+        help="folder for scaling.json; default: %(default)s",
+    )
+    parser.add_argument(
+        "--measure", choices=TABLES, help="measure one table in this process and print it as JSON"
+    )
     asked = parser.parse_args(argv)
     if asked.measure:
         print(json.dumps(TABLES[asked.measure](asked.rounds)))
@@ -223,7 +292,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked.output.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {**machine.describe(os.cpu_count() or 1), "rounds": asked.rounds}
     for name in asked.tables.split(","):
-        content[name] = json.loads(_python("-m", "benchmarks.scaling", "--measure", name, "--rounds", str(asked.rounds)).splitlines()[-1])
+        content[name] = json.loads(
+            _python(
+                "-m", "benchmarks.scaling", "--measure", name, "--rounds", str(asked.rounds)
+            ).splitlines()[-1]
+        )
         print(f"{name}\n{text(content[name])}\n", flush=True)
         (asked.output / "scaling.json").write_text(json.dumps(content, indent=1) + "\n")
     return 0

@@ -10,8 +10,20 @@ from typing import Protocol
 from benchmarks.workloads import Workload
 
 # In the order of the table. A contender's module has the contender's name.
-CONTENDERS = ("trainkit_trainer", "keras_fit", "handwritten", "torch_plain", "lightning_trainer", "jax_scan", "ceiling")
-PEERS = ("torch", "lightning", "jax")  # of the extra `bench`; one that is not installed is reported as missing
+CONTENDERS = (
+    "trainkit_trainer",
+    "keras_fit",
+    "handwritten",
+    "torch_plain",
+    "lightning_trainer",
+    "jax_scan",
+    "ceiling",
+)
+PEERS = (
+    "torch",
+    "lightning",
+    "jax",
+)  # of the extra `bench`; one that is not installed is reported as missing
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from benchmarks.workloads import WORKLOADS
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.throughput", description=__doc__.partition("\n")[0]
+    )
 
     def chosen(known: Sequence[str]) -> Callable[[str], list[str]]:
         def parse(text: str) -> list[str]:
@@ -33,11 +35,28 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
         return parse
 
-    parser.add_argument("--rows", type=chosen(list(WORKLOADS)), default=list(WORKLOADS), help=f"of {', '.join(WORKLOADS)}; default: all")
-    parser.add_argument("--only", type=chosen(CONTENDERS), default=list(CONTENDERS), help=f"of {', '.join(CONTENDERS)}; default: all")
+    parser.add_argument(
+        "--rows",
+        type=chosen(list(WORKLOADS)),
+        default=list(WORKLOADS),
+        help=f"of {', '.join(WORKLOADS)}; default: all",
+    )
+    parser.add_argument(
+        "--only",
+        type=chosen(CONTENDERS),
+        default=list(CONTENDERS),
+        help=f"of {', '.join(CONTENDERS)}; default: all",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contender, in turns; default: 5")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender; default: the machine's cores")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), help="folder for throughput.json and .png; default: %(default)s")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="of every contender; default: the machine's cores"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("benchmarks/results"),
+        help="folder for throughput.json and .png; default: %(default)s",
+    )
     return parser.parse_args(argv)
 
 
@@ -50,7 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in asked.rows:
         workload = WORKLOADS[name]
         print(f"{workload.title}", file=sys.stderr, flush=True)
-        entries, about[name] = contest.hold(workload, asked.only, asked.rounds, asked.threads, lambda text: print(text, file=sys.stderr, flush=True))
+        entries, about[name] = contest.hold(
+            workload,
+            asked.only,
+            asked.rounds,
+            asked.threads,
+            lambda text: print(text, file=sys.stderr, flush=True),
+        )
         rows[name] = (workload, report.results(workload, entries))
         print(report.table(*rows[name], about[name]) + "\n", flush=True)
         # After each row, so that a stopped benchmark leaves what it has.
@@ -59,10 +84,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         measured = {key: {**about[key], "entries": report.plain(made)} for key, (_, made) in rows.items()}
         content = {**where, "rounds": asked.rounds, "rows": measured}
         (asked.output / "throughput.json").write_text(json.dumps(content, indent=1) + "\n")
-        report.picture(asked.output / "throughput.png", rows, f"{where['processor']}, {asked.threads} threads, {asked.rounds} rounds")
-    wrong = [r for _, made in rows.values() for r in made if r.entry.status == "failed" or r.same_work is False]
+        report.picture(
+            asked.output / "throughput.png",
+            rows,
+            f"{where['processor']}, {asked.threads} threads, {asked.rounds} rounds",
+        )
+    wrong = [
+        r for _, made in rows.values() for r in made if r.entry.status == "failed" or r.same_work is False
+    ]
     for r in wrong:
-        print(f"{r.name}: {r.entry.status if r.entry.status == 'failed' else 'its loss says that it did other work'}", file=sys.stderr)
+        print(
+            f"{r.name}: {r.entry.status if r.entry.status == 'failed' else 'its loss says that it did other work'}",
+            file=sys.stderr,
+        )
     return 1 if wrong else 0
 
 

@@ -27,7 +27,13 @@ def answer(request: dict[str, Any], name: str, sessions: dict[str, Session]) -> 
     workload, variant = WORKLOADS[request["workload"]], request.get("variant", "")
     if request["do"] == "variants":
         rows = workload.rows
-        return {"variants": module.variants(workload), "long": module.LONG, "steps": workload.steps, "rows": len(rows.x), "source": rows.source}
+        return {
+            "variants": module.variants(workload),
+            "long": module.LONG,
+            "steps": workload.steps,
+            "rows": len(rows.x),
+            "source": rows.source,
+        }
     if request["do"] == "prepare":
         sessions[variant] = module.prepare(workload, variant)
         return {"compile_seconds": sessions[variant].compile_seconds}

@@ -92,23 +92,34 @@ class Workload:
             shapes.append((width, units))
             width = units
         limits = [math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1]))) for shape in shapes]
-        return [generator.uniform(-limit, limit, shape).astype(np.float32) for limit, shape in zip(limits, shapes, strict=True)]
+        return [
+            generator.uniform(-limit, limit, shape).astype(np.float32)
+            for limit, shape in zip(limits, shapes, strict=True)
+        ]
 
 
 def _boston(workload: Workload) -> Rows:
     rows, source = load(BOSTON)
-    train, _ = holdout(Arrays(rows["x"].astype(np.float32), rows["y"].astype(np.float32)[:, None]), 0.2, seed=0)
+    train, _ = holdout(
+        Arrays(rows["x"].astype(np.float32), rows["y"].astype(np.float32)[:, None]), 0.2, seed=0
+    )
     train, validation = holdout(train, 0.2, 0)
     (mean, scale), (y_mean, y_scale) = ((a.mean(0), a.std(0)) for a in (train.x, train.y))
     x, y = (train.x - mean) / scale, (train.y - y_mean) / y_scale
-    held = ((validation.x - mean) / scale, (validation.y - y_mean) / y_scale) if validation and workload.validate else None
+    held = (
+        ((validation.x - mean) / scale, (validation.y - y_mean) / y_scale)
+        if validation and workload.validate
+        else None
+    )
     return Rows(x, y, held, source.name)
 
 
 def _mnist(workload: Workload) -> Rows:
     rows, source = load(MNIST)
     images = rows["x_train"].reshape(-1, *((28, 28, 1) if workload.network.convolutions else (784,)))
-    train, _ = holdout(Arrays(images, np.eye(10, dtype=np.float32)[rows["y_train"]]), 0.2, 0, stratify=rows["y_train"])
+    train, _ = holdout(
+        Arrays(images, np.eye(10, dtype=np.float32)[rows["y_train"]]), 0.2, 0, stratify=rows["y_train"]
+    )
     count = 6400 if workload.network.convolutions else len(train)
     return Rows(train.x[:count].astype(np.float32) / 255, train.y[:count], None, source.name)
 
@@ -118,7 +129,9 @@ def _wide(workload: Workload) -> Rows:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((20480, 784), np.float32)
     teacher = generator.standard_normal((x.shape[1], workload.network.outputs), np.float32)
-    return Rows(x, np.eye(workload.network.outputs, dtype=np.float32)[(x @ teacher).argmax(1)], None, "synthetic")
+    return Rows(
+        x, np.eye(workload.network.outputs, dtype=np.float32)[(x @ teacher).argmax(1)], None, "synthetic"
+    )
 
 
 ROWS = {"boston": _boston, "mnist": _mnist, "mnist_cnn": _mnist, "wide": _wide}
@@ -126,10 +139,45 @@ _PRICES = Network(1, (64, 64))
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("boston", "Boston recipe", _PRICES, "adam", 32, 100, 10, 0.10, long_epochs=2000, screen_epochs=100),
-        Workload("boston_val", "Boston recipe, validation each epoch", _PRICES, "adam", 32, 100, 10, 0.10, True, long_epochs=2000, screen_epochs=100),
-        Workload("mnist", "MNIST MLP recipe", Network(10, (512, 512), dropout=0.2), "rmsprop", 128, 2, 2, 0.10),
-        Workload("mnist_cnn", "MNIST CNN, 6,400 images", Network(10, (128,), (32, 64), 0.4), "adam", 128, 3, 3, 0.20),
-        Workload("wide", "wide MLP, hidden 2,048, batch 1,024", Network(10, (2048, 2048)), "adam", 1024, 2, 2, 0.05, learning_rate=1e-4),
+        Workload(
+            "boston", "Boston recipe", _PRICES, "adam", 32, 100, 10, 0.10, long_epochs=2000, screen_epochs=100
+        ),
+        Workload(
+            "boston_val",
+            "Boston recipe, validation each epoch",
+            _PRICES,
+            "adam",
+            32,
+            100,
+            10,
+            0.10,
+            True,
+            long_epochs=2000,
+            screen_epochs=100,
+        ),
+        Workload(
+            "mnist", "MNIST MLP recipe", Network(10, (512, 512), dropout=0.2), "rmsprop", 128, 2, 2, 0.10
+        ),
+        Workload(
+            "mnist_cnn",
+            "MNIST CNN, 6,400 images",
+            Network(10, (128,), (32, 64), 0.4),
+            "adam",
+            128,
+            3,
+            3,
+            0.20,
+        ),
+        Workload(
+            "wide",
+            "wide MLP, hidden 2,048, batch 1,024",
+            Network(10, (2048, 2048)),
+            "adam",
+            1024,
+            2,
+            2,
+            0.05,
+            learning_rate=1e-4,
+        ),
     )
 }

@@ -29,7 +29,9 @@ class Boston(Task):
     def prices(self) -> Splits:
         """The rows with the target in thousands of dollars."""
         rows, source = load(BOSTON, self.source, self.dir)
-        train, test = holdout(Arrays(rows["x"].astype(np.float32), rows["y"].astype(np.float32)[:, None]), 0.2, seed=0)
+        train, test = holdout(
+            Arrays(rows["x"].astype(np.float32), rows["y"].astype(np.float32)[:, None]), 0.2, seed=0
+        )
         train, validation = holdout(train, self.validation, self.seed)
         return Splits(train, validation, test, source)
 
@@ -47,13 +49,19 @@ class Boston(Task):
     def model(self, train: Arrays) -> keras.Model:
         scale = keras.layers.Normalization(mean=train.x.mean(0), variance=train.x.var(0), dtype="float32")
         dense = [keras.layers.Dense(units, activation="relu") for units in self.units]
-        return keras.Sequential([keras.Input(train.x.shape[1:]), scale, *dense, keras.layers.Dense(1, dtype="float32")])
+        return keras.Sequential(
+            [keras.Input(train.x.shape[1:]), scale, *dense, keras.layers.Dense(1, dtype="float32")]
+        )
 
     def loss(self) -> keras.losses.Loss:
         return keras.losses.MeanSquaredError()
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        squared, absolute, std = keras.losses.mean_squared_error, keras.losses.mean_absolute_error, self.scale[1]
+        squared, absolute, std = (
+            keras.losses.mean_squared_error,
+            keras.losses.mean_absolute_error,
+            self.scale[1],
+        )
         standardised = [keras.metrics.MeanSquaredError("mse"), keras.metrics.MeanAbsoluteError("mae")]
         return [*standardised, InUnits(squared, std, "mse_kusd"), InUnits(absolute, std, "mae_kusd")]
 

@@ -34,11 +34,15 @@ class MNIST(Task):
         return Splits(train, validation, test, source)
 
     def model(self, train: Arrays) -> keras.Model:
-        model = keras.Sequential([keras.Input(train.x.shape[1:]), keras.layers.Flatten(), keras.layers.Rescaling(1 / 255)])
+        model = keras.Sequential(
+            [keras.Input(train.x.shape[1:]), keras.layers.Flatten(), keras.layers.Rescaling(1 / 255)]
+        )
         for units in self.units:
             model.add(keras.layers.Dense(units, activation="relu"))
             model.add(keras.layers.Dropout(self.dropout))
-        model.add(keras.layers.Dense(10, activation="softmax", dtype="float32"))  # float32 also in mixed precision
+        model.add(
+            keras.layers.Dense(10, activation="softmax", dtype="float32")
+        )  # float32 also in mixed precision
         return model
 
     def loss(self) -> keras.losses.Loss:

@@ -15,7 +15,11 @@ from trainkit.tasks.mnist import MNIST
 class MnistCnn(MNIST):
     """Digits: images [B, 28, 28] uint8 -> probabilities [B, 10]; labels one-hot."""
 
-    filters: tuple[int, ...] = (32, 64, 64)  # of the convolutions; each is followed by a pooling that halves the image
+    filters: tuple[int, ...] = (
+        32,
+        64,
+        64,
+    )  # of the convolutions; each is followed by a pooling that halves the image
     units: tuple[int, ...] = (128,)
     dropout: float = 0.4
 

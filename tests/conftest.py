@@ -15,7 +15,9 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 if os.environ.get("TRAINKIT_DATA"):
-    os.environ["TRAINKIT_DATA"] = str(Path(os.environ["TRAINKIT_DATA"]).resolve())  # tests change the working directory
+    os.environ["TRAINKIT_DATA"] = str(
+        Path(os.environ["TRAINKIT_DATA"]).resolve()
+    )  # tests change the working directory
 
 # Timings that are kept for the user's later runs are not to come from tests.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="trainkit-tests-")
@@ -35,7 +37,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         import tensorflow as tf
 
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * LOGICAL_CPUS)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * LOGICAL_CPUS
+        )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -26,7 +26,13 @@ class Images(Toy):
 
     def model(self, train: Arrays) -> keras.Model:
         return keras.Sequential(
-            [keras.Input((8, 8, 3)), layers.Conv2D(4, 3, padding="same"), layers.Conv2D(5, 3, strides=2), layers.Flatten(), layers.Dense(3, "softmax")]
+            [
+                keras.Input((8, 8, 3)),
+                layers.Conv2D(4, 3, padding="same"),
+                layers.Conv2D(5, 3, strides=2),
+                layers.Flatten(),
+                layers.Dense(3, "softmax"),
+            ]
         )
 
 
@@ -60,16 +66,26 @@ def test_the_operations_of_a_step_are_those_of_its_layers(task: Any, flops: int,
 
 def test_accumulation_and_replicas_count_the_whole_step(tmp_path: Path) -> None:
     one = roofline.measure(prepared(Toy()), tmp_path / "cache.json")
-    assert roofline.measure(prepared(Toy(), batch_size=4, accumulate=4), tmp_path / "cache.json").flops == one.flops
-    assert roofline.measure(prepared(Toy(), strategy="mirrored", replicas=2), tmp_path / "cache.json").flops == one.flops
+    assert (
+        roofline.measure(prepared(Toy(), batch_size=4, accumulate=4), tmp_path / "cache.json").flops
+        == one.flops
+    )
+    assert (
+        roofline.measure(prepared(Toy(), strategy="mirrored", replicas=2), tmp_path / "cache.json").flops
+        == one.flops
+    )
 
 
-def test_the_timing_is_kept_and_a_damaged_file_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timing_is_kept_and_a_damaged_file_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache, times = tmp_path / "cache.json", iter([1.0, 2.0, 3.0])
     monkeypatch.setattr(roofline, "_time", lambda found: next(times))
     assert [roofline.measure(prepared(Toy()), cache).seconds for _ in range(2)] == [1.0, 1.0]
     assert roofline.measure(prepared(TwoByTwo()), cache).seconds == 2.0
-    assert roofline.measure(prepared(Toy()), cache, again=True).seconds == 1.0  # the third timing, 3.0, is slower
+    assert (
+        roofline.measure(prepared(Toy()), cache, again=True).seconds == 1.0
+    )  # the third timing, 3.0, is slower
     times = iter([3.0])
     cache.write_text("{")
     assert roofline.measure(prepared(Toy()), cache).seconds == 3.0

@@ -165,7 +165,9 @@ def settings(*words: str) -> Config:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_one_line_and_leaves_nothing(train: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:
+def test_wrong_use_is_one_line_and_leaves_nothing(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
     assert train(*words) == 2
     text = capsys.readouterr().err
     assert expected in text
@@ -174,7 +176,9 @@ def test_wrong_use_is_one_line_and_leaves_nothing(train: Callable[..., int], cap
 
 
 @pytest.mark.parametrize("kind", ["truncated", "wrong shape"])
-def test_a_broken_file_is_one_line_and_leaves_nothing(train: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str) -> None:
+def test_a_broken_file_is_one_line_and_leaves_nothing(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
     file = tmp_path / "mnist.npz"
     images, labels = np.zeros((9, 7, 7), np.uint8), np.zeros(9, np.uint8)
     np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels)
@@ -195,7 +199,7 @@ def test_looking_does_not_import_tensorflow() -> None:
 import os, sys
 import trainkit
 from trainkit import Arrays, Source, Splits, Task, UserError
-from trainkit.cli import main
+from trainkit.cli.main import main
 os.environ["COMP_LINE"] = "trainkit trainer.ep"
 for words in (["--help"], ["--cfg", "job"], ["--info", "defaults"], ["-sc", "query=bash"], ["--version"]):
     print("==", *words)
@@ -204,7 +208,13 @@ for words in (["trainer.epoch=1"], ["task=minst"], ["mode=evaluate", "runs_dir=n
     assert main(words) == 2
 print([name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras", "sklearn", "matplotlib", "rich")])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(compose.PACKAGE.parent)})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(compose.PACKAGE.parent)},
+    )
     assert done.stdout.endswith("[]\n")
     assert "mode=evaluate" in done.stdout
     assert "trainer.epochs" in done.stdout.partition("== -sc")[2]
@@ -219,7 +229,9 @@ def test_every_group_option_is_valid() -> None:
 def test_optimizer_options_are_those_of_keras() -> None:
     from trainkit.optim import factory
 
-    files = {file.stem: yaml.safe_load(file.read_text()) for file in (compose.CONF / "optimizer").glob("*.yaml")}
+    files = {
+        file.stem: yaml.safe_load(file.read_text()) for file in (compose.CONF / "optimizer").glob("*.yaml")
+    }
     assert set(files) == {"recipe", *factory.NAMES}
     for name, cls in factory.NAMES.items():
         defaults = {key: p.default for key, p in inspect.signature(cls).parameters.items()}
@@ -235,11 +247,16 @@ def test_recipe_then_group_then_experiment_then_command_line() -> None:
     assert settings("debug=smoke").trainer.epochs == 1
     assert settings("debug=smoke", "trainer.epochs=7").trainer.epochs == 7
     assert settings("experiment=boston_ema").name == "boston"
-    assert settings("optimizer=momentum", "optimizer.options.momentum=0.5").optimizer.options == {"momentum": 0.5, "nesterov": False}
+    assert settings("optimizer=momentum", "optimizer.options.momentum=0.5").optimizer.options == {
+        "momentum": 0.5,
+        "nesterov": False,
+    }
     assert settings("optimizer=adam", "optimizer.options.beta_1=0.5").optimizer.name == "adam"
 
 
-def test_data_dir_comes_from_the_environment_and_reaches_the_task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_data_dir_comes_from_the_environment_and_reaches_the_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TRAINKIT_DATA", str(tmp_path))
     assert settings().task["dir"] == settings().data.dir == str(tmp_path)
     assert settings("data.dir=/elsewhere").task["dir"] == "/elsewhere"
@@ -247,7 +264,11 @@ def test_data_dir_comes_from_the_environment_and_reaches_the_task(monkeypatch: p
 
 def test_flags_and_settings_come_in_any_order() -> None:
     parsed = compose.arguments(["task=boston", "-m", "trainer.epochs=1,2", "--config-name", "main", "seed=3"])
-    assert (parsed.overrides, parsed.multirun, parsed.config_name) == (["task=boston", "trainer.epochs=1,2", "seed=3"], True, "main")
+    assert (parsed.overrides, parsed.multirun, parsed.config_name) == (
+        ["task=boston", "trainer.epochs=1,2", "seed=3"],
+        True,
+        "main",
+    )
 
 
 # Runs.
@@ -256,22 +277,46 @@ def test_flags_and_settings_come_in_any_order() -> None:
 def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train("callbacks=default", "progress=plain") == 0
     run = Path("runs/tiny/latest").resolve()
-    assert {p.name for p in run.iterdir()} >= {"config.yaml", "manifest.json", "status.json", "metrics.csv", "summary.json", "model.keras", "model.txt"}
+    assert {p.name for p in run.iterdir()} >= {
+        "config.yaml",
+        "manifest.json",
+        "status.json",
+        "metrics.csv",
+        "summary.json",
+        "model.keras",
+        "model.txt",
+    }
     assert {p.name for p in (run / "checkpoints").iterdir()} == {"last", "best"}
     assert {p.name for p in (run / ".hydra").iterdir()} == {"config.yaml", "overrides.yaml", "hydra.yaml"}
     assert list((run / "plots").glob("*.png"))
     assert list((run / "tensorboard").rglob("*tfevents*"))
     summary, manifest, status = read("summary.json"), read("manifest.json"), read("status.json")
     assert (status["status"], status["epoch"], status["step"]) == ("completed", 3, 12)
-    assert (summary["task"], summary["dataset"], summary["status"], summary["epochs"], summary["steps"]) == ("tiny", "tiny numbers", "completed", 3, 12)
+    assert (summary["task"], summary["dataset"], summary["status"], summary["epochs"], summary["steps"]) == (
+        "tiny",
+        "tiny numbers",
+        "completed",
+        3,
+        12,
+    )
     assert summary["monitor"] == "val_loss"
     assert set(summary["best"]) == {"value", "epoch", "test"}
     assert set(summary["train"]) == set(summary["val"]) == set(summary["test"]) == {"loss", "accuracy"}
-    assert set(summary["throughput"]) == {"examples_per_second", "steps_per_second", "tflops", "ceiling_share"}
+    assert set(summary["throughput"]) == {
+        "examples_per_second",
+        "steps_per_second",
+        "tflops",
+        "ceiling_share",
+    }
     assert summary["bound"]["by"] in ("device", "host", "input")
     assert set(summary["seconds"]) >= {"total", "compile", "train", "validate"}
     assert {"execution", "precision", "strategy", "replicas"} <= set(summary)
-    assert manifest["dataset"] == {"name": "tiny numbers", "origin": "memory", "sha256": "0", "substitute_for": ""}
+    assert manifest["dataset"] == {
+        "name": "tiny numbers",
+        "origin": "memory",
+        "sha256": "0",
+        "substitute_for": "",
+    }
     assert {"git", "versions", "devices", "argv", "seed"} <= set(manifest)
     assert len(table("metrics.csv")) == 3
     out = capsys.readouterr().out
@@ -288,11 +333,15 @@ def test_the_model_loads_with_plain_keras(train: Callable[..., int]) -> None:
     assert isinstance(keras.saving.load_model("runs/tiny/latest/model.keras"), keras.Sequential)
 
 
-def test_the_printed_command_works(train: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_printed_command_works(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert train("run_dir='a b, (c)'") == 0
     command = capsys.readouterr().out.splitlines()[-1].partition("python -m trainkit ")[2]
     monkeypatch.delitem(sys.modules, "mine")
-    words = subprocess.run(["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True).stdout.splitlines()
+    words = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert main.main(words) == 0
     results = read("evaluate.json", "a b, (c)")["results"]
     assert set(results) == {"train", "validation", "test"}
@@ -302,7 +351,10 @@ def test_the_printed_command_works(train: Callable[..., int], capsys: pytest.Cap
 def test_predict_writes_every_row(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train() == 0
     capsys.readouterr()
-    assert main.main(["mode=predict", "resume=runs/tiny/latest", "predict.show=4", "predict.split=validation"]) == 0
+    assert (
+        main.main(["mode=predict", "resume=runs/tiny/latest", "predict.show=4", "predict.split=validation"])
+        == 0
+    )
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Predicted")]
     rows = table("predictions.csv")
     assert len(lines) == 4
@@ -321,13 +373,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int]) ->
     assert read("manifest.json", "parts")["resumed"][0]["epoch"] == 2
 
 
-def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    early = [f"callbacks.early_stopping.{setting}" for setting in ("enabled=true", "patience=2", "min_delta=1")]
+def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = [
+        f"callbacks.early_stopping.{setting}" for setting in ("enabled=true", "patience=2", "min_delta=1")
+    ]
     assert train("trainer.epochs=9", "optimizer.learning_rate=1e-9", *early) == 0
     before = read("summary.json")
     assert before["epochs"] == 3
     assert main.main(["resume=runs/tiny/latest", "progress=none"]) == 0
-    assert "stopped early after 3 epochs; to train on, set callbacks.early_stopping.patience to more than 2" in capsys.readouterr().out
+    assert (
+        "stopped early after 3 epochs; to train on, set callbacks.early_stopping.patience to more than 2"
+        in capsys.readouterr().out
+    )
     assert read("summary.json") == before
     assert main.main(["resume=runs/tiny/latest", "progress=none", "callbacks.early_stopping.patience=4"]) == 0
     assert read("summary.json")["epochs"] == 5
@@ -342,28 +401,50 @@ def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.
     assert len(list(Path("runs/tiny").glob("2*"))) == 1
 
 
-def test_a_resumed_run_keeps_its_settings_but_for_those_named(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_keeps_its_settings_but_for_those_named(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train("trainer.batch_size=4", "optimizer=sgd", "optimizer.learning_rate=0.1") == 0
-    assert main.main(["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]) == 0
+    assert (
+        main.main(
+            ["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]
+        )
+        == 0
+    )
     config = yaml.safe_load(Path("runs/tiny/latest/config.yaml").read_text())
-    assert (config["trainer"]["batch_size"], config["trainer"]["epochs"], config["optimizer"]["name"]) == (4, 4, "sgd")
+    assert (config["trainer"]["batch_size"], config["trainer"]["epochs"], config["optimizer"]["name"]) == (
+        4,
+        4,
+        "sgd",
+    )
     assert config["optimizer"]["learning_rate"] == 0.5
     assert "optimizer.learning_rate is 0.5 now; the run began with 0.1" in capsys.readouterr().out
 
 
 def test_a_changed_learning_rate_takes_effect_on_resuming(train: Callable[..., int]) -> None:
     assert train("optimizer=sgd", "optimizer.learning_rate=0.1", "callbacks.csv=true") == 0
-    assert main.main(["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]) == 0
-    assert [float(row["learning_rate"]) for row in table("metrics.csv")] == pytest.approx([0.1, 0.1, 0.1, 0.5])
+    assert (
+        main.main(
+            ["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]
+        )
+        == 0
+    )
+    assert [float(row["learning_rate"]) for row in table("metrics.csv")] == pytest.approx(
+        [0.1, 0.1, 0.1, 0.5]
+    )
 
 
-def test_another_task_cannot_resume_a_run(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_task_cannot_resume_a_run(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train() == 0
     assert main.main(["resume=runs/tiny/latest", "task=boston"]) == 2
     assert "is a run of task tiny" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_model_is_wrong_use_and_leaves_the_run_alone(train: Callable[..., int]) -> None:
+def test_a_checkpoint_of_another_model_is_wrong_use_and_leaves_the_run_alone(
+    train: Callable[..., int],
+) -> None:
     assert train("optimizer=sgd") == 0
     assert train("resume=last", "trainer.epochs=9", "optimizer=adam") == 2
     assert read("status.json")["status"] == "completed"
@@ -380,25 +461,44 @@ def test_a_run_is_repeated_from_its_own_config(train: Callable[..., int]) -> Non
 def test_multirun_gives_each_job_its_run(train: Callable[..., int]) -> None:
     assert train("-m", "optimizer.learning_rate=1e-2,1e-3", "trainer.epochs=1") == 0
     runs = sorted(Path("runs/tiny").glob("2*"))
-    assert sorted(yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["learning_rate"] for run in runs) == [1e-3, 1e-2]
+    assert sorted(
+        yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["learning_rate"] for run in runs
+    ) == [1e-3, 1e-2]
     jobs = json.loads(next(Path("runs/multirun").glob("*/jobs.json")).read_text())["jobs"]
     assert [job["exit"] for job in jobs] == [0, 0]
     assert {Path(job["run"]).name for job in jobs} == {run.name for run in runs}
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_saves_the_state_and_says_how_to_go_on(train: Callable[..., int], capsys: pytest.CaptureFixture[str], name: str, code: int) -> None:
-    assert train(f"callbacks.extra=[{{_target_: mine.Kill, name: {name}, epoch: 2}}]", "trainer.epochs=50") == code
+def test_a_signal_saves_the_state_and_says_how_to_go_on(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], name: str, code: int
+) -> None:
+    assert (
+        train(f"callbacks.extra=[{{_target_: mine.Kill, name: {name}, epoch: 2}}]", "trainer.epochs=50")
+        == code
+    )
     status = read("status.json")
     assert (status["status"], status["reason"], status["epoch"]) == ("preempted", name, 2)
     assert read("summary.json")["status"] == "preempted"
     command = capsys.readouterr().out.splitlines()[-1]
     assert command.startswith("Resume:    python -m trainkit resume=runs/tiny/2")
-    assert main.main([command.split("resume=")[1].join(("resume=", "")), "trainer.epochs=4", "progress=none", "callbacks=none"]) == 0
+    assert (
+        main.main(
+            [
+                command.split("resume=")[1].join(("resume=", "")),
+                "trainer.epochs=4",
+                "progress=none",
+                "callbacks=none",
+            ]
+        )
+        == 0
+    )
     assert (read("status.json")["status"], read("status.json")["epoch"]) == ("completed", 4)
 
 
-def test_a_failure_keeps_its_traceback_and_is_one_line(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_keeps_its_traceback_and_is_one_line(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train("callbacks.extra=[{_target_: mine.Break}]") == 1
     text = capsys.readouterr().err
     assert text.count("\n") == 1

@@ -86,13 +86,20 @@ def serve() -> Iterator[Callable[..., str]]:
 # Sources
 
 
-def test_folder_goes_before_cache_and_cache_before_download(tmp_path: Path, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_goes_before_cache_and_cache_before_download(
+    tmp_path: Path, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     online = packed(digits(5))
     wanted = replace(MNIST, url=serve(online), sha256=hashlib.sha256(online).hexdigest())
     cache = tmp_path / "keras" / "datasets" / "mnist.npz"
 
     rows, source = load(wanted)
-    assert (len(rows["x_train"]), source.name, source.origin, cache.read_bytes()) == (5, "MNIST", str(cache), online)
+    assert (len(rows["x_train"]), source.name, source.origin, cache.read_bytes()) == (
+        5,
+        "MNIST",
+        str(cache),
+        online,
+    )
 
     cache.write_bytes(packed(digits(6)))
     assert len(load(wanted)[0]["x_train"]) == 6
@@ -100,7 +107,11 @@ def test_folder_goes_before_cache_and_cache_before_download(tmp_path: Path, serv
     (tmp_path / "mnist.npz").write_bytes(packed(digits(7)))
     monkeypatch.setenv("TRAINKIT_DATA", str(tmp_path))
     rows, source = load(wanted, "mnist")
-    assert (len(rows["x_train"]), source.origin, source.substitute_for) == (7, str(tmp_path / "mnist.npz"), "")
+    assert (len(rows["x_train"]), source.origin, source.substitute_for) == (
+        7,
+        str(tmp_path / "mnist.npz"),
+        "",
+    )
     assert source.sha256 == hashlib.sha256((tmp_path / "mnist.npz").read_bytes()).hexdigest()
 
 
@@ -127,14 +138,18 @@ for _ in range(2):
     load(replace(BOSTON, url={NOWHERE!r}))
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("This is NOT Boston housing") == 2
 
 
 @pytest.mark.parametrize("wanted", [MNIST, BOSTON], ids=["mnist", "boston"])
 def test_demanded_data_are_never_substituted(wanted: DataSet) -> None:
-    with pytest.raises(UserError, match=f"data.source={wanted.key} demands the real data, but {wanted.name} was not found"):
+    with pytest.raises(
+        UserError, match=f"data.source={wanted.key} demands the real data, but {wanted.name} was not found"
+    ):
         load(offline(wanted), wanted.key)
 
 
@@ -149,14 +164,22 @@ def test_embedded_on_request_warns_of_nothing(wanted: DataSet) -> None:
 
 def test_embedded_digits_fill_the_range_of_pixels() -> None:
     rows, _ = load(MNIST, "embedded")
-    assert (rows["x_train"].shape, rows["x_train"].dtype, rows["x_test"].shape) == ((1437, 28, 28), np.uint8, (360, 28, 28))
+    assert (rows["x_train"].shape, rows["x_train"].dtype, rows["x_test"].shape) == (
+        (1437, 28, 28),
+        np.uint8,
+        (360, 28, 28),
+    )
     assert (rows["x_train"].min(), rows["x_train"].max()) == (0, 255)
     assert set(rows["y_test"]) == set(range(10))
 
 
 @pytest.mark.parametrize(
     ("wanted", "source", "said"),
-    [(MNIST, "minst", "did you mean mnist"), (MNIST, "boston", "auto, mnist, embedded"), (BOSTON, "x", "auto, boston, embedded")],
+    [
+        (MNIST, "minst", "did you mean mnist"),
+        (MNIST, "boston", "auto, mnist, embedded"),
+        (BOSTON, "x", "auto, boston, embedded"),
+    ],
     ids=["misspelt", "of the other", "unlike any"],
 )
 def test_unknown_source_names_the_known(wanted: DataSet, source: str, said: str) -> None:
@@ -172,7 +195,9 @@ def test_named_folder_must_have_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_dir", [False, True])  # a config may hand the variable on as data.dir
-def test_folder_of_the_environment_is_passed_over_with_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_dir: bool) -> None:
+def test_folder_of_the_environment_is_passed_over_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_dir: bool
+) -> None:
     monkeypatch.setenv("TRAINKIT_DATA", str(tmp_path))
     with pytest.warns(DataWarning, match=r"TRAINKIT_DATA=.* has no mnist\.npz") as told:
         _, source = load(offline(MNIST), dir=str(tmp_path) if as_dir else None)
@@ -193,7 +218,9 @@ def test_damaged_cache_is_downloaded_again(tmp_path: Path, serve: Callable[..., 
 
 
 @pytest.mark.parametrize("fault", ["other content", "cut off", "refused"])
-def test_failed_download_leaves_the_folder_as_it_was(tmp_path: Path, serve: Callable[..., str], fault: str) -> None:
+def test_failed_download_leaves_the_folder_as_it_was(
+    tmp_path: Path, serve: Callable[..., str], fault: str
+) -> None:
     content = packed(houses())
     address = {
         "other content": lambda: serve(b"<html>log in first</html>"),
@@ -211,7 +238,9 @@ def test_silent_server_is_given_up(tmp_path: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with pytest.raises(download.DownloadError):
-            download.download(f"http://127.0.0.1:{listener.getsockname()[1]}/", "", tmp_path / "file", seconds=0.1)
+            download.download(
+                f"http://127.0.0.1:{listener.getsockname()[1]}/", "", tmp_path / "file", seconds=0.1
+            )
 
 
 def test_hanging_name_lookup_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,17 +263,49 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
 BAD_FILES: dict[str, tuple[DataSet, Callable[[], bytes], str]] = {
     "empty": (MNIST, lambda: b"", "damaged or no .npz"),
     "truncated": (MNIST, lambda: packed(digits())[:-40], "damaged or no .npz"),
-    "damaged inside": (BOSTON, lambda: packed(houses(500)).replace(b"x.npy", b"x.npx", 1), "damaged or no .npz"),
+    "damaged inside": (
+        BOSTON,
+        lambda: packed(houses(500)).replace(b"x.npy", b"x.npx", 1),
+        "damaged or no .npz",
+    ),
     "text": (MNIST, lambda: b"5,0,4,1,9\n" * 100, "damaged or no .npz"),
     "array missing": (MNIST, lambda: packed({"x": digits()["x_train"]}), "no array 'x_train'; it holds x;"),
-    "small images": (MNIST, lambda: packed(digits() | {"x_test": np.zeros((2, 14, 14), np.uint8)}), "x_test has shape [2, 14, 14]; expected [M, 28, 28]"),
-    "float images": (MNIST, lambda: packed(digits() | {"x_train": digits()["x_train"] / 255}), "x_train has dtype float64"),
-    "label 10": (MNIST, lambda: packed(digits() | {"y_train": with_value(digits()["y_train"], 10)}), "y_train has values from 1 to 10"),
-    "fewer labels": (MNIST, lambda: packed(digits() | {"y_train": digits()["y_train"][:3]}), "y_train has shape [3] where N=4"),
+    "small images": (
+        MNIST,
+        lambda: packed(digits() | {"x_test": np.zeros((2, 14, 14), np.uint8)}),
+        "x_test has shape [2, 14, 14]; expected [M, 28, 28]",
+    ),
+    "float images": (
+        MNIST,
+        lambda: packed(digits() | {"x_train": digits()["x_train"] / 255}),
+        "x_train has dtype float64",
+    ),
+    "label 10": (
+        MNIST,
+        lambda: packed(digits() | {"y_train": with_value(digits()["y_train"], 10)}),
+        "y_train has values from 1 to 10",
+    ),
+    "fewer labels": (
+        MNIST,
+        lambda: packed(digits() | {"y_train": digits()["y_train"][:3]}),
+        "y_train has shape [3] where N=4",
+    ),
     "no rows": (BOSTON, lambda: packed(houses(0)), "x has shape [0, 13]"),
-    "NaN": (BOSTON, lambda: packed(houses() | {"x": with_value(houses()["x"], np.nan)}), "x has NaN or infinite values in 1 rows, the first is row 0"),
-    "infinite": (BOSTON, lambda: packed(houses() | {"y": with_value(houses()["y"], np.inf)}), "y has NaN or infinite"),
-    "twelve features": (BOSTON, lambda: packed(houses() | {"x": houses()["x"][:, 1:]}), "x has shape [6, 12]"),
+    "NaN": (
+        BOSTON,
+        lambda: packed(houses() | {"x": with_value(houses()["x"], np.nan)}),
+        "x has NaN or infinite values in 1 rows, the first is row 0",
+    ),
+    "infinite": (
+        BOSTON,
+        lambda: packed(houses() | {"y": with_value(houses()["y"], np.inf)}),
+        "y has NaN or infinite",
+    ),
+    "twelve features": (
+        BOSTON,
+        lambda: packed(houses() | {"x": houses()["x"][:, 1:]}),
+        "x has shape [6, 12]",
+    ),
     "text in an array": (BOSTON, lambda: packed(houses() | {"y": np.array(["a"] * 6)}), "y has dtype <U1"),
     "pickled objects": (BOSTON, lambda: packed(houses() | {"y": np.array([{}] * 6)}), "allow_pickle=False"),
 }

@@ -19,7 +19,12 @@ from trainkit.backend import kernels
 
 
 def patched() -> list[Any]:
-    return [backend_random.dropout, backend_numpy.matmul, layers.BatchNormalization.call, keras.optimizers.Adam.update_step]
+    return [
+        backend_random.dropout,
+        backend_numpy.matmul,
+        layers.BatchNormalization.call,
+        keras.optimizers.Adam.update_step,
+    ]
 
 
 @pytest.mark.parametrize("xla", [False, True])
@@ -47,7 +52,9 @@ def test_keras_gets_its_own_back_even_after_an_error(xla: bool) -> None:
         (13, (0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xBA3E4725, 0xF27D669E)),
     ],
 )
-def test_threefry_gives_the_published_numbers(rounds: int, key: tuple[int, int], counter: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_threefry_gives_the_published_numbers(
+    rounds: int, key: tuple[int, int], counter: tuple[int, int], expected: tuple[int, int]
+) -> None:
     """The known answers of Random123, by the authors of threefry."""
     run = tf.function(lambda *words: kernels.threefry(*words, rounds=rounds), jit_compile=True)
     words = run(*(tf.constant(v, tf.uint32) for v in key), *(tf.constant([v], tf.uint32) for v in counter))
@@ -64,7 +71,9 @@ def test_a_mask_keeps_the_right_share_and_masks_are_independent() -> None:
     quarter = a.size // 4
     pairs = {"next seed": (a, b), "next column": (a[:, 1:], a[:, :-1]), "next row": (a[1:], a[:-1])}
     # The four quarters of a mask come from the same words.
-    pairs |= {f"quarter {i}": (a.ravel()[:quarter], a.ravel()[i * quarter : (i + 1) * quarter]) for i in (1, 2, 3)}
+    pairs |= {
+        f"quarter {i}": (a.ravel()[:quarter], a.ravel()[i * quarter : (i + 1) * quarter]) for i in (1, 2, 3)
+    }
     for name, (x, y) in pairs.items():
         assert abs(np.corrcoef(x.ravel(), y.ravel())[0, 1]) < 0.012, name
     assert (masks(tf.constant([7, 0])).numpy() == a).all()
@@ -93,9 +102,20 @@ def test_dropout_keeps_the_mean_and_the_dtype(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(64, 6), (16, 5, 6), (8, 4, 5, 6)])
-@pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}, {"momentum": 0.5, "epsilon": 0.1}, {"trainable": False}, {"epsilon": 1e-7}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": False, "center": False},
+        {"momentum": 0.5, "epsilon": 0.1},
+        {"trainable": False},
+        {"epsilon": 1e-7},
+    ],
+)
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_batch_normalisation_is_that_of_keras(shape: tuple[int, ...], options: dict[str, Any], dtype: str) -> None:
+def test_batch_normalisation_is_that_of_keras(
+    shape: tuple[int, ...], options: dict[str, Any], dtype: str
+) -> None:
     x = tf.constant(np.random.default_rng(0).normal(3.0, 2.0, shape), tf.float32)
     target = tf.constant(np.random.default_rng(1).normal(size=shape), tf.float32)
 
@@ -120,7 +140,9 @@ def test_batch_normalisation_is_that_of_keras(shape: tuple[int, ...], options: d
 
     tolerance = {"float32": 1e-5, "mixed_bfloat16": 2e-2, "mixed_float16": 4e-3}[dtype]
     for mine, theirs in zip(run(True), run(False), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance * max(1.0, np.abs(theirs).max()))
+        np.testing.assert_allclose(
+            mine, theirs, rtol=tolerance, atol=tolerance * max(1.0, np.abs(theirs).max())
+        )
 
 
 def steps_of(optimizer: keras.optimizers.Optimizer, gradient: Callable[[int], Any]) -> list[np.ndarray]:
@@ -151,11 +173,15 @@ def rows(i: int) -> tf.IndexedSlices:
         lambda: keras.optimizers.Adam(0.1, beta_1=0.8, epsilon=1e-3),
         lambda: keras.optimizers.AdamW(0.1, weight_decay=0.1),
         lambda: keras.optimizers.Adam(0.1, amsgrad=True),
-        lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), global_clipnorm=1.0),
+        lambda: keras.optimizers.Adam(
+            keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5), global_clipnorm=1.0
+        ),
         lambda: keras.optimizers.Adam(0.1, use_ema=True),
     ],
 )
-def test_adam_is_that_of_keras(make: Callable[[], keras.optimizers.Optimizer], gradient: Callable[[int], Any]) -> None:
+def test_adam_is_that_of_keras(
+    make: Callable[[], keras.optimizers.Optimizer], gradient: Callable[[int], Any]
+) -> None:
     theirs = steps_of(make(), gradient)
     with kernels.fast(xla=False):
         mine = steps_of(make(), gradient)
@@ -165,7 +191,9 @@ def test_adam_is_that_of_keras(make: Callable[[], keras.optimizers.Optimizer], g
 
 def test_a_bfloat16_product_is_the_float32_product_rounded_once() -> None:
     generator = np.random.default_rng(0)
-    x, kernel, g = (tf.cast(generator.normal(size=shape), tf.bfloat16) for shape in ((8, 300), (300, 5), (8, 5)))
+    x, kernel, g = (
+        tf.cast(generator.normal(size=shape), tf.bfloat16) for shape in ((8, 300), (300, 5), (8, 5))
+    )
 
     @tf.function(jit_compile=True)
     def run() -> Any:
@@ -189,11 +217,16 @@ def test_dense_layers_in_bfloat16_take_that_product() -> None:
     assert "XlaDotV2" in {op.type for op in graph.get_operations()}
 
 
-@pytest.mark.parametrize("settings", [{}, {"strategy": "mirrored", "replicas": 2}, {"precision": "mixed_float16"}, {"accumulate": 2}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"strategy": "mirrored", "replicas": 2}, {"precision": "mixed_float16"}, {"accumulate": 2}],
+)
 def test_a_training_is_the_same_with_them(settings: dict[str, Any]) -> None:
     _, with_them = fit(Toy(batch_norm=True), execution="epoch", fast_kernels=True, epochs=3, **settings)
     _, without = fit(Toy(batch_norm=True), execution="epoch", epochs=3, **settings)
-    np.testing.assert_allclose(with_them["loss"], without["loss"], rtol=5e-3 if "precision" in settings else 1e-4)
+    np.testing.assert_allclose(
+        with_them["loss"], without["loss"], rtol=5e-3 if "precision" in settings else 1e-4
+    )
     assert with_them["loss"] != without["loss"], "the kernels were not used"
 
 

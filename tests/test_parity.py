@@ -12,7 +12,14 @@ import pytest
 import tensorflow as tf
 
 from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
-from trainkit.config.schema import ClipConfig, EmaConfig, OptimizerConfig, ParityConfig, ScheduleConfig, TrainerConfig
+from trainkit.config.schema import (
+    ClipConfig,
+    EmaConfig,
+    OptimizerConfig,
+    ParityConfig,
+    ScheduleConfig,
+    TrainerConfig,
+)
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
 from trainkit.engine import train_loop
@@ -29,7 +36,13 @@ from trainkit.verification.report import Report
 
 
 def compare(
-    task: Task, *, epochs: int = 2, optimizer: OptimizerConfig | None = None, callbacks: Any = list, data: Splits | None = None, **settings: Any
+    task: Task,
+    *,
+    epochs: int = 2,
+    optimizer: OptimizerConfig | None = None,
+    callbacks: Any = list,
+    data: Splits | None = None,
+    **settings: Any,
 ) -> Report:
     config = TrainerConfig(**{"batch_size": 16, **settings})
     return parity.compare(task, config, ParityConfig(epochs=epochs), optimizer, data, callbacks)
@@ -42,7 +55,16 @@ def assert_equal_bits(report: Report) -> None:
     assert report.passed
 
 
-TASKS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
+TASKS = [
+    Toy(dropout=0.3),
+    Toy(batch_norm=True, l2=1e-3),
+    Weighted(),
+    ClassWeighted(),
+    TwoByTwo(),
+    Auc(),
+    AddLoss(),
+    Custom(),
+]
 
 
 @pytest.mark.parametrize("execution", ["step", "epoch"])
@@ -102,10 +124,19 @@ def test_a_keras_learning_rate_callback_acts_alike() -> None:
 def digits() -> Splits:
     splits = MNIST(source="embedded").data()
     take = slice(0, 300)
-    return Splits(splits.train.take(take), splits.validation.take(slice(0, 100)), splits.test.take(slice(0, 50)), splits.source)
+    return Splits(
+        splits.train.take(take),
+        splits.validation.take(slice(0, 100)),
+        splits.test.take(slice(0, 50)),
+        splits.source,
+    )
 
 
-@pytest.mark.parametrize("task", [MNIST(source="embedded"), MnistCnn(source="embedded", filters=(4, 8, 8), units=(16,))], ids=["mnist", "mnist_cnn"])
+@pytest.mark.parametrize(
+    "task",
+    [MNIST(source="embedded"), MnistCnn(source="embedded", filters=(4, 8, 8), units=(16,))],
+    ids=["mnist", "mnist_cnn"],
+)
 def test_the_digits_tasks_have_equal_bits(task: Task, digits: Splits) -> None:
     assert_equal_bits(compare(task, epochs=1, data=digits, batch_size=128))
 
@@ -115,8 +146,12 @@ def test_boston_has_equal_bits() -> None:
 
 
 def test_real_rows_have_equal_bits(real_data: Path) -> None:
-    assert_equal_bits(parity.compare(MNIST(dir=str(real_data)), TrainerConfig(batch_size=128), ParityConfig(steps=20)))
-    assert_equal_bits(parity.compare(Boston(dir=str(real_data)), TrainerConfig(batch_size=32), ParityConfig(epochs=3)))
+    assert_equal_bits(
+        parity.compare(MNIST(dir=str(real_data)), TrainerConfig(batch_size=128), ParityConfig(steps=20))
+    )
+    assert_equal_bits(
+        parity.compare(Boston(dir=str(real_data)), TrainerConfig(batch_size=32), ParityConfig(epochs=3))
+    )
 
 
 # The negative control: loops that are wrong in the ways that loops are, each of which must be reported, at the right place.
@@ -141,7 +176,9 @@ def fault_batch_norm_in_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(self, model, batch, False)
 
     monkeypatch.setattr(Toy, "compute", compute)
-    monkeypatch.setattr(keras_fit_loop, "with_keras_steps", lambda task, model: None)  # the fault is in our loop alone
+    monkeypatch.setattr(
+        keras_fit_loop, "with_keras_steps", lambda task, model: None
+    )  # the fault is in our loop alone
 
 
 def fault_last_batch_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +217,9 @@ def fault_rows_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
     original = Feed.__subclasses__()[0].part
 
     def part(self: Any, fetched: Any, begin: Any, size: int) -> Any:
-        return tf.nest.map_structure(lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, original(self, fetched, begin, size))
+        return tf.nest.map_structure(
+            lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, original(self, fetched, begin, size)
+        )
 
     monkeypatch.setattr(Feed.__subclasses__()[0], "part", part)
 
@@ -197,8 +236,12 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "task", "step", "named"), FAULTS, ids=[f.__name__.removeprefix("fault_") for f, *_ in FAULTS])
-def test_a_wrong_loop_is_caught_and_pointed_at(fault: Any, task: Task, step: int, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "task", "step", "named"), FAULTS, ids=[f.__name__.removeprefix("fault_") for f, *_ in FAULTS]
+)
+def test_a_wrong_loop_is_caught_and_pointed_at(
+    fault: Any, task: Task, step: int, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fault(monkeypatch)
     report = compare(task)
     assert not report.passed
@@ -226,7 +269,9 @@ def test_a_nan_on_one_side_is_an_infinite_difference() -> None:
 
 
 def test_the_matrix_names_what_keras_cannot_run() -> None:
-    rows = matrix.matrix(Toy(dropout=0.3), TrainerConfig(batch_size=25), ParityConfig(epochs=1), optimizers=("sgd",))
+    rows = matrix.matrix(
+        Toy(dropout=0.3), TrainerConfig(batch_size=25), ParityConfig(epochs=1), optimizers=("sgd",)
+    )
     outcomes = {(r["execution"], r["precision"], r["optimizer"], r["strategy"]): r["outcome"] for r in rows}
     assert outcomes["step", "float32", "recipe", "one_device x 1"] == "equal bits"
     assert outcomes["step", "float32", "sgd", "one_device x 1"] == "equal bits"
@@ -235,16 +280,30 @@ def test_the_matrix_names_what_keras_cannot_run() -> None:
     assert len(matrix.table(rows)) == len(rows) + 2
 
 
-@pytest.mark.parametrize(("tolerance", "fault", "code"), [("auto", False, 0), ("exact", False, 0), ("exact", True, 1), ("0.5", True, 0)])
+@pytest.mark.parametrize(
+    ("tolerance", "fault", "code"),
+    [("auto", False, 0), ("exact", False, 0), ("exact", True, 1), ("0.5", True, 0)],
+)
 def test_the_command_exits_by_its_verdict(
-    tolerance: str, fault: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tolerance: str,
+    fault: bool,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from trainkit.cli import main
 
     monkeypatch.chdir(tmp_path)
     if fault:
         fault_learning_rate_off_by_a_millionth(monkeypatch)
-    words = ["mode=parity", "task=boston", "data.source=embedded", "run_dir=out", f"parity.tolerance={tolerance}"]
+    words = [
+        "mode=parity",
+        "task=boston",
+        "data.source=embedded",
+        "run_dir=out",
+        f"parity.tolerance={tolerance}",
+    ]
     assert main.main(words) == code
     written = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert written["passed"] is (code == 0)
@@ -269,7 +328,10 @@ def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: p
             "progress=none",
         ]
         assert main.main(words) == 0
-    ours, theirs = ([line.rsplit(",", 1)[0] for line in (tmp_path / e / "metrics.csv").read_text().splitlines()] for e in ("trainkit", "keras"))
+    ours, theirs = (
+        [line.rsplit(",", 1)[0] for line in (tmp_path / e / "metrics.csv").read_text().splitlines()]
+        for e in ("trainkit", "keras")
+    )
     assert ours == theirs
     assert len(ours) == 7
     assert (tmp_path / "keras" / "checkpoints" / "best").is_dir()

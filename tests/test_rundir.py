@@ -75,8 +75,16 @@ def test_a_failed_write_keeps_the_old_text(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
-    path = files.write_json(tmp_path / "a.json", {"nan": float("nan"), "inf": [float("inf")], "path": tmp_path, "n": {"x": 1, "y": True}})
-    assert json.loads(path.read_text()) == {"nan": None, "inf": [None], "path": str(tmp_path), "n": {"x": 1, "y": True}}
+    path = files.write_json(
+        tmp_path / "a.json",
+        {"nan": float("nan"), "inf": [float("inf")], "path": tmp_path, "n": {"x": 1, "y": True}},
+    )
+    assert json.loads(path.read_text()) == {
+        "nan": None,
+        "inf": [None],
+        "path": str(tmp_path),
+        "n": {"x": 1, "y": True},
+    }
 
 
 def test_resume_means_run_dir_or_the_newest_run(tmp_path: Path) -> None:
@@ -84,7 +92,9 @@ def test_resume_means_run_dir_or_the_newest_run(tmp_path: Path) -> None:
     second = make_run(tmp_path / "t" / "2", "last", "best")
 
     def found(resume: str | None, run_dir: Path | None = None, prefer: tuple[str, ...] = ("last",)) -> Path:
-        return locate.locate(resume, runs_dir=str(tmp_path), name="t", run_dir=run_dir and str(run_dir), prefer=prefer).checkpoint
+        return locate.locate(
+            resume, runs_dir=str(tmp_path), name="t", run_dir=run_dir and str(run_dir), prefer=prefer
+        ).checkpoint
 
     assert found("last") == second / "checkpoints" / "last"
     assert found("best") == second / "checkpoints" / "best"
@@ -98,9 +108,13 @@ def test_resume_means_run_dir_or_the_newest_run(tmp_path: Path) -> None:
 
 def test_a_checkpoint_knows_its_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "1", "last")
-    inside = locate.locate(str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=())
+    inside = locate.locate(
+        str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=()
+    )
     (run / "config.yaml").unlink()
-    alone = locate.locate(str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=())
+    alone = locate.locate(
+        str(run / "checkpoints" / "last"), runs_dir="runs", name="t", run_dir=None, prefer=()
+    )
     assert inside.run == run_dir.RunDir(run)
     assert alone.run is None
 
@@ -112,4 +126,10 @@ def test_a_checkpoint_knows_its_run(tmp_path: Path) -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path, resume: str, message: str) -> None:
     make_run(tmp_path / "empty")
     with pytest.raises(UserError, match=message):
-        locate.locate(resume if resume == "last" else str(tmp_path / resume), runs_dir=str(tmp_path), name="t", run_dir=None, prefer=("last",))
+        locate.locate(
+            resume if resume == "last" else str(tmp_path / resume),
+            runs_dir=str(tmp_path),
+            name="t",
+            run_dir=None,
+            prefer=("last",),
+        )

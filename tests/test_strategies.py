@@ -17,7 +17,14 @@ from tests.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weigh
 from trainkit.backend import patches
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
-from trainkit.config.schema import ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+from trainkit.config.schema import (
+    ClipConfig,
+    EarlyStoppingConfig,
+    EmaConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainerConfig,
+)
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
@@ -42,7 +49,10 @@ def assert_replicas_equal_one(task: Task, replicas: int, *, close: float = CLOSE
     (one, history_one), (many, history_many) = fit_on(1, task, **settings), fit_on(replicas, task, **settings)
     assert many.built is not None
     assert many.built.strategy.num_replicas_in_sync == replicas
-    model = [(v.path, float(np.abs(v.numpy() - w.numpy()).max())) for v, w in zip(one.model.weights, many.model.weights, strict=True)]
+    model = [
+        (v.path, float(np.abs(v.numpy() - w.numpy()).max()))
+        for v, w in zip(one.model.weights, many.model.weights, strict=True)
+    ]
     assert max(gap for _, gap in model) <= close, model
     assert gap(history_one, history_many) <= 5 * close
 
@@ -70,34 +80,53 @@ OPTIONS = {
     "clip global norm": OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05)),
     "clip value": OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(value=0.01)),
     "EMA": OptimizerConfig(name="sgd", learning_rate=0.1, ema=EmaConfig(enabled=True, momentum=0.9)),
-    "EMA, overwriting": OptimizerConfig(name="sgd", learning_rate=0.1, ema=EmaConfig(enabled=True, momentum=0.9, overwrite_every=3)),
-    "schedule": OptimizerConfig(name="sgd", learning_rate=0.1, schedule=ScheduleConfig(name="cosine", warmup_steps=3)),
+    "EMA, overwriting": OptimizerConfig(
+        name="sgd", learning_rate=0.1, ema=EmaConfig(enabled=True, momentum=0.9, overwrite_every=3)
+    ),
+    "schedule": OptimizerConfig(
+        name="sgd", learning_rate=0.1, schedule=ScheduleConfig(name="cosine", warmup_steps=3)
+    ),
     "weight decay": OptimizerConfig(name="adamw", learning_rate=1e-3, weight_decay=0.01),
 }
 
 
 @pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
 def test_options_of_the_optimizer_act_on_the_global_gradient(optimizer: OptimizerConfig) -> None:
-    assert_replicas_equal_one(Toy(), 2, optimizer=optimizer, close=3e-6 if optimizer.name.startswith("adam") else CLOSE)
+    assert_replicas_equal_one(
+        Toy(), 2, optimizer=optimizer, close=3e-6 if optimizer.name.startswith("adam") else CLOSE
+    )
 
 
 def test_clipping_by_replica_is_another_training_as_in_keras() -> None:
-    clip = lambda scope: OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05, scope=scope))  # noqa: E731
+    clip = lambda scope: OptimizerConfig(
+        name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05, scope=scope)
+    )  # noqa: E731
     (a, _), (b, _) = fit_on(2, Toy(), optimizer=clip("global")), fit_on(2, Toy(), optimizer=clip("replica"))
     assert difference(a, b) > 1e-3
 
 
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 def test_accumulation_equals_one_large_batch(execution: str) -> None:
-    settings: dict[str, Any] = {"optimizer": SGD, "execution": execution, "strategy": "mirrored", "replicas": 2, "epochs": 4}
-    (large, a), (small, b) = fit(Toy(), batch_size=32, **settings), fit(Toy(), batch_size=8, accumulate=4, **settings)
+    settings: dict[str, Any] = {
+        "optimizer": SGD,
+        "execution": execution,
+        "strategy": "mirrored",
+        "replicas": 2,
+        "epochs": 4,
+    }
+    (large, a), (small, b) = (
+        fit(Toy(), batch_size=32, **settings),
+        fit(Toy(), batch_size=8, accumulate=4, **settings),
+    )
     assert difference(large, small) <= CLOSE
     assert gap(a, b) <= 5 * CLOSE
 
 
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 def test_feeds_are_alike(execution: str) -> None:
-    (a, _), (b, _) = (fit_on(2, Toy(dropout=0.3), feed=feed, execution=execution) for feed in ("resident", "stream"))
+    (a, _), (b, _) = (
+        fit_on(2, Toy(dropout=0.3), feed=feed, execution=execution) for feed in ("resident", "stream")
+    )
     assert difference(a, b) == 0.0
 
 
@@ -128,7 +157,9 @@ def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int
     @tf.function(autograph=False)
     def masks() -> Any:
         with patches.streams():
-            return strategy.experimental_local_results(strategy.run(lambda: tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32)))
+            return strategy.experimental_local_results(
+                strategy.run(lambda: tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32))
+            )
 
     drawn = np.stack([np.asarray(m) for m in masks()])
     n = drawn[0].size
@@ -192,7 +223,11 @@ class Skips(Observer):
 def test_an_infinite_gradient_on_one_replica_makes_all_skip_exactly_that_step(replica: int) -> None:
     row_order = order.order(0, 0, 75)
     task = Planted(row=int(row_order[16 * 2 + 8 * replica + 3]))  # in the third batch, in that replica's half
-    settings: dict[str, Any] = {"precision": "mixed_float16", "optimizer": OptimizerConfig(name="sgd", learning_rate=0.1), "epochs": 1}
+    settings: dict[str, Any] = {
+        "precision": "mixed_float16",
+        "optimizer": OptimizerConfig(name="sgd", learning_rate=0.1),
+        "epochs": 1,
+    }
     noted = Skips()
     two, _ = fit_on(2, task, callbacks=[noted], **settings)
     one, _ = fit_on(1, task, **settings)
@@ -205,7 +240,10 @@ def test_an_infinite_gradient_on_one_replica_makes_all_skip_exactly_that_step(re
         copies = [np.asarray(v) for v in getattr(variable.value, "values", [variable.value])]
         assert np.isfinite(copies[0]).all()
         assert all(np.array_equal(copies[0], copy) for copy in copies), variable.path
-    assert all(np.abs(a.numpy() - b.numpy()).max() < 2e-3 for a, b in zip(one.model.weights, two.model.weights, strict=True))
+    assert all(
+        np.abs(a.numpy() - b.numpy()).max() < 2e-3
+        for a, b in zip(one.model.weights, two.model.weights, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -248,11 +286,20 @@ def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(pre
 def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
     def stopped(replicas: int) -> tuple[Trainer, dict[str, list[float]]]:
         stopping = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=2), "val_loss")
-        return fit_on(replicas, Toy(), epochs=60, callbacks=[stopping], optimizer=OptimizerConfig(name="sgd", learning_rate=1.5))
+        return fit_on(
+            replicas,
+            Toy(),
+            epochs=60,
+            callbacks=[stopping],
+            optimizer=OptimizerConfig(name="sgd", learning_rate=1.5),
+        )
 
     (one, a), (two, b) = stopped(1), stopped(2)
     assert len(a["loss"]) == len(b["loss"]) < 60
-    assert all(np.abs(v.numpy() - w.numpy()).max() <= 1e-4 for v, w in zip(one.model.weights, two.model.weights, strict=True))
+    assert all(
+        np.abs(v.numpy() - w.numpy()).max() <= 1e-4
+        for v, w in zip(one.model.weights, two.model.weights, strict=True)
+    )
 
 
 @pytest.mark.parametrize("stop", [4, 7])
@@ -288,9 +335,13 @@ def test_evaluation_counts_every_row_once_on_replicas() -> None:
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
-def test_combinations_that_cannot_work_are_refused_with_what_to_use(settings: dict[str, Any], words: str) -> None:
+def test_combinations_that_cannot_work_are_refused_with_what_to_use(
+    settings: dict[str, Any], words: str
+) -> None:
     with pytest.raises(UserError) as caught:
-        Trainer(TrainerConfig(epochs=1, batch_size=16, **settings)).prepare(Toy())  # so before a run directory is made
+        Trainer(TrainerConfig(epochs=1, batch_size=16, **settings)).prepare(
+            Toy()
+        )  # so before a run directory is made
     assert words in str(caught.value)
 
 
@@ -299,7 +350,10 @@ def test_a_tf_config_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserError, match="TF_CONFIG is not the JSON"):
         fit(Toy())
     for job in ("ps", "evaluator"):
-        monkeypatch.setenv("TF_CONFIG", f'{{"cluster": {{"worker": ["a:1", "b:1"], "{job}": ["c:1"]}}, "task": {{"type": "worker", "index": 0}}}}')
+        monkeypatch.setenv(
+            "TF_CONFIG",
+            f'{{"cluster": {{"worker": ["a:1", "b:1"], "{job}": ["c:1"]}}, "task": {{"type": "worker", "index": 0}}}}',
+        )
         with pytest.raises(UserError, match=job):
             fit(Toy())
 
@@ -312,11 +366,15 @@ def test_a_tf_config_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_one_gpu_learns_in_every_precision(precision: str) -> None:
     trainer, history = fit(Toy(), epochs=10, precision=precision, execution="auto")
     assert history["loss"][-1] < 0.8 * history["loss"][0]
-    assert all("GPU" in v.device for v in trainer.state.variables if v.dtype == tf.float32 and v.shape.rank == 2)
+    assert all(
+        "GPU" in v.device for v in trainer.state.variables if v.dtype == tf.float32 and v.shape.rank == 2
+    )
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("one", "other"), [("step", "epoch"), ("step_xla", "epoch_xla"), ("epoch", "epoch_xla")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("step", "epoch"), ("step_xla", "epoch_xla"), ("epoch", "epoch_xla")]
+)
 def test_execution_modes_agree_on_a_gpu(one: str, other: str) -> None:
     (a, _), (b, _) = (fit(Toy(), execution=execution, deterministic=True) for execution in (one, other))
     assert difference(a, b) <= (0.0 if one.endswith("xla") == other.endswith("xla") else 1e-4)

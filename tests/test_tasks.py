@@ -32,7 +32,14 @@ def test_task_trains_with_plain_keras(task: Task) -> None:
     model = task.model(splits.train)
     model.compile(task.optimizer(), task.loss(), metrics=task.metrics())
     rows = splits.train.take(slice(256))
-    history = model.fit(rows.x, rows.y, validation_data=(splits.validation.x[:32], splits.validation.y[:32]), batch_size=32, epochs=3, verbose=0).history
+    history = model.fit(
+        rows.x,
+        rows.y,
+        validation_data=(splits.validation.x[:32], splits.validation.y[:32]),
+        batch_size=32,
+        epochs=3,
+        verbose=0,
+    ).history
     assert task.monitor() in history
     assert history["loss"][-1] < history["loss"][0]
     assert model.output_shape[1:] == rows.y.shape[1:]
@@ -81,10 +88,14 @@ def test_no_validation_leaves_all_training_rows(task: Task) -> None:
 
 def test_config_repeats_the_defaults_of_its_class() -> None:
     for name, cls in TASKS.items():
-        config = OmegaConf.merge({"data": asdict(DataConfig())}, OmegaConf.load(ROOT / "conf" / "task" / f"{name}.yaml"))
+        config = OmegaConf.merge(
+            {"data": asdict(DataConfig())}, OmegaConf.load(ROOT / "conf" / "task" / f"{name}.yaml")
+        )
         given = OmegaConf.to_container(config.task, resolve=True)
         assert given.pop("_target_") == f"{cls.__module__}.{cls.__name__}"
-        assert given == {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(cls)}
+        assert given == {
+            f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(cls)
+        }
         assert cls().name == name
 
 
@@ -117,7 +128,9 @@ def test_cnn_is_functional_and_normalises_batches() -> None:
     task = MnistCnn(source="embedded")
     model = task.model(task.data().train)
     assert not isinstance(model, keras.Sequential)
-    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == len(task.filters)
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == len(
+        task.filters
+    )
 
 
 # Boston

@@ -16,7 +16,14 @@ from tests.toys import AddLoss, Auc, Custom, Toy, TwoByTwo, Weighted
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
-from trainkit.config.schema import CheckpointConfig, ClipConfig, EarlyStoppingConfig, EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.config.schema import (
+    CheckpointConfig,
+    ClipConfig,
+    EarlyStoppingConfig,
+    EmaConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
@@ -25,8 +32,14 @@ from trainkit.trainer import execution
 from trainkit.trainer.trainer import Trainer
 
 
-def fit(task: Task, *, callbacks: Any = (), optimizer: Any = None, resume: Any = None, **settings: Any) -> tuple[Trainer, dict[str, list[float]]]:
-    trainer = Trainer(**{"epochs": 3, "batch_size": 16, "execution": "epoch", **settings}, callbacks=callbacks, optimizer=optimizer)
+def fit(
+    task: Task, *, callbacks: Any = (), optimizer: Any = None, resume: Any = None, **settings: Any
+) -> tuple[Trainer, dict[str, list[float]]]:
+    trainer = Trainer(
+        **{"epochs": 3, "batch_size": 16, "execution": "epoch", **settings},
+        callbacks=callbacks,
+        optimizer=optimizer,
+    )
     return trainer, trainer.fit(task, resume=resume).history
 
 
@@ -35,7 +48,9 @@ def weights(trainer: Trainer) -> list[np.ndarray]:
 
 
 def difference(a: Trainer, b: Trainer) -> float:
-    return max(float(np.abs(x.astype(np.float64) - y).max()) for x, y in zip(weights(a), weights(b), strict=True))
+    return max(
+        float(np.abs(x.astype(np.float64) - y).max()) for x, y in zip(weights(a), weights(b), strict=True)
+    )
 
 
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
@@ -55,7 +70,9 @@ def test_epoch_equals_step(task: Task) -> None:
     assert history_a == history_b
 
 
-@pytest.mark.parametrize("task", [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3)], ids=["dropout", "batch_norm"])
+@pytest.mark.parametrize(
+    "task", [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3)], ids=["dropout", "batch_norm"]
+)
 def test_epoch_xla_equals_step_xla(task: Task) -> None:
     a, history_a = fit(task, execution="epoch_xla", fast_kernels=False)
     b, history_b = fit(task, execution="step_xla", fast_kernels=False)
@@ -133,7 +150,10 @@ def test_accumulation_equals_large_batch(execution: str) -> None:
     a, _ = fit(Weighted(l2=1e-3), batch_size=8, accumulate=4, execution=execution)
     b, _ = fit(Weighted(l2=1e-3), batch_size=32, execution=execution)
     assert difference(a, b) < 1e-5
-    assert max(np.abs(x - y).max() for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True)) < 1e-6
+    assert (
+        max(np.abs(x - y).max() for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True))
+        < 1e-6
+    )
     assert a.state.step == b.state.step == 9
 
 
@@ -141,7 +161,10 @@ def test_the_average_of_the_weights_does_not_move_on_micro_batches() -> None:
     ema = OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.9))
     a, _ = fit(Toy(), batch_size=8, accumulate=4, optimizer=ema)
     b, _ = fit(Toy(), batch_size=32, optimizer=ema)
-    assert max(np.abs(x - y).max() for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True)) < 1e-6
+    assert (
+        max(np.abs(x - y).max() for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True))
+        < 1e-6
+    )
 
 
 @pytest.mark.parametrize("stop_epoch", [1, 2])
@@ -163,7 +186,12 @@ def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -
 
     task = Toy(dropout=0.3, batch_norm=True)
     whole, _ = fit(task, execution="step")
-    trainer = Trainer(epochs=3, batch_size=16, execution="step", callbacks=[Stop(), Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
+    trainer = Trainer(
+        epochs=3,
+        batch_size=16,
+        execution="step",
+        callbacks=[Stop(), Checkpoints(tmp_path, CheckpointConfig(), "val_loss")],
+    )
     trainer.fit(task)
     assert trainer.stopped == "test"
     assert trainer.state.position() == {"epoch": 1, "step_in_epoch": 2, "step": 7}
@@ -172,12 +200,16 @@ def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("xla", [False, True])
-def test_a_resumed_run_keeps_to_what_auto_chose(xla: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_keeps_to_what_auto_chose(
+    xla: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else a busy moment could make the rest of a run round otherwise than its beginning."""
 
     def measured(fast: bool) -> None:
         monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
-        monkeypatch.setattr(execution, "_measure", lambda program, *_, **__: 1.0 if program.xla is fast else 2.0)
+        monkeypatch.setattr(
+            execution, "_measure", lambda program, *_, **__: 1.0 if program.xla is fast else 2.0
+        )
 
     task = Toy(dropout=0.3, batch_norm=True)
     measured(xla)
@@ -210,22 +242,41 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("epochs_per_call", [None, 1])
 def test_early_stopping_in_the_graph_equals_keras(epochs_per_call: int | None) -> None:
     ours = EarlyStopping(EarlyStoppingConfig(enabled=True, monitor="val_loss", patience=3), "val_loss")
-    keras_own = keras.callbacks.EarlyStopping(monitor="val_loss", patience=3, restore_best_weights=True, mode="min")
+    keras_own = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=3, restore_best_weights=True, mode="min"
+    )
     overfits = OptimizerConfig(learning_rate=0.2)
-    a, history_a = fit(Toy(), epochs=60, callbacks=[ours], optimizer=overfits, epochs_per_call=epochs_per_call)
+    a, history_a = fit(
+        Toy(), epochs=60, callbacks=[ours], optimizer=overfits, epochs_per_call=epochs_per_call
+    )
     b, history_b = fit(Toy(), epochs=60, callbacks=[keras_own], optimizer=overfits)
     assert 4 <= len(history_a["loss"]) < 60
     assert history_a == history_b
-    assert all(np.array_equal(x, y) for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True))
+    assert all(
+        np.array_equal(x, y) for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("engine", ["trainkit", "keras"])
-def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_weights(engine: str, tmp_path: Path) -> None:
-    def run(epochs: int, folder: Path, resume: Path | None = None) -> tuple[Trainer, list[float], Checkpoints]:
+def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_weights(
+    engine: str, tmp_path: Path
+) -> None:
+    def run(
+        epochs: int, folder: Path, resume: Path | None = None
+    ) -> tuple[Trainer, list[float], Checkpoints]:
         ours = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=4, min_delta=0.01), "val_loss")
-        keeper = Checkpoints(folder, CheckpointConfig(), "val_accuracy")  # another value, so that its best epoch is another one
+        keeper = Checkpoints(
+            folder, CheckpointConfig(), "val_accuracy"
+        )  # another value, so that its best epoch is another one
         overfits = OptimizerConfig(learning_rate=0.2)
-        trainer, history = fit(Toy(dropout=0.1), epochs=epochs, callbacks=[keeper, ours], optimizer=overfits, resume=resume, engine=engine)
+        trainer, history = fit(
+            Toy(dropout=0.1),
+            epochs=epochs,
+            callbacks=[keeper, ours],
+            optimizer=overfits,
+            resume=resume,
+            engine=engine,
+        )
         return trainer, history.get("loss", []), keeper
 
     whole, losses, keeper = run(60, tmp_path / "whole")
@@ -233,17 +284,25 @@ def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_
     assert 1 < best < stopped < 60
     run(best + 2, tmp_path / "part")  # the best epoch lies before the resumption
     starts = {tmp_path / "part" / "last": best + 2, tmp_path / "whole" / "last": stopped}
-    assert keeper.best_epoch > best, "so that its checkpoint remembers an early stopping that has waited, and holds its weights"
+    assert keeper.best_epoch > best, (
+        "so that its checkpoint remembers an early stopping that has waited, and holds its weights"
+    )
     starts[tmp_path / "whole" / "best"] = keeper.best_epoch
     for resume, epoch in starts.items():
         resumed, rest, _ = run(60, tmp_path / "part", resume)
         assert rest == losses[epoch:]
-        assert all(np.array_equal(x, y) for x, y in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True))
+        assert all(
+            np.array_equal(x, y)
+            for x, y in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True)
+        )
 
 
 def test_two_observers_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
     def observers() -> list[EarlyStopping]:
-        return [EarlyStopping(EarlyStoppingConfig(enabled=True, monitor=name, patience=50), "val_loss") for name in ("val_loss", "val_accuracy")]
+        return [
+            EarlyStopping(EarlyStoppingConfig(enabled=True, monitor=name, patience=50), "val_loss")
+            for name in ("val_loss", "val_accuracy")
+        ]
 
     first, second = observers()
     fit(Toy(), callbacks=[first, second, Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
@@ -255,7 +314,13 @@ def test_two_observers_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
 
 def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None:
     ours = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=3), "val_loss")
-    trainer = Trainer(epochs=60, batch_size=16, execution="epoch", callbacks=[ours], optimizer=OptimizerConfig(learning_rate=0.2))
+    trainer = Trainer(
+        epochs=60,
+        batch_size=16,
+        execution="epoch",
+        callbacks=[ours],
+        optimizer=OptimizerConfig(learning_rate=0.2),
+    )
     task = Toy()
     first = trainer.fit(task).history
     assert len(first["loss"]) < 60
@@ -268,7 +333,9 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
     trainer, history = fit(Toy(), epochs=30, callbacks=[keeper], optimizer=overfits)
     best = int(np.argmin(history["val_loss"]))
     assert keeper.best_epoch == best + 1 < 30
-    assert trainer.evaluate(split="validation", checkpoint=tmp_path / "best")["loss"] == pytest.approx(history["val_loss"][best], abs=1e-6)
+    assert trainer.evaluate(split="validation", checkpoint=tmp_path / "best")["loss"] == pytest.approx(
+        history["val_loss"][best], abs=1e-6
+    )
     assert trainer.state.epoch == best + 1
 
 
@@ -277,7 +344,9 @@ def test_epoch_checkpoints_keep_the_newest_and_hold_their_own_epoch(tmp_path: Pa
     trainer, history = fit(Toy(), epochs=7, callbacks=[Checkpoints(tmp_path, config, "val_loss")])
     names = sorted(p.name for p in tmp_path.glob("e*"))
     assert names == [f"e{e:02d}-{history['val_loss'][e - 1]:.3f}" for e in (4, 6)]
-    assert trainer.evaluate(split="validation", checkpoint=tmp_path / names[0])["loss"] == pytest.approx(history["val_loss"][3], abs=1e-6)
+    assert trainer.evaluate(split="validation", checkpoint=tmp_path / names[0])["loss"] == pytest.approx(
+        history["val_loss"][3], abs=1e-6
+    )
 
 
 def test_a_batch_callback_is_called_at_every_batch_in_keras_order() -> None:
@@ -324,7 +393,9 @@ def test_observers_hear_of_every_epoch_in_order_with_its_own_record() -> None:
 
 
 @pytest.mark.parametrize("compile_seconds", [1e9, 0.0], ids=["plain alone", "both ways"])
-def test_auto_leaves_no_trace_of_its_measuring(compile_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_leaves_no_trace_of_its_measuring(
+    compile_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(execution, "COMPILE_SECONDS", compile_seconds)
     a, history_a = fit(Toy(dropout=0.3), execution="auto")
     b, history_b = fit(Toy(dropout=0.3), execution=a.execution, fast_kernels=True)
@@ -370,17 +441,29 @@ def test_schedules_follow_their_formula() -> None:
 
     def rates(config: ScheduleConfig) -> list[float]:
         watch = Rates()
-        fit(Toy(), epochs=4, callbacks=[watch], optimizer=OptimizerConfig(name="sgd", learning_rate=0.1, schedule=config))
+        fit(
+            Toy(),
+            epochs=4,
+            callbacks=[watch],
+            optimizer=OptimizerConfig(name="sgd", learning_rate=0.1, schedule=config),
+        )
         return watch.rates
 
     cosine = [0.1 * 0.5 * (1 + np.cos(np.pi * s / 20)) for s in (5, 10, 15, 20)]
     assert rates(ScheduleConfig(name="cosine")) == pytest.approx(cosine, abs=1e-7)
-    assert rates(ScheduleConfig(name="step", decay_steps=10, decay_rate=0.5)) == pytest.approx([0.1, 0.05, 0.05, 0.025])
+    assert rates(ScheduleConfig(name="step", decay_steps=10, decay_rate=0.5)) == pytest.approx(
+        [0.1, 0.05, 0.05, 0.025]
+    )
     assert rates(ScheduleConfig(warmup_steps=10)) == pytest.approx([0.1 * 6 / 11, 0.1, 0.1, 0.1])
 
 
 def test_clipping_bounds_the_update() -> None:
-    a, _ = fit(Toy(), epochs=1, limit_train_batches=1, optimizer=OptimizerConfig(name="sgd", learning_rate=1.0, clip=ClipConfig(global_norm=0.01)))
+    a, _ = fit(
+        Toy(),
+        epochs=1,
+        limit_train_batches=1,
+        optimizer=OptimizerConfig(name="sgd", learning_rate=1.0, clip=ClipConfig(global_norm=0.01)),
+    )
     keras.utils.set_random_seed(0)
     before = Toy().model(Toy().data().train).get_weights()
     moved = np.sqrt(sum(((x - y) ** 2).sum() for x, y in zip(a.model.get_weights(), before, strict=True)))
@@ -408,11 +491,31 @@ class Broken(Toy):
 @pytest.mark.parametrize(
     ("change", "settings", "words"),
     [
-        ({"model": lambda self, train: keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, "softmax")])}, {}, "labels go from 0 to 2"),
-        ({"model": lambda self, train: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])}, {}, "does not fit"),
+        (
+            {
+                "model": lambda self, train: keras.Sequential(
+                    [keras.Input((6,)), keras.layers.Dense(2, "softmax")]
+                )
+            },
+            {},
+            "labels go from 0 to 2",
+        ),
+        (
+            {"model": lambda self, train: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])},
+            {},
+            "does not fit",
+        ),
         ({"model": lambda self, train: 3}, {}, "expected a keras.Model"),
         ({}, {"batch_size": 76}, "larger than the data: 75 training rows"),
-        ({"model": lambda self, train: keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "softmax")])}, {"precision": "mixed_float16"}, "float32"),
+        (
+            {
+                "model": lambda self, train: keras.Sequential(
+                    [keras.Input((6,)), keras.layers.Dense(3, "softmax")]
+                )
+            },
+            {"precision": "mixed_float16"},
+            "float32",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_the_first_step(change: Any, settings: Any, words: str) -> None:

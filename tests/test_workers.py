@@ -21,14 +21,22 @@ from trainkit.core.errors import UserError
 from trainkit.distributed import cluster, launcher
 
 ROOT = Path(__file__).parent.parent
-BOSTON = ("task=boston", "data.source=embedded", "progress=none", "callbacks.tensorboard.enabled=false", "callbacks.plots=false")
+BOSTON = (
+    "task=boston",
+    "data.source=embedded",
+    "progress=none",
+    "callbacks.tensorboard.enabled=false",
+    "callbacks.plots=false",
+)
 LIMIT = 120.0  # seconds after which a command counts as hung
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "trainkit", *words]
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def run(folder: Path, *words: str, code: int = 0) -> str:
@@ -45,12 +53,25 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def values(run_dir: Path) -> dict[str, np.ndarray]:
     reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "last" / "state"))
-    tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.split("/")[0] in ("model", "optimizer", "metrics")}
+    tensors = {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.split("/")[0] in ("model", "optimizer", "metrics")
+    }
     return {name: np.asarray(tensor, np.float64) for name, tensor in tensors.items()}
 
 
 def test_two_workers_equal_one_device_and_the_chief_alone_writes(tmp_path: Path) -> None:
-    output = run(tmp_path, "mode=parity", "task=boston", "data.source=embedded", "optimizer=momentum", "parity.workers=2", "run_dir=out", "parity.steps=20")
+    output = run(
+        tmp_path,
+        "mode=parity",
+        "task=boston",
+        "data.source=embedded",
+        "optimizer=momentum",
+        "parity.workers=2",
+        "run_dir=out",
+        "parity.steps=20",
+    )
     report = json.loads((tmp_path / "out" / "parity.json").read_text())["outcomes"][0]
     assert report["passed"]
     assert report["steps"] == 20
@@ -122,8 +143,17 @@ def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(tmp
 
     row = int(order.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
     (tmp_path / "conf" / "task").mkdir(parents=True)
-    (tmp_path / "conf" / "task" / "planted.yaml").write_text(f"_target_: tests.test_strategies.Planted\nrow: {row}\n")
-    words = ("trainer.precision=mixed_float16", "trainer.batch_size=16", "trainer.epochs=2", "run_dir=out", "callbacks=none", "callbacks.csv=true")
+    (tmp_path / "conf" / "task" / "planted.yaml").write_text(
+        f"_target_: tests.test_strategies.Planted\nrow: {row}\n"
+    )
+    words = (
+        "trainer.precision=mixed_float16",
+        "trainer.batch_size=16",
+        "trainer.epochs=2",
+        "run_dir=out",
+        "callbacks=none",
+        "callbacks.csv=true",
+    )
     run(tmp_path, "launch", "workers=2", "--config-dir", "conf", "task=planted", "progress=none", *words)
     table = rows(tmp_path / "out" / "metrics.csv")
     assert [row["step"] for row in table] == ["5", "10"]
@@ -149,7 +179,9 @@ def test_of_workers_that_end_together_the_killed_one_is_named() -> None:
     assert out.getvalue() == "trainkit: worker 1 was killed by SIGKILL; the others end too.\n"
 
 
-@pytest.mark.parametrize("words", [["task=boston"], ["workers=0"], ["workers=two"], ["workers=1", "workers=2"]])
+@pytest.mark.parametrize(
+    "words", [["task=boston"], ["workers=0"], ["workers=two"], ["workers=1", "workers=2"]]
+)
 def test_launch_needs_one_number_of_workers(words: list[str]) -> None:
     with pytest.raises(UserError, match="expected workers=N"):
         launcher.workers_of(words)
@@ -157,14 +189,18 @@ def test_launch_needs_one_number_of_workers(words: list[str]) -> None:
 
 def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def leads(cluster_of: dict[str, list[str]], kind: str, index: int) -> bool:
-        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster_of, "task": {"type": kind, "index": index}}))
+        monkeypatch.setenv(
+            "TF_CONFIG", json.dumps({"cluster": cluster_of, "task": {"type": kind, "index": index}})
+        )
         assert cluster.helps("auto") is not cluster.chief()
         assert not cluster.helps("one_device")
         return cluster.chief()
 
     two: dict[str, Any] = {"worker": ["a:1", "b:1"]}
     assert [leads(two, "worker", i) for i in (0, 1)] == [True, False]
-    assert [leads({"chief": ["c:1"], **two}, kind, i) for kind, i in (("chief", 0), ("worker", 0), ("worker", 1))] == [True, False, False]
+    assert [
+        leads({"chief": ["c:1"], **two}, kind, i) for kind, i in (("chief", 0), ("worker", 0), ("worker", 1))
+    ] == [True, False, False]
     monkeypatch.delenv("TF_CONFIG")
     assert cluster.chief()
     assert cluster.workers() == 1
@@ -172,7 +208,11 @@ def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.M
 
 def test_slurm_names_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    for name, value in {"SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "node[1-4]", "SLURM_STEP_NUM_TASKS": "4"}.items():
+    for name, value in {
+        "SLURM_PROCID": "1",
+        "SLURM_STEP_NODELIST": "node[1-4]",
+        "SLURM_STEP_NUM_TASKS": "4",
+    }.items():
         monkeypatch.setenv(name, value)
     assert cluster.workers() == 4
     assert not cluster.chief()

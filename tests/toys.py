@@ -32,11 +32,17 @@ class Toy(Task):
     def data(self) -> Splits:
         x, y = rows(self.n + 40)
         a = Arrays(x, y)
-        return Splits(a.take(slice(0, self.n)), a.take(slice(self.n, self.n + 21)), a.take(slice(self.n + 21, None)))
+        return Splits(
+            a.take(slice(0, self.n)), a.take(slice(self.n, self.n + 21)), a.take(slice(self.n + 21, None))
+        )
 
     def model(self, train: Arrays) -> keras.Model:
         model = keras.Sequential([keras.Input((6,))])
-        model.add(layers.Dense(8, activation="relu", kernel_regularizer=keras.regularizers.L2(self.l2) if self.l2 else None))
+        model.add(
+            layers.Dense(
+                8, activation="relu", kernel_regularizer=keras.regularizers.L2(self.l2) if self.l2 else None
+            )
+        )
         if self.batch_norm:
             model.add(layers.BatchNormalization())
         if self.dropout:
@@ -77,10 +83,18 @@ class Auc(Toy):
     def data(self) -> Splits:
         splits = super().data()
         parts = {name: getattr(splits, name) for name in ("train", "validation", "test")}
-        return Splits(**{name: Arrays(a.x, (a.y > 0).astype(np.float32)[:, None]) for name, a in parts.items()})
+        return Splits(
+            **{name: Arrays(a.x, (a.y > 0).astype(np.float32)[:, None]) for name, a in parts.items()}
+        )
 
     def model(self, train: Arrays) -> keras.Model:
-        return keras.Sequential([keras.Input((6,)), layers.Dense(8, activation="tanh"), layers.Dense(1, activation="sigmoid", dtype="float32")])
+        return keras.Sequential(
+            [
+                keras.Input((6,)),
+                layers.Dense(8, activation="tanh"),
+                layers.Dense(1, activation="sigmoid", dtype="float32"),
+            ]
+        )
 
     def loss(self) -> Any:
         return keras.losses.BinaryCrossentropy()
@@ -116,7 +130,10 @@ class TwoByTwo(Toy):
         return {"kind": 1.0, "size": 0.3}
 
     def metrics(self) -> Any:
-        return {"kind": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")], "size": [keras.metrics.MeanAbsoluteError(name="mae")]}
+        return {
+            "kind": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            "size": [keras.metrics.MeanAbsoluteError(name="mae")],
+        }
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,18 @@ class Layer:
     def backward(self, x: tf.Tensor, g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Gradients of the kernel and, but for the first layer, of the input."""
         if self.convolution:
-            kernel = tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=self.kernel.shape, out_backprop=g, strides=[1, 1, 1, 1], padding="SAME")
+            kernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=self.kernel.shape, out_backprop=g, strides=[1, 1, 1, 1], padding="SAME"
+            )
             if self.first:
                 return kernel, None
-            return kernel, tf.raw_ops.Conv2DBackpropInput(input_sizes=x.shape, filter=self.kernel, out_backprop=g, strides=[1, 1, 1, 1], padding="SAME")
+            return kernel, tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=x.shape, filter=self.kernel, out_backprop=g, strides=[1, 1, 1, 1], padding="SAME"
+            )
         x = tf.reshape(x, [x.shape[0], self.kernel.shape[0]])
-        return tf.matmul(x, g, transpose_a=True), None if self.first else tf.matmul(g, self.kernel, transpose_b=True)
+        return tf.matmul(x, g, transpose_a=True), None if self.first else tf.matmul(
+            g, self.kernel, transpose_b=True
+        )
 
 
 class Products(Session):
@@ -61,9 +67,14 @@ class Products(Session):
         self.workload = workload
         self.layers = [Layer(tf.constant(kernel), i == 0) for i, kernel in enumerate(workload.kernels(0))]
         full, rest = divmod(len(workload.rows.x), workload.batch)
-        self.batches = [(workload.batch, full)] + ([(rest, 1)] if rest else [])  # rows and how many steps an epoch
+        self.batches = [(workload.batch, full)] + (
+            [(rest, 1)] if rest else []
+        )  # rows and how many steps an epoch
         # Every operand that does not come from a product: one array for each of a few steps, taken in turn.
-        self.inputs = {rows: [tf.random.normal((TURNS, rows, *shape)) for shape in self._shapes()] for rows, _ in self.batches}
+        self.inputs = {
+            rows: [tf.random.normal((TURNS, rows, *shape)) for shape in self._shapes()]
+            for rows, _ in self.batches
+        }
         self.program = tf.function(self._epochs, jit_compile=xla, autograph=False)
         self.program(tf.constant(1))
         self.compile_seconds = time.perf_counter() - begin
@@ -91,7 +102,10 @@ class Products(Session):
             kept = tf.while_loop(
                 lambda i, *_, steps=steps: i < epochs * steps,
                 lambda i, *_, inputs=inputs: (i + 1, *self._step([array[i % TURNS] for array in inputs])),
-                (tf.constant(0), *(tf.zeros_like(result) for result in self._step([array[0] for array in inputs]))),
+                (
+                    tf.constant(0),
+                    *(tf.zeros_like(result) for result in self._step([array[0] for array in inputs])),
+                ),
                 parallel_iterations=1,
             )[1:]
             total += tf.add_n([tf.reshape(result, [-1])[0] for result in kept])

@@ -30,8 +30,17 @@ class StepLoop(Session):
         self.model, self.optimizer = networks.network(workload), networks.optimizer(workload)
         self.optimizer.build(self.model.trainable_variables)
         self.restart = networks.Restart(workload, self.model, self.optimizer)
-        self.data = tf.data.Dataset.from_tensor_slices((rows.x, rows.y)).shuffle(len(rows.x)).batch(batch).prefetch(tf.data.AUTOTUNE)
-        self.validation = tf.data.Dataset.from_tensor_slices(rows.validation).batch(batch).prefetch(tf.data.AUTOTUNE) if rows.validation else None
+        self.data = (
+            tf.data.Dataset.from_tensor_slices((rows.x, rows.y))
+            .shuffle(len(rows.x))
+            .batch(batch)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+        self.validation = (
+            tf.data.Dataset.from_tensor_slices(rows.validation).batch(batch).prefetch(tf.data.AUTOTUNE)
+            if rows.validation
+            else None
+        )
         self.loss, self.metric = keras.metrics.Mean(), networks.metric(workload)
         error = networks.loss(workload)
 

@@ -60,7 +60,9 @@ def forward(network: Network, weights: Tree, running: Tree, x: Any, key: Any) ->
         x = jax.nn.relu(x @ kernel + bias)
         if key is not None and network.dropout:
             key, one = jax.random.split(key)
-            x = jnp.where(jax.random.bernoulli(one, 1 - network.dropout, x.shape), x / (1 - network.dropout), 0)
+            x = jnp.where(
+                jax.random.bernoulli(one, 1 - network.dropout, x.shape), x / (1 - network.dropout), 0
+            )
     kernel, bias = weights[f"d{len(network.hidden)}"]
     return x @ kernel + bias, running
 
@@ -76,7 +78,10 @@ def update(workload: Workload, weights: Tree, grads: Tree, slots: Tree, step: An
     second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, grads)
     t = (step + 1).astype(jnp.float32)
     alpha = rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-    return jax.tree.map(lambda w, m, v: w - alpha * m / (jnp.sqrt(v) + 1e-7), weights, first, second), (first, second)
+    return jax.tree.map(lambda w, m, v: w - alpha * m / (jnp.sqrt(v) + 1e-7), weights, first, second), (
+        first,
+        second,
+    )
 
 
 class Scan(Session):
@@ -89,7 +94,9 @@ class Scan(Session):
         # The rows are arguments: as constants of the program they would be compiled into it.
         self.step = jax.jit(self._step, donate_argnums=1)
         self.epoch = jax.jit(self._epoch, donate_argnums=1)
-        self.epochs = jax.jit(lambda data, state, orders: lax.scan(partial(self._epoch, data), state, orders), donate_argnums=1)
+        self.epochs = jax.jit(
+            lambda data, state, orders: lax.scan(partial(self._epoch, data), state, orders), donate_argnums=1
+        )
         self.many = variant.endswith("epochs")
         self.run(EPOCHS_A_CALL if self.many else 1, 0)
         self.compile_seconds = time.perf_counter() - begin
@@ -121,21 +128,28 @@ class Scan(Session):
         """Mean loss; running statistics, and the sum of the metric."""
         out, running = forward(self.workload.network, weights, running, x, key)
         if self.workload.network.classes:
-            return -(y * jax.nn.log_softmax(out)).sum(1).mean(), (running, (out.argmax(1) == y.argmax(1)).sum().astype(jnp.float32))
+            return -(y * jax.nn.log_softmax(out)).sum(1).mean(), (
+                running,
+                (out.argmax(1) == y.argmax(1)).sum().astype(jnp.float32),
+            )
         return ((out - y) ** 2).mean(), (running, jnp.abs(out - y).sum())
 
     def _step(self, data: Tree, state: Tree, rows: Any) -> tuple[Tree, Any]:
         weights, running, slots, step, key = state
         key, one = jax.random.split(key)
         x, y = data[0][rows], data[1][rows]
-        (loss, (running, metric)), grads = jax.value_and_grad(self._errors, has_aux=True)(weights, running, x, y, one)
+        (loss, (running, metric)), grads = jax.value_and_grad(self._errors, has_aux=True)(
+            weights, running, x, y, one
+        )
         weights, slots = update(self.workload, weights, grads, slots, step)
         return (weights, running, slots, step + 1, key), (loss * len(x), metric)
 
     def _epoch(self, data: Tree, state: Tree, order: Any) -> tuple[Tree, Any]:
         """All batches by a scan, then the partial last one, then the validation rows: sums of loss and metric."""
         full = self.rows // self.workload.batch * self.workload.batch
-        state, sums = lax.scan(partial(self._step, data), state, order[:full].reshape(-1, self.workload.batch))
+        state, sums = lax.scan(
+            partial(self._step, data), state, order[:full].reshape(-1, self.workload.batch)
+        )
         sums = jax.tree.map(jnp.sum, sums)
         if full < self.rows:
             state, last = self._step(data, state, order[full:])

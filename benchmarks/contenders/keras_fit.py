@@ -36,7 +36,10 @@ class Clock(keras.callbacks.Callback):
 class Fit(Session):
     def __init__(self, workload: Workload, variant: str) -> None:
         begin = time.perf_counter()
-        several = next((int(word.split("=")[1]) for word in variant.split() if word.startswith("steps_per_execution=")), 1)
+        several = next(
+            (int(word.split("=")[1]) for word in variant.split() if word.startswith("steps_per_execution=")),
+            1,
+        )
         self.workload, self.model = workload, networks.network(workload)
         self.model.compile(
             optimizer=networks.optimizer(workload),
@@ -53,5 +56,13 @@ class Fit(Session):
     def run(self, epochs: int, seed: int) -> Run:
         self.restart(seed)
         rows, clock = self.workload.rows, Clock()
-        history = self.model.fit(rows.x, rows.y, batch_size=self.workload.batch, epochs=epochs, validation_data=rows.validation, verbose=0, callbacks=[clock])
+        history = self.model.fit(
+            rows.x,
+            rows.y,
+            batch_size=self.workload.batch,
+            epochs=epochs,
+            validation_data=rows.validation,
+            verbose=0,
+            callbacks=[clock],
+        )
         return Run(clock.seconds, history.history["loss"])

@@ -31,12 +31,18 @@ def prepare(workload: Workload, variant: str) -> Session:
 class Module(lightning.LightningModule):
     def __init__(self, workload: Workload, seed: int) -> None:
         super().__init__()
-        self.workload, self.network, self.error = workload, torch_plain.network(workload, seed), torch_plain.error(workload)
+        self.workload, self.network, self.error = (
+            workload,
+            torch_plain.network(workload, seed),
+            torch_plain.error(workload),
+        )
         self.losses: list[float] = []
 
     def training_step(self, batch: Any, index: int) -> Any:
         loss, metric = self._both(batch)
-        self.log_dict({"loss": loss, "metric": metric}, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self.log_dict(
+            {"loss": loss, "metric": metric}, on_step=False, on_epoch=True, batch_size=len(batch[0])
+        )
         self.total += loss.detach() * len(batch[0])
         return loss
 
@@ -69,8 +75,18 @@ class Lightning(Session):
     def __init__(self, workload: Workload, *, barebones: bool) -> None:
         begin = time.perf_counter()
         self.workload = workload
-        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False, "logger": False, "num_sanity_val_steps": 0}
-        self.options: dict[str, Any] = {"accelerator": "cpu", "devices": 1, **({"barebones": True} if barebones else quiet)}
+        quiet = {
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": False,
+            "logger": False,
+            "num_sanity_val_steps": 0,
+        }
+        self.options: dict[str, Any] = {
+            "accelerator": "cpu",
+            "devices": 1,
+            **({"barebones": True} if barebones else quiet),
+        }
         rows = workload.rows
         self.train = self._loader((rows.x, rows.y), shuffle=True)
         self.validation = self._loader(rows.validation, shuffle=False) if rows.validation else None
@@ -78,7 +94,9 @@ class Lightning(Session):
         self.compile_seconds = time.perf_counter() - begin
 
     def _loader(self, arrays: tuple[Any, Any], *, shuffle: bool) -> DataLoader:
-        return DataLoader(TensorDataset(*torch_plain.tensors(self.workload, arrays)), self.workload.batch, shuffle=shuffle)
+        return DataLoader(
+            TensorDataset(*torch_plain.tensors(self.workload, arrays)), self.workload.batch, shuffle=shuffle
+        )
 
     def run(self, epochs: int, seed: int) -> Run:
         torch.manual_seed(seed)

@@ -29,20 +29,29 @@ def network(workload: Workload, seed: int) -> nn.Sequential:
     spec, parts, width = workload.network, list[nn.Module](), workload.shape[-1]
     kernels = [torch.from_numpy(kernel) for kernel in workload.kernels(seed)]
     for filters in spec.convolutions:
-        parts += [nn.Conv2d(width, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01), nn.ReLU(), nn.MaxPool2d(2)]
+        parts += [
+            nn.Conv2d(width, filters, 3, padding=1, bias=False),
+            nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
         width = filters
     if spec.convolutions:
         side = workload.shape[0] >> len(spec.convolutions)
         parts.append(nn.Flatten())
         at = len(spec.convolutions)
-        kernels[at] = kernels[at].reshape(side, side, width, -1).permute(2, 0, 1, 3).reshape(len(kernels[at]), -1)  # rows in the order of channels first
+        kernels[at] = (
+            kernels[at].reshape(side, side, width, -1).permute(2, 0, 1, 3).reshape(len(kernels[at]), -1)
+        )  # rows in the order of channels first
         width *= side * side
     for units in spec.hidden:
         parts += [nn.Linear(width, units), nn.ReLU(), *([nn.Dropout(spec.dropout)] if spec.dropout else [])]
         width = units
     model = nn.Sequential(*parts, nn.Linear(width, spec.outputs))
     with torch.no_grad():
-        for part, kernel in zip((part for part in model if isinstance(part, nn.Linear | nn.Conv2d)), kernels, strict=True):
+        for part, kernel in zip(
+            (part for part in model if isinstance(part, nn.Linear | nn.Conv2d)), kernels, strict=True
+        ):
             part.weight.copy_(kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T)
             if isinstance(part, nn.Linear):
                 part.bias.zero_()
@@ -52,7 +61,9 @@ def network(workload: Workload, seed: int) -> nn.Sequential:
 def optimizer(workload: Workload, model: nn.Module, *, fused: bool) -> torch.optim.Optimizer:
     """With Keras's constants."""
     if workload.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), workload.learning_rate, eps=1e-7, **({"fused": True} if fused else {}))
+        return torch.optim.Adam(
+            model.parameters(), workload.learning_rate, eps=1e-7, **({"fused": True} if fused else {})
+        )
     return torch.optim.RMSprop(model.parameters(), workload.learning_rate, alpha=0.9, eps=1e-7)
 
 

@@ -43,7 +43,11 @@ class BenchmarkTask(Task):
 
     def data(self) -> Splits:
         rows = self.workload.rows
-        return Splits(Arrays(rows.x, rows.y), Arrays(*rows.validation) if rows.validation else None, source=Source(rows.source))
+        return Splits(
+            Arrays(rows.x, rows.y),
+            Arrays(*rows.validation) if rows.validation else None,
+            source=Source(rows.source),
+        )
 
     def model(self, train: Arrays) -> keras.Model:
         model = networks.network(self.workload)
@@ -72,7 +76,12 @@ class Fit(Session):
         trainer.prepare(task)
         history = trainer.fit(task)
         seconds = trainer.seconds
-        return Run(seconds["total"] - seconds["compile"], history.history["loss"], f"{trainer.execution}: {trainer.execution_reason}", seconds["compile"])
+        return Run(
+            seconds["total"] - seconds["compile"],
+            history.history["loss"],
+            f"{trainer.execution}: {trainer.execution_reason}",
+            seconds["compile"],
+        )
 
 
 class Command(Session):
@@ -81,12 +90,28 @@ class Command(Session):
     def run(self, epochs: int, seed: int) -> Run:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / "run"
-            command = [sys.executable, "-m", "trainkit", "task=boston", f"trainer.epochs={epochs}", f"trainer.seed={seed}", f"run_dir={place}"]
+            command = [
+                sys.executable,
+                "-m",
+                "trainkit",
+                "task=boston",
+                f"trainer.epochs={epochs}",
+                f"trainer.seed={seed}",
+                f"run_dir={place}",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
             if done.returncode:
-                raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+                raise RuntimeError(
+                    f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}"
+                )
             summary = json.loads((place / "summary.json").read_text())
             with (place / "metrics.csv").open() as file:
                 losses = [float(row["train/loss"]) for row in csv.DictReader(file)]
         seconds = summary["seconds"]
-        return Run(seconds["total"] - seconds["compile"], losses, summary["execution"], seconds["compile"], own_start=True)
+        return Run(
+            seconds["total"] - seconds["compile"],
+            losses,
+            summary["execution"],
+            seconds["compile"],
+            own_start=True,
+        )

@@ -36,7 +36,10 @@ def fast(xla: bool) -> Iterator[None]:
     layer, adam = keras.layers.BatchNormalization, keras.optimizers.Adam
     kernels: list[tuple[Any, str, Any]] = []
     if not xla:
-        kernels = [(layer, "call", _batch_normalization(layer.call)), (adam, "update_step", _adam(adam.update_step))]
+        kernels = [
+            (layer, "call", _batch_normalization(layer.call)),
+            (adam, "update_step", _adam(adam.update_step)),
+        ]
     else:
         kernels = [(backend_random, "dropout", _dropout)]
         if not tf.config.list_logical_devices("GPU"):
@@ -81,13 +84,20 @@ def mask(shape: Any, rate: float, seed: tf.Tensor) -> tf.Tensor:
         # cannot decide keeps it out: the words are drawn once, and nobody ever takes the other branch.
         a, b = tf.cond(tf.reduce_all(seed >= seed.dtype.min), draw, lambda: (counters, counters))
     rows = tf.range(4)[:, None]
-    words = tf.where(tf.broadcast_to(rows < 2, [4, count]), tf.broadcast_to(a, [4, count]), tf.broadcast_to(b, [4, count]))
+    words = tf.where(
+        tf.broadcast_to(rows < 2, [4, count]), tf.broadcast_to(a, [4, count]), tf.broadcast_to(b, [4, count])
+    )
     shifts = tf.broadcast_to(tf.cast(rows % 2 * 16, tf.uint32), [4, count])
-    halves = tf.bitcast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, shifts), tf.constant(0xFFFF, tf.uint32)), tf.int32)
+    halves = tf.bitcast(
+        tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, shifts), tf.constant(0xFFFF, tf.uint32)),
+        tf.int32,
+    )
     return tf.reshape(tf.reshape(halves, [4 * count])[:size], shape) >= round(rate * 2**16)
 
 
-def threefry(k0: tf.Tensor, k1: tf.Tensor, x0: tf.Tensor, x1: tf.Tensor, rounds: int = ROUNDS) -> tuple[tf.Tensor, tf.Tensor]:
+def threefry(
+    k0: tf.Tensor, k1: tf.Tensor, x0: tf.Tensor, x1: tf.Tensor, rounds: int = ROUNDS
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Threefry-2x32 of a key and counters, all uint32 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
 
     TensorFlow's own ends in a concatenation, which XLA on a CPU compiles to a branch an element: four times slower.
@@ -98,7 +108,10 @@ def threefry(k0: tf.Tensor, k1: tf.Tensor, x0: tf.Tensor, x1: tf.Tensor, rounds:
     for turn in range(rounds):
         by = ROTATIONS[turn % 8]
         x0 = x0 + x1
-        turned = bits.bitwise_or(bits.left_shift(x1, tf.constant(by, tf.uint32)), bits.right_shift(x1, tf.constant(32 - by, tf.uint32)))
+        turned = bits.bitwise_or(
+            bits.left_shift(x1, tf.constant(by, tf.uint32)),
+            bits.right_shift(x1, tf.constant(32 - by, tf.uint32)),
+        )
         x1 = bits.bitwise_xor(turned, x0)
         if turn % 4 == 3:
             number = turn // 4 + 1
@@ -112,13 +125,17 @@ def _matmul(usual: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         if not all(isinstance(x, tf.Tensor) and x.dtype == tf.bfloat16 and x.shape.rank == 2 for x in sides):
             return usual(x1, x2)
         # A layer's kernel comes in float32, which the policy would round: its gradient, a float32 sum, need not be rounded at all.
-        return _bfloat16_product(sides[0], tf.convert_to_tensor(x2._value) if isinstance(x2, keras.Variable) else x2)
+        return _bfloat16_product(
+            sides[0], tf.convert_to_tensor(x2._value) if isinstance(x2, keras.Variable) else x2
+        )
 
     return matmul
 
 
 @tf.custom_gradient
-def _bfloat16_product(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+def _bfloat16_product(
+    x: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
     """The product of matrices `[m, k]` in bfloat16 and `[k, n]`, rounded to bfloat16 if it is not, summed in float32 and rounded once.
 
     XLA on a CPU widens the operands of a bfloat16 product to float32 first; asked for a float32 result, it uses the processor's bfloat16 instructions.
@@ -132,22 +149,38 @@ def _bfloat16_product(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Calla
 
 
 def _contract(a: tf.Tensor, b: tf.Tensor, a_axis: int, b_axis: int) -> tf.Tensor:
-    axes = xla_data_pb2.DotDimensionNumbers(lhs_contracting_dimensions=[a_axis], rhs_contracting_dimensions=[b_axis])
-    return gen_xla_ops.xla_dot_v2(a, b, axes.SerializeToString(), precision_config="", preferred_element_type=tf.float32)
+    axes = xla_data_pb2.DotDimensionNumbers(
+        lhs_contracting_dimensions=[a_axis], rhs_contracting_dimensions=[b_axis]
+    )
+    return gen_xla_ops.xla_dot_v2(
+        a, b, axes.SerializeToString(), precision_config="", preferred_element_type=tf.float32
+    )
 
 
 def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
-    def call(self: keras.layers.BatchNormalization, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
+    def call(
+        self: keras.layers.BatchNormalization,
+        inputs: tf.Tensor,
+        training: bool | None = None,
+        mask: Any = None,
+    ) -> tf.Tensor:
         last = self.axis in (-1, inputs.shape.rank - 1)
         special = mask is not None or self.renorm or self.synchronized or self.epsilon < SMALLEST_EPSILON
-        if not (training and self.trainable) or special or not last or inputs.dtype not in (tf.float32, tf.bfloat16):
+        if (
+            not (training and self.trainable)
+            or special
+            or not last
+            or inputs.dtype not in (tf.float32, tf.bfloat16)
+        ):
             return usual(self, inputs, training=training, mask=mask)
         channels = inputs.shape[-1]
         gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones([channels])
         beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros([channels])
         rows = tf.reshape(inputs, [-1, 1, 1, channels]) if inputs.shape.rank != 4 else inputs
         none = tf.constant([], tf.float32)
-        fused = tf.raw_ops.FusedBatchNormV3(x=rows, scale=gamma, offset=beta, mean=none, variance=none, epsilon=self.epsilon, is_training=True)
+        fused = tf.raw_ops.FusedBatchNormV3(
+            x=rows, scale=gamma, offset=beta, mean=none, variance=none, epsilon=self.epsilon, is_training=True
+        )
         outputs, mean, variance = fused[:3]
         count = tf.cast(tf.size(rows) // channels, tf.float32)
         variance = variance * ((count - 1.0) / count)  # the operation divides by count - 1, Keras by count

@@ -50,7 +50,9 @@ def take_over(optimizer: Any, replicas: int, *, reduction: bool) -> int | None:
     Returns:
         The number of steps between such moments, where there are any: from now on the caller's business.
     """
-    inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+    inner = (
+        optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+    )
     if reduction or replicas == 1:
         inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
     if replicas == 1:

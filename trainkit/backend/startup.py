@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from trainkit.core.errors import UserError
 
 # Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the warning that precedes them.
-LOG_LINE = re.compile(r"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\])")
+LOG_LINE = re.compile(
+    r"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\])"
+)
 
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -28,7 +30,9 @@ def import_tensorflow() -> None:
         UserError: if Keras is told to use another backend.
     """
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise UserError(f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set it to tensorflow.")
+        raise UserError(
+            f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set it to tensorflow."
+        )
     if "tensorflow" in sys.modules:
         return
     with _filtered(enabled=LEVEL not in os.environ or OURS in os.environ):
@@ -43,7 +47,10 @@ def _filtered(*, enabled: bool) -> Iterator[None]:
     if not enabled:
         yield
         return
-    os.environ[LEVEL], os.environ[OURS] = "2", "1"  # errors only, from here on; at its start TensorFlow does not heed it
+    os.environ[LEVEL], os.environ[OURS] = (
+        "2",
+        "1",
+    )  # errors only, from here on; at its start TensorFlow does not heed it
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -56,4 +63,6 @@ def _filtered(*, enabled: bool) -> Iterator[None]:
             os.close(stderr)
             held.seek(0)
             text = held.read().decode(errors="replace")
-            sys.stderr.write("".join(line for line in text.splitlines(keepends=True) if not LOG_LINE.match(line)))
+            sys.stderr.write(
+                "".join(line for line in text.splitlines(keepends=True) if not LOG_LINE.match(line))
+            )

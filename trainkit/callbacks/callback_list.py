@@ -35,16 +35,25 @@ class Audience:
         logs: Those of the last epoch.
     """
 
-    def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
         self.built, self.config, self.state, self.told = built, config, built.state, list(callbacks)
         self.observers = [c for c in callbacks if isinstance(c, Observer)]
         self.monitors = [c for c in self.observers if isinstance(c, Monitor)]
         for monitor in self.monitors:
             monitor.aim(built.direction(monitor.monitor))
         self.hooks = any(needs_every_batch(c) for c in callbacks if not isinstance(c, Observer))
-        deaf = [type(c).__name__ for c in callbacks if any(overrides(c, name) for name in ("on_test_batch_begin", "on_test_batch_end"))]
+        deaf = [
+            type(c).__name__
+            for c in callbacks
+            if any(overrides(c, name) for name in ("on_test_batch_begin", "on_test_batch_end"))
+        ]
         if deaf and config.engine == "trainkit":
-            warnings.warn(f"{', '.join(deaf)}: on_test_batch_* is not called, since validation runs in one piece; trainer.engine=keras calls it.", stacklevel=2)
+            warnings.warn(
+                f"{', '.join(deaf)}: on_test_batch_* is not called, since validation runs in one piece; trainer.engine=keras calls it.",
+                stacklevel=2,
+            )
         self.observed = len(self.observers) == len(self.told)
         self.params: dict[str, Any] = {}
         self.logs: dict[str, float] = {}
@@ -69,7 +78,9 @@ class Audience:
             "replicas": built.strategy.num_replicas_in_sync, "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})",
             "config": asdict(config),
         }  # fmt: skip
-        self.callbacks = keras.callbacks.CallbackList(self.told, add_history=True, model=built.model, **params)
+        self.callbacks = keras.callbacks.CallbackList(
+            self.told, add_history=True, model=built.model, **params
+        )
         self.params = self.callbacks.params
         for keeper in self._keepers():
             keeper.execution, keeper.monitors = execution, self._named()
@@ -94,7 +105,9 @@ class Audience:
             for observer in self.observers:
                 observer.on_train_batch_end(batch, logs)
 
-    def record(self, epoch: int, seconds: float, train_seconds: float, steps: int, more: Mapping[str, float]) -> None:
+    def record(
+        self, epoch: int, seconds: float, train_seconds: float, steps: int, more: Mapping[str, float]
+    ) -> None:
         """Put what observers may want to know of an epoch into `params["record"]`."""
         rate = steps / max(train_seconds, 1e-9)
         more = {**more, **self.built.speed(rate)}
@@ -120,7 +133,9 @@ class Audience:
 
     def capture(self, snapshots: Sequence[Sequence[Any]] = ()) -> None:
         """Hand the state of their best epoch to the monitors that found one; `snapshots` are those of the graph, if it kept them."""
-        for i, monitor in sorted(enumerate(self.monitors), key=lambda pair: isinstance(pair[1], checkpoints.Checkpoints)):  # they keep what others hold
+        for i, monitor in sorted(
+            enumerate(self.monitors), key=lambda pair: isinstance(pair[1], checkpoints.Checkpoints)
+        ):  # they keep what others hold
             if monitor.best_epoch != self._bests[i]:
                 self._bests[i] = monitor.best_epoch
                 monitor.capture(self.state, [np.asarray(v) for v in snapshots[i]] if snapshots else None)
@@ -145,7 +160,9 @@ class Audience:
 def needs_every_batch(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback must be called after every training step; savers that act once an epoch need not."""
     hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-    return any(overrides(callback, name) for name in hooks) and getattr(callback, "save_freq", None) != "epoch"
+    return (
+        any(overrides(callback, name) for name in hooks) and getattr(callback, "save_freq", None) != "epoch"
+    )
 
 
 def overrides(callback: keras.callbacks.Callback, name: str) -> bool:

@@ -48,7 +48,9 @@ class Checkpoints(Monitor):
         self.folder, self.config, self.every_call, self.clock = Path(folder), config, every_call, clock
         fields = {name for _, name, _, _ in string.Formatter().parse(config.pattern) if name is not None}
         if not fields & {"epoch", "step"}:
-            raise UserError(f"checkpoint.pattern={config.pattern!r} must contain {{epoch}} or {{step}}, or every checkpoint would overwrite the one before.")
+            raise UserError(
+                f"checkpoint.pattern={config.pattern!r} must contain {{epoch}} or {{step}}, or every checkpoint would overwrite the one before."
+            )
         self.kept: list[str] = []
         self.execution = ""
         self.monitors: dict[str, Monitor] = {type(self).__name__: self}  # all that a checkpoint must remember
@@ -66,7 +68,10 @@ class Checkpoints(Monitor):
         self.kept = [name for name in memory.get("kept", []) if (self.folder / name).exists()]
 
     def memories(self) -> dict[str, Any]:
-        return {"execution": self.execution, **{name: monitor.memory() for name, monitor in self.monitors.items()}}
+        return {
+            "execution": self.execution,
+            **{name: monitor.memory() for name, monitor in self.monitors.items()},
+        }
 
     def capture(self, state: State, values: Sequence[np.ndarray] | None) -> None:
         position, memory = (None, None) if values is None else (self.best_position(), self.best_memories)
@@ -85,7 +90,9 @@ class Checkpoints(Monitor):
         try:
             name = self.config.pattern.format(**{**logs, "epoch": state.epoch, "step": state.step})
         except (KeyError, ValueError, IndexError) as error:
-            raise UserError(f"checkpoint.pattern={self.config.pattern!r} does not fit: {error!r}. Known: epoch, step, {', '.join(logs)}.") from error
+            raise UserError(
+                f"checkpoint.pattern={self.config.pattern!r} does not fit: {error!r}. Known: epoch, step, {', '.join(logs)}."
+            ) from error
         self._write(state, name)
         self.kept = [*(k for k in self.kept if k != name), name]
         while self.config.keep is not None and len(self.kept) > self.config.keep:
@@ -94,5 +101,9 @@ class Checkpoints(Monitor):
 
     def _write(self, state: State, name: str, *, memory: dict[str, Any] | None = None, **what: Any) -> None:
         memory = memory or self.memories()
-        held = {name: m.held[1] for name, m in self.monitors.items() if m.held[1] and m.held[0] == memory[name]["best_epoch"]}
+        held = {
+            name: m.held[1]
+            for name, m in self.monitors.items()
+            if m.held[1] and m.held[0] == memory[name]["best_epoch"]
+        }
         save(state, self.folder / name, memory=memory, held=held, **what)

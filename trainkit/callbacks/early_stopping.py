@@ -23,14 +23,19 @@ class EarlyStopping(Monitor):
     """
 
     def __init__(self, config: EarlyStoppingConfig, monitor: str) -> None:
-        super().__init__(config.monitor or monitor, config.mode, min_delta=config.min_delta, patience=config.patience)
+        super().__init__(
+            config.monitor or monitor, config.mode, min_delta=config.min_delta, patience=config.patience
+        )
         self.restore_best_weights = config.restore_best_weights
         self._variables: list[tf.Variable] = []
 
     def capture(self, state: State, values: Sequence[np.ndarray] | None) -> None:
         if self.restore_best_weights:
             weights = state.groups["model"]  # the first of all variables
-            self.held = self.best_epoch, [v.numpy() for v in weights] if values is None else list(values[: len(weights)])
+            self.held = (
+                self.best_epoch,
+                [v.numpy() for v in weights] if values is None else list(values[: len(weights)]),
+            )
 
     def after_call(self, state: State, logs: dict[str, Any], *, final: bool = False) -> None:
         self._variables = state.groups["model"]

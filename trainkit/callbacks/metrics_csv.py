@@ -12,7 +12,12 @@ from trainkit.callbacks.observer import Observer
 from trainkit.core.logs import column
 from trainkit.runs.metrics_csv import read_rows
 
-RECORD = ("learning_rate", "seconds", "loss_scale", "skipped_steps")  # columns that come from params["record"], where it has them
+RECORD = (
+    "learning_rate",
+    "seconds",
+    "loss_scale",
+    "skipped_steps",
+)  # columns that come from params["record"], where it has them
 
 
 class MetricsCSV(Observer):
@@ -35,7 +40,11 @@ class MetricsCSV(Observer):
         names = self.params["logged"]
         scale = ["loss_scale", "skipped_steps"] if self.params["precision"] == "mixed_float16" else []
         self._columns = ["epoch", "step", *map(column, names), "learning_rate", "seconds", *scale]
-        kept = [row for row in read_rows(self.path) if int(row["epoch"]) <= self.params["initial_epoch"]] if self.path.exists() else []
+        kept = (
+            [row for row in read_rows(self.path) if int(row["epoch"]) <= self.params["initial_epoch"]]
+            if self.path.exists()
+            else []
+        )
         text = io.StringIO()
         writer = csv.DictWriter(text, self._columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -47,10 +56,17 @@ class MetricsCSV(Observer):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         record = self.params["record"]
-        row = {"epoch": epoch + 1, "step": record["step"], **{column(k): v for k, v in (logs or {}).items()}, **{k: record[k] for k in RECORD if k in record}}
+        row = {
+            "epoch": epoch + 1,
+            "step": record["step"],
+            **{column(k): v for k, v in (logs or {}).items()},
+            **{k: record[k] for k in RECORD if k in record},
+        }
         if self._file is None:
             raise RuntimeError("MetricsCSV.on_epoch_end came before on_train_begin.")
-        self._file.write(",".join("" if name not in row else repr(row[name]) for name in self._columns) + "\n")
+        self._file.write(
+            ",".join("" if name not in row else repr(row[name]) for name in self._columns) + "\n"
+        )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._file is not None:

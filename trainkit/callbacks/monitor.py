@@ -28,9 +28,16 @@ class Monitor(Observer):
         held: Values of the best epoch that a checkpoint must keep with the memory, and the number of that epoch.
     """
 
-    def __init__(self, monitor: str, mode: str = "auto", *, min_delta: float = 0.0, patience: int | None = None) -> None:
+    def __init__(
+        self, monitor: str, mode: str = "auto", *, min_delta: float = 0.0, patience: int | None = None
+    ) -> None:
         super().__init__()
-        self.monitor, self.mode, self.min_delta, self.patience = monitor, mode, np.float32(min_delta), patience
+        self.monitor, self.mode, self.min_delta, self.patience = (
+            monitor,
+            mode,
+            np.float32(min_delta),
+            patience,
+        )
         self.aim(mode)
 
     def aim(self, mode: str) -> None:
@@ -52,9 +59,16 @@ class Monitor(Observer):
         if value is None:
             return
         value = np.float32(value)
-        better = value < self.best - self.min_delta if self.mode == "min" else value > self.best + self.min_delta
+        better = (
+            value < self.best - self.min_delta if self.mode == "min" else value > self.best + self.min_delta
+        )
         if better:
-            self.best, self.best_epoch, self.best_step, self.wait = value, epoch + 1, self.params["record"]["step"], 0
+            self.best, self.best_epoch, self.best_step, self.wait = (
+                value,
+                epoch + 1,
+                self.params["record"]["step"],
+                0,
+            )
             return
         self.wait += 1
         if self.over:
@@ -71,7 +85,12 @@ class Monitor(Observer):
 
     def memory(self) -> dict[str, float]:
         """What a checkpoint keeps of this observer."""
-        return {"best": float(self.best), "best_epoch": self.best_epoch, "best_step": self.best_step, "wait": self.wait}
+        return {
+            "best": float(self.best),
+            "best_epoch": self.best_epoch,
+            "best_step": self.best_step,
+            "wait": self.wait,
+        }
 
     def remember(self, memory: Mapping[str, Any]) -> None:
         self.best, self.best_epoch = np.float32(memory["best"]), int(memory["best_epoch"])

@@ -31,4 +31,6 @@ class Opening(Observer):
             "Devices": f"{p['devices']}, {p['strategy']}{replicas}, {p['precision']}",
             "Execution": f"{p['execution']}: {p['reason']}",
         }
-        self.write(self.summary.rstrip("\n") + "\n" + "\n".join(f"{k + ':':<11}{v}" for k, v in lines.items()))
+        self.write(
+            self.summary.rstrip("\n") + "\n" + "\n".join(f"{k + ':':<11}{v}" for k, v in lines.items())
+        )

@@ -21,7 +21,10 @@ def make(kind: str = "auto", stream: IO[str] | None = None) -> Observer:
 
 def values(logs: dict[str, Any] | None) -> str:
     """`loss 0.1234  accuracy 0.9876`, validation behind it."""
-    ordered = sorted((logs or {}).items(), key=lambda item: (item[0].startswith("val_"), not item[0].endswith("loss"), item[0]))
+    ordered = sorted(
+        (logs or {}).items(),
+        key=lambda item: (item[0].startswith("val_"), not item[0].endswith("loss"), item[0]),
+    )
     return "  ".join(f"{name} {value:.4g}" for name, value in ordered)
 
 
@@ -44,7 +47,9 @@ class Lines(Observer):
         clock: Seconds; for tests.
     """
 
-    def __init__(self, stream: IO[str], every: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: IO[str], every: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self.stream, self.every, self.clock = stream, every, clock
         self._shown = float("-inf")
@@ -85,8 +90,16 @@ class Bars(Observer):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(file=self.stream)
-        self._bars = Progress(TextColumn("{task.description:<10}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(compact=True), console=console)
-        self._epochs = self._bars.add_task("epochs", total=self.params["epochs"], completed=self.params["initial_epoch"])
+        self._bars = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._epochs = self._bars.add_task(
+            "epochs", total=self.params["epochs"], completed=self.params["initial_epoch"]
+        )
         self._steps = self._bars.add_task("steps", total=self.params["steps"])
         self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=8)
         self._live.start()
@@ -109,12 +122,18 @@ class Bars(Observer):
         self._shown["training"] = values(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        validated = {name.removeprefix("val_"): value for name, value in (logs or {}).items() if name.startswith("val_")}
+        validated = {
+            name.removeprefix("val_"): value
+            for name, value in (logs or {}).items()
+            if name.startswith("val_")
+        }
         trained = {name: value for name, value in (logs or {}).items() if not name.startswith("val_")}
         self._shown["training"], self._shown["speed"] = values(trained), rate(self.params["record"])
         self._shown["validation"] = values(validated) or self._shown["validation"]
         self._bars.update(self._epochs, completed=epoch + 1)
-        self._bars.update(self._steps, completed=self.params["steps"] if epoch + 1 == self.params["epochs"] else 0)
+        self._bars.update(
+            self._steps, completed=self.params["steps"] if epoch + 1 == self.params["epochs"] else 0
+        )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()

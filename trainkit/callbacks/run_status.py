@@ -18,7 +18,12 @@ class Status(Observer):
         clock: Seconds; for tests.
     """
 
-    def __init__(self, write: Callable[[int, int], None], every: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        write: Callable[[int, int], None],
+        every: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         self.write, self.every, self.clock, self.written = write, every, clock, clock()
 

@@ -19,7 +19,16 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from trainkit.callbacks.observer import Observer
 
-RATES = ("learning_rate", "examples_per_second", "steps_per_second", "seconds", "tflops", "ceiling_share", "loss_scale", "skipped_steps")
+RATES = (
+    "learning_rate",
+    "examples_per_second",
+    "steps_per_second",
+    "seconds",
+    "tflops",
+    "ceiling_share",
+    "loss_scale",
+    "skipped_steps",
+)
 
 
 class TensorBoard(Observer):
@@ -36,7 +45,12 @@ class TensorBoard(Observer):
     """
 
     def __init__(
-        self, folder: Path | str, config: Mapping[str, Any], hparams: Mapping[str, Any], histograms_every: int | None = None, graph: bool = True
+        self,
+        folder: Path | str,
+        config: Mapping[str, Any],
+        hparams: Mapping[str, Any],
+        histograms_every: int | None = None,
+        graph: bool = True,
     ) -> None:
         super().__init__()
         self.folder, self.config, self.hparams = Path(folder), dict(config), dict(hparams)
@@ -48,10 +62,19 @@ class TensorBoard(Observer):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         places = {"": self.folder, "train": self.folder / "train", "validation": self.folder / "validation"}
-        self._writers = {name: EventFileWriter(str(place), max_queue_size=10_000, flush_secs=2) for name, place in places.items()}
-        restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)  # drops what a crash left behind after the epoch that we continue from
+        self._writers = {
+            name: EventFileWriter(str(place), max_queue_size=10_000, flush_secs=2)
+            for name, place in places.items()
+        }
+        restart = event_pb2.SessionLog(
+            status=event_pb2.SessionLog.START
+        )  # drops what a crash left behind after the epoch that we continue from
         for writer in self._writers.values():
-            writer.add_event(event_pb2.Event(wall_time=time.time(), step=self.params["initial_epoch"] + 1, session_log=restart))
+            writer.add_event(
+                event_pb2.Event(
+                    wall_time=time.time(), step=self.params["initial_epoch"] + 1, session_log=restart
+                )
+            )
         source = self.params["dataset"]
         about = f"**{source.name}** from `{source.origin}`, sha256 `{source.sha256}`"
         settings = "    " + json.dumps(self.config, indent=2, default=str).replace("\n", "\n    ")
@@ -61,13 +84,20 @@ class TensorBoard(Observer):
         self._summary("", hparams_summary.hparams_pb(self.hparams, start_time_secs=time.time()), 0)
         if self.graph:
             graph = forward_graph(self.model, self.params["input"]).as_graph_def(add_shapes=True)
-            self._writers["train"].add_event(event_pb2.Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
+            self._writers["train"].add_event(
+                event_pb2.Event(wall_time=time.time(), graph_def=graph.SerializeToString())
+            )
 
     def _experiment(self) -> summary_pb2.Summary:
         """What the HParams tab shows: the hyper-parameters, and the logged values of both kinds."""
         tags = [_tag(name) for name in self.params["logged"]]
-        metrics = [hparams_summary.Metric(tag, group=group, display_name=f"{group}/{tag.removeprefix('epoch/')}") for group, tag in tags]
-        return hparams_summary.hparams_config_pb(hparams=[hparams_summary.HParam(name) for name in self.hparams], metrics=metrics)
+        metrics = [
+            hparams_summary.Metric(tag, group=group, display_name=f"{group}/{tag.removeprefix('epoch/')}")
+            for group, tag in tags
+        ]
+        return hparams_summary.hparams_config_pb(
+            hparams=[hparams_summary.HParam(name) for name in self.hparams], metrics=metrics
+        )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         by_writer: dict[str, list[summary_pb2.Summary.Value]] = {}
@@ -75,13 +105,19 @@ class TensorBoard(Observer):
             writer, tag = _tag(name)
             by_writer.setdefault(writer, []).append(summary_pb2.Summary.Value(tag=tag, simple_value=value))
         record = self.params["record"]
-        rates = [summary_pb2.Summary.Value(tag=f"rates/{name}", simple_value=record[name]) for name in RATES if name in record]
+        rates = [
+            summary_pb2.Summary.Value(tag=f"rates/{name}", simple_value=record[name])
+            for name in RATES
+            if name in record
+        ]
         by_writer.setdefault("train", []).extend(rates)
         for writer, entries in by_writer.items():
             self._summary(writer, summary_pb2.Summary(value=entries), epoch + 1)
         if self.due(epoch + 1):
             for variable in self.model.trainable_variables:
-                self._summary("train", histogram_pb(f"weights/{variable.path}", np.asarray(variable)), epoch + 1)
+                self._summary(
+                    "train", histogram_pb(f"weights/{variable.path}", np.asarray(variable)), epoch + 1
+                )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         for writer in self._writers.values():
@@ -89,13 +125,19 @@ class TensorBoard(Observer):
 
     def _summary(self, writer: str, summary: Any, step: int) -> None:
         if not isinstance(summary, summary_pb2.Summary):
-            summary = summary_pb2.Summary.FromString(summary.SerializeToString())  # the plugins make TensorFlow's twin of the class
+            summary = summary_pb2.Summary.FromString(
+                summary.SerializeToString()
+            )  # the plugins make TensorFlow's twin of the class
         self._writers[writer].add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
 
 
 def _tag(name: str) -> tuple[str, str]:
     """`val_loss` -> (`validation`, `epoch/loss`)."""
-    return ("validation", f"epoch/{name.removeprefix('val_')}") if name.startswith("val_") else ("train", f"epoch/{name}")
+    return (
+        ("validation", f"epoch/{name.removeprefix('val_')}")
+        if name.startswith("val_")
+        else ("train", f"epoch/{name}")
+    )
 
 
 def forward_graph(model: keras.Model, row: Any) -> tf.Graph:

@@ -52,7 +52,9 @@ def save(
             _values_tracker(state, values).write(str(beside / "state"))
         held = held or {}
         if held:
-            tf.train.Checkpoint(**{name: [tf.Variable(v) for v in arrays] for name, arrays in held.items()}).write(str(beside / "held"))
+            tf.train.Checkpoint(
+                **{name: [tf.Variable(v) for v in arrays] for name, arrays in held.items()}
+            ).write(str(beside / "held"))
         meta = {
             "position": position or state.position(),
             "memory": memory or {},
@@ -66,7 +68,9 @@ def save(
         else:
             os.rename(beside, folder)
     except OSError as error:
-        raise UserError(f"Cannot write the checkpoint {folder}: {error.strerror or error}. Check the disk and its permissions.") from error
+        raise UserError(
+            f"Cannot write the checkpoint {folder}: {error.strerror or error}. Check the disk and its permissions."
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
@@ -83,7 +87,10 @@ def restore(state: State, folder: Path | str) -> dict[str, Any]:
     mine = [[list(v.shape), v.dtype.name] for v in state.variables]
     theirs = [[shape, dtype] for _, shape, dtype in meta["variables"]]
     if mine != theirs:
-        first = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
+        first = next(
+            (i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b),
+            min(len(mine), len(theirs)),
+        )
         here = f"{state.variables[first].name} {mine[first]}" if first < len(mine) else "nothing more"
         there = f"{meta['variables'][first]}" if first < len(theirs) else "nothing more"
         raise UserError(
@@ -94,9 +101,13 @@ def restore(state: State, folder: Path | str) -> dict[str, Any]:
         _tracker(state).read(str(folder / "state")).assert_consumed()
         for name, count in meta.get("held", {}).items():
             reader = tf.train.load_checkpoint(str(folder / "held"))
-            meta["memory"][name]["held"] = [reader.get_tensor(f"{name}/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i in range(count)]
+            meta["memory"][name]["held"] = [
+                reader.get_tensor(f"{name}/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i in range(count)
+            ]
     except (tf.errors.OpError, ValueError, AssertionError) as error:
-        raise UserError(f"Checkpoint {folder} cannot be read: {str(error).splitlines()[0]}. It may be damaged; use another one.") from error
+        raise UserError(
+            f"Checkpoint {folder} cannot be read: {str(error).splitlines()[0]}. It may be damaged; use another one."
+        ) from error
     state.seek(meta["position"])
     return dict(meta["memory"])
 
@@ -107,7 +118,9 @@ def read_meta(folder: Path | str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise UserError(f"{folder} is no checkpoint: it has no {META}. Expected a folder such as <run>/checkpoints/last.") from error
+        raise UserError(
+            f"{folder} is no checkpoint: it has no {META}. Expected a folder such as <run>/checkpoints/last."
+        ) from error
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}. Use another checkpoint.") from error
 
@@ -118,14 +131,22 @@ def _tracker(state: State) -> tf.train.Checkpoint:
 
 def _values_tracker(state: State, values: Sequence[np.ndarray]) -> tf.train.Checkpoint:
     rest = iter(values)
-    return tf.train.Checkpoint(**{group: [tf.Variable(next(rest), dtype=v.dtype) for v in variables] for group, variables in state.groups.items()})
+    return tf.train.Checkpoint(
+        **{
+            group: [tf.Variable(next(rest), dtype=v.dtype) for v in variables]
+            for group, variables in state.groups.items()
+        }
+    )
 
 
 def _exchange(new: Path, old: Path) -> None:
     """Swap two folders in one atomic step, so that a crash leaves the one or the other whole (Linux; elsewhere in two renames)."""
     libc = ctypes.CDLL(None, use_errno=True)
     at_cwd, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of renameat2(2)
-    if sys.platform == "linux" and libc.renameat2(at_cwd, os.fsencode(new), at_cwd, os.fsencode(old), exchange) == 0:
+    if (
+        sys.platform == "linux"
+        and libc.renameat2(at_cwd, os.fsencode(new), at_cwd, os.fsencode(old), exchange) == 0
+    ):
         return
     aside = old.parent / f".{old.name}-old-{uuid.uuid4().hex[:8]}"
     os.rename(old, aside)

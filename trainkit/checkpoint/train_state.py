@@ -33,7 +33,11 @@ class State:
         self.groups: dict[str, list[tf.Variable]] = {}
         self.names: list[str] = []  # of all variables: `model/sequential/dense/kernel`
         seen: set[int] = set()
-        for group, variables in (("model", model.variables), ("optimizer", model.optimizer.variables), ("metrics", model.metrics_variables)):
+        for group, variables in (
+            ("model", model.variables),
+            ("optimizer", model.optimizer.variables),
+            ("metrics", model.metrics_variables),
+        ):
             fresh = [v for v in variables if id(v) not in seen]
             seen.update(id(v) for v in fresh)
             self.groups[group] = [v.value for v in fresh]
@@ -52,7 +56,9 @@ class State:
         return {"epoch": self.epoch, "step_in_epoch": self.step_in_epoch, "step": self.step}
 
     def seek(self, position: Mapping[str, int]) -> None:
-        self.epoch, self.step_in_epoch, self.step = (int(position[k]) for k in ("epoch", "step_in_epoch", "step"))
+        self.epoch, self.step_in_epoch, self.step = (
+            int(position[k]) for k in ("epoch", "step_in_epoch", "step")
+        )
 
     def finish(self) -> None:
         """Make the average weights the weights, where the optimizer keeps an average, as `model.fit` does at its end."""

@@ -23,16 +23,20 @@ from yaml import YAMLError
 from trainkit import _checkout
 from trainkit.cli.explain import explain
 from trainkit.config.schema import Config
-from trainkit.config.validation import nearest
 from trainkit.core import files
-from trainkit.core.errors import UserError, one_line
+from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.runs import run_dir
 
 CONF = _checkout.root() / "conf"
 
 
 # trainkit makes its run directories itself; Hydra makes none, changes no directory and configures no logging.
-PLAIN_HYDRA = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
+PLAIN_HYDRA = (
+    "hydra.run.dir=.",
+    "hydra.output_subdir=null",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
 
 
 OPEN = "optimizer.options."  # a section that takes any key
@@ -41,7 +45,12 @@ OPEN = "optimizer.options."  # a section that takes any key
 WHOLE = ("experiment", "debug")  # groups that set values anywhere
 
 
-ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)  # what a wrong command line or config file raises
+ERRORS = (
+    HydraException,
+    OmegaConfBaseException,
+    YAMLError,
+    ValueError,
+)  # what a wrong command line or config file raises
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -72,7 +81,11 @@ def arguments(words: list[str]) -> Any:
     if unknown:
         setting = unknown[0].lstrip("-")
         known = [option for option in parser._option_string_actions if option.startswith("--")]
-        hint = f"settings are written without dashes: {setting}" if "=" in setting else nearest(unknown[0], known, show=0)
+        hint = (
+            f"settings are written without dashes: {setting}"
+            if "=" in setting
+            else did_you_mean(unknown[0], known, list_known=False)
+        )
         raise UserError(f"{unknown[0]}: unknown flag; {hint}")
     parsed.shows = parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion
     return parsed
@@ -92,7 +105,9 @@ def compose(parsed: Any) -> list[Composed]:
     overrides = list(parsed.overrides)
     for plugin in ("hydra/launcher", "hydra/sweeper"):
         if any(_key(o) == plugin and o != f"{plugin}=basic" for o in overrides):
-            raise UserError(f"{plugin}: trainkit runs the jobs of a multirun itself, one after the other; expected {plugin}=basic.")
+            raise UserError(
+                f"{plugin}: trainkit runs the jobs of a multirun itself, one after the other; expected {plugin}=basic."
+            )
     flags = ["--multirun"] if parsed.multirun else []
     flags += ["--config-name", parsed.config_name] if parsed.config_name else []
     flags += ["--config-dir", _unresolved(parsed.config_dir)] if parsed.config_dir else []
@@ -149,7 +164,11 @@ def _composed(settings: DictConfig) -> Composed:
 def _unresolved(config_dir: str) -> str:
     """For `--config-dir <run>`: where its settings are with their interpolations, so that `data.dir=` still reaches the task."""
     run = Path(config_dir)
-    return str(run / ".hydra") if (run / ".hydra" / run_dir.CONFIG).is_file() and (run / run_dir.CONFIG).is_file() and _saved(run)[1] else config_dir
+    return (
+        str(run / ".hydra")
+        if (run / ".hydra" / run_dir.CONFIG).is_file() and (run / run_dir.CONFIG).is_file() and _saved(run)[1]
+        else config_dir
+    )
 
 
 def _saved(run: Path) -> tuple[DictConfig, bool]:
@@ -162,7 +181,9 @@ def _saved(run: Path) -> tuple[DictConfig, bool]:
             if plain(unresolved, resolve=True) == plain(resolved, resolve=True):
                 return unresolved, True
     except (OSError, *ERRORS) as error:
-        raise UserError(f"{run / run_dir.CONFIG} cannot be read: {one_line(str(error))}; expected the settings that a run writes.") from error
+        raise UserError(
+            f"{run / run_dir.CONFIG} cannot be read: {one_line(str(error))}; expected the settings that a run writes."
+        ) from error
     return resolved, False
 
 
@@ -181,7 +202,9 @@ def continued(composed: Composed, run: Path) -> tuple[DictConfig, dict[str, tupl
     saved, _ = _saved(run)
     mine, named = composed.settings, composed.named
     if "task" in named and mine.name != saved.name:
-        raise UserError(f"task={mine.name}: {files.shown(run)} is a run of task {saved.name}; leave task= out, or name another run with resume=.")
+        raise UserError(
+            f"task={mine.name}: {files.shown(run)} is a run of task {saved.name}; leave task= out, or name another run with resume=."
+        )
     if any(key in WHOLE for key in named):
         merged = mine
     else:
@@ -192,8 +215,16 @@ def continued(composed: Composed, run: Path) -> tuple[DictConfig, dict[str, tupl
             OmegaConf.update(merged, key, OmegaConf.select(mine, key), merge=False, force_add=True)
     before, after = _flat(plain(saved)), _flat(plain(merged))
     telling = ("task.", "trainer.", "optimizer.", "data.")
-    changed = [k for k in after if k.startswith(telling) and k not in ("trainer.epochs", "trainer.steps") and before.get(k) != after[k]]
-    return merged, {key: (before.get(key), after[key]) for key in changed if not isinstance(after[key], Mapping)}
+    changed = [
+        k
+        for k in after
+        if k.startswith(telling)
+        and k not in ("trainer.epochs", "trainer.steps")
+        and before.get(k) != after[k]
+    ]
+    return merged, {
+        key: (before.get(key), after[key]) for key in changed if not isinstance(after[key], Mapping)
+    }
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

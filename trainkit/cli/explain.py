@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 
-from trainkit.config.validation import nearest, nearest_key
-from trainkit.core.errors import one_line
+from trainkit.core.errors import did_you_mean, nearest_key, one_line
 
 EXPECTED = {  # what OmegaConf says of a value of the wrong type, and what people call the right one
     "converted to Integer": "a whole number",
@@ -33,7 +32,7 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
     text, cause = str(error), str(error.__cause__ or error)
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={option}: unknown; {nearest(option, error.options)}"
+        return f"{group}={option}: unknown; {did_you_mean(option, error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not understood ({one_line(text).partition(' See ')[0]}); expected key=value, quoted where it has special characters."
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", text)

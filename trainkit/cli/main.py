@@ -65,7 +65,9 @@ def _main(words: list[str]) -> int:
     if parsed.shows:
         return compose.show(words, parsed.overrides)
     if parsed.config_path or parsed.experimental_rerun:
-        raise UserError("--config-path and --experimental-rerun are not available; to repeat a run, use --config-dir <run> --config-name config.")
+        raise UserError(
+            "--config-path and --experimental-rerun are not available; to repeat a run, use --config-dir <run> --config-name config."
+        )
     with _surroundings():
         composed = compose.compose(parsed)
         plans = [_plan(one, words, parsed.config_dir) for one in composed]
@@ -81,12 +83,16 @@ def _launch(words: list[str]) -> int:
     workers, words = launcher.workers_of(words)
     parsed = compose.arguments(words)
     if parsed.multirun or parsed.shows:
-        raise UserError("launch starts one training; --multirun and the flags that show something belong to the command without it.")
+        raise UserError(
+            "launch starts one training; --multirun and the flags that show something belong to the command without it."
+        )
     composed = compose.compose(parsed)[0]
     with _surroundings():
         _plan(composed, words, parsed.config_dir)
     if composed.settings.mode != "fit":
-        raise UserError(f"launch trains, with mode=fit; got mode={composed.settings.mode}, which one process does by itself.")
+        raise UserError(
+            f"launch trains, with mode=fit; got mode={composed.settings.mode}, which one process does by itself."
+        )
     return launcher.launch(workers, words)
 
 
@@ -94,7 +100,9 @@ def _several(jobs: list[Job], composed: list[Composed]) -> int:
     """The jobs of a multirun, one after the other; a signal ends them all, a failure only its own."""
     paths = [job.path for job in jobs if job.path is not None]
     if len(set(paths)) < len(paths):
-        raise UserError(f"run_dir={paths[0]} would be the folder of {len(jobs)} runs; leave it out with -m, so that each gets its own.")
+        raise UserError(
+            f"run_dir={paths[0]} would be the folder of {len(jobs)} runs; leave it out with -m, so that each gets its own."
+        )
     modes.reserve_devices(jobs)
     done: list[dict[str, Any]] = []
     for number, (job, one) in enumerate(zip(jobs, composed, strict=True), 1):
@@ -104,13 +112,21 @@ def _several(jobs: list[Job], composed: list[Composed]) -> int:
         except UserError as error:
             print(f"trainkit: {one_line(str(error))}", file=sys.stderr)
             code = 2
-        done.append({"overrides": one.overrides, "run": str(job.path or (job.found and job.found.checkpoint)), "exit": code})
+        done.append(
+            {
+                "overrides": one.overrides,
+                "run": str(job.path or (job.found and job.found.checkpoint)),
+                "exit": code,
+            }
+        )
         if code > 2:
             break
     if any(one["exit"] != 2 for one in done):
         folder = run_dir.new_path(jobs[0].config.runs_dir, "multirun", None)
         path = files.write_json(folder / "jobs.json", {"jobs": done})
-        print(f"\n{sum(one['exit'] == 0 for one in done)} of {len(jobs)} jobs done; listed in {files.shown(path)}")
+        print(
+            f"\n{sum(one['exit'] == 0 for one in done)} of {len(jobs)} jobs done; listed in {files.shown(path)}"
+        )
     return max(one["exit"] for one in done)
 
 
@@ -127,7 +143,9 @@ def _plan(composed: Composed, words: Sequence[str], config_dir: str | None) -> C
     changed: dict[str, tuple[Any, Any]] = {}
     if config.resume is not None or config.mode in modes.NEED_A_CHECKPOINT:
         prefer = ("best", "last") if config.mode in modes.NEED_A_CHECKPOINT else ("last",)
-        found = locate.locate(config.resume, runs_dir=config.runs_dir, name=config.name, run_dir=config.run_dir, prefer=prefer)
+        found = locate.locate(
+            config.resume, runs_dir=config.runs_dir, name=config.name, run_dir=config.run_dir, prefer=prefer
+        )
         if found.run is not None:
             settings, changed = compose.continued(composed, found.run.path)
             config = _checked(settings)
@@ -138,7 +156,9 @@ def _plan(composed: Composed, words: Sequence[str], config_dir: str | None) -> C
         path = run_dir.new_path(config.runs_dir, config.name, config.run_dir)
     elif config.mode == "parity":
         path = run_dir.new_path(config.runs_dir, "parity", config.run_dir)
-    settings = compose.with_types({**compose.plain(settings), "resume": None, "run_dir": None})  # where a run lies is no part of what it is
+    settings = compose.with_types(
+        {**compose.plain(settings), "resume": None, "run_dir": None}
+    )  # where a run lies is no part of what it is
     plain = compose.plain(settings, resolve=True)
     files = {
         run_dir.CONFIG: OmegaConf.to_yaml(OmegaConf.create(plain)),
@@ -147,7 +167,18 @@ def _plan(composed: Composed, words: Sequence[str], config_dir: str | None) -> C
         ".hydra/hydra.yaml": composed.hydra,
     }
     extra = config.callbacks.extra
-    return lambda: Job(config, _task(config.task), found, path, files, plain, lambda: _callbacks(extra), list(words), origin, changed)
+    return lambda: Job(
+        config,
+        _task(config.task),
+        found,
+        path,
+        files,
+        plain,
+        lambda: _callbacks(extra),
+        list(words),
+        origin,
+        changed,
+    )
 
 
 def _origin(resumed: Path | None, config_dir: str | None) -> str | None:
@@ -177,7 +208,9 @@ def _checked(settings: DictConfig) -> Config:
 def _task(spec: Any) -> Task:
     task = _made(spec, "task")
     if not isinstance(task, Task):
-        raise UserError(f"task._target_={spec['_target_']}: made {type(task).__name__}; expected a class derived from trainkit.Task.")
+        raise UserError(
+            f"task._target_={spec['_target_']}: made {type(task).__name__}; expected a class derived from trainkit.Task."
+        )
     return task
 
 
@@ -187,26 +220,40 @@ def _callbacks(specs: Sequence[Any]) -> list[Any]:
     made = [_made(spec, "callbacks.extra") for spec in specs]
     for callback, spec in zip(made, specs, strict=True):
         if not isinstance(callback, keras.callbacks.Callback):
-            raise UserError(f"callbacks.extra: {spec} made {type(callback).__name__}; expected {{_target_: a Keras callback, and its arguments}}.")
+            raise UserError(
+                f"callbacks.extra: {spec} made {type(callback).__name__}; expected {{_target_: a Keras callback, and its arguments}}."
+            )
     return made
 
 
 def _made(spec: Any, key: str) -> Any:
     """The object that `_target_` and its arguments describe."""
     if not isinstance(spec, Mapping) or not isinstance(spec.get("_target_"), str):
-        raise UserError(f"{key}={spec}: expected {{_target_: <module>.<Class>, and its arguments}}, as in conf/task/mnist.yaml.")
+        raise UserError(
+            f"{key}={spec}: expected {{_target_: <module>.<Class>, and its arguments}}, as in conf/task/mnist.yaml."
+        )
     try:
         return hydra.utils.instantiate(spec, _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        text = str(cause) if isinstance(cause, (UserError, HydraException)) else f"{type(cause).__name__}: {cause}"
-        hint = f" (looked in {', '.join(sys.path[:1])} and the config directory)" if isinstance(cause, ModuleNotFoundError) else ""
+        text = (
+            str(cause)
+            if isinstance(cause, (UserError, HydraException))
+            else f"{type(cause).__name__}: {cause}"
+        )
+        hint = (
+            f" (looked in {', '.join(sys.path[:1])} and the config directory)"
+            if isinstance(cause, ModuleNotFoundError)
+            else ""
+        )
         raise UserError(f"{key}._target_={spec['_target_']}: {text}{hint}") from error
 
 
-def _plain_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+def _plain_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     """A warning as people read it: ours without the place in our code that raised it."""
     if category.__module__.startswith("trainkit."):
         return f"Warning: {message}\n"

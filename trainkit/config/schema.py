@@ -36,9 +36,13 @@ class TrainerConfig:
     epochs: int = 1  # passes over the training rows, >= 1
     steps: int | None = None  # stop after this many optimizer steps in all, whatever `epochs` says
     batch_size: int = 32  # rows of one micro-batch, over all replicas
-    accumulate: int = 1  # micro-batches summed into one optimizer step: the same as a batch `accumulate` times larger
+    accumulate: int = (
+        1  # micro-batches summed into one optimizer step: the same as a batch `accumulate` times larger
+    )
     seed: int = 0  # weights, row order, dropout
-    deterministic: bool = False  # bitwise repeatable: deterministic kernels, and `auto` decides by rule, not by measuring
+    deterministic: bool = (
+        False  # bitwise repeatable: deterministic kernels, and `auto` decides by rule, not by measuring
+    )
     precision: str = "float32"  # PRECISIONS
     strategy: str = "auto"  # STRATEGIES
     replicas: int | None = None  # devices to use; makes logical CPU devices where there are no GPUs
@@ -48,10 +52,16 @@ class TrainerConfig:
     execution: str = "auto"  # EXECUTIONS
     engine: str = "trainkit"  # ENGINES: `keras` trains through model.fit
     feed: str = "auto"  # FEEDS: rows resident on the device, or streamed by tf.data
-    fast_kernels: bool | None = None  # dropout, batch normalisation, Adam, bfloat16 by kernels other than Keras's; None: under XLA and `auto`
+    fast_kernels: bool | None = (
+        None  # dropout, batch normalisation, Adam, bfloat16 by kernels other than Keras's; None: under XLA and `auto`
+    )
     dropout: bool = True  # False: no dropout, as for a comparison across replicas or for debug=overfit
-    dynamic_rows: bool = False  # trace steps for any number of rows, as model.fit does: slower, for bitwise parity
-    epochs_per_call: int | None = None  # epochs in one program where callbacks allow it; None: as many as last about half a second
+    dynamic_rows: bool = (
+        False  # trace steps for any number of rows, as model.fit does: slower, for bitwise parity
+    )
+    epochs_per_call: int | None = (
+        None  # epochs in one program where callbacks allow it; None: as many as last about half a second
+    )
     limit_train_batches: int | None = None  # steps in an epoch, at most
     validate_every: int = 1  # epochs between validations
     max_skipped_steps: int = 50  # float16: so many steps in a row without finite gradients are an error
@@ -64,7 +74,9 @@ class ScheduleConfig:
 
     name: str = "constant"  # SCHEDULES
     warmup_steps: int = 0
-    decay_steps: int | None = None  # cosine: length, all steps that are left by default; step, exponential: steps per decay
+    decay_steps: int | None = (
+        None  # cosine: length, all steps that are left by default; step, exponential: steps per decay
+    )
     decay_rate: float = 0.5  # step, exponential: factor per `decay_steps`
     final: float = 0.0  # cosine: last learning rate as a share of the first
 
@@ -85,7 +97,9 @@ class EmaConfig:
 
     enabled: bool = False
     momentum: float = 0.99
-    overwrite_every: int | None = None  # steps between overwriting the weights with their average; None: only at the end
+    overwrite_every: int | None = (
+        None  # steps between overwriting the weights with their average; None: only at the end
+    )
 
 
 @dataclass
@@ -98,7 +112,9 @@ class OptimizerConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
-    options: dict[str, Any] = field(default_factory=dict)  # further arguments of the Keras optimizer, e.g. {momentum: 0.9}
+    options: dict[str, Any] = field(
+        default_factory=dict
+    )  # further arguments of the Keras optimizer, e.g. {momentum: 0.9}
 
 
 @dataclass

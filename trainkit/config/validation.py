@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from trainkit.config.schema import ENGINES, EXECUTIONS, FEEDS, MODES, PRECISIONS, PROGRESS, SCHEDULES, STRATEGIES, Config
-from trainkit.core.errors import UserError
+from trainkit.config.schema import (
+    ENGINES,
+    EXECUTIONS,
+    FEEDS,
+    MODES,
+    PRECISIONS,
+    PROGRESS,
+    SCHEDULES,
+    STRATEGIES,
+    Config,
+)
+from trainkit.core.errors import UserError, did_you_mean
 
 DIRECTIONS = ("auto", "min", "max")
 
@@ -86,11 +95,13 @@ def validate(config: Config) -> None:
     for key, known in CHOICES.items():
         value = get(config, key)
         if value not in known:
-            raise UserError(f"{key}={value}: unknown; {nearest(str(value), known)}")
+            raise UserError(f"{key}={value}: unknown; {did_you_mean(str(value), known)}")
     for key, least in AT_LEAST.items():
         value = get(config, key)
         if value is not None and not (least <= value < math.inf):
-            raise UserError(f"{key}={value}: expected {'a number' if isinstance(value, float) else 'a whole number'} of at least {least}.")
+            raise UserError(
+                f"{key}={value}: expected {'a number' if isinstance(value, float) else 'a whole number'} of at least {least}."
+            )
     for key in POSITIVE:
         value = get(config, key)
         if value is not None and not 0 < value < math.inf:
@@ -109,11 +120,19 @@ def validate(config: Config) -> None:
 
 def _together(config: Config) -> None:
     """Settings that contradict each other, or are text with a grammar of its own."""
-    clip = [f"optimizer.clip.{k}" for k in ("norm", "global_norm", "value") if getattr(config.optimizer.clip, k) is not None]
+    clip = [
+        f"optimizer.clip.{k}"
+        for k in ("norm", "global_norm", "value")
+        if getattr(config.optimizer.clip, k) is not None
+    ]
     if len(clip) > 1:
-        raise UserError(f"{' and '.join(clip)} are both set; an optimizer clips in one way. Set the other to null.")
+        raise UserError(
+            f"{' and '.join(clip)} are both set; an optimizer clips in one way. Set the other to null."
+        )
     if not 0 <= config.optimizer.schedule.final <= 1:
-        raise UserError(f"optimizer.schedule.final={config.optimizer.schedule.final}: expected a share of the first learning rate, from 0 to 1.")
+        raise UserError(
+            f"optimizer.schedule.final={config.optimizer.schedule.final}: expected a share of the first learning rate, from 0 to 1."
+        )
     if any(i < 0 for i in config.trainer.devices or []):
         raise UserError(f"trainer.devices={config.trainer.devices}: expected GPU numbers from 0.")
     if config.parity.tolerance not in ("auto", "exact"):
@@ -122,13 +141,23 @@ def _together(config: Config) -> None:
         except ValueError:
             bound = -1.0
         if not 0 <= bound < math.inf:
-            raise UserError(f"parity.tolerance={config.parity.tolerance}: expected auto, exact, or a number of at least 0.")
+            raise UserError(
+                f"parity.tolerance={config.parity.tolerance}: expected auto, exact, or a number of at least 0."
+            )
     try:
-        fields = {name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(config.checkpoint.pattern) if name is not None}
+        fields = {
+            name.split(".")[0].split("[")[0]
+            for _, name, _, _ in string.Formatter().parse(config.checkpoint.pattern)
+            if name is not None
+        }
     except ValueError as error:
-        raise UserError(f"checkpoint.pattern={config.checkpoint.pattern}: {error}; expected a file name such as epoch-{{epoch:04d}}.") from error
+        raise UserError(
+            f"checkpoint.pattern={config.checkpoint.pattern}: {error}; expected a file name such as epoch-{{epoch:04d}}."
+        ) from error
     if not fields & {"epoch", "step"} or "/" in config.checkpoint.pattern:
-        raise UserError(f"checkpoint.pattern={config.checkpoint.pattern}: expected a file name with {{epoch}} or {{step}}, such as epoch-{{epoch:04d}}.")
+        raise UserError(
+            f"checkpoint.pattern={config.checkpoint.pattern}: expected a file name with {{epoch}} or {{step}}, such as epoch-{{epoch:04d}}."
+        )
 
 
 def get(config: Any, key: str) -> Any:
@@ -136,24 +165,3 @@ def get(config: Any, key: str) -> Any:
     for part in key.split("."):
         config = getattr(config, part)
     return config
-
-
-def nearest(name: str, known: Iterable[str], *, show: int = 20) -> str:
-    """`did you mean 'x'? Known: …`: the nearest valid name, and all of them where they are not too many."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    listed = f"Known: {', '.join(known)}." if len(known) <= show else ""
-    return " ".join(filter(None, [f"did you mean {near[0]}?" if near else "", listed])) or "see --help."
-
-
-def nearest_key(key: str, known: Iterable[str]) -> str:
-    """`did you mean trainer.epochs?`: the valid key that is nearest to a wrong one, in its own section before others, or what the section has."""
-    known = list(known)
-    section, _, last = key.rpartition(".")
-    own = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
-    others = {k.rpartition(".")[2]: k for k in reversed(known)}
-    for parts in (own, others):
-        near = difflib.get_close_matches(last, parts, 1, cutoff=0.6) if last else []
-        if near:
-            return f"did you mean {parts[near[0]]}?"
-    return f"{section or 'the top level'} has {', '.join(own)}." if own else "see --help for all keys."

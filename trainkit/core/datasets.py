@@ -1,4 +1,4 @@
-"""What a task is: the data, model, loss and metrics that a `Trainer` trains. Imports neither TensorFlow nor Keras."""
+"""The rows of a data set: arrays in memory, the named splits, and where they came from. Needs NumPy alone."""
 
 from __future__ import annotations
 
@@ -7,56 +7,70 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import tensorflow as tf
 from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure, leaves, map_leaves
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["SPLITS", "Arrays", "Source", "Splits"]
+
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Rows held in memory: `x`, `y` and optionally one weight per row; every array has the rows on its first axis.
+    """Rows held in memory: `x`, `y` and optionally a weight per row. Every array has the rows on its first axis.
 
     Args:
-        x: Array `[N, ...]`, or a tuple or dict of them for a model with several inputs.
-        y: Array `[N, ...]`, or a tuple or dict of them for a model with several outputs.
-        weight: Array `[N]` that multiplies each row's loss, or None.
+        x: Array `[N, ...]`, or nested tuples, lists or dicts of them for a model with several inputs.
+        y: Array `[N, ...]`, or nested tuples, lists or dicts of them; None for a model that needs no labels.
+        weight: Array `[N]` or `[N, T]` that multiplies the loss of each row, or of each of its steps; None: all weigh 1.
 
     Raises:
         UserError: if the arrays disagree on the number of rows, or there are none.
     """
 
     x: Structure
-    y: Structure
-    weight: np.ndarray | None = None
+    y: Structure = None
+    weight: Structure = None
 
     def __post_init__(self) -> None:
-        rows = {len(a) for a in leaves((self.x, self.y, self.weight))}
+        rows = {len(a) if np.ndim(a) else 0 for a in leaves((self.x, self.y, self.weight))}
         if len(rows) != 1 or rows == {0}:
-            raise UserError(f"Arrays need one and the same number of rows (at least 1) in x, y and weight; got {sorted(rows)}.")
+            raise UserError(
+                f"Arrays need one and the same number of rows (at least 1) in x, y and weight; got {sorted(rows)}."
+            )
 
     def __len__(self) -> int:
-        return len(next(iter(leaves(self.x))))
+        return len(leaves(self.x)[0])
 
     def batch(self) -> tuple[Structure, ...]:
-        """The arrays as Keras takes them: `(x, y)` or `(x, y, weight)`."""
-        return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
+        """The arrays as Keras takes them: `(x,)`, `(x, y)` or `(x, y, weight)`."""
+        if self.weight is not None:
+            return (self.x, self.y, self.weight)
+        return (self.x,) if self.y is None else (self.x, self.y)
 
     def take(self, rows: Any) -> Arrays:
         """The given rows (a slice, or an index array `[n]`) as new `Arrays`."""
         x, y, weight = map_leaves(lambda a: a[rows], (self.x, self.y, self.weight))
         return Arrays(x, y, weight)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all arrays take."""
+        return sum(int(a.nbytes) for a in leaves((self.x, self.y, self.weight)))
+
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows really came from, as `manifest.json`, `summary.json` and TensorBoard tell it.
+    """Where rows really came from, as `manifest.json`, `summary.json` and TensorBoard report it.
 
     Args:
-        name: Human name of the data set that was used, e.g. `"MNIST"`.
+        name: Name of the data set that was used, for people, e.g. `"MNIST"`.
         origin: File, cache or package that the rows were read from.
         sha256: Checksum of the file, or of the bytes of the arrays.
-        substitute_for: The data set that was wanted if this is not it, else "".
+        substitute_for: The data set that was asked for if this is not it, else "".
     """
 
     name: str = "unnamed"
@@ -67,9 +81,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Splits:
-    """The named parts of a data set. `train` may also be a `tf.data.Dataset` of single rows `(x, y[, weight])` (see `trainkit.data`)."""
+    """The named parts of a data set.
+
+    `train` may also be a `tf.data.Dataset` of single rows `(x, y[, weight])`.
+    """
 
     train: Arrays | tf.data.Dataset
     validation: Arrays | None = None
     test: Arrays | None = None
     source: Source = field(default_factory=Source)
+
+    def in_memory(self) -> dict[str, Arrays]:
+        """The splits that are arrays, by name."""
+        parts = {name: getattr(self, name) for name in SPLITS}
+        return {name: part for name, part in parts.items() if isinstance(part, Arrays)}

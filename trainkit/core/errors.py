@@ -1,26 +1,53 @@
-"""What a task is: the data, model, loss and metrics that a `Trainer` trains. Imports neither TensorFlow nor Keras."""
+"""What a user is told when something that they gave is wrong. Needs nothing but the standard library."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["UserError", "did_you_mean", "nearest_key", "one_line"]
+
+MAX_LISTED = 20  # names that an error lists; more would bury the message
 
 
 class UserError(Exception):
-    """Something that the user gave is wrong. Its message says what came, what was expected and what to do; shown without traceback."""
+    """Something that the user gave is wrong; shown without a traceback.
+
+    The message is one line: what came, what was expected, what to do.
+    """
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'? Known: …`"""
+def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) -> str:
+    """The end of an error about an unknown name: `did you mean adam? Known: adam, sgd.`
+
+    Args:
+        name: The name that came.
+        known: All valid names.
+        list_known: Whether to list the valid names, if there are at most `MAX_LISTED`.
+    """
     known = list(known)
-    near = difflib.get_close_matches(name, known, 1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(known)}."
+    near = difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else ""
+    listed = f"Known: {', '.join(known)}." if list_known and len(known) <= MAX_LISTED else ""
+    return f"{hint} {listed}".strip() or "see --help."
+
+
+def nearest_key(key: str, known: Iterable[str]) -> str:
+    """The valid dotted key nearest to a wrong one: `did you mean trainer.epochs?`
+
+    Looks in the key's own section first, then in the others; without a near match, lists what the section has.
+    """
+    known = list(known)
+    section, _, last = key.rpartition(".")
+    own = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
+    others = {k.rpartition(".")[2]: k for k in reversed(known)}
+    for keys in (own, others):
+        near = difflib.get_close_matches(last, keys, 1, cutoff=0.6) if last else []
+        if near:
+            return f"did you mean {keys[near[0]]}?"
+    return f"{section or 'the top level'} has {', '.join(own)}." if own else "see --help for all keys."
 
 
 def one_line(text: str) -> str:
-    """The text with its line breaks and runs of blanks as single blanks."""
+    """`text` with line breaks and runs of blanks replaced by single blanks."""
     return " ".join(text.split())

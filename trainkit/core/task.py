@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import keras
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.tree import Structure
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Task"]
 
 
 class Task(ABC):
@@ -33,11 +36,15 @@ class Task(ABC):
 
     @abstractmethod
     def model(self, train: Arrays) -> keras.Model:
-        """Build the model. `train` is the training rows, for statistics and shapes; the model maps `x [B, ...]` to its outputs."""
+        """Build the model, which maps `x [B, ...]` to its outputs.
+
+        Args:
+            train: The training rows, for statistics and shapes.
+        """
 
     @abstractmethod
     def loss(self) -> Any:
-        """The loss: a Keras loss, or a list or dict of them for several outputs."""
+        """The loss: whatever `model.compile(loss=...)` takes; None for a model that only adds losses itself."""
 
     def metrics(self) -> Any:
         """Fresh metrics: a list, or for several outputs a list or dict of lists."""
@@ -61,22 +68,28 @@ class Task(ABC):
         """The value that decides which epoch is best, e.g. `val_loss` or `val_accuracy`."""
         return "val_loss"
 
-    def compute(self, model: keras.Model, batch: tuple[Structure, ...], training: bool) -> tuple[Any, Structure]:
+    def compute(
+        self, model: keras.Model, batch: tuple[Structure, ...], training: bool
+    ) -> tuple[Any, Structure]:
         """Forward pass and loss of one batch, in the graph.
 
         Args:
             model: The compiled model.
-            batch: `(x, y)` or `(x, y, weight)`, tensors with the rows of this batch `[B, ...]`.
+            batch: `(x,)`, `(x, y)` or `(x, y, weight)`, tensors with the rows of this batch `[B, ...]`.
             training: True in training steps.
 
         Returns:
             `(loss, outputs)`: the scalar to be minimised (a mean over the rows), and what the metrics compare with `y`.
         """
-        x, y, weight = (*batch, None)[:3]
+        x, y, weight = (*batch, None, None)[:3]
         outputs = model(x, training=training)
-        return model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training), outputs
+        loss = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training)
+        return loss, outputs
 
     def decode(self, values: np.ndarray) -> list[str]:
-        """How `predict` shows outputs or labels `[N, ...]` to people: one text a row. Several columns are read as class scores."""
+        """How `predict` shows outputs or labels `[N, ...]` to people: one text per row.
+
+        Several columns are read as the scores of classes.
+        """
         flat = np.asarray(values).reshape(len(values), -1)
         return [str(int(row.argmax())) if flat.shape[1] > 1 else f"{row[0]:.4g}" for row in flat]

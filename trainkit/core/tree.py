@@ -1,34 +1,63 @@
-"""What a task is: the data, model, loss and metrics that a `Trainer` trains. Imports neither TensorFlow nor Keras."""
+"""Structures of arrays: nested tuples, named tuples, lists and dicts, in the order in which `tf.nest` flattens them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["Structure", "leaves", "map_leaves", "pack_leaves"]
 
-
-# One array, or a tuple or dict of arrays for a model with several inputs or outputs.
+# One array, or nested tuples, named tuples, lists and dicts of arrays. None is an empty structure.
 Structure = Any
 
 
-def leaves(structure: Structure) -> Iterable[Any]:
-    """The arrays of a structure of tuples, lists and dicts, in order; None has none."""
+def leaves(structure: Structure) -> list[Any]:
+    """The arrays of a structure. Dicts are read in the order of their sorted keys, as `tf.nest` does; None has no leaves."""
+    return list(_walk(structure))
+
+
+def map_leaves(function: Callable[[Any], Any], structure: Structure) -> Structure:
+    """`function` applied to every array of a structure; the structure is kept."""
     if isinstance(structure, Mapping):
-        for key in structure:
-            yield from leaves(structure[key])
+        return _like_mapping(
+            structure, {key: map_leaves(function, value) for key, value in structure.items()}
+        )
+    if isinstance(structure, (tuple, list)):
+        return _like_sequence(structure, [map_leaves(function, value) for value in structure])
+    return None if structure is None else function(structure)
+
+
+def pack_leaves(structure: Structure, flat: Sequence[Any]) -> Structure:
+    """The inverse of `leaves`: the values `flat` in the form of `structure`."""
+    rest = iter(flat)
+    return _pack(structure, rest)
+
+
+def _walk(structure: Structure) -> Iterator[Any]:
+    if isinstance(structure, Mapping):
+        for key in sorted(structure):
+            yield from _walk(structure[key])
     elif isinstance(structure, (tuple, list)):
         for item in structure:
-            yield from leaves(item)
+            yield from _walk(item)
     elif structure is not None:
         yield structure
 
 
-def map_leaves(function: Any, structure: Structure) -> Structure:
-    """`function` applied to every array of a structure, the structure kept."""
+def _pack(structure: Structure, rest: Iterator[Any]) -> Structure:
     if isinstance(structure, Mapping):
-        return {key: map_leaves(function, value) for key, value in structure.items()}
+        packed = {key: _pack(structure[key], rest) for key in sorted(structure)}
+        return _like_mapping(structure, {key: packed[key] for key in structure})
     if isinstance(structure, (tuple, list)):
-        return type(structure)(map_leaves(function, value) for value in structure)
-    return None if structure is None else function(structure)
+        return _like_sequence(structure, [_pack(item, rest) for item in structure])
+    return None if structure is None else next(rest)
+
+
+def _like_mapping(structure: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+    return items if type(structure) is dict else type(structure)(items)  # type: ignore[call-arg]
+
+
+def _like_sequence(structure: Any, items: list[Any]) -> Any:
+    if hasattr(structure, "_fields"):  # a named tuple takes its items one by one
+        return type(structure)(*items)
+    return type(structure)(items)

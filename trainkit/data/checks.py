@@ -25,8 +25,15 @@ def check_labels(task: Task, model: keras.Model, splits: Splits, spec: Any) -> N
     if "sparse" in name.lower():
         low, high = int(splits.train.y.min()), int(splits.train.y.max())
         if shape and (low < 0 or high >= shape[-1]):
-            raise UserError(f"Task {task.name}: labels go from {low} to {high}, but the model has {shape[-1]} outputs, for classes 0 to {shape[-1] - 1}.")
-    elif type(task).compute is Task.compute and label != shape and label + (1,) != shape and label != shape + (1,):
+            raise UserError(
+                f"Task {task.name}: labels go from {low} to {high}, but the model has {shape[-1]} outputs, for classes 0 to {shape[-1] - 1}."
+            )
+    elif (
+        type(task).compute is Task.compute
+        and label != shape
+        and label + (1,) != shape
+        and label != shape + (1,)
+    ):
         raise UserError(
             f"Task {task.name}: the model's output {shape} does not fit its labels {label} (a row each). "
             "Change the last layer, or use a sparse loss for integer labels."

@@ -8,7 +8,9 @@ from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 
 
-def holdout(arrays: Arrays, share: float, seed: int, *, stratify: np.ndarray | None = None) -> tuple[Arrays, Arrays | None]:
+def holdout(
+    arrays: Arrays, share: float, seed: int, *, stratify: np.ndarray | None = None
+) -> tuple[Arrays, Arrays | None]:
     """Hold a share of the rows out, chosen at random: `train_test_split(test_size=share, random_state=seed)`.
 
     Args:
@@ -24,7 +26,9 @@ def holdout(arrays: Arrays, share: float, seed: int, *, stratify: np.ndarray | N
         UserError: for a share outside of [0, 1), or so few rows that a part would be empty or lack a class.
     """
     if not 0 <= share < 1:
-        raise UserError(f"data.validation={share} is not a share of the rows; expected 0 (none held out) or more, and less than 1, e.g. 0.2.")
+        raise UserError(
+            f"data.validation={share} is not a share of the rows; expected 0 (none held out) or more, and less than 1, e.g. 0.2."
+        )
     if share == 0:
         return arrays, None
     try:

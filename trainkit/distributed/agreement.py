@@ -17,7 +17,10 @@ class Agreement:
 
     def __init__(self, strategy: tf.distribute.Strategy, words: Sequence[str]) -> None:
         self.words = list(words)
-        self._sum = tf.function(lambda asked: strategy.reduce("SUM", strategy.run(lambda: tf.identity(asked)), axis=None), autograph=False)
+        self._sum = tf.function(
+            lambda asked: strategy.reduce("SUM", strategy.run(lambda: tf.identity(asked)), axis=None),
+            autograph=False,
+        )
 
     def __call__(self, asked: str | None) -> str | None:
         totals = self._sum(tf.constant([float(asked == word) for word in self.words])).numpy()

@@ -18,12 +18,18 @@ def workers() -> int:
     config = _tf_config()
     if config:
         return sum(len(addresses) for addresses in config["cluster"].values())
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))) if by_slurm() else 1
+    return (
+        int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))) if by_slurm() else 1
+    )
 
 
 def by_slurm() -> bool:
     """Whether SLURM started this process as one of a step, and no `TF_CONFIG` says otherwise."""
-    return not os.environ.get("TF_CONFIG") and "SLURM_PROCID" in os.environ and "SLURM_STEP_NODELIST" in os.environ
+    return (
+        not os.environ.get("TF_CONFIG")
+        and "SLURM_PROCID" in os.environ
+        and "SLURM_STEP_NODELIST" in os.environ
+    )
 
 
 def chief() -> bool:
@@ -44,7 +50,9 @@ def helps(strategy: str) -> bool:
 def launched() -> bool:
     """Whether all workers are on this machine, as `launch` starts them."""
     config = _tf_config()
-    return bool(config) and all(str(a).startswith("127.0.0.1:") for addresses in config["cluster"].values() for a in addresses)
+    return bool(config) and all(
+        str(a).startswith("127.0.0.1:") for addresses in config["cluster"].values() for a in addresses
+    )
 
 
 def tf_config(addresses: list[str], index: int) -> str:
@@ -60,7 +68,11 @@ def _tf_config() -> dict[str, Any]:
         config = dict(json.loads(text))
         cluster = dict(config["cluster"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"TF_CONFIG is not the JSON that TensorFlow expects, {{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}") from error
+        raise UserError(
+            f"TF_CONFIG is not the JSON that TensorFlow expects, {{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}"
+        ) from error
     for job in set(cluster) - {"worker", "chief"}:
-        raise UserError(f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, or the chief. Remove it.")
+        raise UserError(
+            f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, or the chief. Remove it."
+        )
     return config

@@ -31,7 +31,9 @@ def workers_of(words: Sequence[str]) -> tuple[int, list[str]]:
     given = [word.partition("=")[2] for word in words if word.startswith("workers=")]
     if len(given) != 1 or not given[0].isdigit() or int(given[0]) < 1:
         came = f"workers={given[-1]}" if given else "no workers="
-        raise UserError(f"launch: expected workers=N with N of at least 1, got {came}; for example: python -m trainkit launch workers=2 task=mnist")
+        raise UserError(
+            f"launch: expected workers=N with N of at least 1, got {came}; for example: python -m trainkit launch workers=2 task=mnist"
+        )
     return int(given[0]), [word for word in words if not word.startswith("workers=")]
 
 
@@ -51,7 +53,10 @@ def launch(workers: int, words: Sequence[str], *, output: IO[str] | None = None)
         for process in started:
             stack.callback(process.kill)
         stack.enter_context(_passing_on(started))
-        readers = [threading.Thread(target=_prefix, args=(process.stdout, out, f"[{i}] "), daemon=True) for i, process in enumerate(started)]
+        readers = [
+            threading.Thread(target=_prefix, args=(process.stdout, out, f"[{i}] "), daemon=True)
+            for i, process in enumerate(started)
+        ]
         for reader in readers:
             reader.start()
         code = _wait(started, out)
@@ -63,7 +68,15 @@ def launch(workers: int, words: Sequence[str], *, output: IO[str] | None = None)
 def _start(command: Sequence[str], addresses: list[str], index: int) -> subprocess.Popen[str]:
     environment = {**os.environ, "TF_CONFIG": cluster.tf_config(addresses, index)}
     # A session of its own: a Ctrl-C of the terminal reaches the workers through us alone, once.
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
 
 
 def _free_ports(count: int) -> list[int]:
@@ -89,7 +102,9 @@ class _passing_on:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._pass) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {
+                number: signal.signal(number, self._pass) for number in (signal.SIGINT, signal.SIGTERM)
+            }
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
@@ -112,7 +127,11 @@ def _wait(processes: Sequence[subprocess.Popen[str]], out: IO[str]) -> int:
             failed, worker = ended[0]
             # An error of use is the same for all; a lost worker is noticed by the others, who then say how to go on.
             deadline = time.monotonic() + (KILL_SECONDS if failed == 2 else GRACE_SECONDS)
-            how = f"was killed by {signal.Signals(-failed).name}" if failed < 0 else f"ended with exit code {failed}"
+            how = (
+                f"was killed by {signal.Signals(-failed).name}"
+                if failed < 0
+                else f"ended with exit code {failed}"
+            )
             if failed not in (130, 143):
                 out.write(f"trainkit: worker {worker} {how}; the others end too.\n")
         if not running:

@@ -35,7 +35,9 @@ def make(config: TrainerConfig, workers: int = 1, *, by_slurm: bool = False) -> 
         return _multi_worker(config, workers, by_slurm)
     if kind == "one_device":
         if (config.replicas or 1) > 1:
-            raise UserError(f"trainer.strategy=one_device has one replica, got trainer.replicas={config.replicas}; use trainer.strategy=mirrored.")
+            raise UserError(
+                f"trainer.strategy=one_device has one replica, got trainer.replicas={config.replicas}; use trainer.strategy=mirrored."
+            )
         return tf.distribute.get_strategy()
     return Mirrored(_devices(gpus, config.replicas))
 
@@ -59,7 +61,9 @@ def _gpus(config: TrainerConfig) -> list[tf.config.PhysicalDevice]:
     gpus = tf.config.list_physical_devices("GPU")
     if config.devices is not None:
         if not all(0 <= i < len(gpus) for i in config.devices):
-            raise UserError(f"trainer.devices={config.devices} but this machine has {len(gpus)} GPUs, numbered from 0.")
+            raise UserError(
+                f"trainer.devices={config.devices} but this machine has {len(gpus)} GPUs, numbered from 0."
+            )
         gpus = [gpus[i] for i in config.devices]
     if gpus:
         tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
@@ -69,7 +73,9 @@ def _gpus(config: TrainerConfig) -> list[tf.config.PhysicalDevice]:
                 tf.config.experimental.set_memory_growth(gpu, True)
         except RuntimeError as error:
             if config.devices is not None and len(tf.config.list_logical_devices("GPU")) != len(gpus):
-                raise UserError("trainer.devices cannot change after TensorFlow has started; use a new process.") from error
+                raise UserError(
+                    "trainer.devices cannot change after TensorFlow has started; use a new process."
+                ) from error
     return gpus
 
 
@@ -77,7 +83,9 @@ def _devices(gpus: list[tf.config.PhysicalDevice], replicas: int | None) -> list
     if gpus:
         count = replicas or len(gpus)
         if count > len(gpus):
-            raise UserError(f"trainer.replicas={count} but only {len(gpus)} GPUs are visible; use trainer.replicas={len(gpus)} or fewer.")
+            raise UserError(
+                f"trainer.replicas={count} but only {len(gpus)} GPUs are visible; use trainer.replicas={len(gpus)} or fewer."
+            )
         return [f"GPU:{i}" for i in range(count)]
     count = replicas or 2
     logical_cpus(count)

@@ -23,14 +23,21 @@ def scalar_results(model: Any) -> dict[str, tf.Tensor]:
     Raises:
         UserError: for a metric that gives several numbers.
     """
-    results = {name: tf.cast(tf.convert_to_tensor(value), tf.float32) for name, value in model.get_metrics_result().items()}
+    results = {
+        name: tf.cast(tf.convert_to_tensor(value), tf.float32)
+        for name, value in model.get_metrics_result().items()
+    }
     for name, value in results.items():
         if value.shape.rank != 0:
-            raise UserError(f"Metric {name!r} gives values of shape {value.shape}; a logged metric must be one number, e.g. average='macro'.")
+            raise UserError(
+                f"Metric {name!r} gives values of shape {value.shape}; a logged metric must be one number, e.g. average='macro'."
+            )
     return results
 
 
-def evaluation_steps(step: Step, distribution: tf.distribute.Strategy, feed: Feed, arguments: Any, *, compiled: bool = False) -> None:
+def evaluation_steps(
+    step: Step, distribution: tf.distribute.Strategy, feed: Feed, arguments: Any, *, compiled: bool = False
+) -> None:
     """Add all rows of a feed, in their own order, to the metrics: the full batches in a loop, the ragged last one apart.
 
     Args:
@@ -55,7 +62,9 @@ def evaluation_steps(step: Step, distribution: tf.distribute.Strategy, feed: Fee
         run(tf.range(full * size, feed.rows), rest)
 
 
-def evaluator(step: Step, distribution: tf.distribute.Strategy, feed: Feed, xla: bool) -> Callable[[], dict[str, float]]:
+def evaluator(
+    step: Step, distribution: tf.distribute.Strategy, feed: Feed, xla: bool
+) -> Callable[[], dict[str, float]]:
     """A function that gives the metrics over all rows of a feed, compiled once."""
     names: list[str] = []
 

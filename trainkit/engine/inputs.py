@@ -55,7 +55,10 @@ class Resident(Feed):
             self._tensors = map_leaves(tf.constant, batch)
         else:
             # One copy a device, made there: a captured tensor would be copied to the other devices at every step.
-            self._tensors = map_leaves(lambda a: strategy.experimental_distribute_values_from_function(lambda _: tf.constant(a)), batch)
+            self._tensors = map_leaves(
+                lambda a: strategy.experimental_distribute_values_from_function(lambda _: tf.constant(a)),
+                batch,
+            )
 
     def arguments(self) -> Any:
         return self._tensors
@@ -89,10 +92,14 @@ class Stream(Feed):
         else:
             self.rows = int(source.cardinality())
             if self.rows < 0:
-                raise UserError("A tf.data.Dataset needs a known, finite size; add .apply(tf.data.experimental.assert_cardinality(rows)) or .take(rows).")
+                raise UserError(
+                    "A tf.data.Dataset needs a known, finite size; add .apply(tf.data.experimental.assert_cardinality(rows)) or .take(rows)."
+                )
             self.spec = source.element_spec
             if not isinstance(self.spec, tuple):
-                raise UserError(f"A tf.data.Dataset must yield rows (x, y) or (x, y, weight); got {self.spec}.")
+                raise UserError(
+                    f"A tf.data.Dataset must yield rows (x, y) or (x, y, weight); got {self.spec}."
+                )
         self._iterator: Any = None
 
     def seek(self, epochs: Any, start: int) -> None:
@@ -102,13 +109,17 @@ class Stream(Feed):
     def dataset(self, epochs: Any, start: int) -> tf.data.Dataset:
         """All batches of `epochs`, from batch `start` of the first on."""
         if isinstance(self._source, Arrays):
-            dataset = tf.data.Dataset.from_generator(lambda: self._batches(epochs, start), output_signature=tf.TensorSpec([None], tf.int32))
+            dataset = tf.data.Dataset.from_generator(
+                lambda: self._batches(epochs, start), output_signature=tf.TensorSpec([None], tf.int32)
+            )
             arrays = self._source.batch()
 
             def gather(rows: tf.Tensor) -> Any:
                 # NumPy gathers from host memory without copying the arrays into the graph, so memory-mapped files work.
                 flat = list(leaves(arrays))
-                picked = tf.numpy_function(lambda r: [np.ascontiguousarray(a[r]) for a in flat], [rows], [a.dtype for a in flat])
+                picked = tf.numpy_function(
+                    lambda r: [np.ascontiguousarray(a[r]) for a in flat], [rows], [a.dtype for a in flat]
+                )
                 for tensor, array in zip(picked, flat, strict=True):
                     tensor.set_shape([None, *array.shape[1:]])
                 return tf.nest.pack_sequence_as(map_leaves(lambda a: 0, arrays), picked)
@@ -128,7 +139,11 @@ class Stream(Feed):
         return self._iterator
 
     def fetch(self, arguments: Any, rows: tf.Tensor, size: int) -> Any:
-        return tf.nest.map_structure(lambda t, s: tf.ensure_shape(t, [size, *s.shape]), arguments.get_next(), self.spec)
+        return tf.nest.map_structure(
+            lambda t, s: tf.ensure_shape(t, [size, *s.shape]), arguments.get_next(), self.spec
+        )
 
     def part(self, fetched: Any, begin: Any, size: int) -> Any:
-        return tf.nest.map_structure(lambda t: tf.slice(t, [begin] + [0] * (t.shape.rank - 1), [size, *t.shape[1:]]), fetched)
+        return tf.nest.map_structure(
+            lambda t: tf.slice(t, [begin] + [0] * (t.shape.rank - 1), [size, *t.shape[1:]]), fetched
+        )

@@ -62,16 +62,28 @@ class Program:
     traces: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.snapshots = [[tf.Variable(v, trainable=False) for v in self.state.variables] for _ in self.monitors] if self.plan.epochs > 1 else []
+        self.snapshots = (
+            [[tf.Variable(v, trainable=False) for v in self.state.variables] for _ in self.monitors]
+            if self.plan.epochs > 1
+            else []
+        )
         whole = self.xla and not isinstance(self.feed, Stream)
         self._run = tf.function(self._program, autograph=False, jit_compile=whole or None)
         self._inner = inner = self.xla and not whole
         self._step: Callable[..., Any] = self._one_step
         if inner:
-            self._step = lambda fetched, size: tf.function(lambda f: self._one_step(f, size), autograph=False, jit_compile=True)(fetched)
+            self._step = lambda fetched, size: tf.function(
+                lambda f: self._one_step(f, size), autograph=False, jit_compile=True
+            )(fetched)
 
     def __call__(
-        self, orders: tf.Tensor, *, epochs: int = 1, start: int = 0, stop: int | None = None, validate: Sequence[bool] = (False,)
+        self,
+        orders: tf.Tensor,
+        *,
+        epochs: int = 1,
+        start: int = 0,
+        stop: int | None = None,
+        validate: Sequence[bool] = (False,),
     ) -> tuple[int, np.ndarray]:
         """Run steps `start : stop` of `epochs` epochs.
 
@@ -89,12 +101,27 @@ class Program:
         end = self.plan.steps if stop is None else stop
         scalars = tf.constant([epochs, start, end], tf.int32)
         validation = self.validation.arguments() if self.validation else None
-        done, rows = self._run(self.feed.arguments(), validation, orders, scalars, tf.constant(flags), tf.constant(best), tf.constant(wait))
+        done, rows = self._run(
+            self.feed.arguments(),
+            validation,
+            orders,
+            scalars,
+            tf.constant(flags),
+            tf.constant(best),
+            tf.constant(wait),
+        )
         rows = rows.numpy()  # the one host-device sync of a call
         return int(done), rows[: int(done)]
 
     def _program(
-        self, train: Any, validation: Any, orders: tf.Tensor, scalars: tf.Tensor, validate: tf.Tensor, best: tf.Tensor, wait: tf.Tensor
+        self,
+        train: Any,
+        validation: Any,
+        orders: tf.Tensor,
+        scalars: tf.Tensor,
+        validate: tf.Tensor,
+        best: tf.Tensor,
+        wait: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         self.traces += 1
         epochs, start, stop = tf.unstack(scalars)
@@ -105,7 +132,9 @@ class Program:
             stack.enter_context(patches.plain_losses())
             width = self._row_width()
 
-            def body(epoch: tf.Tensor, rows: tf.Tensor, best: tf.Tensor, wait: tf.Tensor, stopped: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            def body(
+                epoch: tf.Tensor, rows: tf.Tensor, best: tf.Tensor, wait: tf.Tensor, stopped: tf.Tensor
+            ) -> tuple[tf.Tensor, ...]:
                 tf.cond(tf.equal(start, 0), self._reset, tf.no_op)
                 self._steps(train, orders[epoch], start, stop)
                 row = self._row(validation, validate[epoch])
@@ -131,7 +160,9 @@ class Program:
             tf.while_loop(lambda i: i < tf.minimum(stop, full), body, [start], parallel_iterations=1)
         if self.plan.steps > full:
             rest = self.plan.rows - full * size
-            ragged = lambda: self._effect(lambda: self._step(self.feed.fetch(arguments, order[full * size :], rest), rest))  # noqa: E731
+            ragged = lambda: self._effect(
+                lambda: self._step(self.feed.fetch(arguments, order[full * size :], rest), rest)
+            )  # noqa: E731
             tf.cond((start <= full) & (stop > full), ragged, tf.no_op)
 
     def _one_step(self, fetched: Any, size: int) -> None:
@@ -153,19 +184,29 @@ class Program:
         values = [tf.stack(list(train.values()))]
         if self.validation is not None:
             self.names += [f"val_{name}" for name in train]
-            values.append(tf.cond(validate, lambda: self._evaluate(self.validation, validation), lambda: tf.zeros([len(train)])))
+            values.append(
+                tf.cond(
+                    validate,
+                    lambda: self._evaluate(self.validation, validation),
+                    lambda: tf.zeros([len(train)]),
+                )
+            )
         optimizer = self.step.model.optimizer
         extra = {"learning_rate": tf.cast(optimizer.learning_rate, tf.float32)}
         scaled = loss_scale(optimizer)
         if scaled is not None:
             # Skipped steps do not advance `iterations`, so the host knows how many there were.
-            extra["loss_scale"], extra["iterations"] = (tf.cast(v.value, tf.float32) for v in (scaled.dynamic_scale, scaled.iterations))
+            extra["loss_scale"], extra["iterations"] = (
+                tf.cast(v.value, tf.float32) for v in (scaled.dynamic_scale, scaled.iterations)
+            )
         self.names += [f"/{name}" for name in extra]
         return tf.concat([*values, tf.stack(list(extra.values()))], 0)
 
     def _row_width(self) -> int:
         logs = len(self.step.model.get_metrics_result())
-        return logs * (2 if self.validation is not None else 1) + (1 if loss_scale(self.step.model.optimizer) is None else 3)
+        return logs * (2 if self.validation is not None else 1) + (
+            1 if loss_scale(self.step.model.optimizer) is None else 3
+        )
 
     def _results(self) -> dict[str, tf.Tensor]:
         return scalar_results(self.step.model)
@@ -175,15 +216,25 @@ class Program:
         evaluation_steps(self.step, self.strategy, feed, arguments, compiled=self._inner)
         return tf.stack(list(self._results().values()))
 
-    def _follow(self, row: tf.Tensor, validated: tf.Tensor, best: tf.Tensor, wait: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _follow(
+        self, row: tf.Tensor, validated: tf.Tensor, best: tf.Tensor, wait: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """What `Monitor.on_epoch_end` decides, in the graph: keep the state of a better epoch, count the others, stop when patience ends."""
         bests, waits, stops = [], [], [tf.constant(False)]
         for i, monitor in enumerate(self.monitors):
             value = row[self.names.index(monitor.monitor)]
             known = validated if monitor.monitor.startswith("val_") else tf.constant(True)
-            better = known & (value < best[i] - monitor.min_delta if monitor.mode == "min" else value > best[i] + monitor.min_delta)
+            better = known & (
+                value < best[i] - monitor.min_delta
+                if monitor.mode == "min"
+                else value > best[i] + monitor.min_delta
+            )
             pairs = list(zip(self.snapshots[i], self.state.variables, strict=True))
-            tf.cond(better, lambda pairs=pairs: self._effect(lambda: [kept.assign(v) for kept, v in pairs]), tf.no_op)
+            tf.cond(
+                better,
+                lambda pairs=pairs: self._effect(lambda: [kept.assign(v) for kept, v in pairs]),
+                tf.no_op,
+            )
             bests.append(tf.where(better, value, best[i]))
             waits.append(tf.where(better, 0, wait[i] + tf.cast(known, tf.int32)))
             if monitor.patience is not None:

@@ -53,7 +53,12 @@ class Step:
         else:
             total = self._accumulate(feed, fetched, whole, rest, size)
         mine = whole * _own_rows(self.batch_size)[1] + (_own_rows(rest)[1] if rest else 0)
-        self._apply(total, statistics, [(v - b) * (mine / size) for v, b in zip(statistics, before, strict=True)], before)
+        self._apply(
+            total,
+            statistics,
+            [(v - b) * (mine / size) for v, b in zip(statistics, before, strict=True)],
+            before,
+        )
 
     def _accumulate(self, feed: Feed, fetched: Any, whole: int, rest: int, size: int) -> list[Any]:
         first = [_dense(g) for g in self._gradients(feed, fetched, 0, self.batch_size, size)]
@@ -61,12 +66,27 @@ class Step:
 
         def body(i: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
             more = self._gradients(feed, fetched, i * self.batch_size, self.batch_size, size)
-            return (i + 1, *(s + _dense(g) for s, g in zip(sums, [g for g in more if g is not None], strict=True)))
+            return (
+                i + 1,
+                *(s + _dense(g) for s, g in zip(sums, [g for g in more if g is not None], strict=True)),
+            )
 
-        sums = list(tf.while_loop(lambda i, *_: i < whole, body, [tf.constant(1), *(g for g in first if g is not None)], parallel_iterations=1)[1:])
+        sums = list(
+            tf.while_loop(
+                lambda i, *_: i < whole,
+                body,
+                [tf.constant(1), *(g for g in first if g is not None)],
+                parallel_iterations=1,
+            )[1:]
+        )
         total = [sums.pop(0) if t else None for t in trained]
         if rest:
-            total = [_add(a, b) for a, b in zip(total, self._gradients(feed, fetched, whole * self.batch_size, rest, size), strict=True)]
+            total = [
+                _add(a, b)
+                for a, b in zip(
+                    total, self._gradients(feed, fetched, whole * self.batch_size, rest, size), strict=True
+                )
+            ]
         return total
 
     def _gradients(self, feed: Feed, fetched: Any, begin: Any, rows: int, size: int) -> list[Any]:
@@ -89,11 +109,15 @@ class Step:
         own = {id(v): v for layer in self.model._flatten_layers() for v in layer._non_trainable_variables}
         return [v.value for v in own.values() if "float" in v.dtype]
 
-    def _apply(self, grads: list[Any], statistics: list[tf.Variable], moves: list[Any], before: list[Any]) -> None:
+    def _apply(
+        self, grads: list[Any], statistics: list[tf.Variable], moves: list[Any], before: list[Any]
+    ) -> None:
         """Update the weights; statistics move by the mean over the replicas, so that all copies stay equal, which Keras leaves apart."""
         if self.reduce_first and replica.replica()[0] > 1:
             known = [g for g in grads if g is not None]
-            summed = list(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, known + moves))
+            summed = list(
+                tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, known + moves)
+            )
             grads = [None if g is None else summed.pop(0) for g in grads]
             for variable, old, move in zip(statistics, before, summed, strict=True):
                 variable.assign(old + move)
@@ -109,7 +133,13 @@ class Step:
             inner = optimizer.inner_optimizer if scaled is not None else optimizer
             made = inner.iterations.value
             due = (made > 0) & tf.equal(made % self.average_every, 0)
-            tf.cond(due, lambda: _effect(lambda: inner._overwrite_model_variables_with_average_value(inner._trainable_variables)), tf.no_op)
+            tf.cond(
+                due,
+                lambda: _effect(
+                    lambda: inner._overwrite_model_variables_with_average_value(inner._trainable_variables)
+                ),
+                tf.no_op,
+            )
 
     def evaluate(self, feed: Feed, fetched: Any, size: int) -> None:
         """Add a global batch of `size` rows to the metrics; each row counts once, whatever the number of replicas."""

@@ -28,14 +28,21 @@ def best_keeper(job: Job, place: RunDir, built: Built, monitor: str) -> Monitor:
     return Checkpoints(place.checkpoints, config, monitor, config.mode, every_call=built.lockstep is not None)
 
 
-def observers(job: Job, place: RunDir, built: Built, best: Monitor, monitor: str) -> list[keras.callbacks.Callback]:
+def observers(
+    job: Job, place: RunDir, built: Built, best: Monitor, monitor: str
+) -> list[keras.callbacks.Callback]:
     """The observers that the config asks for; on a worker that is not the chief, those that decide something."""
     made: list[keras.callbacks.Callback] = [*_reporters(job, place, built)] if built.chief else []
     made.append(best)
     if job.config.callbacks.early_stopping.enabled:
         made.append(EarlyStopping(job.config.callbacks.early_stopping, monitor))
     rate, schedule = job.config.optimizer.learning_rate, job.config.optimizer.schedule
-    if "optimizer.learning_rate" in job.changed and rate is not None and schedule.name == "constant" and not schedule.warmup_steps:
+    if (
+        "optimizer.learning_rate" in job.changed
+        and rate is not None
+        and schedule.name == "constant"
+        and not schedule.warmup_steps
+    ):
         made.append(LearningRate(rate))
     return made
 
@@ -45,10 +52,14 @@ def _reporters(job: Job, place: RunDir, built: Built) -> list[keras.callbacks.Ca
     config, settings = job.config, job.config.callbacks
     summary = _model_summary(built.model)
     files.write_text(place.path / "model.txt", summary)
-    made: list[keras.callbacks.Callback] = [Status(lambda epoch, step: place.write_status("running", epoch, step))]
+    made: list[keras.callbacks.Callback] = [
+        Status(lambda epoch, step: place.write_status("running", epoch, step))
+    ]
     if config.progress != "none":
         parts = {name: getattr(built.splits, name) for name in ("train", "validation", "test")}
-        made.insert(0, Opening(summary, {name: len(part) for name, part in parts.items() if isinstance(part, Arrays)}))
+        made.insert(
+            0, Opening(summary, {name: len(part) for name, part in parts.items() if isinstance(part, Arrays)})
+        )
     if settings.csv:
         from trainkit.callbacks.metrics_csv import MetricsCSV
         from trainkit.callbacks.plots import Plots
@@ -60,7 +71,15 @@ def _reporters(job: Job, place: RunDir, built: Built) -> list[keras.callbacks.Ca
         from trainkit.callbacks.tensorboard import TensorBoard
 
         board = settings.tensorboard
-        made.append(TensorBoard(place.path / "tensorboard", dict(job.settings), _hparams(job, built), board.histograms_every, board.graph))
+        made.append(
+            TensorBoard(
+                place.path / "tensorboard",
+                dict(job.settings),
+                _hparams(job, built),
+                board.histograms_every,
+                board.graph,
+            )
+        )
         made += [Profile(place.path / "tensorboard")] if board.profile else []
     if config.progress != "none":
         from trainkit.callbacks import progress
@@ -73,9 +92,18 @@ def _hparams(job: Job, built: Built) -> dict[str, Any]:
     """The settings that runs are compared by: training, optimizer, and the task's own arguments."""
     trainer = job.config.trainer
     optimizer = built.model.optimizer
-    values = {key: value for key, value in job.config.task.items() if key not in ("_target_", "dir") and isinstance(value, (bool, int, float, str, list))}
+    values = {
+        key: value
+        for key, value in job.config.task.items()
+        if key not in ("_target_", "dir") and isinstance(value, (bool, int, float, str, list))
+    }
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    values.update(optimizer=type(optimizer).__name__, learning_rate=rate, batch_size=trainer.batch_size, epochs=trainer.epochs)
+    values.update(
+        optimizer=type(optimizer).__name__,
+        learning_rate=rate,
+        batch_size=trainer.batch_size,
+        epochs=trainer.epochs,
+    )
     values.update(seed=trainer.seed, accumulate=trainer.accumulate, precision=trainer.precision)
     return {key: str(value) if isinstance(value, list) else value for key, value in values.items()}
 

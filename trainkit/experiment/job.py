@@ -47,8 +47,12 @@ class Job:
 
     def command(self, **settings: str) -> str:
         """A command to be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`."""
-        launch = f"launch workers={cluster.workers()} " if cluster.launched() and "mode" not in settings else ""
-        return f"python -m trainkit {launch}" + shlex.join(f"{key}={_quoted(value)}" for key, value in settings.items())
+        launch = (
+            f"launch workers={cluster.workers()} " if cluster.launched() and "mode" not in settings else ""
+        )
+        return f"python -m trainkit {launch}" + shlex.join(
+            f"{key}={_quoted(value)}" for key, value in settings.items()
+        )
 
     def data(self) -> Splits | None:
         """The rows to train on where they are not all that the task has (`data.train_rows`), else None.
@@ -61,7 +65,9 @@ class Job:
             return None
         splits = self.task.data()
         if not isinstance(splits.train, Arrays):
-            raise UserError(f"data.train_rows={rows} needs the rows as arrays; this task's data() gives a tf.data.Dataset.")
+            raise UserError(
+                f"data.train_rows={rows} needs the rows as arrays; this task's data() gives a tf.data.Dataset."
+            )
         return replace(splits, train=splits.train.take(slice(0, rows)))
 
 

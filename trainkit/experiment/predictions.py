@@ -29,7 +29,9 @@ class Predictions:
         self.outputs = {name: np.asarray(output) for name, (output, _) in pairs.items()}
         self.predicted = {name: task.decode(np.asarray(output)) for name, (output, _) in pairs.items()}
         self.actual = {name: task.decode(np.asarray(label)) for name, (_, label) in pairs.items()}
-        self.confidence = {name: confidence(np.asarray(output), np.asarray(label)) for name, (output, label) in pairs.items()}
+        self.confidence = {
+            name: confidence(np.asarray(output), np.asarray(label)) for name, (output, label) in pairs.items()
+        }
 
     def lines(self, count: int) -> list[str]:
         """One line a row, of the first `count` rows: `Predicted 7  Actual 7  (99.9 %)`."""
@@ -43,7 +45,9 @@ class Predictions:
             for i, text in enumerate(shown):
                 wrong = "  wrong" if sure is not None and text != actual[i] else ""
                 percent = f"  confidence {sure[i]:6.1%}" if sure is not None else ""
-                lines.append(f"{title}Predicted: {text:>{width}}  Actual: {actual[i]:>{other}}{percent}{wrong}")
+                lines.append(
+                    f"{title}Predicted: {text:>{width}}  Actual: {actual[i]:>{other}}{percent}{wrong}"
+                )
         return lines
 
     def csv(self) -> str:

@@ -34,7 +34,13 @@ EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 
 
 # What a reduction over several workers raises when one of them is gone.
-LOST_WORKER = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+LOST_WORKER = (
+    tf.errors.UnavailableError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.InternalError,
+)
 
 
 def fit(job: Job) -> int:
@@ -55,19 +61,30 @@ def fit(job: Job) -> int:
     built = trainer.prepare(job.task, data=job.data())
     monitor, extra = monitored(job, built), job.callbacks()
     resume = job.found.checkpoint if job.found else None
-    memory = trainer.restore(resume) if resume is not None else {}  # if it fails, then here, and not in a run that was opened for it
+    memory = (
+        trainer.restore(resume) if resume is not None else {}
+    )  # if it fails, then here, and not in a run that was opened for it
     if _complete(job, trainer, memory):
         return 0
     with ExitStack() as scratch:
         if built.chief:
             place = _open(job, trainer, built)
         else:  # the same steps, as saving and testing need all workers; but the files go nowhere, and nothing is said
-            place = RunDir(Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="trainkit-worker-"))))
+            place = RunDir(
+                Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="trainkit-worker-")))
+            )
             scratch.enter_context(redirect_stdout(scratch.enter_context(open(os.devnull, "w"))))
         return _train(job, trainer, built, place, monitor, extra)
 
 
-def _train(job: Job, trainer: Trainer, built: Built, place: RunDir, monitor: str, extra: Sequence[keras.callbacks.Callback]) -> int:
+def _train(
+    job: Job,
+    trainer: Trainer,
+    built: Built,
+    place: RunDir,
+    monitor: str,
+    extra: Sequence[keras.callbacks.Callback],
+) -> int:
     """Train in a run directory that is there, and leave it in order whatever happens."""
     resume = job.found.checkpoint if job.found else None
     best = callback_factory.best_keeper(job, place, built, monitor)
@@ -123,9 +140,13 @@ def _complete(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> bool:
     early = job.config.callbacks.early_stopping
     waited = memory.get("EarlyStopping", {}).get("wait", 0)
     if trainer.state.epoch >= job.config.trainer.epochs:
-        print(f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more.")
+        print(
+            f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more."
+        )
     elif early.enabled and waited >= early.patience:
-        print(f"Run {place.shown} stopped early after {trainer.state.epoch} epochs; to train on, set callbacks.early_stopping.patience to more than {waited}.")
+        print(
+            f"Run {place.shown} stopped early after {trainer.state.epoch} epochs; to train on, set callbacks.early_stopping.patience to more than {waited}."
+        )
     else:
         return False
     print(f"Evaluate:  {job.command(mode='evaluate', resume=place.shown)}")
@@ -134,7 +155,9 @@ def _complete(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> bool:
 
 def _open(job: Job, trainer: Trainer, built: Built) -> RunDir:
     """Make the run directory, or take the resumed one, and write what is known before the training."""
-    about = manifest.describe(job.argv, job.config.trainer.seed, built.splits.source, built.devices) | {"config_dir": job.config_dir}
+    about = manifest.describe(job.argv, job.config.trainer.seed, built.splits.source, built.devices) | {
+        "config_dir": job.config_dir
+    }
     if job.found is not None and job.found.run is not None:
         place = job.found.run
         before = place.read_json("manifest.json")
@@ -160,7 +183,9 @@ def _conclude(job: Job, trainer: Trainer, place: RunDir, best: Monitor, summary:
         print("Test:      " + ", ".join(f"{name} {value:.4g}" for name, value in summary["test"].items()))
     checkpoint = place.checkpoints / "best"
     if not checkpoint.is_dir() and job.found is not None and job.found.run is not None:
-        checkpoint = job.found.run.checkpoints / "best"  # of before the resumption; a worker that is not the chief has no other
+        checkpoint = (
+            job.found.run.checkpoints / "best"
+        )  # of before the resumption; a worker that is not the chief has no other
     if isinstance(best, Checkpoints) and best.best_epoch and checkpoint.is_dir():
         position = trainer.state.position()
         trainer.restore(checkpoint)
@@ -180,7 +205,9 @@ def _save_model(model: keras.Model, path: Path) -> None:
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions.") from error
+        raise UserError(
+            f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions."
+        ) from error
     finally:
         model.optimizer, model.compiled = optimizer, True
 
@@ -202,13 +229,21 @@ def _failed(job: Job, built: Built, trainer: Trainer, place: RunDir, error: Exce
     try:
         if not lost and not isinstance(error, UserError):
             trace = "".join(traceback.format_exception(error))
-            text = f"{type(error).__name__}: {text} (traceback in {place.shown}/error.txt)" if built.chief else f"{type(error).__name__}: {text}"
+            text = (
+                f"{type(error).__name__}: {text} (traceback in {place.shown}/error.txt)"
+                if built.chief
+                else f"{type(error).__name__}: {text}"
+            )
             files.write_text(place.path / "error.txt", trace)
         place.write_status("failed", trainer.state.epoch, trainer.state.step, reason=text)
     except UserError as unwritten:
         text = f"{text} {unwritten}"
     where = f"the training in {place.shown}" if built.chief else "the training of this worker"
-    hint = f" Resume: {job.command(resume=place.shown if built.chief else 'last')}" if not built.chief or (place.checkpoints / "last").is_dir() else ""
+    hint = (
+        f" Resume: {job.command(resume=place.shown if built.chief else 'last')}"
+        if not built.chief or (place.checkpoints / "last").is_dir()
+        else ""
+    )
     print(f"trainkit: {where} failed: {text}{hint}", file=sys.stderr, flush=True)
     if lost:
         os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
@@ -216,5 +251,9 @@ def _failed(job: Job, built: Built, trainer: Trainer, place: RunDir, error: Exce
 
 
 def _last_lines(place: RunDir, best: Monitor, what: str, command: str) -> None:
-    value = f"{best.monitor} {best.best:.6g} in epoch {best.best_epoch}" if best.best_epoch else "no epoch is complete"
+    value = (
+        f"{best.monitor} {best.best:.6g} in epoch {best.best_epoch}"
+        if best.best_epoch
+        else "no epoch is complete"
+    )
     print(f"Run:       {place.shown}\nBest:      {value}\n{what + ':':<11}{command}", flush=True)

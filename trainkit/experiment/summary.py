@@ -14,7 +14,14 @@ from trainkit.trainer.trainer import Trainer
 # After it.
 
 
-def _summary(job: Job, trainer: Trainer, built: Built, place: RunDir, history: Mapping[str, Sequence[float]], best: Monitor) -> dict[str, Any]:
+def _summary(
+    job: Job,
+    trainer: Trainer,
+    built: Built,
+    place: RunDir,
+    history: Mapping[str, Sequence[float]],
+    best: Monitor,
+) -> dict[str, Any]:
     """The content of `summary.json` but for the test results."""
     before = place.read_json("summary.json")
     last = {name: values[-1] for name, values in history.items() if values}

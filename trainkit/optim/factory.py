@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from trainkit.config.schema import OptimizerConfig
-from trainkit.core.errors import UserError, nearest
+from trainkit.core.errors import UserError, did_you_mean
 from trainkit.optim.schedules import schedule
 
 # The command's names; the classes are Keras's.
@@ -30,7 +30,9 @@ NAMES = {
 PRESETS: dict[str, dict[str, Any]] = {"momentum": {"momentum": 0.9}}
 
 
-def build(config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_steps: int) -> keras.optimizers.Optimizer:
+def build(
+    config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_steps: int
+) -> keras.optimizers.Optimizer:
     """The optimizer that `config` asks for.
 
     Args:
@@ -46,21 +48,31 @@ def build(config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_ste
     elif config.name in NAMES:
         cls, arguments = NAMES[config.name], dict(PRESETS.get(config.name, {}))
     else:
-        raise UserError(f"Unknown optimizer {config.name!r}; {nearest(config.name, ['recipe', *NAMES])}")
+        raise UserError(f"Unknown optimizer {config.name!r}; {did_you_mean(config.name, ['recipe', *NAMES])}")
     arguments.update(config.options)
     if config.weight_decay is not None:
         arguments["weight_decay"] = config.weight_decay
     if config.learning_rate is not None:
         arguments["learning_rate"] = config.learning_rate
-    for key, value in (("clipnorm", config.clip.norm), ("global_clipnorm", config.clip.global_norm), ("clipvalue", config.clip.value)):
+    for key, value in (
+        ("clipnorm", config.clip.norm),
+        ("global_clipnorm", config.clip.global_norm),
+        ("clipvalue", config.clip.value),
+    ):
         if value is not None:
             arguments[key] = value
     if config.ema.enabled:
-        arguments.update(use_ema=True, ema_momentum=config.ema.momentum, ema_overwrite_frequency=config.ema.overwrite_every)
+        arguments.update(
+            use_ema=True, ema_momentum=config.ema.momentum, ema_overwrite_frequency=config.ema.overwrite_every
+        )
     try:
         optimizer = cls.from_config(arguments)
         if config.schedule.name != "constant" or config.schedule.warmup_steps:
-            optimizer.learning_rate = schedule(config.schedule, float(keras.ops.convert_to_numpy(optimizer.learning_rate)), total_steps)
+            optimizer.learning_rate = schedule(
+                config.schedule, float(keras.ops.convert_to_numpy(optimizer.learning_rate)), total_steps
+            )
     except (TypeError, ValueError) as error:
-        raise UserError(f"Optimizer {config.name!r} does not take these settings: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"Optimizer {config.name!r} does not take these settings: {str(error).splitlines()[0]}"
+        ) from error
     return optimizer

@@ -33,7 +33,9 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return cls(config["steps"], keras.saving.deserialize_keras_object(config["after"]))
 
 
-def schedule(config: ScheduleConfig, rate: float, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def schedule(
+    config: ScheduleConfig, rate: float, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Learning rate as a function of the step: warm-up, then constant, cosine, step or exponential decay from `rate`."""
     schedules = keras.optimizers.schedules
     left = max(1, total_steps - config.warmup_steps)

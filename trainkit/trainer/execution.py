@@ -37,7 +37,14 @@ class Choice:
 
 
 def choose(
-    config: TrainerConfig, build: Callable[[bool], Program], state: State, orders: tf.Tensor, *, hooks: bool, steps_left: int, before: str = ""
+    config: TrainerConfig,
+    build: Callable[[bool], Program],
+    state: State,
+    orders: tf.Tensor,
+    *,
+    hooks: bool,
+    steps_left: int,
+    before: str = "",
 ) -> Choice:
     """The program for `config.execution`, measured where that is `auto`.
 
@@ -50,23 +57,37 @@ def choose(
     """
     unit = "step" if hooks else "epoch"
     asked = config.execution
-    no_xla = "an XLA program runs on one device" if tf.distribute.get_strategy().num_replicas_in_sync > 1 else ""
+    no_xla = (
+        "an XLA program runs on one device" if tf.distribute.get_strategy().num_replicas_in_sync > 1 else ""
+    )
     if asked != "auto":
         xla = asked.endswith("_xla")
         if xla:
             return _with_xla(build, asked, "as asked", state, orders, hooks)
         return Choice(
-            build(False), "step" if hooks else asked, "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step", 0.0
+            build(False),
+            "step" if hooks else asked,
+            "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step",
+            0.0,
         )
     if no_xla:
         return Choice(build(False), unit, no_xla, 0.0)
     if before:
         resumed = "as before the resumption"
         xla = before.endswith("_xla")
-        return _with_xla(build, f"{unit}_xla", resumed, state, orders, hooks) if xla else Choice(build(False), unit, resumed, 0.0)
+        return (
+            _with_xla(build, f"{unit}_xla", resumed, state, orders, hooks)
+            if xla
+            else Choice(build(False), unit, resumed, 0.0)
+        )
     if config.deterministic:
         xla = _by_rule(state)
-        return Choice(build(xla), f"{unit}_xla" if xla else unit, "by rule, since trainer.deterministic forbids measuring", 0.0)
+        return Choice(
+            build(xla),
+            f"{unit}_xla" if xla else unit,
+            "by rule, since trainer.deterministic forbids measuring",
+            0.0,
+        )
     with undone(state):
         plain = build(False)
         plain_step = _measure(plain, orders, hooks=hooks)
@@ -78,14 +99,28 @@ def choose(
             fast = build(True)
             fast_step = _measure(fast, orders, hooks=hooks, give_up=3 * plain_step)
             if max(fast_step, plain_step) < CLOSE * min(fast_step, plain_step):
-                plain_step, fast_step = (min(known, _measure(p, orders, hooks=hooks)) for p, known in ((plain, plain_step), (fast, fast_step)))
+                plain_step, fast_step = (
+                    min(known, _measure(p, orders, hooks=hooks))
+                    for p, known in ((plain, plain_step), (fast, fast_step))
+                )
         except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
-            return Choice(plain, unit, f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})", plain_step)
+            return Choice(
+                plain,
+                unit,
+                f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})",
+                plain_step,
+            )
     numbers = f"measured {fast_step * 1e3:.3g} ms a step with XLA, {plain_step * 1e3:.3g} ms without"
-    return Choice(fast, f"{unit}_xla", numbers, fast_step) if fast_step < plain_step else Choice(plain, unit, numbers, plain_step)
+    return (
+        Choice(fast, f"{unit}_xla", numbers, fast_step)
+        if fast_step < plain_step
+        else Choice(plain, unit, numbers, plain_step)
+    )
 
 
-def _with_xla(build: Callable[[bool], Program], asked: str, reason: str, state: State, orders: tf.Tensor, hooks: bool) -> Choice:
+def _with_xla(
+    build: Callable[[bool], Program], asked: str, reason: str, state: State, orders: tf.Tensor, hooks: bool
+) -> Choice:
     program = build(True)
     try:
         with undone(state):
@@ -94,7 +129,12 @@ def _with_xla(build: Callable[[bool], Program], asked: str, reason: str, state: 
         if isinstance(error, UserError):
             raise
         plain = asked.removesuffix("_xla")
-        return Choice(build(False), plain, f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})", 0.0)
+        return Choice(
+            build(False),
+            plain,
+            f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})",
+            0.0,
+        )
     if hooks and asked == "epoch_xla":
         return Choice(program, "step_xla", "a callback needs the host at every step", 0.0)
     return Choice(program, asked, reason, 0.0)
@@ -139,7 +179,10 @@ def _measure(program: Program, orders: tf.Tensor, *, hooks: bool, give_up: float
 
 def bound_by(seconds: float, inside: float, reading: float) -> dict[str, Any]:
     """What a loop of so many `seconds` hangs on: the host, for what it was not `inside` of computing calls; the input, for `reading`; else the device."""
-    shares = {"host": min(1.0, max(0.0, 1 - inside / max(seconds, 1e-9))), "input": reading / max(seconds, 1e-9)}
+    shares = {
+        "host": min(1.0, max(0.0, 1 - inside / max(seconds, 1e-9))),
+        "input": reading / max(seconds, 1e-9),
+    }
     by = next((name for name in ("input", "host") if shares[name] > 0.5), "device")
     return {"by": by, "host_share": shares["host"], "input_share": shares["input"]}
 

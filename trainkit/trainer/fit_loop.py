@@ -23,7 +23,9 @@ from trainkit.engine.train_loop import Plan, Program
 from trainkit.trainer.execution import Choice, batch_seconds, bound_by, choose, timed
 from trainkit.trainer.setup import Built
 
-CALL_SECONDS = 0.5  # a call of the program lasts about so long: often enough for progress bars, signals and checkpoints
+CALL_SECONDS = (
+    0.5  # a call of the program lasts about so long: often enough for progress bars, signals and checkpoints
+)
 
 
 ORDER_BYTES = 16e6  # row orders handed to one call, at the most
@@ -48,7 +50,13 @@ class HostLoop:
     choice: Choice
     program: Program
 
-    def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback], stop_reason: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        built: Built,
+        config: TrainerConfig,
+        callbacks: Sequence[keras.callbacks.Callback],
+        stop_reason: Callable[[], str | None],
+    ) -> None:
         self.built, self.config, self.state, self.stop_reason = built, config, built.state, stop_reason
         self.audience = Audience(built, config, callbacks)
         self.seconds = {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
@@ -59,7 +67,9 @@ class HostLoop:
         self._calls = 0
         self._ahead: tuple[int, int, Future[tf.Tensor]] | None = None
         self._thread = ThreadPoolExecutor(1)  # starts nothing before it is used
-        self._moved = self._moved_at = 0  # updates that the optimizer has made, and the step until which they are known, for float16
+        self._moved = self._moved_at = (
+            0  # updates that the optimizer has made, and the step until which they are known, for float16
+        )
 
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
         """Restore if asked, train until the end or until somebody stops it, and return the history."""
@@ -87,7 +97,11 @@ class HostLoop:
     def throughput(self) -> dict[str, float]:
         seconds = max(self.seconds["train"], 1e-9)
         rate = self.steps_run / seconds
-        return {"examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **self.built.speed(rate)}
+        return {
+            "examples_per_second": rate * self.built.rows_per_step,
+            "steps_per_second": rate,
+            **self.built.speed(rate),
+        }
 
     def bound(self) -> dict[str, Any]:
         """What the speed of the run hangs on: `input`, `host` or `device`, with the shares of the time that say so."""
@@ -96,30 +110,48 @@ class HostLoop:
     # The loop.
 
     def _over(self) -> bool:
-        return self.state.epoch >= self.config.epochs or self.built.model.stop_training or self._stopped() or self._steps_left() == 0
+        return (
+            self.state.epoch >= self.config.epochs
+            or self.built.model.stop_training
+            or self._stopped()
+            or self._steps_left() == 0
+        )
 
     def _stopped(self) -> bool:
         return self.stop_reason() is not None
 
     def _steps_left(self) -> int:
-        return max(0, self.config.steps - self.state.step) if self.config.steps is not None else self.built.steps
+        return (
+            max(0, self.config.steps - self.state.step) if self.config.steps is not None else self.built.steps
+        )
 
     def _several_epochs(self) -> None:
         """One call for as many epochs as last about `CALL_SECONDS`; then the callbacks are told of them in order."""
         state, first, start = self.state, self.state.epoch, self.state.step_in_epoch
-        count = 1 if start else min(self.plan.epochs, self.config.epochs - first, self._fits(self.built.steps))
+        count = (
+            1 if start else min(self.plan.epochs, self.config.epochs - first, self._fits(self.built.steps))
+        )
         due = [e for e in range(first + 1, first + count) if self.audience.due(e)]
         count = min([count, *(e - first for e in due)])
         orders = self._orders(first, count)
         self._look_ahead(first + count)
         begin = time.perf_counter()
-        done, rows = self.program(orders, epochs=count, start=start, validate=[self._validates(e) for e in range(first, first + count)])
+        done, rows = self.program(
+            orders,
+            epochs=count,
+            start=start,
+            validate=[self._validates(e) for e in range(first, first + count)],
+        )
         seconds = time.perf_counter() - begin
         self._timed(seconds, done * self.built.steps - start)
         self.seconds["train"] += seconds
         for i in range(done):
             self.audience.begin_epoch(first + i)
-            state.epoch, state.step_in_epoch, state.step = first + i + 1, 0, state.step + self.built.steps - start
+            state.epoch, state.step_in_epoch, state.step = (
+                first + i + 1,
+                0,
+                state.step + self.built.steps - start,
+            )
             start = 0
             self._end_epoch(first + i, rows[i], seconds / done, seconds / done, self.built.steps)
         self.audience.capture(self.program.snapshots)
@@ -148,7 +180,11 @@ class HostLoop:
     def _some_steps(self, epoch: int, last: int) -> np.ndarray:
         state, start = self.state, self.state.step_in_epoch
         single = self.audience.hooks or self.choice.execution.startswith("step")
-        stop = start + 1 if single else min(last, start + (self._fits(1) if self.built.lockstep is None else self.built.lockstep))
+        stop = (
+            start + 1
+            if single
+            else min(last, start + (self._fits(1) if self.built.lockstep is None else self.built.lockstep))
+        )
         if self.audience.hooks:
             self.callbacks.on_train_batch_begin(start)
         begin = time.perf_counter()
@@ -175,16 +211,22 @@ class HostLoop:
         _, rows = self.program(self._orders(epoch, 1), start=steps, stop=steps, validate=[True])
         self.seconds["validate"] += time.perf_counter() - begin
         logs = self._named(rows[0], validated=True)
-        self.callbacks.on_test_end({k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")})
+        self.callbacks.on_test_end(
+            {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
+        )
         if kept is not None:
             self.state.assign(kept)
         return rows[0]
 
-    def _end_epoch(self, epoch: int, row: np.ndarray, seconds: float, train_seconds: float, steps: int) -> None:
+    def _end_epoch(
+        self, epoch: int, row: np.ndarray, seconds: float, train_seconds: float, steps: int
+    ) -> None:
         values = dict(zip(self.program.names, map(float, row), strict=True))
         more = {"learning_rate": values["/learning_rate"]}
         if "/loss_scale" in values:
-            more.update(loss_scale=values["/loss_scale"], skipped_steps=self.state.step - int(values["/iterations"]))
+            more.update(
+                loss_scale=values["/loss_scale"], skipped_steps=self.state.step - int(values["/iterations"])
+            )
         self.audience.record(epoch, seconds, train_seconds, steps, more)
         self.audience.end_epoch(epoch, self._named(row, validated=self._validates(epoch)))
 
@@ -196,7 +238,11 @@ class HostLoop:
     def _named(self, row: np.ndarray, *, validated: bool) -> dict[str, float]:
         """The logs that callbacks see, as Keras names them."""
         pairs = zip(self.program.names, map(float, row), strict=True)
-        return {name: value for name, value in pairs if not name.startswith("/") and (validated or not name.startswith("val_"))}
+        return {
+            name: value
+            for name, value in pairs
+            if not name.startswith("/") and (validated or not name.startswith("val_"))
+        }
 
     def _fits(self, unit: int) -> int:
         """How many units of so many steps last about `CALL_SECONDS`; few as long as nothing is known, at most 8 times more than before."""
@@ -233,8 +279,17 @@ class HostLoop:
         built, config, state = self.built, self.config, self.state
         begin = time.perf_counter()
         if "feeds" not in built.compiled:
-            feed = Stream(built.train, built.step_rows) if built.feed_kind == "stream" else Resident(built.train, built.strategy)
-            built.compiled["feeds"] = feed, Resident(built.splits.validation, built.strategy) if built.splits.validation is not None else None
+            feed = (
+                Stream(built.train, built.step_rows)
+                if built.feed_kind == "stream"
+                else Resident(built.train, built.strategy)
+            )
+            built.compiled["feeds"] = (
+                feed,
+                Resident(built.splits.validation, built.strategy)
+                if built.splits.validation is not None
+                else None,
+            )
         self.feed, validation = built.compiled["feeds"]
         monitors = self.audience.monitors
         self.plan = Plan(built.rows, built.step_rows, built.steps, self._epochs_a_call())
@@ -242,10 +297,19 @@ class HostLoop:
         def program(xla: bool) -> Program:
             # A second fit of the same task uses the programs of the first: compiling takes seconds, and XLA never gives its programs' memory back.
             # A mode without XLA that is asked for by its name trains as model.fit does, bit for bit.
-            fast = config.fast_kernels if config.fast_kernels is not None else xla or config.execution == "auto"
-            key = (xla, self.plan, fast, *((m.monitor, m.mode, float(m.min_delta), m.patience) for m in monitors))
+            fast = (
+                config.fast_kernels if config.fast_kernels is not None else xla or config.execution == "auto"
+            )
+            key = (
+                xla,
+                self.plan,
+                fast,
+                *((m.monitor, m.mode, float(m.min_delta), m.patience) for m in monitors),
+            )
             if key not in built.compiled:
-                built.compiled[key] = Program(built.step, state, built.strategy, self.feed, self.plan, validation, monitors, xla, fast)
+                built.compiled[key] = Program(
+                    built.step, state, built.strategy, self.feed, self.plan, validation, monitors, xla, fast
+                )
             built.compiled[key].monitors = monitors
             return built.compiled[key]
 
@@ -253,28 +317,53 @@ class HostLoop:
         left = (config.epochs - state.epoch) * built.steps
         self._seek()
         orders, left = self._orders(state.epoch, 1), min(left, config.steps or left)
-        self.choice = choose(config, program, state, orders, hooks=self.audience.hooks, steps_left=left, before=self.audience.before)
+        self.choice = choose(
+            config,
+            program,
+            state,
+            orders,
+            hooks=self.audience.hooks,
+            steps_left=left,
+            before=self.audience.before,
+        )
         self.program = self.choice.program
         if not self.program.traces:
             self.program(self._orders(state.epoch, 1), epochs=0, validate=[])
         self._seek()  # measuring has read from a stream
         self.step_seconds = self.choice.step_seconds
-        self._grown = max(1, int(CALL_SECONDS / 4 / self.step_seconds / built.steps)) if self.step_seconds and self.plan.epochs > 1 else 1
+        self._grown = (
+            max(1, int(CALL_SECONDS / 4 / self.step_seconds / built.steps))
+            if self.step_seconds and self.plan.epochs > 1
+            else 1
+        )
         self.seconds["compile"] = time.perf_counter() - begin
 
     def _epochs_a_call(self) -> int:
         """At most so many epochs in one call: one, unless all callbacks only observe and nothing else needs the host between epochs."""
         config, built = self.config, self.built
         left = max(1, config.epochs - self.state.epoch)
-        alone = not self.audience.observed or built.feed_kind == "stream" or built.strategy.num_replicas_in_sync > 1 or config.steps is not None
+        alone = (
+            not self.audience.observed
+            or built.feed_kind == "stream"
+            or built.strategy.num_replicas_in_sync > 1
+            or config.steps is not None
+        )
         if alone or config.execution.startswith("step") or self.state.nbytes > SNAPSHOT_BYTES:
             return 1
-        return min(left, config.epochs_per_call or EPOCHS_A_CALL, max(1, int(ORDER_BYTES // (4 * built.rows))))
+        return min(
+            left, config.epochs_per_call or EPOCHS_A_CALL, max(1, int(ORDER_BYTES // (4 * built.rows)))
+        )
 
     def _seek(self) -> None:
         if isinstance(self.feed, Stream):
             epochs = range(self.state.epoch, self.config.epochs)
-            self.feed.seek((order.order(self.config.seed, e, self.built.rows)[: self.built.rows_per_epoch] for e in epochs), self.state.step_in_epoch)
+            self.feed.seek(
+                (
+                    order.order(self.config.seed, e, self.built.rows)[: self.built.rows_per_epoch]
+                    for e in epochs
+                ),
+                self.state.step_in_epoch,
+            )
 
     def _orders(self, epoch: int, count: int) -> tf.Tensor:
         """Row orders `[plan.epochs, rows]` int32 of at least `count` epochs; the rest is unused. Kept for the next call on the same epochs."""
@@ -304,7 +393,9 @@ class HostLoop:
             empty = min(timed(lambda: self.program(orders, start=steps, stop=steps)) for _ in range(3))
             inside = self.seconds["train"] + self.seconds["validate"] - self._calls * empty
             row_order = order.order(self.config.seed, 0, self.built.rows)
-            self._bound = bound_by(seconds, inside, batch_seconds(self.feed, row_order, self.built.steps) * self.steps_run)
+            self._bound = bound_by(
+                seconds, inside, batch_seconds(self.feed, row_order, self.built.steps) * self.steps_run
+            )
 
     def _split_seconds(self) -> None:
         """Where validation ran inside the training calls, its share is that of validations measured alone."""
@@ -314,10 +405,17 @@ class HostLoop:
             def seconds(epochs: int, validated: bool) -> float:
                 """An epoch of no steps: a single one would be lost in what its call costs."""
                 begin = time.perf_counter()
-                done, _ = self.program(self._order, epochs=epochs, start=steps, stop=steps, validate=[validated] * epochs)
+                done, _ = self.program(
+                    self._order, epochs=epochs, start=steps, stop=steps, validate=[validated] * epochs
+                )
                 return (time.perf_counter() - begin) / done
 
             epochs = min(self.plan.epochs, max(1, int(CALL_SECONDS / 10 / seconds(1, True))))
-            alone = max(0.0, min(seconds(epochs, True) for _ in range(5)) - min(seconds(epochs, False) for _ in range(5)))
-            self.seconds["validate"] = min(alone * (self.steps_run // steps // self.config.validate_every), self.seconds["train"] / 2)
+            alone = max(
+                0.0,
+                min(seconds(epochs, True) for _ in range(5)) - min(seconds(epochs, False) for _ in range(5)),
+            )
+            self.seconds["validate"] = min(
+                alone * (self.steps_run // steps // self.config.validate_every), self.seconds["train"] / 2
+            )
             self.seconds["train"] -= self.seconds["validate"]

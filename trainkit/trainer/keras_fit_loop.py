@@ -39,13 +39,23 @@ class KerasLoop:
         UserError: for settings that `model.fit` has not.
     """
 
-    def __init__(self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback], stop_reason: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        built: Built,
+        config: TrainerConfig,
+        callbacks: Sequence[keras.callbacks.Callback],
+        stop_reason: Callable[[], str | None],
+    ) -> None:
         if config.steps is not None:
-            raise UserError("trainer.engine=keras trains whole epochs; use trainer.epochs and trainer.limit_train_batches instead of trainer.steps.")
+            raise UserError(
+                "trainer.engine=keras trains whole epochs; use trainer.epochs and trainer.limit_train_batches instead of trainer.steps."
+            )
         self.built, self.config, self.state, self.stop_reason = built, config, built.state, stop_reason
         self.audience = Audience(built, config, callbacks)
         xla = config.execution.endswith("_xla")
-        self.choice = Choice(None, "model.fit, jit_compile=True" if xla else "model.fit", "trainer.engine=keras", 0.0)
+        self.choice = Choice(
+            None, "model.fit, jit_compile=True" if xla else "model.fit", "trainer.engine=keras", 0.0
+        )
         self.seconds = {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
         self.steps_run = 0
         built.model.jit_compile = xla
@@ -56,7 +66,9 @@ class KerasLoop:
         if resume is not None:
             self.audience.remember(store.restore(state, resume))
             if state.step_in_epoch:
-                raise UserError(f"Checkpoint {resume} is in the middle of an epoch, where model.fit cannot begin; resume it with trainer.engine=trainkit.")
+                raise UserError(
+                    f"Checkpoint {resume} is in the middle of an epoch, where model.fit cannot begin; resume it with trainer.engine=trainkit."
+                )
         callbacks = self.audience.gather(self.choice.execution, self.choice.reason)
         callbacks.callbacks.insert(0, _Position(self))
         callbacks.callbacks.append(_Close(self))
@@ -70,7 +82,9 @@ class KerasLoop:
                 self.audience.after_call(final=True)
                 callbacks.on_train_end()
             else:
-                self._fit(stream.dataset(orders, 0).repeat(), callbacks)  # repeated: under a strategy, fit reads on after the last batch
+                self._fit(
+                    stream.dataset(orders, 0).repeat(), callbacks
+                )  # repeated: under a strategy, fit reads on after the last batch
         return self.audience.history
 
     def _fit(self, dataset: tf.data.Dataset, callbacks: keras.callbacks.CallbackList) -> None:
@@ -90,7 +104,11 @@ class KerasLoop:
     def throughput(self) -> dict[str, float]:
         seconds = max(self.seconds["train"], 1e-9)
         rate = self.steps_run / seconds
-        return {"examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **self.built.speed(rate)}
+        return {
+            "examples_per_second": rate * self.built.rows_per_step,
+            "steps_per_second": rate,
+            **self.built.speed(rate),
+        }
 
     def bound(self) -> dict[str, Any]:
         """Not known: `model.fit` does not show where its time goes."""
@@ -139,7 +157,10 @@ class _Position(keras.callbacks.Callback):
         more = {"learning_rate": number(optimizer.learning_rate)}
         scaled = loss_scale(optimizer)
         if scaled is not None:
-            more.update(loss_scale=number(scaled.dynamic_scale), skipped_steps=state.step - int(number(scaled.iterations)))
+            more.update(
+                loss_scale=number(scaled.dynamic_scale),
+                skipped_steps=state.step - int(number(scaled.iterations)),
+            )
         loop.audience.record(epoch, seconds, seconds - self._validation, loop.built.steps, more)
         loop.audience.logs = dict(logs or {})
 
@@ -153,7 +174,11 @@ class _Close(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.loop.audience.capture()
-        last = self.loop.built.model.stop_training or epoch + 1 == self.loop.config.epochs or self.loop.stop_reason() is not None
+        last = (
+            self.loop.built.model.stop_training
+            or epoch + 1 == self.loop.config.epochs
+            or self.loop.stop_reason() is not None
+        )
         self.loop.audience.after_call()
         if last:
             self.loop.audience.after_call(final=True)

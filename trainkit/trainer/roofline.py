@@ -24,7 +24,18 @@ from trainkit.trainer.setup import Built
 SECONDS = 0.07  # of each of three timings
 
 
-ATTRIBUTES = ("transpose_a", "transpose_b", "adj_x", "adj_y", "strides", "padding", "explicit_paddings", "data_format", "dilations", "equation")
+ATTRIBUTES = (
+    "transpose_a",
+    "transpose_b",
+    "adj_x",
+    "adj_y",
+    "strides",
+    "padding",
+    "explicit_paddings",
+    "data_format",
+    "dilations",
+    "equation",
+)
 
 
 LOOPS = ("While", "StatelessWhile", "If", "StatelessIf")
@@ -50,7 +61,9 @@ class Product:
     """One operation of the graph: its inputs are tensors, or whole numbers where it takes sizes."""
 
     kind: str
-    inputs: tuple[tuple[str, tuple[int, ...], tuple[int, ...] | None], ...]  # dtype, shape, value of a constant
+    inputs: tuple[
+        tuple[str, tuple[int, ...], tuple[int, ...] | None], ...
+    ]  # dtype, shape, value of a constant
     attributes: tuple[tuple[str, Any], ...]
     flops: float
 
@@ -114,11 +127,17 @@ def _product(op: Any) -> Product | None:
         sizes = op.outputs[0].shape if tensor.dtype == tf.int32 else tensor.shape
         if not sizes.is_fully_defined() or not tensor.shape.is_fully_defined():
             return None
-        inputs.append((tensor.dtype.name, tuple(tensor.shape), tuple(sizes) if tensor.dtype == tf.int32 else None))
+        inputs.append(
+            (tensor.dtype.name, tuple(tensor.shape), tuple(sizes) if tensor.dtype == tf.int32 else None)
+        )
     attributes = tuple((name, _plain(op.get_attr(name))) for name in ATTRIBUTES if name in op.node_def.attr)
     out = op.outputs[0].shape
     shapes = [shape for _, shape, _ in inputs]
-    return Product(op.type, tuple(inputs), attributes, FLOPS[op.type](op, shapes, tuple(out))) if out.is_fully_defined() else None
+    return (
+        Product(op.type, tuple(inputs), attributes, FLOPS[op.type](op, shapes, tuple(out)))
+        if out.is_fully_defined()
+        else None
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -134,7 +153,11 @@ def _matmul(op: Any, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...]) ->
 
 def _einsum(op: Any, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...]) -> float:
     sides = op.get_attr("equation").decode().partition("->")[0].split(",")
-    sizes = {label: size for side, shape in zip(sides, shapes, strict=True) for label, size in zip(side[::-1], shape[::-1], strict=False)}
+    sizes = {
+        label: size
+        for side, shape in zip(sides, shapes, strict=True)
+        for label, size in zip(side[::-1], shape[::-1], strict=False)
+    }
     return (2.0 if len(sides) > 1 else 0.0) * math.prod(sizes.values())
 
 
@@ -178,7 +201,9 @@ def _turns(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
             # An element of each result is used, so that no product can be left out; without XLA none is taken out of the loop either.
             return i + 1, total + _firsts(_run(p, inputs) for p, inputs in zip(found, arrays, strict=True))
 
-        return tf.while_loop(lambda i, _: i < count, body, (tf.constant(0), tf.constant(0.0)), parallel_iterations=1)[1]
+        return tf.while_loop(
+            lambda i, _: i < count, body, (tf.constant(0), tf.constant(0.0)), parallel_iterations=1
+        )[1]
 
     return lambda count: turns(count, arrays)
 
@@ -193,17 +218,30 @@ def _turns_xla(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
     @tf.function(autograph=False, jit_compile=True)
     def turns(count: tf.Tensor, arrays: Any) -> tf.Tensor:
         def turn(i: tf.Tensor) -> list[tf.Tensor]:
-            return [_run(p, [operand[i % 2] for operand in operands]) for p, operands in zip(found, arrays, strict=True)]
+            return [
+                _run(p, [operand[i % 2] for operand in operands])
+                for p, operands in zip(found, arrays, strict=True)
+            ]
 
         results = [tf.zeros_like(result) for result in turn(tf.constant(0))]
-        return _firsts(tf.while_loop(lambda i, *_: i < count, lambda i, *_: (i + 1, *turn(i)), (tf.constant(0), *results), parallel_iterations=1)[1:])
+        return _firsts(
+            tf.while_loop(
+                lambda i, *_: i < count,
+                lambda i, *_: (i + 1, *turn(i)),
+                (tf.constant(0), *results),
+                parallel_iterations=1,
+            )[1:]
+        )
 
     return lambda count: turns(count, arrays)
 
 
 def _operands(product: Product, more: tuple[int, ...]) -> list[tf.Tensor]:
     generator = np.random.default_rng(0)
-    return [tf.constant(v or generator.normal(size=more + shape).astype(np.float32), tf.as_dtype(d)) for d, shape, v in product.inputs]
+    return [
+        tf.constant(v or generator.normal(size=more + shape).astype(np.float32), tf.as_dtype(d))
+        for d, shape, v in product.inputs
+    ]
 
 
 def _firsts(results: Iterable[tf.Tensor]) -> tf.Tensor:
@@ -212,10 +250,14 @@ def _firsts(results: Iterable[tf.Tensor]) -> tf.Tensor:
 
 def _run(product: Product, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
     """The operation on these inputs."""
-    arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in product.attributes}
+    arguments = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in product.attributes
+    }
     if product.kind == "Einsum":
         return tf.raw_ops.Einsum(inputs=list(inputs), **arguments)
-    return getattr(tf.raw_ops, product.kind)(**dict(zip(INPUTS[product.kind], inputs, strict=True)), **arguments)
+    return getattr(tf.raw_ops, product.kind)(
+        **dict(zip(INPUTS[product.kind], inputs, strict=True)), **arguments
+    )
 
 
 INPUTS = {
@@ -234,9 +276,14 @@ def _cache_file() -> Path:
 
 def _cached(found: Sequence[Product], cache: Path, device: str, again: bool) -> float:
     """The timing of this list of products on this machine, from the file if it is there."""
-    gpus = [tf.config.experimental.get_device_details(g).get("device_name", "") for g in tf.config.get_visible_devices("GPU")]
+    gpus = [
+        tf.config.experimental.get_device_details(g).get("device_name", "")
+        for g in tf.config.get_visible_devices("GPU")
+    ]
     where = [device, platform.node(), platform.processor(), os.cpu_count(), gpus, tf.__version__]
-    key = hashlib.sha256(repr([where, [(p.kind, p.inputs, p.attributes) for p in found]]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        repr([where, [(p.kind, p.inputs, p.attributes) for p in found]]).encode()
+    ).hexdigest()[:24]
     try:
         known = {k: float(v) for k, v in json.loads(cache.read_text()).items()}
     except (OSError, ValueError, AttributeError, TypeError):

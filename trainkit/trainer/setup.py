@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from trainkit.backend.memory import _free_memory
 from trainkit.checkpoint.train_state import State
 from trainkit.config.schema import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
-from trainkit.core.errors import UserError, nearest
+from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
 from trainkit.data import checks
@@ -86,7 +87,9 @@ class Built:
     def speed(self, steps_per_second: float) -> dict[str, float]:
         """Arithmetic speed in TFLOP/s and its share of what the products alone reach here, as far as known."""
         speed = {"tflops": self.flops * steps_per_second / 1e12} if self.flops else {}
-        return speed | ({"ceiling_share": self.product_seconds * steps_per_second} if self.product_seconds else {})
+        return speed | (
+            {"ceiling_share": self.product_seconds * steps_per_second} if self.product_seconds else {}
+        )
 
     @property
     def workers(self) -> int:
@@ -114,7 +117,9 @@ class Built:
         have = {"train": self.splits.train, "validation": self.splits.validation, "test": self.splits.test}
         arrays = have.get(split)
         if not isinstance(arrays, Arrays):
-            raise UserError(f"Task {self.task.name} has no split {split!r} in memory; it has {', '.join(n for n, a in have.items() if isinstance(a, Arrays))}.")
+            raise UserError(
+                f"Task {self.task.name} has no split {split!r} in memory; it has {', '.join(n for n, a in have.items() if isinstance(a, Arrays))}."
+            )
         return arrays
 
     def logged(self) -> list[str]:
@@ -130,28 +135,45 @@ class Built:
         """
         known = self.logged()
         if monitor not in known:
-            raise UserError(f"Cannot monitor {monitor!r}: this training does not log it; {nearest(monitor, known)}")
+            raise UserError(
+                f"Cannot monitor {monitor!r}: this training does not log it; {did_you_mean(monitor, known)}"
+            )
         name = monitor.removeprefix("val_")
         for metric in _flat_metrics(self.model):
             if metric.name == name and getattr(metric, "_direction", None):
                 return "max" if metric._direction == "up" else "min"
-        return "max" if any(part in name for part in ("accuracy", "auc", "precision", "recall", "f1", "r2")) else "min"
+        return (
+            "max"
+            if any(part in name for part in ("accuracy", "auc", "precision", "recall", "f1", "r2"))
+            else "min"
+        )
 
     def predict(self, x: Any, size: int) -> Any:
         """Outputs for rows `x`, batch by batch; the last batch is filled up so that one trace serves all."""
         rows = len(next(iter(leaves(x))))
-        function = self.compiled.setdefault("predict", tf.function(lambda batch: self.model(batch, training=False), autograph=False))
+        function = self.compiled.setdefault(
+            "predict", tf.function(lambda batch: self.model(batch, training=False), autograph=False)
+        )
         parts = []
         for begin in range(0, rows, size):
             count = min(size, rows - begin)
-            index = np.arange(begin, begin + size) if count == size or rows < size else np.arange(rows - size, rows)
+            index = (
+                np.arange(begin, begin + size)
+                if count == size or rows < size
+                else np.arange(rows - size, rows)
+            )
             index = index[index < rows]
-            out = function(map_leaves(lambda a, index=index: tf.constant(a[index]), x))
+            out = function(map_leaves(partial(_rows_of, index), x))
             parts.append(tf.nest.map_structure(lambda t, count=count: t.numpy()[-count:], out))
         return tf.nest.map_structure(lambda *p: np.concatenate(p), *parts)
 
 
-def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.optimizers.Optimizer | None, data: Splits | None = None) -> Built:
+def build(
+    task: Task,
+    config: TrainerConfig,
+    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    data: Splits | None = None,
+) -> Built:
     """Make a task ready; nothing is trained and nothing written.
 
     Raises:
@@ -176,7 +198,9 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
     step_rows = config.batch_size * config.accumulate
     rows = len(train) if isinstance(train, Arrays) else Stream(train, step_rows).rows
     if config.batch_size > rows:
-        raise UserError(f"trainer.batch_size={config.batch_size} is larger than the data: {rows} training rows. Use at most {rows}.")
+        raise UserError(
+            f"trainer.batch_size={config.batch_size} is larger than the data: {rows} training rows. Use at most {rows}."
+        )
     if step_rows > rows:
         raise UserError(
             f"trainer.accumulate={config.accumulate} x batch_size={config.batch_size} makes steps of {step_rows} rows, but there are {rows} training rows."
@@ -190,8 +214,18 @@ def build(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | keras.
             for layer in model._flatten_layers():
                 if isinstance(layer, DROPOUT):
                     layer.rate = 0.0
-        chosen = optimizer if isinstance(optimizer, keras.optimizers.Optimizer) else _optimizer(task, optimizer, total)
-        model.compile(optimizer=chosen, loss=task.loss(), metrics=task.metrics() or None, loss_weights=task.loss_weights(), jit_compile=False)
+        chosen = (
+            optimizer
+            if isinstance(optimizer, keras.optimizers.Optimizer)
+            else _optimizer(task, optimizer, total)
+        )
+        model.compile(
+            optimizer=chosen,
+            loss=task.loss(),
+            metrics=task.metrics() or None,
+            loss_weights=task.loss_weights(),
+            jit_compile=False,
+        )
         _fit_together(task, model, splits, train)
         model.optimizer.build(model.trainable_variables)
         precision.check(model)
@@ -245,9 +279,13 @@ def _fit_together(task: Task, model: keras.Model, splits: Splits, train: Any) ->
         labels = [tuple(s.shape) for s in leaves(spec[1])]
         outputs = [tuple(o.shape) for o in keras.tree.flatten(model.outputs or [])]
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (a row each) in loss or metrics: {first}") from error
+        raise UserError(
+            f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (a row each) in loss or metrics: {first}"
+        ) from error
     if tuple(loss.shape) != ():
-        raise UserError(f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. A Keras loss needs reduction='sum_over_batch_size'.")
+        raise UserError(
+            f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. A Keras loss needs reduction='sum_over_batch_size'."
+        )
     checks.check_labels(task, model, splits, spec)
 
 
@@ -255,7 +293,9 @@ def _feed(config: TrainerConfig, train: Any, distribution: tf.distribute.Strateg
     """Resident rows where they take at most half of the free memory, else a stream."""
     if not isinstance(train, Arrays):
         if config.feed == "resident":
-            raise UserError("trainer.feed=resident needs the rows as arrays; this task's data() gives a tf.data.Dataset.")
+            raise UserError(
+                "trainer.feed=resident needs the rows as arrays; this task's data() gives a tf.data.Dataset."
+            )
         return "stream", "the task gives a tf.data.Dataset"
     need = sum(a.nbytes for a in leaves(train.batch()))
     if config.feed != "auto":
@@ -273,3 +313,7 @@ def _flat_metrics(model: keras.Model) -> Iterable[Any]:
     for metric in model.metrics:
         yield metric
         yield from getattr(metric, "metrics", [])
+
+
+def _rows_of(index: np.ndarray, array: np.ndarray) -> tf.Tensor:
+    return tf.constant(array[index])

@@ -14,7 +14,7 @@ from trainkit.checkpoint import store
 from trainkit.checkpoint.train_state import State
 from trainkit.config.schema import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
-from trainkit.core.errors import UserError, nearest
+from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
 from trainkit.engine.evaluation import evaluator
@@ -56,7 +56,7 @@ class Trainer:
         known = [f.name for f in fields(TrainerConfig)]
         for name in settings:
             if name not in known:
-                raise UserError(f"Trainer has no setting {name!r}; {nearest(name, known)}")
+                raise UserError(f"Trainer has no setting {name!r}; {did_you_mean(name, known)}")
         self.config = config or TrainerConfig(**settings)
         self.optimizer = optimizer
         self.callbacks = list(callbacks)
@@ -92,7 +92,11 @@ class Trainer:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds of the last `fit`: total, compile, train, validate."""
-        return dict(self.loop.seconds) if self.loop else {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
+        return (
+            dict(self.loop.seconds)
+            if self.loop
+            else {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
+        )
 
     @property
     def throughput(self) -> dict[str, float]:
@@ -106,7 +110,9 @@ class Trainer:
 
     def _built(self) -> Built:
         if self.built is None:
-            raise UserError("The trainer has no task yet; call fit(task), or evaluate(task) and predict(task) with one.")
+            raise UserError(
+                "The trainer has no task yet; call fit(task), or evaluate(task) and predict(task) with one."
+            )
         return self.built
 
     def prepare(self, task: Task, *, data: Splits | None = None) -> Built:
@@ -132,7 +138,9 @@ class Trainer:
             self.stopped = self._agreement(self._stop_reason) if self._agreement else self._stop_reason
         return self.stopped
 
-    def fit(self, task: Task, *, data: Splits | None = None, resume: Path | str | None = None) -> keras.callbacks.History:
+    def fit(
+        self, task: Task, *, data: Splits | None = None, resume: Path | str | None = None
+    ) -> keras.callbacks.History:
         """Train `task`.
 
             build model, optimizer, metrics under precision and strategy
@@ -151,7 +159,12 @@ class Trainer:
         """
         begin = time.perf_counter()
         known = self.built
-        if known is None or known.task is not task or data is not None or (known.trained and (known.config != self.config or self.config.engine == "keras")):
+        if (
+            known is None
+            or known.task is not task
+            or data is not None
+            or (known.trained and (known.config != self.config or self.config.engine == "keras"))
+        ):
             self.prepare(task, data=data)
         elif known.trained:
             known.afresh()
@@ -166,7 +179,9 @@ class Trainer:
         self._stop_reason = None
         return history
 
-    def evaluate(self, task: Task | None = None, *, split: str = "test", checkpoint: Path | str | None = None) -> dict[str, float]:
+    def evaluate(
+        self, task: Task | None = None, *, split: str = "test", checkpoint: Path | str | None = None
+    ) -> dict[str, float]:
         """Loss and metrics over all rows of a split, each counted once.
 
         Args:
@@ -185,7 +200,14 @@ class Trainer:
                 built.evaluators[split] = evaluator(built.step, built.strategy, feed, xla=False)
             return built.evaluators[split]()
 
-    def predict(self, task: Task | None = None, *, x: Any = None, split: str = "test", checkpoint: Path | str | None = None) -> Any:
+    def predict(
+        self,
+        task: Task | None = None,
+        *,
+        x: Any = None,
+        split: str = "test",
+        checkpoint: Path | str | None = None,
+    ) -> Any:
         """The model's outputs `[N, ...]` for all rows of a split, or for `x`, on one device.
 
         Args:

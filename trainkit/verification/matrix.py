@@ -13,17 +13,33 @@ from trainkit.verification.parity import compare
 
 
 def matrix(
-    task: Task, config: TrainerConfig, parity: ParityConfig, optimizers: Sequence[str] = ("recipe", "sgd", "rmsprop", "adam", "adamw")
+    task: Task,
+    config: TrainerConfig,
+    parity: ParityConfig,
+    optimizers: Sequence[str] = ("recipe", "sgd", "rmsprop", "adam", "adamw"),
 ) -> list[dict[str, Any]]:
     """Compare execution modes, precisions, optimizers and strategies, one after the other; what Keras cannot run is named with its error.
 
     Returns:
         A row for each combination: execution, precision, optimizer, strategy, difference, tolerance, outcome.
     """
-    base = [("step", "float32", "recipe", 1), ("epoch", "float32", "recipe", 1), ("step_xla", "float32", "recipe", 1), ("epoch_xla", "float32", "recipe", 1)]
-    base += [("step", "mixed_bfloat16", "recipe", 1), ("step", "mixed_float16", "recipe", 1), ("epoch", "mixed_bfloat16", "recipe", 1)]
+    base = [
+        ("step", "float32", "recipe", 1),
+        ("epoch", "float32", "recipe", 1),
+        ("step_xla", "float32", "recipe", 1),
+        ("epoch_xla", "float32", "recipe", 1),
+    ]
+    base += [
+        ("step", "mixed_bfloat16", "recipe", 1),
+        ("step", "mixed_float16", "recipe", 1),
+        ("epoch", "mixed_bfloat16", "recipe", 1),
+    ]
     base += [("step", "float32", name, 1) for name in optimizers if name != "recipe"]
-    base += [("step", "float32", "recipe", 2), ("step", "mixed_float16", "recipe", 2), ("step_xla", "float32", "recipe", 2)]
+    base += [
+        ("step", "float32", "recipe", 2),
+        ("step", "mixed_float16", "recipe", 2),
+        ("step_xla", "float32", "recipe", 2),
+    ]
     rows = []
     for execution, precision, optimizer, replicas in base:
         strategy = "mirrored" if replicas > 1 else "one_device"
@@ -34,7 +50,13 @@ def matrix(
             "optimizer": optimizer,
             "strategy": f"{strategy} x {replicas}",
         }
-        mine = replace(config, execution=execution, precision=precision, strategy=strategy, replicas=replicas if replicas > 1 else None)
+        mine = replace(
+            config,
+            execution=execution,
+            precision=precision,
+            strategy=strategy,
+            replicas=replicas if replicas > 1 else None,
+        )
         try:
             report = compare(task, mine, parity, OptimizerConfig(name=optimizer))
             outcome = "equal bits" if report.worst == 0.0 else "passed" if report.passed else "FAILED"
@@ -42,7 +64,11 @@ def matrix(
         except UserError as error:
             row.update(difference=None, tolerance=None, outcome=f"refused: {error}")
         except Exception as error:  # whatever Keras raises is the result of this row
-            row.update(difference=None, tolerance=None, outcome=f"Keras: {type(error).__name__}: {str(error).strip().splitlines()[0][:120]}")
+            row.update(
+                difference=None,
+                tolerance=None,
+                outcome=f"Keras: {type(error).__name__}: {str(error).strip().splitlines()[0][:120]}",
+            )
         rows.append(row)
     return rows
 
@@ -52,5 +78,11 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     head = ["task", "execution", "precision", "optimizer", "strategy", "difference", "tolerance", "outcome"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return lines + [
-        "| " + " | ".join("" if row[h] is None else f"{row[h]:.3g}" if isinstance(row[h], float) else str(row[h]) for h in head) + " |" for row in rows
+        "| "
+        + " | ".join(
+            "" if row[h] is None else f"{row[h]:.3g}" if isinstance(row[h], float) else str(row[h])
+            for h in head
+        )
+        + " |"
+        for row in rows
     ]

@@ -82,7 +82,9 @@ def compare(
     parity = parity or ParityConfig()
     config = settings(config, parity)
     ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
-    keras_config = replace(config, engine="keras", batch_size=config.batch_size * config.accumulate, accumulate=1)
+    keras_config = replace(
+        config, engine="keras", batch_size=config.batch_size * config.accumulate, accumulate=1
+    )
     theirs = _train(task, keras_config, optimizer, data, callbacks, initial=ours.initial)
     tolerance, reason = bound(parity.tolerance, config)
     return _report(ours, theirs, config, tolerance, reason)
@@ -98,7 +100,16 @@ def settings(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
     feed = "stream" if execution == "step_xla" else config.feed
     # Keras draws the same dropout masks on all replicas, trainkit does not: there the rest is compared.
     dropout = config.dropout and not _replicated(config)
-    return replace(config, execution=execution, epochs=epochs, limit_train_batches=limit, fast_kernels=False, dynamic_rows=not xla, feed=feed, dropout=dropout)
+    return replace(
+        config,
+        execution=execution,
+        epochs=epochs,
+        limit_train_batches=limit,
+        fast_kernels=False,
+        dynamic_rows=not xla,
+        feed=feed,
+        dropout=dropout,
+    )
 
 
 def _replicated(config: TrainerConfig) -> bool:
@@ -117,13 +128,26 @@ def bound(asked: str, config: TrainerConfig) -> tuple[float, str]:
     if config.accumulate > 1:
         return 1e-5, "sums over micro-batches round differently from one large batch"
     if config.execution == "epoch_xla":
-        return XLA_BOUND, "XLA compiles a whole epoch here, one step in model.fit, and may fuse and round differently"
+        return (
+            XLA_BOUND,
+            "XLA compiles a whole epoch here, one step in model.fit, and may fuse and round differently",
+        )
     if _replicated(config):
-        return 1e-6, "losses are scaled after the sum over replicas here, before it in model.fit; without dropout; in shares of values above 1"
+        return (
+            1e-6,
+            "losses are scaled after the sum over replicas here, before it in model.fit; without dropout; in shares of values above 1",
+        )
     return 0.0, "the same graph of a step, on the same device: equal bits are possible"
 
 
-def _train(task: Task, config: TrainerConfig, optimizer: Any, data: Splits | None, callbacks: Any, initial: Sequence[np.ndarray] | None = None) -> Run:
+def _train(
+    task: Task,
+    config: TrainerConfig,
+    optimizer: Any,
+    data: Splits | None,
+    callbacks: Any,
+    initial: Sequence[np.ndarray] | None = None,
+) -> Run:
     trainer = Trainer(config, optimizer=optimizer)
     built = trainer.prepare(task, data=data)
     if initial is not None:
@@ -148,8 +172,12 @@ def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, rea
     names = ours.trainer.state.names
     if _replicated(config):
         ours, theirs = _scaled(ours, ours), _scaled(theirs, ours)
-    variables = [(n, distance(a, b), ulp(a, b)) for n, a, b in zip(names, ours.final, theirs.final, strict=True)]
-    differences = {"initial variables": max(distance(a, b) for a, b in zip(ours.initial, theirs.initial, strict=True))}
+    variables = [
+        (n, distance(a, b), ulp(a, b)) for n, a, b in zip(names, ours.final, theirs.final, strict=True)
+    ]
+    differences = {
+        "initial variables": max(distance(a, b) for a, b in zip(ours.initial, theirs.initial, strict=True))
+    }
     first_step, first_names = None, []
     if ours.sums or theirs.sums:
         differences["running loss, every step"] = distance(np.array(ours.losses), np.array(theirs.losses))
@@ -159,9 +187,13 @@ def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, rea
                 first_step, first_names = step, [n for n, x, y in zip(names, a, b, strict=True) if x != y]
                 break
     for name in sorted({*ours.history, *theirs.history}):
-        differences[f"{name}, every epoch"] = distance(np.array(ours.history.get(name, [])), np.array(theirs.history.get(name, [])))
+        differences[f"{name}, every epoch"] = distance(
+            np.array(ours.history.get(name, [])), np.array(theirs.history.get(name, []))
+        )
     for split, outputs in ours.outputs.items():
-        differences[f"predictions, {split}"] = max(distance(a, b) for a, b in zip(outputs, theirs.outputs[split], strict=True))
+        differences[f"predictions, {split}"] = max(
+            distance(a, b) for a, b in zip(outputs, theirs.outputs[split], strict=True)
+        )
     built = ours.trainer._built()
     about = {
         "task": built.task.name, "dataset": built.splits.source.name, "execution": config.execution, "precision": config.precision,
@@ -192,6 +224,12 @@ def _scaled(run: Run, by: Run) -> Run:
     def share(values: Any, scale: Any) -> Any:
         return np.asarray(values) / np.maximum(1.0, np.abs(np.asarray(scale, np.float64)))
 
-    final = [share(a, b).astype(a.dtype) if a.dtype.kind == "f" else a for a, b in zip(run.final, by.final, strict=True)]
-    history = {k: list(share(v, by.history[k])) if len(v) == len(by.history.get(k, [])) else v for k, v in run.history.items()}
+    final = [
+        share(a, b).astype(a.dtype) if a.dtype.kind == "f" else a
+        for a, b in zip(run.final, by.final, strict=True)
+    ]
+    history = {
+        k: list(share(v, by.history[k])) if len(v) == len(by.history.get(k, [])) else v
+        for k, v in run.history.items()
+    }
     return replace(run, final=final, history=history)

@@ -44,7 +44,9 @@ class Outcome:
 
     @property
     def worst(self) -> float:
-        return max([gap for name, gap in self.variables if name.startswith("model/")] + list(self.metrics.values()))
+        return max(
+            [gap for name, gap in self.variables if name.startswith("model/")] + list(self.metrics.values())
+        )
 
     @property
     def passed(self) -> bool:
@@ -65,18 +67,38 @@ class Outcome:
             name, value = max(mine, key=lambda v: math.inf if math.isnan(v[1]) else v[1])
             rows.append((f"{group} variables ({len(mine)})", value, name if value else ""))
         rows += [(f"{name}, every epoch", gap, "") for name, gap in self.metrics.items()]
-        out = [f"{f'one device and {self.parts}':<34}{'largest difference':>20}"] + [f"{a:<34}{b:>20.3g}  {c}".rstrip() for a, b, c in rows]
+        out = [f"{f'one device and {self.parts}':<34}{'largest difference':>20}"] + [
+            f"{a:<34}{b:>20.3g}  {c}".rstrip() for a, b, c in rows
+        ]
         out.append(f"Tolerance: {self.tolerance:g} ({self.reason})")
-        out.append(f"Parity:    {'passed' if self.passed else 'FAILED'}, largest difference {self.worst:g} after {self.steps} steps")
+        out.append(
+            f"Parity:    {'passed' if self.passed else 'FAILED'}, largest difference {self.worst:g} after {self.steps} steps"
+        )
         return out
 
 
 def settings(config: TrainerConfig, steps: int | None, rows: int) -> TrainerConfig:
     """The settings of both trainings: one graph without XLA, no dropout, whose masks differ by design, and one set of batch statistics."""
     steps = steps or STEPS
-    epochs = math.ceil(steps * config.batch_size * config.accumulate / max(rows - config.batch_size * config.accumulate, 1)) + 1
+    epochs = (
+        math.ceil(
+            steps
+            * config.batch_size
+            * config.accumulate
+            / max(rows - config.batch_size * config.accumulate, 1)
+        )
+        + 1
+    )
     return replace(
-        config, strategy="one_device", replicas=None, execution="epoch", engine="trainkit", steps=steps, epochs=epochs, dropout=False, sync_batch_norm=True
+        config,
+        strategy="one_device",
+        replicas=None,
+        execution="epoch",
+        engine="trainkit",
+        steps=steps,
+        epochs=epochs,
+        dropout=False,
+        sync_batch_norm=True,
     )
 
 
@@ -87,13 +109,22 @@ def bound(asked: str) -> tuple[float, str]:
     return (0.0 if asked == "exact" else float(asked)), "as asked"
 
 
-def one_device(task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None = None) -> tuple[Trainer, dict[str, list[float]]]:
+def one_device(
+    task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None = None
+) -> tuple[Trainer, dict[str, list[float]]]:
     """The training that the others are compared with; `config` from `settings`."""
     trainer = Trainer(config, optimizer=optimizer)
     return trainer, trainer.fit(task, data=data).history
 
 
-def replicas(task: Task, config: TrainerConfig, count: int, optimizer: OptimizerConfig | None, data: Splits | None, asked: str) -> Outcome:
+def replicas(
+    task: Task,
+    config: TrainerConfig,
+    count: int,
+    optimizer: OptimizerConfig | None,
+    data: Splits | None,
+    asked: str,
+) -> Outcome:
     """Compare with `count` replicas on this machine.
 
     Raises:
@@ -106,23 +137,37 @@ def replicas(task: Task, config: TrainerConfig, count: int, optimizer: Optimizer
     return _outcome(f"{count} replicas", one, many.state.values(), metrics, asked)
 
 
-def workers(one: Trainer, history: dict[str, list[float]], checkpoint: Path, rows: Sequence[dict[str, float]], count: int, asked: str) -> Outcome:
+def workers(
+    one: Trainer,
+    history: dict[str, list[float]],
+    checkpoint: Path,
+    rows: Sequence[dict[str, float]],
+    count: int,
+    asked: str,
+) -> Outcome:
     """Compare with what `count` workers left: their last checkpoint, and the rows of their epochs by the names of the history."""
     kept = one.state.values()
     one.restore(checkpoint)
     theirs = one.state.values()
     one.state.assign(kept)
-    metrics = {name: _relative(values, [row[name] for row in rows if name in row]) for name, values in history.items()}
+    metrics = {
+        name: _relative(values, [row[name] for row in rows if name in row])
+        for name, values in history.items()
+    }
     return _outcome(f"{count} workers", one, theirs, metrics, asked)
 
 
-def _outcome(parts: str, one: Trainer, theirs: Sequence[np.ndarray], metrics: dict[str, float], asked: str) -> Outcome:
+def _outcome(
+    parts: str, one: Trainer, theirs: Sequence[np.ndarray], metrics: dict[str, float], asked: str
+) -> Outcome:
     tolerance, reason = bound(asked)
     known = [i for i, name in enumerate(one.state.names) if not name.startswith("metrics/")]
     values = one.state.values()
     variables = [(one.state.names[i], distance(values[i], theirs[i])) for i in known]
     if one.state.step != one.config.steps:
-        raise UserError(f"The comparison was to run {one.config.steps} steps, but the training ended after {one.state.step}.")
+        raise UserError(
+            f"The comparison was to run {one.config.steps} steps, but the training ended after {one.state.step}."
+        )
     return Outcome(parts, one.state.step, variables, metrics, tolerance, reason)
 
 

@@ -61,11 +61,19 @@ class Report:
             mine = [v for v in self.variables if v[0].startswith(f"{group}/")]
             if mine:
                 name, value, ulp = max(mine, key=lambda v: math.inf if math.isnan(v[1]) else v[1])
-                rows.append((f"{group} variables ({len(mine)})", value, f"{name}, {ulp:g} ULP" if value else ""))
-        out = [f"{'compared':<34}{'largest difference':>20}"] + [f"{a:<34}{b:>20.3g}  {c}".rstrip() for a, b, c in rows]
+                rows.append(
+                    (f"{group} variables ({len(mine)})", value, f"{name}, {ulp:g} ULP" if value else "")
+                )
+        out = [f"{'compared':<34}{'largest difference':>20}"] + [
+            f"{a:<34}{b:>20.3g}  {c}".rstrip() for a, b, c in rows
+        ]
         if self.first_step:
-            out.append(f"First difference: after step {self.first_step}, in {', '.join(self.first_names[:3])}{' …' if len(self.first_names) > 3 else ''}")
-        out.append(f"Time:      trainkit {self.seconds['trainkit']:.2f} s, model.fit {self.seconds['keras']:.2f} s, for {self.steps} steps, start-up included")
+            out.append(
+                f"First difference: after step {self.first_step}, in {', '.join(self.first_names[:3])}{' …' if len(self.first_names) > 3 else ''}"
+            )
+        out.append(
+            f"Time:      trainkit {self.seconds['trainkit']:.2f} s, model.fit {self.seconds['keras']:.2f} s, for {self.steps} steps, start-up included"
+        )
         out.append(f"Tolerance: {self.tolerance:g} ({self.reason})")
         out.append(f"Parity:    {'passed' if self.passed else 'FAILED'}, largest difference {self.worst:g}")
         return out

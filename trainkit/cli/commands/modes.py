@@ -30,16 +30,31 @@ def fit(job: Job) -> int:
 def evaluate(job: Job) -> int:
     """Loss and metrics of a checkpoint over all rows of every split, as a table and in `evaluate.json`."""
     found, trainer = _open(job)
-    sizes = {name: len(getattr(trainer.splits, name)) for name in SPLITS if isinstance(getattr(trainer.splits, name), Arrays)}
+    sizes = {
+        name: len(getattr(trainer.splits, name))
+        for name in SPLITS
+        if isinstance(getattr(trainer.splits, name), Arrays)
+    }
     if not sizes:
         raise UserError(f"Task {job.task.name} gives no split as arrays; there is nothing to evaluate.")
     results = {name: trainer.evaluate(split=name) for name in sizes}
     names = list(next(iter(results.values())))
     widths = [max(12, len(name) + 2) for name in names]
-    print(f"{'':<12}{'rows':>9}" + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True)))
+    print(
+        f"{'':<12}{'rows':>9}"
+        + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+    )
     for part, size in sizes.items():
-        print(f"{part:<12}{size:>9,}" + "".join(f"{results[part][name]:>{width}.5g}" for name, width in zip(names, widths, strict=True)))
-    content = {"checkpoint": found.checkpoint.name, **trainer.state.position(), "dataset": trainer.splits.source.name, "results": results}
+        print(
+            f"{part:<12}{size:>9,}"
+            + "".join(f"{results[part][name]:>{width}.5g}" for name, width in zip(names, widths, strict=True))
+        )
+    content = {
+        "checkpoint": found.checkpoint.name,
+        **trainer.state.position(),
+        "dataset": trainer.splits.source.name,
+        "results": results,
+    }
     _written(trainer, found, files.write_json(_beside(found) / "evaluate.json", content))
     return 0
 
@@ -65,7 +80,12 @@ def parity(job: Job) -> int:
 
 
 # A mode that is missing here is not available yet.
-MODES: dict[str, Callable[[Job], int]] = {"fit": fit, "evaluate": evaluate, "predict": predict, "parity": parity}
+MODES: dict[str, Callable[[Job], int]] = {
+    "fit": fit,
+    "evaluate": evaluate,
+    "predict": predict,
+    "parity": parity,
+}
 
 
 NEED_A_CHECKPOINT = ("evaluate", "predict")
@@ -109,7 +129,9 @@ def _open(job: Job) -> tuple[Found, Trainer]:
     source = trainer.splits.source
     if known and known.get("sha256") != source.sha256:
         trained = f"{known.get('name')} ({known.get('origin')})"
-        print(f"Warning: this run was trained on {trained}, not on {source.name} ({source.origin}); set data.dir to where those rows are.")
+        print(
+            f"Warning: this run was trained on {trained}, not on {source.name} ({source.origin}); set data.dir to where those rows are."
+        )
     return found, trainer
 
 
@@ -119,5 +141,7 @@ def _beside(found: Found) -> Path:
 
 
 def _written(trainer: Trainer, found: Found, path: Path) -> None:
-    print(f"Checkpoint:  {files.shown(found.checkpoint)} (epoch {trainer.state.epoch}, {trainer.splits.source.name})")
+    print(
+        f"Checkpoint:  {files.shown(found.checkpoint)} (epoch {trainer.state.epoch}, {trainer.splits.source.name})"
+    )
     print(f"Written:     {files.shown(path)}")

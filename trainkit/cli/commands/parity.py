@@ -26,7 +26,9 @@ def parity_mode(job: Job) -> int:
 
 def compare(job: Job) -> int:
     """Compare once, and leave `parity.json` and `plots/parity.png`; 0 if the differences are within the tolerance, else 1."""
-    report = parity.compare(job.task, job.config.trainer, job.config.parity, job.config.optimizer, job.data(), job.callbacks)
+    report = parity.compare(
+        job.task, job.config.trainer, job.config.parity, job.config.optimizer, job.data(), job.callbacks
+    )
     place = _place(job, report.source, report.devices)
     files.write_json(place.path / "parity.json", report.as_dict())
     _picture(place.path / "plots" / "parity.png", report)
@@ -63,16 +65,29 @@ def spread(job: Job) -> int:
     place = _place(job, splits.source, "")
     outcomes = []
     if asked.replicas:
-        outcomes.append(replicas.replicas(job.task, settings, asked.replicas, job.config.optimizer, data, asked.tolerance))
+        outcomes.append(
+            replicas.replicas(job.task, settings, asked.replicas, job.config.optimizer, data, asked.tolerance)
+        )
     if asked.workers:
         one, history = replicas.one_device(job.task, settings, job.config.optimizer, data)
         run = place.path / "workers"
         code = launcher.launch(asked.workers, _words_of_workers(job, settings, run))
         if code:
-            raise UserError(f"The {asked.workers} workers ended with exit code {code}; see their lines above.")
-        named = [{_logged(key): float(value) for key, value in row.items() if value and "/" in key} for row in metrics_csv.read_rows(run / "metrics.csv")]
-        outcomes.append(replicas.workers(one, history, run / "checkpoints" / "last", named, asked.workers, asked.tolerance))
-    files.write_json(place.path / "parity.json", {"task": job.config.name, "outcomes": [o.as_dict() for o in outcomes]})
+            raise UserError(
+                f"The {asked.workers} workers ended with exit code {code}; see their lines above."
+            )
+        named = [
+            {_logged(key): float(value) for key, value in row.items() if value and "/" in key}
+            for row in metrics_csv.read_rows(run / "metrics.csv")
+        ]
+        outcomes.append(
+            replicas.workers(
+                one, history, run / "checkpoints" / "last", named, asked.workers, asked.tolerance
+            )
+        )
+    files.write_json(
+        place.path / "parity.json", {"task": job.config.name, "outcomes": [o.as_dict() for o in outcomes]}
+    )
     for outcome in outcomes:
         print("\n".join(outcome.lines()))
     print(f"Written:   {place.shown}/parity.json")
@@ -81,9 +96,23 @@ def spread(job: Job) -> int:
 
 def _words_of_workers(job: Job, settings: TrainerConfig, run: Path) -> list[str]:
     """The command of each worker: the job's own words, with the settings of the comparison and a run of their own."""
-    ours = ("mode=", "parity.", "run_dir=", "progress=", "trainer.strategy=", "trainer.replicas=", "trainer.execution=")
+    ours = (
+        "mode=",
+        "parity.",
+        "run_dir=",
+        "progress=",
+        "trainer.strategy=",
+        "trainer.replicas=",
+        "trainer.execution=",
+    )
     words = [word for word in job.argv if not word.startswith(ours)]
-    words += [f"run_dir={run}", "progress=none", "trainer.strategy=multi_worker", "trainer.execution=epoch", f"trainer.steps={settings.steps}"]
+    words += [
+        f"run_dir={run}",
+        "progress=none",
+        "trainer.strategy=multi_worker",
+        "trainer.execution=epoch",
+        f"trainer.steps={settings.steps}",
+    ]
     words += [f"trainer.epochs={settings.epochs}", "trainer.dropout=false", "trainer.sync_batch_norm=true"]
     return [*words, "callbacks.tensorboard.enabled=false", "callbacks.plots=false"]
 
@@ -112,4 +141,10 @@ def _picture(path: Path, report: Report) -> None:
     steps = list(range(1, len(ours) + 1))
     gaps = [abs(a - b) for a, b in zip(ours, theirs, strict=False)]
     curves = {"trainkit": (steps, ours), "model.fit": (steps, theirs), "difference": (steps, gaps)}
-    figures.draw(path, "running loss", curves, f"{report.about['task']}: largest difference {report.worst:g}", axis="step")
+    figures.draw(
+        path,
+        "running loss",
+        curves,
+        f"{report.about['task']}: largest difference {report.worst:g}",
+        axis="step",
+    )

@@ -83,7 +83,12 @@ def _receive(answer: Any, part: Path, name: str) -> str:
     """Write the content to `part`; returns its sha256."""
     total, done, shown = int(answer.headers.get("Content-Length") or 0), 0, 0.0
     digest, live = hashlib.sha256(), sys.stderr.isatty()
-    print(f"Downloading {name}{f' ({total / 1e6:.1f} MB)' if total else ''} ...", end="" if live else "\n", file=sys.stderr, flush=True)
+    print(
+        f"Downloading {name}{f' ({total / 1e6:.1f} MB)' if total else ''} ...",
+        end="" if live else "\n",
+        file=sys.stderr,
+        flush=True,
+    )
     try:
         with part.open("wb") as file:
             while chunk := answer.read(CHUNK_BYTES):

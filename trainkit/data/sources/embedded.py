@@ -16,7 +16,9 @@ def digits() -> tuple[dict[str, np.ndarray], Source]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    at = np.clip((np.arange(28) + 0.5) * 8 / 28 - 0.5, 0, 7)  # where the centres of 28 pixels lie among those of 8
+    at = np.clip(
+        (np.arange(28) + 0.5) * 8 / 28 - 0.5, 0, 7
+    )  # where the centres of 28 pixels lie among those of 8
     weight = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(8)))  # [28, 8], linear interpolation
     x = (weight @ (images.reshape(-1, 8, 8) * (255 / 16)) @ weight.T).round().astype(np.uint8)
     y = labels.astype(np.uint8)
@@ -31,7 +33,9 @@ def diabetes() -> tuple[dict[str, np.ndarray], Source]:
 
     x, y = load_diabetes(return_X_y=True, scaled=False)
     arrays = {"x": x, "y": y}
-    return arrays, _source("scikit-learn diabetes (disease progression, not prices)", "Boston housing", arrays)
+    return arrays, _source(
+        "scikit-learn diabetes (disease progression, not prices)", "Boston housing", arrays
+    )
 
 
 def _source(name: str, wanted: str, arrays: Mapping[str, np.ndarray]) -> Source:

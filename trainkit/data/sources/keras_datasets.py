@@ -105,7 +105,9 @@ def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loade
     choices = ("auto", wanted.key, "embedded")
     if source not in choices:
         near = difflib.get_close_matches(str(source), choices, 1)
-        raise UserError(f"data.source={source} is no source of {wanted.name}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(choices)}.")
+        raise UserError(
+            f"data.source={source} is no source of {wanted.name}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(choices)}."
+        )
     if source == "embedded":
         return wanted.embedded()
     reasons = []
@@ -117,9 +119,15 @@ def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loade
     looked = f"{wanted.name} was not found ({'; '.join(reasons)})"
     remedy = f"put {wanted.file} into a folder and set data.dir or TRAINKIT_DATA to it, or run once with internet access"
     if source == wanted.key:
-        raise UserError(f"data.source={source} demands the real data, but {looked}. Either {remedy}, or use data.source=embedded.")
+        raise UserError(
+            f"data.source={source} demands the real data, but {looked}. Either {remedy}, or use data.source=embedded."
+        )
     arrays, used = wanted.embedded()
-    warnings.warn(f"This is NOT {wanted.name} but {used.name}: results do not compare. {looked}.\nFor the real data, {remedy}.", DataWarning, stacklevel=2)
+    warnings.warn(
+        f"This is NOT {wanted.name} but {used.name}: results do not compare. {looked}.\nFor the real data, {remedy}.",
+        DataWarning,
+        stacklevel=2,
+    )
     return arrays, used
 
 
@@ -134,8 +142,12 @@ def _in_folder(wanted: DataSet, dir: str | None) -> Loaded:
     state = f"has no {wanted.file}" if os.path.isdir(path.parent) else "is no folder"
     # A config that takes data.dir from the variable gives both alike; only a folder named for this run must have the file.
     if folder != variable:
-        raise UserError(f"data.dir={folder} {state}; expected a folder with {wanted.file}. Correct data.dir, or leave it out to look elsewhere.")
-    warnings.warn(f"TRAINKIT_DATA={folder} {state}; looking for {wanted.name} elsewhere.", DataWarning, stacklevel=3)
+        raise UserError(
+            f"data.dir={folder} {state}; expected a folder with {wanted.file}. Correct data.dir, or leave it out to look elsewhere."
+        )
+    warnings.warn(
+        f"TRAINKIT_DATA={folder} {state}; looking for {wanted.name} elsewhere.", DataWarning, stacklevel=3
+    )
     raise _Missing(f"TRAINKIT_DATA={folder} {state}")
 
 

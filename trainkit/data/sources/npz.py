@@ -32,7 +32,9 @@ class Column:
     high: float = np.inf
 
     def __str__(self) -> str:
-        limits = ", finite" if np.isinf([self.low, self.high]).any() else f" from {self.low:g} to {self.high:g}"
+        limits = (
+            ", finite" if np.isinf([self.low, self.high]).any() else f" from {self.low:g} to {self.high:g}"
+        )
         return f"[{', '.join(str(size) for size in self.shape)}] {self.dtype.__name__}{limits}"
 
 
@@ -49,14 +51,20 @@ def read(path: Path, columns: Mapping[str, Column]) -> tuple[dict[str, np.ndarra
         content = path.read_bytes()  # once, so that the checksum is that of the rows in use
         arrays = _unpack(content, columns)
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror or error}. Check the file and its permissions.") from error
+        raise UserError(
+            f"Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
+        ) from error
     except Exception as error:  # what zipfile, zlib and NumPy raise on damaged bytes is an open set, tokenize.TokenError among it
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} is damaged or no .npz file ({reason}); expected {_expected(columns)}. Replace it.") from error
+        raise UserError(
+            f"{path} is damaged or no .npz file ({reason}); expected {_expected(columns)}. Replace it."
+        ) from error
     sizes: dict[str, int] = {}
     for name, column in columns.items():
         if name not in arrays:
-            raise UserError(f"{path} has no array {name!r}; it holds {', '.join(arrays) or 'nothing'}; expected {_expected(columns)}.")
+            raise UserError(
+                f"{path} has no array {name!r}; it holds {', '.join(arrays) or 'nothing'}; expected {_expected(columns)}."
+            )
         wrong = _mismatch(arrays[name], column, sizes)
         if wrong:
             raise UserError(f"{path}: {name} {wrong}; expected {column}. Replace the file.")
@@ -82,7 +90,9 @@ def _mismatch(array: np.ndarray, column: Column, sizes: dict[str, int]) -> str:
     for size, want in zip(array.shape, column.shape, strict=True):
         known = sizes.setdefault(want, size) if isinstance(want, str) else want
         if size != known or size == 0:
-            return f"has shape {list(array.shape)}" + (f" where {want}={known}" if isinstance(want, str) else "")
+            return f"has shape {list(array.shape)}" + (
+                f" where {want}={known}" if isinstance(want, str) else ""
+            )
     if not np.issubdtype(array.dtype, column.dtype):
         return f"has dtype {array.dtype}"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
