@@ -213,7 +213,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("tensorflow", "ker
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": str(compose.PACKAGE.parent)},
+        env={"PYTHONPATH": str(compose.CONF.parent)},
     )
     assert done.stdout.endswith("[]\n")
     assert "mode=evaluate" in done.stdout

@@ -98,9 +98,9 @@ def test_options_of_the_optimizer_act_on_the_global_gradient(optimizer: Optimize
 
 
 def test_clipping_by_replica_is_another_training_as_in_keras() -> None:
-    clip = lambda scope: OptimizerConfig(
-        name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05, scope=scope)
-    )  # noqa: E731
+    def clip(scope):
+        return OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05, scope=scope))
+
     (a, _), (b, _) = fit_on(2, Toy(), optimizer=clip("global")), fit_on(2, Toy(), optimizer=clip("replica"))
     assert difference(a, b) > 1e-3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from trainkit.callbacks import checkpoints
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
 from trainkit.config.schema import TrainerConfig
+from trainkit.core.run_info import EpochRecord, RunInfo
 from trainkit.trainer.setup import Built
 
 TELL_SECONDS = 0.25  # between two reports of steps to observers
@@ -82,6 +83,27 @@ class Audience:
             self.told, add_history=True, model=built.model, **params
         )
         self.params = self.callbacks.params
+        info = RunInfo(
+            task=built.task.name,
+            dataset=built.splits.source,
+            epochs=config.epochs,
+            initial_epoch=self.state.epoch,
+            steps_per_epoch=built.steps,
+            batch_size=built.step_rows,
+            rows_per_epoch=built.rows_per_epoch,
+            execution=execution,
+            execution_reason=reason,
+            logged=tuple(built.logged()),
+            row_spec=built.spec[0],
+            precision=config.precision,
+            strategy=built.strategy_name,
+            replicas=built.strategy.num_replicas_in_sync,
+            devices=built.devices,
+            feed=f"{built.feed_kind} ({built.feed_reason})",
+            settings=asdict(config),
+        )
+        for observer in self.observers:
+            observer.run = info
         for keeper in self._keepers():
             keeper.execution, keeper.monitors = execution, self._named()
         self.built.model.stop_training = any(m.over for m in self.monitors)
@@ -115,6 +137,13 @@ class Audience:
             "epoch": epoch + 1, "step": self.state.step, "seconds": seconds, "train_seconds": train_seconds,
             "examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **more,
         }  # fmt: skip
+        known = {f.name for f in fields(EpochRecord)}
+        values = {k: v for k, v in self.params["record"].items() if k in known}
+        self._share_record(EpochRecord(roofline_fraction=more.get("ceiling_share"), **values))
+
+    def _share_record(self, record: EpochRecord) -> None:
+        for observer in self.observers:
+            observer.record = record
 
     def begin_epoch(self, epoch: int) -> None:
         for callback in self.callbacks.callbacks:

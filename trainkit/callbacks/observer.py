@@ -1,18 +1,28 @@
-"""What a run is at one moment, in one object, and what its observers are."""
+"""The callback that only reads: what lets many epochs run in one call of the compiled program."""
 
 from __future__ import annotations
 
 import keras
 
+from trainkit.core.run_info import EpochRecord, RunInfo
+
+__all__ = ["Observer"]
+
 
 class Observer(keras.callbacks.Callback):
-    """A callback that only reads `logs`.
+    """A callback that only reads `logs`, and neither the model nor the optimizer.
 
-    The trainer may run many epochs in one compiled program and tell an observer of them afterwards, in order (the model then
-    already has later weights), and calls its `on_train_batch_end` a few times a second at the most. `params["record"]` holds the
-    epoch's step, learning rate and times. An observer that must see the model after certain epochs says so by `due`.
+    The trainer may run many epochs in one call and report them to an observer afterwards, in order; the model then already has
+    later weights. `on_train_batch_end` of an observer is called a few times per second at the most.
+
+    Attributes:
+        run: The facts of the training; set before `on_train_begin`.
+        record: Position, speed and rates of the epoch that has just ended; set before `on_epoch_end`.
     """
 
+    run: RunInfo
+    record: EpochRecord
+
     def due(self, epoch: int) -> bool:
-        """Whether a call of several epochs must end with `epoch` (1-based), because this observer wants the model of that moment."""
+        """Whether a call of several epochs must end with `epoch` (1-based), because this observer wants the model as it is then."""
         return False

@@ -160,9 +160,12 @@ class Program:
             tf.while_loop(lambda i: i < tf.minimum(stop, full), body, [start], parallel_iterations=1)
         if self.plan.steps > full:
             rest = self.plan.rows - full * size
-            ragged = lambda: self._effect(
-                lambda: self._step(self.feed.fetch(arguments, order[full * size :], rest), rest)
-            )  # noqa: E731
+
+            def ragged() -> tf.Operation:
+                return self._effect(
+                    lambda: self._step(self.feed.fetch(arguments, order[full * size :], rest), rest)
+                )
+
             tf.cond((start <= full) & (stop > full), ragged, tf.no_op)
 
     def _one_step(self, fetched: Any, size: int) -> None:
