@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "trainkit"
+from tests.support.repository import PACKAGE, ROOT
+
 MAX_LINES = 320
 
 # A module imports only from rows above its own. `__init__` may be imported by all.

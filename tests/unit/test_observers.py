@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 from tensorboard.summary.writer import event_file_writer
 
-from tests.toys import Toy
+from tests.support.toys import Toy
 from trainkit.callbacks.learning_rate import LearningRate
 from trainkit.callbacks.metrics_csv import MetricsCSV
 from trainkit.callbacks.monitor import Monitor

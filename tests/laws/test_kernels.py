@@ -13,8 +13,8 @@ from keras import layers
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.backend.tensorflow import random as backend_random
 
-from tests.test_trainer import fit
-from tests.toys import Toy
+from tests.support.toys import Toy
+from tests.support.training import fit
 from trainkit.backend import kernels
 
 

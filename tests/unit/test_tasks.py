@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from tests.support.repository import ROOT
 from trainkit.config.schema import DataConfig
 from trainkit.core.task import Task
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
 
-ROOT = Path(__file__).parent.parent
 TASKS: dict[str, type[Any]] = {"mnist": MNIST, "mnist_cnn": MnistCnn, "boston": Boston}
 
 

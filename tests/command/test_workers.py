@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.repository import ROOT
 from trainkit.core.errors import UserError
 from trainkit.distributed import cluster, launcher
 
-ROOT = Path(__file__).parent.parent
 BOSTON = (
     "task=boston",
     "data.source=embedded",

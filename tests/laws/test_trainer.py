@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.toys import AddLoss, Auc, Custom, Toy, TwoByTwo, Weighted
+from tests.support.toys import AddLoss, Auc, Custom, Toy, TwoByTwo, Weighted
+from tests.support.training import difference, fit, weights
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
@@ -30,28 +31,6 @@ from trainkit.core.task import Task
 from trainkit.data import order
 from trainkit.trainer import execution
 from trainkit.trainer.trainer import Trainer
-
-
-def fit(
-    task: Task, *, callbacks: Any = (), optimizer: Any = None, resume: Any = None, **settings: Any
-) -> tuple[Trainer, dict[str, list[float]]]:
-    trainer = Trainer(
-        **{"epochs": 3, "batch_size": 16, "execution": "epoch", **settings},
-        callbacks=callbacks,
-        optimizer=optimizer,
-    )
-    return trainer, trainer.fit(task, resume=resume).history
-
-
-def weights(trainer: Trainer) -> list[np.ndarray]:
-    return trainer.state.values()
-
-
-def difference(a: Trainer, b: Trainer) -> float:
-    return max(
-        float(np.abs(x.astype(np.float64) - y).max()) for x, y in zip(weights(a), weights(b), strict=True)
-    )
-
 
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.test_trainer import fit
-from tests.toys import Toy, TwoByTwo
+from tests.support.toys import Toy, TwoByTwo
+from tests.support.training import fit
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.trainer import roofline
 from trainkit.trainer.trainer import Trainer

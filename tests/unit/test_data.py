@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.repository import ROOT
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.data.sources import download, npz
 from trainkit.data.sources.keras_datasets import BOSTON, MNIST, DataSet, DataWarning, load
 from trainkit.data.splits import holdout
 
-ROOT = Path(__file__).parent.parent
 NOWHERE = "http://127.0.0.1:1/"  # a port that refuses: a download that fails at once, without a network
 
 

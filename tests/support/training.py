@@ -1,0 +1,36 @@
+"""Trainings of tiny tasks, and how far two of them are apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trainkit.core.task import Task
+from trainkit.trainer.trainer import Trainer
+
+__all__ = ["difference", "fit", "weights"]
+
+
+def fit(
+    task: Task, *, callbacks: Any = (), optimizer: Any = None, resume: Any = None, **settings: Any
+) -> tuple[Trainer, dict[str, list[float]]]:
+    """The trainer and the history of a training of three epochs, unless `settings` say otherwise."""
+    trainer = Trainer(
+        **{"epochs": 3, "batch_size": 16, "execution": "epoch", **settings},
+        callbacks=callbacks,
+        optimizer=optimizer,
+    )
+    return trainer, trainer.fit(task, resume=resume).history
+
+
+def weights(trainer: Trainer) -> list[np.ndarray]:
+    """All variables of the training: of the model, its optimizer and its metrics."""
+    return trainer.state.values()
+
+
+def difference(a: Trainer, b: Trainer) -> float:
+    """The largest difference of two trainings in any variable."""
+    return max(
+        float(np.abs(x.astype(np.float64) - y).max()) for x, y in zip(weights(a), weights(b), strict=True)
+    )
