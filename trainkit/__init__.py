@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trainkit import _checkout
+from trainkit.core import checkout
 from trainkit.core.datasets import Arrays, Source, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Arrays", "Source", "Splits", "Task", "Trainer", "UserError", "__version__"]
 __version__ = "0.1.0"
 
-_checkout.find_tasks_beside_the_package()
+checkout.find_tasks_beside_the_package()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,224 +1,211 @@
-"""The import table: who may import whom. Reads the sources; imports none of them."""
+"""Who may import whom. Reads the sources; imports none of them."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
+from tests.support import known
 from tests.support.repository import PACKAGE, ROOT
-
-MAX_LINES = 320
-
-# A module imports only from rows above its own. `__init__` may be imported by all.
-ROWS: list[tuple[str, set[str]]] = [
-    ("L0 vocabulary", {"task", "config", "state"}),
-    (
-        "L1 parts",
-        {
-            "data",
-            "precision",
-            "strategy",
-            "optimizers",
-            "rng",
-            "checkpoint",
-            "callbacks",
-            "early_stopping",
-            "plots",
-            "progress",
-            "tensorboard",
-        }
-        | {
-            "rundir",
-            "journal",
-            "manifest",
-            "predictions",
-            "quiet",
-            "validate",
-            "cluster",
-            "checks",
-            "differences",
-            "kernels",
-        },
-    ),
-    ("L2 graph", {"step"}),
-    ("L2 graph", {"loop"}),
-    ("L3 trainer", {"build", "execution"}),
-    ("L3 trainer", {"audience", "ceiling"}),
-    ("L3 trainer", {"fit", "keras_fit"}),
-    ("L3 trainer", {"trainer"}),
-    ("L4 studies", {"parity", "equivalence", "tuning", "estimator", "report", "export"}),
-    ("L5 command", {"compose", "job", "launch"}),
-    ("L5 command", {"observers"}),
-    ("L5 command", {"fitting", "comparing"}),
-    ("L5 command", {"modes"}),
-    ("L5 command", {"cli"}),
-    ("L5 command", {"__main__"}),
-]
-RANK = {module: rank for rank, (_, modules) in enumerate(ROWS) for module in modules}
-# Libraries that one file alone imports, in the package and the tasks together.
-ONE_FILE = ("sklearn", "matplotlib", "rich", "optuna", "jinja2")
-HYDRA = {"cli", "compose", "__main__"}
-SLOW = {"tensorflow", "keras"}
-# What a command needs before it is clear that something will be trained.
-STARTS_FAST = (
-    "__init__",
-    "__main__",
-    "cli",
-    "compose",
-    "config",
-    "job",
-    "modes",
-    "rundir",
-    "task",
-    "validate",
-    "launch",
-    "cluster",
+from tests.support.sources import (
+    Import,
+    Module,
+    below,
+    imported_module,
+    modules_of,
+    package_modules,
+    packages_around,
+    repository_modules,
 )
 
+# A folder imports only from the floors before its own; folders of one floor do not know each other.
+FLOORS: list[tuple[str, ...]] = [
+    ("core",),
+    ("config", "backend", "checkpoint", "runs", "metrics"),
+    ("data", "optim", "engine", "distributed", "callbacks"),
+    ("trainer",),
+    ("experiment", "verification"),
+    ("cli",),
+]
+FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
+TOP = {
+    "trainkit",
+    "trainkit.__main__",
+}  # the public face, which no module of the package looks at, and its command
+TASK_FLOORS = FLOORS[:3]
 
-@dataclass(frozen=True)
-class Import:
-    """One name imported in one file; `lazy` if in a function, `typing` if for the type checker alone."""
+# Where each other library may be imported; `anywhere` for those that everything trains with.
+ANYWHERE = "anywhere"
+HOMES: dict[str, tuple[str, ...] | str] = {
+    "numpy": ANYWHERE,
+    "keras": ANYWHERE,
+    "tensorflow": ANYWHERE,
+    "hydra": ("cli",),
+    "omegaconf": ("cli",),
+    "yaml": ("cli",),
+    "matplotlib": ("runs/figures",),
+    "rich": ("callbacks/progress",),
+    "tensorboard": ("callbacks/tensorboard",),
+    "sklearn": ("data/splits", "data/sources/embedded"),
+}
 
-    name: str
-    line: int
-    lazy: bool
-    typing: bool
+# What a command needs before it is clear that something will be trained: seconds without TensorFlow.
+SLOW = ("tensorflow", "keras")
+FREE_OF_TENSORFLOW = ("core", "config", "runs", "cli", "data/sources", "data/splits")
 
-
-def module_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imports(path: Path) -> Iterator[Import]:
-    tree = ast.parse(path.read_text())
-
-    def visit(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            yield from (Import(alias.name, node.lineno, lazy, typing) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, (
-                f"{path.name}:{node.lineno}: relative imports hide where a name comes from"
-            )
-            yield from (
-                Import(f"{node.module}.{alias.name}", node.lineno, lazy, typing) for alias in node.names
-            )
-        for child in ast.iter_child_nodes(node):
-            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            checked = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-            yield from visit(child, lazy or inside, typing or checked)
-
-    return visit(tree, False, False)
-
-
-def ours(name: str) -> str | None:
-    """The module of trainkit that an imported name belongs to: `trainkit.data.files.read` -> `data`; None if not ours."""
-    top, *rest = name.split(".")
-    if top != "trainkit":
-        return None
-    known = {module_of(path) for path in PACKAGE.rglob("*.py")} | set(RANK)
-    return rest[0] if rest and rest[0] in known else "tasks" if rest[:1] == ["tasks"] else "__init__"
+SOURCES = package_modules()
+TASKS = modules_of(ROOT / "tasks")
 
 
-SOURCES = sorted(PACKAGE.rglob("*.py"))
-TASKS = sorted((ROOT / "tasks").rglob("*.py"))
-BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
+def is_free(module: Module) -> bool:
+    return module.name in TOP or below(module, *FREE_OF_TENSORFLOW)
 
 
-def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def test_the_table_holds_every_folder_and_names_nothing_else() -> None:
+    folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and any(p.rglob("*.py"))}
+    with_code = {m.folder for m in SOURCES if m.path.name != "__init__.py"} - {""}
+    assert set(FLOOR) <= with_code, f"rows that name no code: {sorted(set(FLOOR) - with_code)}"
+    assert folders - {"tasks"} <= set(FLOOR), f"folders without a floor: {sorted(folders - set(FLOOR))}"
+    at_the_top = {m.name for m in SOURCES if not m.folder}
+    assert at_the_top <= TOP | {f"trainkit.{folder}" for folder in FLOOR}, "modules belong into folders"
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.name != "__init__.py" or path.parent != PACKAGE], ids=name
+    "place", [*FREE_OF_TENSORFLOW, *(h for hs in HOMES.values() if hs != ANYWHERE for h in hs)]
 )
-def test_imports_point_to_lower_levels(path: Path) -> None:
-    module = module_of(path)
-    assert module in RANK, (
-        f"{name(path)} has no place in the import table; give it one in {name(Path(__file__))}"
-    )
-    for found in imports(path):
-        other = ours(found.name)
-        if other in (None, "__init__", module):
-            continue
-        assert RANK.get(other, len(ROWS)) < RANK[module], (
-            f"{name(path)}:{found.line}: {ROWS[RANK[module]][0]} imports {found.name}"
-        )
+def test_a_place_in_the_tables_exists(place: str) -> None:
+    assert any(below(module, place) for module in SOURCES), f"{place} names no module"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_trainkit_never_imports_tasks(path: Path) -> None:
-    for found in imports(path):
-        assert not (found.name + ".").startswith(("tasks.", "trainkit.tasks.", "benchmarks.", "tests.")), (
-            f"{name(path)}:{found.line}: {found.name}"
-        )
+def test_a_folder_imports_from_lower_floors_only() -> None:
+    """Also inside functions, and for the type checker."""
+    wrong = {}
+    for module in SOURCES:
+        for found in module.imports if module.folder else ():
+            other = imported_module(found)
+            if other is None or other.folder == module.folder or found.name == "trainkit.__version__":
+                continue
+            if FLOOR.get(other.folder, len(FLOORS)) >= FLOOR[module.folder]:
+                wrong[f"{module.place} {found.name}"] = f"line {found.line}"
+    known.check("floors", wrong)
 
 
-@pytest.mark.parametrize("path", TASKS, ids=name)
-def test_tasks_use_the_vocabulary_and_the_parts(path: Path) -> None:
-    for found in imports(path):
-        other = ours(found.name)
-        allowed = other in (None, "__init__", "tasks") or ROWS[RANK[other]][0] in (
-            "L0 vocabulary",
-            "L1 parts",
-        )
-        assert allowed, f"{name(path)}:{found.line}: a task imports {found.name}"
+def test_no_import_is_relative() -> None:
+    """A relative import hides where a name comes from."""
+    assert [f"{m.place}:{i.line}" for m in repository_modules() for i in m.imports if i.name[0] == "."] == []
 
 
-@pytest.mark.parametrize("library", ONE_FILE)
-def test_library_lives_in_one_file(library: str) -> None:
-    users = {
-        name(path)
-        for path in SOURCES + TASKS
-        for found in imports(path)
-        if found.name.split(".")[0] == library
-    }
-    assert len(users) <= 1, f"{library} is imported by {sorted(users)}"
+@pytest.mark.parametrize("folder", sorted(FLOOR))
+def test_no_circle_inside_a_folder(folder: str) -> None:
+    """Also not by an import inside a function, or for the type checker: who knows whom must be a tree to read."""
+    edges: dict[str, set[str]] = {}
+    for module in SOURCES:
+        if module.folder == folder or module.name == f"trainkit.{folder}":
+            others = {imported_module(found) for found in module.imports}
+            edges[module.name] = {o.name for o in others if o is not None and o is not module}
+    wrong = {" -> ".join(circle): "a circle" for circle in circles(edges)}
+    known.check(f"circles-{folder}", wrong)
 
 
-def test_only_the_command_knows_hydra() -> None:
-    users = {
-        module_of(path)
-        for path in SOURCES
-        for found in imports(path)
-        if found.name.split(".")[0] in ("hydra", "omegaconf")
-    }
-    assert users <= HYDRA, f"Hydra is imported by {sorted(users - HYDRA)}"
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """One circle for each module that can reach itself, each told once, beginning at its first name."""
+    found: dict[frozenset[str], list[str]] = {}
+    for start in sorted(edges):
+        ways = [[start]]
+        seen: set[str] = set()
+        while ways:
+            way = ways.pop(0)
+            for following in sorted(edges.get(way[-1], ())):
+                if following == start:
+                    found.setdefault(frozenset(way), [*way, start])
+                elif following in edges and following not in seen:
+                    seen.add(following)
+                    ways.append([*way, following])
+    return list(found.values())
 
 
-@pytest.mark.parametrize("start", STARTS_FAST)
-def test_command_starts_without_tensorflow(start: str) -> None:
-    """Follows the imports that run when a module is imported, through all modules of trainkit."""
-    seen, todo = set(), [(start, (start,))]
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c", "a"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_trainkit_never_imports_tasks_benchmarks_or_tests() -> None:
+    outside = ("tasks", "trainkit.tasks", "benchmarks", "tests")
+    found = [
+        f"{module.place}:{i.line}: {i.name}"
+        for module in SOURCES
+        for i in module.imports
+        if not (module.name == "trainkit" and i.typing)
+        and (i.name + ".").startswith(tuple(f"{o}." for o in outside))
+    ]
+    assert found == []
+
+
+def test_tasks_import_what_a_user_may() -> None:
+    allowed = {folder for floor in TASK_FLOORS for folder in floor}
+    wrong = {}
+    for module in TASKS:
+        for found in module.imports:
+            other = imported_module(found)
+            if other is not None and other.name != "trainkit" and other.folder not in allowed:
+                wrong[f"{module.place} {found.name}"] = f"line {found.line}"
+    assert wrong == {}
+
+
+def libraries(module: Module) -> dict[str, Import]:
+    ours = {"trainkit", "tasks", *sys.stdlib_module_names}
+    return {i.name.split(".")[0]: i for i in module.imports if i.name.split(".")[0] not in ours}
+
+
+def test_each_library_has_its_home() -> None:
+    wrong, used = {}, set()
+    for module in (*SOURCES, *TASKS):
+        for library, found in libraries(module).items():
+            used.add(library)
+            home = HOMES.get(library)
+            assert home is not None, (
+                f"{module.place}:{found.line}: {library} has no home; give it one in HOMES"
+            )
+            if home != ANYWHERE and not below(module, *home):
+                wrong[f"{module.place} {library}"] = f"line {found.line}: its home is {', '.join(home)}"
+    assert set(HOMES) == used, f"homes of libraries that nothing imports: {sorted(set(HOMES) - used)}"
+    known.check("homes", wrong)
+
+
+def test_what_starts_a_command_is_free_of_tensorflow() -> None:
+    wrong = {m.name: way for m in SOURCES if is_free(m) for way in [way_to_tensorflow(m)] if way}
+    known.check("tensorflow", wrong)
+
+
+def way_to_tensorflow(start: Module) -> str:
+    """How importing a module comes to import TensorFlow or Keras, through all modules of trainkit; empty: it does not."""
+    todo, seen = [(start, start.name)], {start}
     while todo:
-        module, way = todo.pop()
-        seen.add(module)
-        for path in files_of(module):
-            for found in imports(path):
-                if found.lazy or found.typing:
-                    continue
-                assert found.name.split(".")[0] not in SLOW, (
-                    f"{' -> '.join(way)} imports {found.name} at {name(path)}:{found.line}"
-                )
-                other = ours(found.name)
-                if other is not None and other not in seen:
-                    todo.append((other, (*way, other)))
+        module, way = todo.pop(0)
+        reached = set(packages_around(module))
+        for found in module.imports:
+            if found.lazy or found.typing:
+                continue
+            if found.name.split(".")[0] in SLOW:
+                return f"{way} imports {found.name} in line {found.line}"
+            other = imported_module(found)
+            reached |= {other} if other is not None else set()
+        todo += [(other, f"{way} -> {other.name}") for other in reached - seen]
+        seen |= reached
+    return ""
 
 
-def files_of(module: str) -> list[Path]:
-    folder = PACKAGE / module
-    return (
-        sorted(folder.glob("*.py"))
-        if folder.is_dir()
-        else [path for path in [PACKAGE / f"{module}.py"] if path.exists()]
+def test_a_fresh_process_imports_what_starts_a_command_without_tensorflow() -> None:
+    """What the sources say of it, by running it."""
+    names = {m.name for m in SOURCES if is_free(m)} - {"trainkit.__main__"} - known.listed("tensorflow")
+    program = (
+        "import sys, importlib\n"
+        f"for name in {sorted(names)}: importlib.import_module(name)\n"
+        f"print([name for name in {SLOW} if name in sys.modules])"
     )
-
-
-@pytest.mark.parametrize("path", SOURCES + TASKS + BENCHMARKS, ids=name)
-def test_a_file_fits_in_a_head(path: Path) -> None:
-    lines = len(path.read_text().splitlines())
-    assert lines <= MAX_LINES, f"{name(path)} has {lines} lines: look for a second responsibility"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -20,14 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from trainkit import _checkout
 from trainkit.cli.explain import explain
 from trainkit.config.schema import Config
-from trainkit.core import files
+from trainkit.core import checkout, files
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.runs import run_dir
 
-CONF = _checkout.root() / "conf"
+CONF = checkout.root() / "conf"
 
 
 # trainkit makes its run directories itself; Hydra makes none, changes no directory and configures no logging.

@@ -1,7 +1,7 @@
-"""Finds `trainkit.tasks` in a checkout, where `tasks/` stands beside the package; a wheel holds it inside.
+"""Finds `conf/` and `tasks/`: beside the package in a checkout, inside it in a wheel.
 
-One name, `trainkit.tasks`, is importable this way and nothing else of the repository's root: neither `trainkit.tests`, nor a
-second copy of a module, nor a user's own `tasks` folder, which can neither hide ours nor be hidden by it.
+In a checkout the one name `trainkit.tasks` becomes importable, and nothing else of the repository's root: no
+`trainkit.tests`, no second copy of a module. A user's own `tasks` folder neither hides ours nor is hidden by it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-PACKAGE = Path(__file__).parent
+__all__ = ["TasksFinder", "find_tasks_beside_the_package", "root"]
+
+PACKAGE = Path(__file__).parents[1]
 NAME = "trainkit.tasks"
 
 
