@@ -1,17 +1,24 @@
-"""One Keras optimizer from one config, the same for our loop and for `model.fit`."""
+"""The optimizer of a training: the user's own object, changed only where a setting asks for it."""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 
+from trainkit.backend import compat
 from trainkit.config.schema import OptimizerConfig
-from trainkit.core.errors import UserError, did_you_mean
+from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.optim.schedules import schedule
 
-# The command's names; the classes are Keras's.
-NAMES = {
+__all__ = ["NAMES", "PRESETS", "build"]
+
+Optimizer: TypeAlias = keras.optimizers.Optimizer
+
+# The command's names for Keras's classes.
+NAMES: dict[str, type[Any]] = {
     "sgd": keras.optimizers.SGD,
     "momentum": keras.optimizers.SGD,
     "rmsprop": keras.optimizers.RMSprop,
@@ -26,53 +33,179 @@ NAMES = {
     "lamb": keras.optimizers.Lamb,
 }
 
-
+# Arguments that a name stands for, besides its class.
 PRESETS: dict[str, dict[str, Any]] = {"momentum": {"momentum": 0.9}}
 
+CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 
-def build(
-    config: OptimizerConfig, recipe: keras.optimizers.Optimizer, total_steps: int
-) -> keras.optimizers.Optimizer:
+
+def build(config: OptimizerConfig, recipe: Optimizer, total_steps: int) -> Optimizer:
     """The optimizer that `config` asks for.
 
+    With `name=recipe` and no setting that changes anything it is `recipe` itself. Where a setting changes
+    something, the recipe is built again from its config, and keeps its own learning-rate schedule and what it
+    excludes from weight decay.
+
     Args:
-        config: Settings; None values keep what the recipe or Keras has.
+        config: Settings; None leaves a value as the recipe, or Keras, has it.
         recipe: The task's own optimizer, used for `name=recipe`.
-        total_steps: Optimizer steps of the whole training, the length of a cosine schedule by default.
+        total_steps: Optimizer steps of the whole training, the default length of a schedule.
+
+    Returns:
+        `recipe`, or a new optimizer that is not built yet.
 
     Raises:
-        UserError: for an unknown name or an argument that the optimizer does not take.
+        UserError: for an unknown name, an argument that the optimizer does not take, or a recipe that cannot
+            be built again without losing something.
     """
-    if config.name == "recipe":
-        cls, arguments = type(recipe), recipe.get_config()
-    elif config.name in NAMES:
-        cls, arguments = NAMES[config.name], dict(PRESETS.get(config.name, {}))
-    else:
-        raise UserError(f"Unknown optimizer {config.name!r}; {did_you_mean(config.name, ['recipe', *NAMES])}")
-    arguments.update(config.options)
-    if config.weight_decay is not None:
-        arguments["weight_decay"] = config.weight_decay
+    if config.name != "recipe":
+        return _named(config, total_steps)
+    if isinstance(recipe, keras.optimizers.LossScaleOptimizer):
+        inner = build(config, recipe.inner_optimizer, total_steps)
+        return recipe if inner is recipe.inner_optimizer else _with_loss_scale(recipe, inner)
+    changed = _changed(config, recipe)
+    if not changed and not _schedules(config):
+        return recipe
+    _check_rebuildable(recipe, changed or ["schedule"])
+    return _rebuilt(config, recipe, total_steps)
+
+
+def _named(config: OptimizerConfig, total_steps: int) -> Optimizer:
+    """A new optimizer of the class that `config.name` stands for."""
+    if config.name not in NAMES:
+        known = ["recipe", *NAMES]
+        raise UserError(f"Unknown optimizer {config.name!r}; {did_you_mean(config.name, known)}")
+    arguments = {**PRESETS.get(config.name, {}), **_asked(config)}
+    optimizer = _construct(NAMES[config.name], arguments, config.name)
+    return _scheduled(config, optimizer, total_steps)
+
+
+def _rebuilt(config: OptimizerConfig, recipe: Optimizer, total_steps: int) -> Optimizer:
+    """A new optimizer with the recipe's config and the settings that were asked for."""
+    cls = type(recipe)
+    arguments = _config_of(recipe)
+    own = compat.own_schedule(recipe)
+    if own is not None:
+        arguments["learning_rate"] = own  # the object itself: not every schedule survives its config
+    arguments.update(_asked(config))
+    optimizer = _construct(cls, arguments, cls.__name__)
+    compat.copy_weight_decay_exclusions(recipe, optimizer)
+    return _scheduled(config, optimizer, total_steps)
+
+
+def _with_loss_scale(outer: Any, inner: Optimizer) -> Optimizer:
+    """A loss-scale optimizer like `outer` around another inner optimizer."""
+    arguments = outer.get_config()
+    arguments["inner_optimizer"] = inner
+    return type(outer)(**arguments)
+
+
+def _asked(config: OptimizerConfig) -> dict[str, Any]:
+    """Arguments of the optimizer that the settings name, by Keras's names."""
+    asked = dict(config.options)
     if config.learning_rate is not None:
-        arguments["learning_rate"] = config.learning_rate
-    for key, value in (
-        ("clipnorm", config.clip.norm),
-        ("global_clipnorm", config.clip.global_norm),
-        ("clipvalue", config.clip.value),
-    ):
-        if value is not None:
-            arguments[key] = value
+        asked["learning_rate"] = config.learning_rate
+    if config.weight_decay is not None:
+        asked["weight_decay"] = config.weight_decay
+    clip = dict(zip(CLIPPING, (config.clip.norm, config.clip.global_norm, config.clip.value), strict=True))
+    if any(value is not None for value in clip.values()):
+        asked.update(clip)  # an optimizer clips in one way, so the asked one replaces the recipe's
     if config.ema.enabled:
-        arguments.update(
-            use_ema=True, ema_momentum=config.ema.momentum, ema_overwrite_frequency=config.ema.overwrite_every
-        )
+        asked["use_ema"] = True
+        asked["ema_momentum"] = config.ema.momentum
+        asked["ema_overwrite_frequency"] = config.ema.overwrite_every
+    return asked
+
+
+def _changed(config: OptimizerConfig, recipe: Optimizer) -> list[str]:
+    """The arguments that the settings name and the recipe has otherwise."""
+    asked = _asked(config)
+    if not asked:
+        return []
+    if isinstance(recipe, keras.optimizers.MultiOptimizer):
+        return list(asked)
+    current = {**_config_of(recipe), "learning_rate": _rate(recipe)}
+    return [key for key, value in asked.items() if key not in current or not _same(value, current[key])]
+
+
+def _config_of(recipe: Optimizer) -> dict[str, Any]:
+    """The recipe's config, or a line that says why it has none."""
     try:
-        optimizer = cls.from_config(arguments)
-        if config.schedule.name != "constant" or config.schedule.warmup_steps:
-            optimizer.learning_rate = schedule(
-                config.schedule, float(keras.ops.convert_to_numpy(optimizer.learning_rate)), total_steps
-            )
-    except (TypeError, ValueError) as error:
+        return dict(recipe.get_config())
+    except Exception as error:  # it is the user's code, or that of a schedule of theirs
         raise UserError(
-            f"Optimizer {config.name!r} does not take these settings: {str(error).splitlines()[0]}"
+            f"{type(recipe).__name__} cannot be changed by optimizer settings, since its get_config() "
+            f"failed: {one_line(str(error))}"
         ) from error
+
+
+def _rate(optimizer: Optimizer) -> float | None:
+    """The learning rate if it is a plain number, else None."""
+    if compat.own_schedule(optimizer) is not None:
+        return None
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def _same(asked: Any, current: Any) -> bool:
+    """Whether two arguments mean the same; the learning rate comes back from its variable as float32."""
+    if isinstance(asked, float) and isinstance(current, float):
+        return bool(np.float32(asked) == np.float32(current))
+    return bool(asked == current)
+
+
+def _schedules(config: OptimizerConfig) -> bool:
+    return config.schedule.name != "constant" or config.schedule.warmup_steps > 0
+
+
+def _check_rebuildable(recipe: Optimizer, changed: list[str]) -> None:
+    """Refuse an optimizer that would lose something if it were built again from its config.
+
+    Raises:
+        UserError: naming what would be lost.
+    """
+    name = type(recipe).__name__
+    asked = ", ".join(changed)
+    if isinstance(recipe, keras.optimizers.MultiOptimizer):
+        raise UserError(
+            f"optimizer settings ({asked}) do not say which optimizer of a MultiOptimizer they mean; set "
+            "them in the task's optimizer()."
+        )
+    if int(recipe.iterations) > 0:
+        raise UserError(
+            f"optimizer settings ({asked}) need a new {name}, but this one has taken "
+            f"{int(recipe.iterations)} steps, whose state would be lost; set them on the object itself."
+        )
+    parameters = inspect.signature(type(recipe).__init__).parameters.values()
+    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
+    lost = sorted(named - set(_config_of(recipe)))
+    if lost:
+        raise UserError(
+            f"optimizer settings ({asked}) need a new {name}, but its get_config() leaves out "
+            f"{', '.join(lost)}; add it there, or set them in the task's optimizer()."
+        )
+
+
+def _construct(cls: type[Any], arguments: dict[str, Any], name: str) -> Optimizer:
+    try:
+        return cls.from_config(arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"Optimizer {name!r} does not take these settings: {one_line(str(error))}") from error
+
+
+def _scheduled(config: OptimizerConfig, optimizer: Optimizer, total_steps: int) -> Optimizer:
+    """`optimizer` with the learning-rate schedule that the settings ask for, if any."""
+    if not _schedules(config):
+        return optimizer
+    own = compat.own_schedule(optimizer)
+    if own is None:
+        optimizer.learning_rate = schedule(config.schedule, _rate(optimizer), total_steps)
+    elif config.schedule.name == "constant" and isinstance(
+        own, keras.optimizers.schedules.LearningRateSchedule
+    ):
+        optimizer.learning_rate = schedule(config.schedule, own, total_steps)
+    else:
+        raise UserError(
+            f"optimizer.schedule.name={config.schedule.name}: the task's optimizer has a learning-rate "
+            "schedule of its own; set optimizer.learning_rate=<rate to start from> to replace it."
+        )
     return optimizer

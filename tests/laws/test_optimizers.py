@@ -1,0 +1,129 @@
+"""The user's optimizer trains as it does in plain `model.fit`, as it is and with settings that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.toys import Toy
+from trainkit.config.schema import EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.data import order
+from trainkit.optim import WarmUp
+from trainkit.trainer.trainer import Trainer
+
+Make = Callable[[], keras.optimizers.Optimizer]
+SEED = 3
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Own(Toy):
+    """A task with the optimizer of a user."""
+
+    make: Make = keras.optimizers.Adam
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        return self.make()
+
+
+def plain_fit(make: Make) -> list[np.ndarray]:
+    """Weights after an epoch of `model.fit` on the rows in trainkit's order."""
+    task = Toy()
+    train = task.data().train
+    keras.utils.set_random_seed(SEED)
+    model = task.model(train)
+    model.compile(make(), task.loss())
+    rows = train.take(order.order(SEED, 0, len(train)))
+    model.fit(rows.x, rows.y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
+    return model.get_weights()
+
+
+def ours(make: Make, optimizer: OptimizerConfig | keras.optimizers.Optimizer | None) -> list[np.ndarray]:
+    """Weights after the same epoch of trainkit's loop, with Keras's own kernels."""
+    trainer = Trainer(
+        epochs=1,
+        batch_size=BATCH,
+        seed=SEED,
+        execution="step",
+        fast_kernels=False,
+        dynamic_rows=True,
+        optimizer=optimizer,
+    )
+    trainer.fit(Own(make=make))
+    return trainer.model.get_weights()
+
+
+def assert_equal_bits(a: list[np.ndarray], b: list[np.ndarray]) -> None:
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def adamw(rate: Any = 0.05, decay: float = 0.3) -> keras.optimizers.Optimizer:
+    """Decays kernels alone."""
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def all_decay() -> keras.optimizers.Optimizer:
+    return keras.optimizers.AdamW(0.05, weight_decay=0.3)
+
+
+def falling() -> Any:
+    return keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.5)
+
+
+def averaged(rate: float = 0.05) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(rate, momentum=0.9, use_ema=True, ema_momentum=0.8)
+
+
+# The recipe, settings that change it, and the optimizer that a user of `model.fit` would write for the same.
+CASES: dict[str, tuple[Make, OptimizerConfig, Make]] = {
+    "exclusions": (adamw, OptimizerConfig(), adamw),
+    "own schedule": (lambda: adamw(falling()), OptimizerConfig(), lambda: adamw(falling())),
+    "exclusions, another rate": (adamw, OptimizerConfig(learning_rate=0.2), lambda: adamw(0.2)),
+    "exclusions, another decay": (adamw, OptimizerConfig(weight_decay=0.6), lambda: adamw(decay=0.6)),
+    "own schedule, another decay": (
+        lambda: adamw(falling()),
+        OptimizerConfig(weight_decay=0.6),
+        lambda: adamw(falling(), 0.6),
+    ),
+    "own schedule, warmed up": (
+        lambda: adamw(falling()),
+        OptimizerConfig(schedule=ScheduleConfig(warmup_steps=3)),
+        lambda: adamw(WarmUp(3, falling())),
+    ),
+    "own schedule, replaced": (
+        lambda: adamw(falling()),
+        OptimizerConfig(learning_rate=0.2),
+        lambda: adamw(0.2),
+    ),
+    "own average, another rate": (averaged, OptimizerConfig(learning_rate=0.2), lambda: averaged(0.2)),
+    "average": (
+        lambda: keras.optimizers.SGD(0.05, momentum=0.9),
+        OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.8)),
+        averaged,
+    ),
+}
+
+
+@pytest.mark.parametrize(("recipe", "settings", "expected"), CASES.values(), ids=CASES.keys())
+def test_an_optimizer_trains_as_in_model_fit(recipe: Make, settings: OptimizerConfig, expected: Make) -> None:
+    assert_equal_bits(ours(recipe, settings), plain_fit(expected))
+
+
+def test_an_object_given_to_the_trainer_is_the_one_that_trains() -> None:
+    given = adamw()
+    assert_equal_bits(ours(keras.optimizers.SGD, given), plain_fit(adamw))
+    assert int(given.iterations) == 5
+
+
+def test_exclusions_make_a_difference_here() -> None:
+    """Else the tests above would hold for an optimizer that forgot them."""
+    kept, lost = plain_fit(adamw), plain_fit(all_decay)
+    assert not all(np.array_equal(a, b) for a, b in zip(kept, lost, strict=True))
