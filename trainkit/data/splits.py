@@ -1,4 +1,4 @@
-"""What scikit-learn gives: two small data sets that it ships, and seeded splits. Loaded only once one of them is asked for."""
+"""Seeded splits of rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import numpy as np
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 
+__all__ = ["holdout", "shuffled"]
+
 
 def holdout(
     arrays: Arrays, share: float, seed: int, *, stratify: np.ndarray | None = None
 ) -> tuple[Arrays, Arrays | None]:
-    """Hold a share of the rows out, chosen at random: `train_test_split(test_size=share, random_state=seed)`.
+    """Hold out a share of the rows, chosen at random.
+
+    The rows are those of scikit-learn's `train_test_split(test_size=share, random_state=seed)`.
 
     Args:
         arrays: Rows to split.
@@ -27,19 +31,33 @@ def holdout(
     """
     if not 0 <= share < 1:
         raise UserError(
-            f"data.validation={share} is not a share of the rows; expected 0 (none held out) or more, and less than 1, e.g. 0.2."
+            f"data.validation={share} is not a share of the rows; "
+            "expected 0 (none held out) or more, and less than 1, e.g. 0.2."
         )
     if share == 0:
         return arrays, None
     try:
-        rest, held = _split(len(arrays), share, seed, stratify)
+        rest, held = shuffled(len(arrays), share, seed, stratify)
     except ValueError as error:
         raise UserError(f"Cannot hold {share:g} of {len(arrays)} rows out: {error}") from error
     return arrays.take(rest), arrays.take(held)
 
 
-def _split(rows: int, share: float, seed: int, stratify: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def shuffled(
+    rows: int, share: float, seed: int, labels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers that remain and row numbers held out, both shuffled.
+
+    Args:
+        rows: Number of rows.
+        share: Part of the rows to hold out, `0 < share < 1`.
+        seed: Of the shuffle.
+        labels: Class of each row `[rows]`, to keep the classes' proportions in both parts.
+
+    Raises:
+        ValueError: if a part would be empty or lack a class.
+    """
     from sklearn.model_selection import train_test_split
 
-    rest, held = train_test_split(np.arange(rows), test_size=share, random_state=seed, stratify=stratify)
+    rest, held = train_test_split(np.arange(rows), test_size=share, random_state=seed, stratify=labels)
     return rest, held

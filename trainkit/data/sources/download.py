@@ -1,4 +1,4 @@
-"""Fetching a data file into Keras's cache, as Keras does, but with a deadline and never leaving half a file."""
+"""Downloads into Keras's cache, as Keras makes them, but with a deadline and never leaving half a file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from trainkit.core.errors import UserError
+from trainkit.core.files import replacing_file
+
+__all__ = ["CONNECT_SECONDS", "DownloadError", "download", "keras_cache"]
 
 CONNECT_SECONDS = 10.0
-
-
 CHUNK_BYTES = 1 << 16
+REDRAW_SECONDS = 0.1
+
+Write = Callable[[str], Any]
 
 
 class DownloadError(Exception):
@@ -26,41 +33,57 @@ class DownloadError(Exception):
 
 
 def keras_cache() -> Path:
-    """The folder of Keras's data files: `$KERAS_HOME/datasets`, else `~/.keras/datasets`, in the temporary folder if that is not writable."""
+    """The folder of Keras's data files: `$KERAS_HOME/datasets`, else `~/.keras/datasets`.
+
+    Where that is not writable it lies in the temporary folder, as in Keras.
+    """
     home = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
     existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
-    return (home if os.access(existing, os.W_OK) else Path(tempfile.gettempdir(), ".keras")) / "datasets"
+    if not os.access(existing, os.W_OK):
+        home = Path(tempfile.gettempdir(), ".keras")
+    return home / "datasets"
 
 
-def download(url: str, sha256: str, path: Path, seconds: float = CONNECT_SECONDS) -> None:
-    """Fetch `url` as the file `path`: written beside it, its checksum verified, then renamed. Progress goes to stderr.
+def download(
+    url: str, sha256: str, path: Path, seconds: float = CONNECT_SECONDS, write: Write | None = None
+) -> None:
+    """Fetch `url` as the file `path`, which appears only once its checksum is verified.
 
     Args:
         url: Address.
         sha256: Checksum that the content must have.
         path: File to write; its folder is made.
         seconds: Deadline for the first answer, and for every further piece.
+        write: Called with the progress as text; `sys.stderr.write` by default.
 
     Raises:
         DownloadError: with the reason; `path` is then as it was.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with _open(url, seconds) as answer:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            digest = _receive(answer, part, path.name)
-        if digest != sha256:
-            raise DownloadError(f"what came from {url} has sha256 {digest}, expected {sha256}")
-        os.replace(part, path)
+        with replacing_file(path) as part:
+            digest = _fetch(url, seconds, part, path.name, write or sys.stderr.write)
+            if digest != sha256:
+                raise DownloadError(f"what came from {url} has sha256 {digest}, expected {sha256}")
+    except UserError as error:  # the disk, not the network
+        raise DownloadError(str(error).rstrip(".")) from error
+
+
+def _fetch(url: str, seconds: float, part: Path, name: str, write: Write) -> str:
+    """Write the content of `url` to `part`; returns its sha256."""
+    try:
+        answer = _open(url, seconds)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if type(error) is urllib.error.URLError else error
         raise DownloadError(f"{reason} ({url})") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with answer, part.open("wb") as file:
+        return _receive(_pieces(answer, url), file, Progress(name, _length(answer), write))
 
 
 def _open(url: str, seconds: float) -> Any:
-    """`urlopen` with one deadline for all of it: a socket's own time-out covers neither the name lookup nor several addresses in turn."""
+    """`urlopen` with one deadline for all of it.
+
+    A socket's own timeout covers neither the name lookup nor several addresses tried in turn.
+    """
     answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -79,33 +102,74 @@ def _open(url: str, seconds: float) -> Any:
     return got
 
 
-def _receive(answer: Any, part: Path, name: str) -> str:
-    """Write the content to `part`; returns its sha256."""
-    total, done, shown = int(answer.headers.get("Content-Length") or 0), 0, 0.0
-    digest, live = hashlib.sha256(), sys.stderr.isatty()
-    print(
-        f"Downloading {name}{f' ({total / 1e6:.1f} MB)' if total else ''} ...",
-        end="" if live else "\n",
-        file=sys.stderr,
-        flush=True,
-    )
-    try:
-        with part.open("wb") as file:
-            while chunk := answer.read(CHUNK_BYTES):
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                if live and (time.monotonic() - shown > 0.1 or done == total):
-                    shown = time.monotonic()
-                    print(f"\r{_bar(name, done, total)}", end="", file=sys.stderr, flush=True)
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        if live:
-            print(file=sys.stderr)  # what comes next, an error too, starts a new line
+def _length(answer: Any) -> int:
+    """Bytes that the server announces, 0 if it does not say."""
+    text = str(answer.headers.get("Content-Length") or "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _pieces(answer: Any, url: str) -> Iterator[bytes]:
+    """The content of an answer; what the network raises becomes a `DownloadError`.
+
+    So the only `OSError` that leaves the writing of the file comes from the disk.
+    """
+    while True:
+        try:
+            piece = answer.read(CHUNK_BYTES)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise DownloadError(f"{error} ({url})") from error
+        if not piece:
+            return
+        yield piece
+
+
+def _receive(pieces: Iterator[bytes], file: BinaryIO, progress: Progress) -> str:
+    """Write all pieces; returns their sha256."""
+    digest = hashlib.sha256()
+    with progress:
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+            progress.add(len(piece))
     return digest.hexdigest()
 
 
-def _bar(name: str, done: int, total: int) -> str:
-    filled = round(30 * done / total) if total else 0
-    return f"Downloading {name} [{'=' * filled}{' ' * (30 - filled)}] {done / 1e6:.1f}{f' of {total / 1e6:.1f}' if total else ''} MB"
+class Progress:
+    """Shows a download: one line where the output is a file, a bar where it is a terminal.
+
+    Args:
+        name: What is downloaded.
+        total: Bytes to come; 0: not known.
+        write: Takes the text.
+    """
+
+    def __init__(self, name: str, total: int, write: Write) -> None:
+        self.name = name
+        self.total = total
+        self.write = write
+        self.done = 0
+        self.live = write == sys.stderr.write and sys.stderr.isatty()
+        self.drawn = 0.0
+
+    def __enter__(self) -> None:
+        size = f" ({self.total / 1e6:.1f} MB)" if self.total else ""
+        self.write(f"Downloading {self.name}{size} ..." + ("" if self.live else "\n"))
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.write("\n")  # what comes next, an error too, starts a new line
+
+    def add(self, count: int) -> None:
+        """Count bytes that have come, and draw the bar again if it is time."""
+        self.done += count
+        if self.live and (time.monotonic() - self.drawn > REDRAW_SECONDS or self.done == self.total):
+            self.drawn = time.monotonic()
+            self.write(f"\r{self.bar()}")
+            sys.stderr.flush()
+
+    def bar(self) -> str:
+        """The progress as one line."""
+        filled = round(30 * self.done / self.total) if self.total else 0
+        of_total = f" of {self.total / 1e6:.1f}" if self.total else ""
+        bar = f"{'=' * filled}{' ' * (30 - filled)}"
+        return f"Downloading {self.name} [{bar}] {self.done / 1e6:.1f}{of_total} MB"

@@ -1,8 +1,7 @@
-"""Where the rows of MNIST and Boston come from: a folder, Keras's cache, a download, or what scikit-learn ships."""
+"""Where the rows of MNIST and Boston come from: a folder, Keras's cache, a download, or scikit-learn."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from trainkit.core.datasets import Source
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.sources import download, embedded, npz
-from trainkit.data.sources.npz import Column
+from trainkit.data.sources.npz import ArraySpec
+
+__all__ = ["BOSTON", "MNIST", "DataSet", "DataWarning", "Loaded", "load"]
 
 Loaded = tuple[dict[str, np.ndarray], Source]
 
@@ -36,12 +37,12 @@ class DataSet:
     """A data set of one `.npz` file.
 
     Args:
-        name: For people.
+        name: Its name in messages.
         key: Its name as `data.source`, which demands the real data.
         file: Name of the file in a folder or in Keras's cache.
         url: Address that Keras downloads it from.
         sha256: Checksum of the file at that address.
-        columns: The arrays of the file.
+        arrays: What the file holds, by name.
         embedded: Gives the substitute with the same arrays.
     """
 
@@ -50,7 +51,7 @@ class DataSet:
     file: str
     url: str
     sha256: str
-    columns: Mapping[str, Column]
+    arrays: Mapping[str, ArraySpec]
     embedded: Callable[[], Loaded]
 
 
@@ -63,11 +64,11 @@ MNIST = DataSet(
     file="mnist.npz",
     url=KERAS_FILES + "mnist.npz",
     sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
-    columns={
-        "x_train": Column(("N", 28, 28), np.uint8, 0, 255),
-        "y_train": Column(("N",), np.integer, 0, 9),
-        "x_test": Column(("M", 28, 28), np.uint8, 0, 255),
-        "y_test": Column(("M",), np.integer, 0, 9),
+    arrays={
+        "x_train": ArraySpec(("N", 28, 28), np.uint8, 0, 255),
+        "y_train": ArraySpec(("N",), np.integer, 0, 9),
+        "x_test": ArraySpec(("M", 28, 28), np.uint8, 0, 255),
+        "y_test": ArraySpec(("M",), np.integer, 0, 9),
     },
     embedded=embedded.digits,
 )
@@ -79,7 +80,7 @@ BOSTON = DataSet(
     file="boston_housing.npz",
     url=KERAS_FILES + "boston_housing.npz",
     sha256="f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5",
-    columns={"x": Column(("N", 13), np.floating), "y": Column(("N",), np.floating)},
+    arrays={"x": ArraySpec(("N", 13), np.floating), "y": ArraySpec(("N",), np.floating)},
     embedded=embedded.diabetes,
 )
 
@@ -87,9 +88,10 @@ BOSTON = DataSet(
 def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loaded:
     """The arrays of a data set, from the first source that has it.
 
-    `auto` tries in order: the folder `dir`, or else `TRAINKIT_DATA`; Keras's cache; a download into that cache; the substitute that
-    scikit-learn ships, with a `DataWarning`. A folder given as `dir` must have the file; one that only `TRAINKIT_DATA` names is
-    passed over with a `DataWarning` if it has not. A damaged file in a folder is an error; in the cache it is downloaded again.
+    `auto` tries in order: the folder `dir`, or else `TRAINKIT_DATA`; Keras's cache; a download into that
+    cache; the substitute of scikit-learn, with a `DataWarning`. A folder given as `dir` must have the
+    file; one that only `TRAINKIT_DATA` names is passed over with a `DataWarning` if it has not. A damaged file
+    in a folder is an error; in the cache it is downloaded again.
 
     Args:
         wanted: `MNIST` or `BOSTON`.
@@ -100,13 +102,12 @@ def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loade
         The arrays by name, and where they really came from.
 
     Raises:
-        UserError: for an unknown source, a source that does not have the data, or a file with something else in it.
+        UserError: for an unknown source, one without the data, or a file that holds something else.
     """
     choices = ("auto", wanted.key, "embedded")
     if source not in choices:
-        near = difflib.get_close_matches(str(source), choices, 1)
         raise UserError(
-            f"data.source={source} is no source of {wanted.name}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(choices)}."
+            f"data.source={source} is no source of {wanted.name}; {did_you_mean(source, choices)}"
         )
     if source == "embedded":
         return wanted.embedded()
@@ -117,14 +118,19 @@ def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loade
         except _Missing as reason:
             reasons.append(str(reason))
     looked = f"{wanted.name} was not found ({'; '.join(reasons)})"
-    remedy = f"put {wanted.file} into a folder and set data.dir or TRAINKIT_DATA to it, or run once with internet access"
+    remedy = (
+        f"put {wanted.file} into a folder and set data.dir or TRAINKIT_DATA to it, "
+        "or run once with internet access"
+    )
     if source == wanted.key:
         raise UserError(
-            f"data.source={source} demands the real data, but {looked}. Either {remedy}, or use data.source=embedded."
+            f"data.source={source} demands the real data, but {looked}. "
+            f"Either {remedy}, or use data.source=embedded."
         )
     arrays, used = wanted.embedded()
     warnings.warn(
-        f"This is NOT {wanted.name} but {used.name}: results do not compare. {looked}.\nFor the real data, {remedy}.",
+        f"This is NOT {wanted.name} but {used.name}: results do not compare. {looked}.\n"
+        f"For the real data, {remedy}.",
         DataWarning,
         stacklevel=2,
     )
@@ -140,10 +146,12 @@ def _in_folder(wanted: DataSet, dir: str | None) -> Loaded:
     if os.path.isfile(path):
         return _real(wanted, path)
     state = f"has no {wanted.file}" if os.path.isdir(path.parent) else "is no folder"
-    # A config that takes data.dir from the variable gives both alike; only a folder named for this run must have the file.
+    # A config that takes data.dir from the variable gives both alike;
+    # only a folder named for this run must have the file.
     if folder != variable:
         raise UserError(
-            f"data.dir={folder} {state}; expected a folder with {wanted.file}. Correct data.dir, or leave it out to look elsewhere."
+            f"data.dir={folder} {state}; expected a folder with {wanted.file}. "
+            "Correct data.dir, or leave it out to look elsewhere."
         )
     warnings.warn(
         f"TRAINKIT_DATA={folder} {state}; looking for {wanted.name} elsewhere.", DataWarning, stacklevel=3
@@ -171,5 +179,5 @@ def _downloaded(wanted: DataSet, dir: str | None) -> Loaded:
 
 
 def _real(wanted: DataSet, path: Path) -> Loaded:
-    arrays, sha256 = npz.read(path, wanted.columns)
+    arrays, sha256 = npz.read(path, wanted.arrays)
     return arrays, Source(wanted.name, str(path), sha256)
