@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ def replacing_file(path: Path | str) -> Iterator[Path]:
             f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # it may be renamed by now, or could never be made
+            beside.unlink()
 
 
 @contextmanager
