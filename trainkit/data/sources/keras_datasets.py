@@ -88,10 +88,10 @@ BOSTON = DataSet(
 def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loaded:
     """The arrays of a data set, from the first source that has it.
 
-    `auto` tries in order: the folder `dir`, or else `TRAINKIT_DATA`; Keras's cache; a download into it; the
-    substitute of scikit-learn, with a `DataWarning`. A folder given as `dir` must have the file; one that only
-    `TRAINKIT_DATA` names is passed over with a `DataWarning` if it has not. A damaged file in a folder is an
-    error; in the cache it is downloaded again.
+    `auto` tries in order: the folder `dir`, or else `TRAINKIT_DATA`; Keras's cache; a download into it;
+    the substitute of scikit-learn, with a `DataWarning`. A folder given as `dir` must have the file; one that
+    only `TRAINKIT_DATA` names is passed over with a `DataWarning` if it has not. A damaged file in a folder
+    is an error; in the cache it is downloaded again.
 
     Args:
         wanted: `MNIST` or `BOSTON`.
