@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.toys import Toy
-from trainkit.config.schema import EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.config import EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.data import order
 from trainkit.optim import WarmUp
 from trainkit.trainer.trainer import Trainer

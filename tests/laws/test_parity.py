@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
-from trainkit.config.schema import (
+from trainkit.config import (
     ClipConfig,
     EmaConfig,
     OptimizerConfig,

@@ -17,7 +17,7 @@ from tests.support.training import difference, fit
 from trainkit.backend import patches
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
-from trainkit.config.schema import (
+from trainkit.config import (
     ClipConfig,
     EarlyStoppingConfig,
     EmaConfig,

@@ -10,7 +10,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from trainkit.config.schema import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.core.errors import UserError
 from trainkit.optim import factory, schedules
 

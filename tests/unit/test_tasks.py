@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.support.repository import ROOT
-from trainkit.config.schema import DataConfig
+from trainkit.config import DataConfig
 from trainkit.core.task import Task
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST

@@ -14,7 +14,7 @@ import numpy as np
 from trainkit.callbacks import checkpoints
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
-from trainkit.config.schema import TrainerConfig
+from trainkit.config import TrainerConfig
 from trainkit.core.run_info import EpochRecord, RunInfo
 from trainkit.trainer.setup import Built
 

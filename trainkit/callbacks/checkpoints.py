@@ -14,7 +14,7 @@ import numpy as np
 from trainkit.callbacks.monitor import Monitor
 from trainkit.checkpoint.store import save
 from trainkit.checkpoint.train_state import State
-from trainkit.config.schema import CheckpointConfig
+from trainkit.config import CheckpointConfig
 from trainkit.core.errors import UserError
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainkit.callbacks.monitor import Monitor
 from trainkit.checkpoint.train_state import State
-from trainkit.config.schema import EarlyStoppingConfig
+from trainkit.config import EarlyStoppingConfig
 
 
 class EarlyStopping(Monitor):

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from trainkit.cli.explain import explain
-from trainkit.config.schema import Config
+from trainkit.config import Config
 from trainkit.core import checkout, files
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.runs import run_dir

@@ -21,8 +21,7 @@ from trainkit.cli import compose
 from trainkit.cli.commands import modes
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
-from trainkit.config.schema import Config
-from trainkit.config.validation import validate
+from trainkit.config import Config, validate
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
@@ -200,8 +199,6 @@ def _checked(settings: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
     validate(config)
-    if config.mode not in modes.MODES:
-        raise UserError(f"mode={config.mode} is not available yet; available: {', '.join(modes.MODES)}.")
     return config
 
 

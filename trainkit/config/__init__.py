@@ -1,0 +1,30 @@
+"""The typed schema of all settings: a dataclass per group, with meaning, choices and range at each field."""
+
+from __future__ import annotations
+
+from trainkit.config.callbacks import CallbacksConfig, EarlyStoppingConfig, TensorBoardConfig
+from trainkit.config.checkpoint import CheckpointConfig
+from trainkit.config.data import DataConfig
+from trainkit.config.modes import ParityConfig, PredictConfig
+from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.config.root import Config
+from trainkit.config.trainer import TrainerConfig
+from trainkit.config.validation import validate, validate_section
+
+__all__ = [
+    "CallbacksConfig",
+    "CheckpointConfig",
+    "ClipConfig",
+    "Config",
+    "DataConfig",
+    "EarlyStoppingConfig",
+    "EmaConfig",
+    "OptimizerConfig",
+    "ParityConfig",
+    "PredictConfig",
+    "ScheduleConfig",
+    "TensorBoardConfig",
+    "TrainerConfig",
+    "validate",
+    "validate_section",
+]

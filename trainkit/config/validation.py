@@ -1,167 +1,93 @@
-"""Settings that cannot be, found before anything is created or loaded: one clear line each."""
+"""Refuses impossible settings before anything is created or loaded, each in one line."""
 
 from __future__ import annotations
 
-import math
-import re
-import string
-from collections.abc import Sequence
+import dataclasses
+from numbers import Integral, Real
 from typing import Any
 
-from trainkit.config.schema import (
-    ENGINES,
-    EXECUTIONS,
-    FEEDS,
-    MODES,
-    PRECISIONS,
-    PROGRESS,
-    SCHEDULES,
-    STRATEGIES,
-    Config,
-)
+from trainkit.config.fields import Setting, settings_of
+from trainkit.config.root import Config
 from trainkit.core.errors import UserError, did_you_mean
 
-DIRECTIONS = ("auto", "min", "max")
-
-
-CHOICES: dict[str, Sequence[str]] = {
-    "mode": MODES,
-    "progress": PROGRESS,
-    "trainer.precision": PRECISIONS,
-    "trainer.strategy": STRATEGIES,
-    "trainer.execution": EXECUTIONS,
-    "trainer.engine": ENGINES,
-    "trainer.feed": FEEDS,
-    "optimizer.schedule.name": SCHEDULES,
-    "optimizer.clip.scope": ("global", "replica"),
-    "checkpoint.mode": DIRECTIONS,
-    "callbacks.early_stopping.mode": DIRECTIONS,
-    "predict.split": ("train", "validation", "test"),
-}
-
-
-AT_LEAST: dict[str, int] = {
-    "trainer.epochs": 1,
-    "trainer.steps": 1,
-    "trainer.batch_size": 1,
-    "trainer.accumulate": 1,
-    "trainer.replicas": 1,
-    "trainer.epochs_per_call": 1,
-    "trainer.limit_train_batches": 1,
-    "trainer.validate_every": 1,
-    "trainer.max_skipped_steps": 1,
-    "trainer.seed": 0,
-    "optimizer.weight_decay": 0,
-    "optimizer.schedule.warmup_steps": 0,
-    "optimizer.schedule.decay_steps": 1,
-    "optimizer.ema.overwrite_every": 1,
-    "data.seed": 0,
-    "data.train_rows": 1,
-    "checkpoint.every_epochs": 1,
-    "checkpoint.keep": 1,
-    "callbacks.early_stopping.patience": 1,
-    "callbacks.early_stopping.min_delta": 0,
-    "callbacks.tensorboard.histograms_every": 1,
-    "predict.show": 0,
-    "parity.epochs": 1,
-    "parity.steps": 1,
-    "parity.replicas": 1,
-    "parity.workers": 1,
-}
-
-
-POSITIVE = (
-    "trainer.heartbeat_seconds",
-    "optimizer.learning_rate",
-    "optimizer.schedule.decay_rate",
-    "optimizer.clip.norm",
-    "optimizer.clip.global_norm",
-    "optimizer.clip.value",
-)
-
-
-SHARES = ("data.validation", "optimizer.ema.momentum")  # in [0, 1)
-
-
-SEEDS = ("trainer.seed", "data.seed")  # NumPy's and TensorFlow's take 32 bits
+__all__ = ["validate", "validate_section"]
 
 
 def validate(config: Config) -> None:
-    """Check every setting that can be judged without TensorFlow and without the data.
+    """Check all settings that can be judged without TensorFlow and without the data.
 
     Raises:
-        UserError: for the first value that is impossible: what came, what was expected, the nearest valid name.
+        UserError: for the first impossible value: what came, what was expected, the nearest valid name.
     """
-    for key, known in CHOICES.items():
-        value = get(config, key)
-        if value not in known:
-            raise UserError(f"{key}={value}: unknown; {did_you_mean(str(value), known)}")
-    for key, least in AT_LEAST.items():
-        value = get(config, key)
-        if value is not None and not (least <= value < math.inf):
-            raise UserError(
-                f"{key}={value}: expected {'a number' if isinstance(value, float) else 'a whole number'} of at least {least}."
-            )
-    for key in POSITIVE:
-        value = get(config, key)
-        if value is not None and not 0 < value < math.inf:
-            raise UserError(f"{key}={value}: expected a number greater than 0.")
-    for key in SHARES:
-        value = get(config, key)
-        if not 0 <= value < 1:
-            raise UserError(f"{key}={value}: expected a number from 0 to less than 1.")
-    for key in SEEDS:
-        if get(config, key) >= 2**32:
-            raise UserError(f"{key}={get(config, key)}: expected a whole number below {2**32}.")
-    if not re.fullmatch(r"\w[\w.-]*", config.name):
-        raise UserError(f"name={config.name}: expected a folder's name of letters, digits, '-', '_' and '.'.")
-    _together(config)
+    _check_fields(config, "")
 
 
-def _together(config: Config) -> None:
-    """Settings that contradict each other, or are text with a grammar of its own."""
-    clip = [
-        f"optimizer.clip.{k}"
-        for k in ("norm", "global_norm", "value")
-        if getattr(config.optimizer.clip, k) is not None
-    ]
-    if len(clip) > 1:
+def validate_section(section: Any, prefix: str) -> None:
+    """Check one group of settings, types included, as `validate` does.
+
+    Args:
+        section: The group, such as a `TrainerConfig`.
+        prefix: Its key in messages: `trainer`.
+
+    Raises:
+        UserError: for the first value that is impossible.
+    """
+    if not dataclasses.is_dataclass(section) or isinstance(section, type):
         raise UserError(
-            f"{' and '.join(clip)} are both set; an optimizer clips in one way. Set the other to null."
+            f"{prefix}={section!r}: expected the settings of this group, such as TrainerConfig()."
         )
-    if not 0 <= config.optimizer.schedule.final <= 1:
-        raise UserError(
-            f"optimizer.schedule.final={config.optimizer.schedule.final}: expected a share of the first learning rate, from 0 to 1."
-        )
-    if any(i < 0 for i in config.trainer.devices or []):
-        raise UserError(f"trainer.devices={config.trainer.devices}: expected GPU numbers from 0.")
-    if config.parity.tolerance not in ("auto", "exact"):
-        try:
-            bound = float(config.parity.tolerance)
-        except ValueError:
-            bound = -1.0
-        if not 0 <= bound < math.inf:
-            raise UserError(
-                f"parity.tolerance={config.parity.tolerance}: expected auto, exact, or a number of at least 0."
-            )
-    try:
-        fields = {
-            name.split(".")[0].split("[")[0]
-            for _, name, _, _ in string.Formatter().parse(config.checkpoint.pattern)
-            if name is not None
-        }
-    except ValueError as error:
-        raise UserError(
-            f"checkpoint.pattern={config.checkpoint.pattern}: {error}; expected a file name such as epoch-{{epoch:04d}}."
-        ) from error
-    if not fields & {"epoch", "step"} or "/" in config.checkpoint.pattern:
-        raise UserError(
-            f"checkpoint.pattern={config.checkpoint.pattern}: expected a file name with {{epoch}} or {{step}}, such as epoch-{{epoch:04d}}."
-        )
+    _check_fields(section, f"{prefix}.")
 
 
-def get(config: Any, key: str) -> Any:
-    """The value of a dotted key: `get(config, "trainer.epochs")`."""
-    for part in key.split("."):
-        config = getattr(config, part)
-    return config
+def _check_fields(section: Any, prefix: str) -> None:
+    group: type = type(section)
+    for name, described in settings_of(group).items():
+        key = prefix + name
+        value = getattr(section, name)
+        if isinstance(described, Setting):
+            _check(key, value, described)
+        elif isinstance(value, described):
+            _check_fields(value, f"{key}.")
+        else:
+            raise UserError(f"{key}={value!r}: expected a {described.__name__}.")
+    if hasattr(section, "check"):
+        section.check(prefix)
+
+
+def _check(key: str, value: Any, setting: Setting) -> None:
+    if value is None:
+        if not setting.optional:
+            raise UserError(f"{key}: expected {setting.expected}, not null.")
+    elif not _has_kind(value, setting.kind):
+        raise UserError(f"{key}={value!r}: expected {setting.expected}, got {type(value).__name__}.")
+    elif setting.choices and value not in setting.choices:
+        raise UserError(f"{key}={value}: unknown; {did_you_mean(value, setting.choices)}")
+    elif not all(setting.in_range(number) for number in _numbers(value)):
+        raise UserError(f"{key}={value}: expected {setting.expected}.")
+    elif setting.problem is not None and (expected := setting.problem(value)) is not None:
+        raise UserError(f"{key}={value}: expected {expected}.")
+
+
+def _has_kind(value: Any, kind: Any) -> bool:
+    if kind is Any:
+        return True
+    if kind == list[int]:
+        return _is_list(value) and all(_has_kind(item, int) for item in value)
+    if kind == list[Any]:
+        return _is_list(value)
+    if kind == dict[str, Any]:
+        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    if kind in (int, float):
+        number = Integral if kind is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _numbers(value: Any) -> list[Any]:
+    """The numbers whose range is checked: the value itself, or the items of a list."""
+    items = value if _is_list(value) else [value]
+    return [item for item in items if isinstance(item, Real) and not isinstance(item, bool)]

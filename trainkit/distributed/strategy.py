@@ -7,7 +7,7 @@ import itertools
 import tensorflow as tf
 
 from trainkit.backend.devices import logical_cpus
-from trainkit.config.schema import TrainerConfig
+from trainkit.config import TrainerConfig
 from trainkit.core.errors import UserError
 
 GROUPS_A_STRATEGY = 1000

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
-from trainkit.config.schema import OptimizerConfig
+from trainkit.config import OptimizerConfig
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.optim.schedules import schedule
 

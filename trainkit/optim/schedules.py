@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from trainkit.config.schema import ScheduleConfig
+from trainkit.config import ScheduleConfig
 
 __all__ = ["Constant", "Cyclical", "OneCycle", "WarmUp", "schedule"]
 

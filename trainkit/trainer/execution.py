@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.checkpoint.train_state import State
-from trainkit.config.schema import TrainerConfig
+from trainkit.config import TrainerConfig
 from trainkit.core.errors import UserError
 from trainkit.engine.inputs import Feed, Stream
 from trainkit.engine.train_loop import Program

@@ -17,7 +17,7 @@ import tensorflow as tf
 from trainkit.backend.precision import loss_scale
 from trainkit.callbacks.callback_list import Audience
 from trainkit.checkpoint import store
-from trainkit.config.schema import TrainerConfig
+from trainkit.config import TrainerConfig
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.data import order

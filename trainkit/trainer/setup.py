@@ -16,7 +16,7 @@ import tensorflow as tf
 from trainkit.backend import patches, precision
 from trainkit.backend.memory import _free_memory
 from trainkit.checkpoint.train_state import State
-from trainkit.config.schema import OptimizerConfig, TrainerConfig
+from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task

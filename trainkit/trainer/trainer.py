@@ -12,7 +12,7 @@ import keras
 
 from trainkit.checkpoint import store
 from trainkit.checkpoint.train_state import State
-from trainkit.config.schema import OptimizerConfig, TrainerConfig
+from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from trainkit.config.schema import OptimizerConfig, ParityConfig, TrainerConfig
+from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.verification.parity import compare

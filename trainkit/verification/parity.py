@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainkit.config.schema import OptimizerConfig, ParityConfig, TrainerConfig
+from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.backend import devices
-from trainkit.config.schema import OptimizerConfig, TrainerConfig
+from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task

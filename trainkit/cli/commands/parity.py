@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainkit.backend import devices
-from trainkit.config.schema import TrainerConfig
+from trainkit.config import TrainerConfig
 from trainkit.core import files
 from trainkit.core.datasets import Arrays, Source
 from trainkit.core.errors import UserError

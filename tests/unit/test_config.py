@@ -1,0 +1,131 @@
+"""The schema: every setting explains itself, its default is valid, and what is impossible is refused by its key."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainkit.config import (
+    ClipConfig,
+    Config,
+    OptimizerConfig,
+    TrainerConfig,
+    validate,
+    validate_section,
+)
+from trainkit.config.fields import Setting, find, group_meaning, group_of, settings_of, walk
+from trainkit.core.errors import UserError
+
+SETTINGS = dict(walk(Config))
+
+
+def groups(group: type[Any] = Config) -> list[type[Any]]:
+    inner = [one for one in settings_of(group).values() if isinstance(one, type)]
+    return [group, *(found for one in inner for found in groups(one))]
+
+
+def refusal(section: Any, prefix: str = "trainer") -> str:
+    with pytest.raises(UserError) as caught:
+        validate_section(section, prefix)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_says_in_a_line_what_it_means(key: str) -> None:
+    setting = SETTINGS[key]
+    assert setting.meaning
+    assert "\n" not in setting.meaning
+    assert len(setting.meaning) < 100
+    assert find(Config, key) == setting
+
+
+def test_every_group_says_in_a_line_what_it_is() -> None:
+    assert len(groups()) == 13
+    assert all(group_meaning(group).endswith(".") for group in groups())
+    assert group_of(Config, "optimizer.clip") is ClipConfig
+    assert group_of(Config, "trainer.epochs") is None
+    assert find(Config, "optimizer.clip") is None
+    assert find(Config, "trainer.epoch") is None
+
+
+def test_the_defaults_are_valid() -> None:
+    validate(Config(name="mnist", task={"_target_": "trainkit.tasks.mnist.MNIST"}))
+
+
+def test_each_config_has_defaults_of_its_own() -> None:
+    one = Config()
+    one.callbacks.extra.append(1)
+    one.optimizer.options["beta_1"] = 0.5
+    assert Config().callbacks.extra == []
+    assert Config().optimizer.options == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"execution": "epcoh"}, "trainer.execution=epcoh: unknown; did you mean epoch?"),
+        ({"execution": None}, "trainer.execution: expected one of auto"),
+        ({"batch_size": 0}, "trainer.batch_size=0: expected a whole number of at least 1."),
+        ({"limit_train_batches": 0}, "trainer.limit_train_batches=0: expected a whole number of at least 1."),
+        ({"epochs": "3"}, "trainer.epochs='3': expected a whole number of at least 1, got str."),
+        ({"epochs": True}, "trainer.epochs=True: expected a whole number of at least 1, got bool."),
+        ({"epochs": 1.5}, "trainer.epochs=1.5: expected a whole number of at least 1, got float."),
+        ({"epochs": None}, "trainer.epochs: expected a whole number of at least 1, not null."),
+        ({"deterministic": 1}, "trainer.deterministic=1: expected true or false, got int."),
+        ({"devices": 0}, "trainer.devices=0: expected a list of whole numbers"),
+        ({"devices": [-1]}, "trainer.devices=[-1]: expected a list of whole numbers of at least 0"),
+        (
+            {"heartbeat_seconds": float("nan")},
+            "trainer.heartbeat_seconds=nan: expected a number greater than 0.",
+        ),
+        ({"seed": 2**32}, "trainer.seed=4294967296: expected a whole number"),
+    ],
+    ids=str,
+)
+def test_a_section_from_python_is_checked_as_the_command_checks_it(
+    values: dict[str, Any], expected: str
+) -> None:
+    assert refusal(TrainerConfig(**values)).startswith(expected)
+
+
+@pytest.mark.parametrize("values", [{"epochs": np.int64(3)}, {"heartbeat_seconds": 3}, {"devices": (0, 1)}])
+def test_what_counts_as_a_number_or_a_list_is_taken(values: dict[str, Any]) -> None:
+    validate_section(TrainerConfig(**values), "trainer")
+
+
+def test_groups_inside_a_section_are_checked_under_their_own_keys() -> None:
+    clipped = OptimizerConfig(clip=ClipConfig(value=-1.0))
+    assert refusal(clipped, "optimizer").startswith("optimizer.clip.value=-1.0: expected")
+    twice = OptimizerConfig(clip=ClipConfig(norm=1.0, value=1.0))
+    assert "optimizer.clip.norm and optimizer.clip.value" in refusal(twice, "optimizer")
+    assert refusal(OptimizerConfig(ema=0.99), "optimizer").startswith("optimizer.ema=0.99: expected")  # type: ignore[arg-type]
+    assert refusal("adam", "optimizer").startswith("optimizer='adam': expected")
+
+
+@pytest.mark.parametrize("key", [key for key, setting in SETTINGS.items() if setting.range])
+def test_the_ends_of_a_range_are_in_it_or_not(key: str) -> None:
+    setting: Setting = SETTINGS[key]
+    for bound, inside in (
+        (setting.at_least, True),
+        (setting.at_most, True),
+        (setting.above, False),
+        (setting.below, False),
+    ):
+        assert bound is None or setting.in_range(bound) is inside
+    low = setting.at_least if setting.at_least is not None else setting.above
+    assert low is None or not setting.in_range(low - 1)
+    assert not setting.in_range(float("inf"))
+
+
+def test_a_dataclass_field_without_a_meaning_cannot_be_a_setting() -> None:
+    @dataclasses.dataclass
+    class Bare:
+        width: int = 1
+
+    with pytest.raises(KeyError):
+        settings_of(Bare)

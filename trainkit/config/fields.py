@@ -1,0 +1,158 @@
+"""How a setting is declared: default, meaning, choices and range, once, at the dataclass field.
+
+Validation, `--help`, error texts and the documentation all read them from there.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Setting", "find", "group_meaning", "group_of", "setting", "settings_of", "walk"]
+
+KEY = "setting"  # of the field's metadata
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of one setting beside its type.
+
+    Args:
+        meaning: One line for people.
+        choices: All values that are allowed; empty if any value of the type is.
+        at_least: Smallest value, inclusive.
+        above: Smallest value, exclusive.
+        at_most: Largest value, inclusive.
+        below: Largest value, exclusive.
+        problem: For text with a grammar of its own: returns what was expected, or None for a good value.
+        kind: The field's type, without None.
+        optional: Whether None (`null` on the command line) is allowed.
+    """
+
+    meaning: str
+    choices: tuple[str, ...] = ()
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    problem: Callable[[Any], str | None] | None = None
+    kind: Any = Any
+    optional: bool = False
+
+    @property
+    def range(self) -> str:
+        """The allowed range in words: `at least 1`; empty if there is none."""
+        bounds = {
+            "at least": self.at_least,
+            "greater than": self.above,
+            "at most": self.at_most,
+            "less than": self.below,
+        }
+        return " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words: `a whole number of at least 1`."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        name = NAMES.get(self.kind, "a value")
+        example = ", such as [0,1]" if self.kind == list[int] else ""
+        if not self.range:
+            return name + example
+        joint = " of " if self.range.startswith("at ") else " "
+        return name + joint + self.range + example
+
+    def in_range(self, value: float) -> bool:
+        """Whether a number lies in the range; NaN and infinity never do."""
+        return (
+            abs(value) < float("inf")
+            and (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+
+NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    list[int]: "a list of whole numbers",
+    list[Any]: "a list",
+    dict[str, Any]: "a section of key=value",
+}
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    choices: Sequence[str] = (),
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    problem: Callable[[Any], str | None] | None = None,
+) -> Any:
+    """A dataclass field that is a setting, with the arguments of `Setting`. Lists and dicts are copied."""
+    told = Setting(meaning, tuple(choices), at_least, above, at_most, below, problem)
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata={KEY: told})
+    return dataclasses.field(default=default, metadata={KEY: told})
+
+
+def settings_of(group: type[Any]) -> dict[str, Setting | type[Any]]:
+    """The fields of a group in order: a `Setting`, or the dataclass of a group inside it."""
+    hints = typing.get_type_hints(group)
+    return {field.name: _described(field, hints[field.name]) for field in dataclasses.fields(group)}
+
+
+def _described(field: dataclasses.Field[Any], hint: Any) -> Setting | type[Any]:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return hint
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = [part for part in parts if part is not type(None)]
+    told: Setting = field.metadata[KEY]
+    return dataclasses.replace(told, kind=kinds[0], optional=len(kinds) < len(parts) or kinds[0] is Any)
+
+
+def walk(group: type[Any], prefix: str = "") -> Iterator[tuple[str, Setting]]:
+    """All settings of a group and of the groups inside it, with their dotted keys."""
+    for name, one in settings_of(group).items():
+        if isinstance(one, Setting):
+            yield prefix + name, one
+        else:
+            yield from walk(one, f"{prefix}{name}.")
+
+
+def find(group: type[Any], key: str) -> Setting | None:
+    """The setting of a dotted key, such as `trainer.epochs`; None if there is none."""
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = settings_of(group).get(section)
+        if not isinstance(inner, type):
+            return None
+        group = inner
+    found = settings_of(group).get(name)
+    return found if isinstance(found, Setting) else None
+
+
+def group_of(group: type[Any], key: str) -> type[Any] | None:
+    """The dataclass of a dotted section, such as `optimizer.clip`; None if there is none."""
+    for section in key.split("."):
+        inner = settings_of(group).get(section)
+        if not isinstance(inner, type):
+            return None
+        group = inner
+    return group
+
+
+def group_meaning(group: type[Any]) -> str:
+    """The first line of a group's docstring."""
+    return (group.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,45 @@
+"""Settings of single modes: `predict` and `parity`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from trainkit.config.fields import setting
+
+__all__ = ["SPLITS", "ParityConfig", "PredictConfig"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def tolerance_problem(tolerance: str) -> str | None:
+    """What a tolerance must be, if `tolerance` is not one."""
+    try:
+        number = 0.0 if tolerance in ("auto", "exact") else float(tolerance)
+    except ValueError:
+        number = math.nan
+    return None if 0 <= number < math.inf else "auto, exact, or a number of at least 0"
+
+
+@dataclass
+class PredictConfig:
+    """mode=predict: predictions for the rows of a split."""
+
+    split: str = setting("test", "rows to predict", choices=SPLITS)
+    show: int = setting(10, "predictions to print; predictions.csv holds all", at_least=0)
+
+
+@dataclass
+class ParityConfig:
+    """mode=parity: the same training by model.fit, or on several devices, compared step by step."""
+
+    epochs: int = setting(1, "epochs to compare", at_least=1)
+    steps: int | None = setting(None, "steps to compare; null: all", at_least=1)
+    tolerance: str = setting(
+        "auto", "largest difference that passes: auto, exact or a number", problem=tolerance_problem
+    )
+    matrix: bool = setting(False, "compare all executions, precisions, optimizers and strategies")
+    replicas: int | None = setting(None, "compare one device with this many replicas", at_least=1)
+    workers: int | None = setting(
+        None, "compare one device with this many workers on this machine", at_least=1
+    )

@@ -1,0 +1,50 @@
+"""Everything that the command takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainkit.config.callbacks import CallbacksConfig
+from trainkit.config.checkpoint import CheckpointConfig
+from trainkit.config.data import DataConfig
+from trainkit.config.fields import setting
+from trainkit.config.modes import ParityConfig, PredictConfig
+from trainkit.config.optimizer import OptimizerConfig
+from trainkit.config.trainer import TrainerConfig
+
+__all__ = ["MODES", "PROGRESS", "Config"]
+
+MODES = ("fit", "evaluate", "predict", "parity")
+PROGRESS = ("auto", "rich", "plain", "none")
+
+
+def name_problem(name: str) -> str | None:
+    """What the name of a run's folder must be, if `name` is not one."""
+    good = re.fullmatch(r"\w[\w.-]*", name)
+    return None if good else "a folder's name of letters, digits, '-', '_' and '.'"
+
+
+@dataclass
+class Config:
+    """Everything that `python -m trainkit` takes."""
+
+    mode: str = setting("fit", "what to do", choices=MODES)
+    name: str = setting(
+        "???", "folder of the task's runs: runs/<name>/; by default the task's name", problem=name_problem
+    )
+    task: Any = setting("???", "what to train: {_target_: class, argument: value}")
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    parity: ParityConfig = field(default_factory=ParityConfig)
+    progress: str = setting("auto", "how progress is printed", choices=PROGRESS)
+    resume: str | None = setting(
+        None, "run to continue or open: last, best, or a run directory or checkpoint"
+    )
+    run_dir: str | None = setting(None, "folder of this run; null: runs/<name>/<time>-<id>")
+    runs_dir: str = setting("runs", "folder of all runs")

@@ -1,0 +1,51 @@
+"""Settings of the `trainer` group: how to train, whatever the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainkit.config.fields import setting
+
+__all__ = ["ENGINES", "EXECUTIONS", "FEEDS", "PRECISIONS", "STRATEGIES", "TrainerConfig"]
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+EXECUTIONS = ("auto", "epoch_xla", "epoch", "step_xla", "step")
+FEEDS = ("auto", "resident", "stream")
+ENGINES = ("trainkit", "keras")
+MAX_SEED = 2**32  # NumPy and TensorFlow take 32 bits
+
+
+@dataclass
+class TrainerConfig:
+    """How to train, whatever the task."""
+
+    epochs: int = setting(1, "passes over the training rows", at_least=1)
+    steps: int | None = setting(None, "optimizer steps after which training ends; null: no limit", at_least=1)
+    batch_size: int = setting(32, "rows per batch, over all replicas and workers", at_least=1)
+    accumulate: int = setting(1, "batches whose gradients are summed into one optimizer step", at_least=1)
+    seed: int = setting(0, "seed of weights, row order and dropout", at_least=0, below=MAX_SEED)
+    deterministic: bool = setting(False, "bitwise repeatable: deterministic kernels, `auto` never measures")
+    precision: str = setting("float32", "number format of the layers", choices=PRECISIONS)
+    strategy: str = setting("auto", "how training is distributed over devices", choices=STRATEGIES)
+    replicas: int | None = setting(None, "devices to use; logical CPUs where there are no GPUs", at_least=1)
+    devices: list[int] | None = setting(None, "indices of the GPUs to use; null: all", at_least=0)
+    tf32: bool = setting(True, "TensorFloat-32 matrix products on GPUs that have them")
+    sync_batch_norm: bool = setting(False, "BatchNormalization statistics over all replicas")
+    execution: str = setting("auto", "what is compiled into one program", choices=EXECUTIONS)
+    engine: str = setting("trainkit", "which loop trains; keras: model.fit", choices=ENGINES)
+    feed: str = setting("auto", "rows resident on the device, or streamed by tf.data", choices=FEEDS)
+    fast_kernels: bool | None = setting(
+        None, "faster kernels than Keras's where results may differ; null: with XLA and execution=auto"
+    )
+    dropout: bool = setting(True, "false: train without dropout")
+    dynamic_rows: bool = setting(False, "trace for any number of rows as model.fit does: slower, same bits")
+    epochs_per_call: int | None = setting(
+        None, "epochs per graph call where callbacks allow it; null: about half a second's worth", at_least=1
+    )
+    limit_train_batches: int | None = setting(None, "steps per epoch at most; null: all", at_least=1)
+    validate_every: int = setting(1, "epochs between validations", at_least=1)
+    max_skipped_steps: int = setting(
+        50, "mixed_float16: consecutive steps without finite gradients that fail the training", at_least=1
+    )
+    heartbeat_seconds: float = setting(30.0, "multi_worker: silence after which a worker is lost", above=0)
