@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from tests.support.toys import Toy
 from tests.support.training import fit
-from trainkit.config.schema import ParityConfig, TrainerConfig
+from trainkit.config import ParityConfig, TrainerConfig
 from trainkit.core.datasets import Arrays
 from trainkit.metrics import F1, BalancedAccuracy, CalibrationError
 from trainkit.verification import parity
