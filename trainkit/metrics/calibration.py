@@ -39,7 +39,7 @@ class CalibrationError(keras.metrics.Metric):
         super().__init__(dtype=dtype, name=name)
         if bins < 1:
             raise ValueError(f"bins={bins}: expected a whole number of at least 1.")
-        self._direction = "down"
+        setattr(self, "_direction", "down")  # noqa: B010 - the name is of Keras, whose callbacks read it
         self.bins = bins
         self.from_logits = from_logits
         self.rows = self.add_variable((bins,), "zeros", self.dtype, name="rows")

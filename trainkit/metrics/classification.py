@@ -30,7 +30,7 @@ class ClassCounts(keras.metrics.Metric):
 
     def __init__(self, threshold: float = 0.5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype=dtype, name=name)
-        self._direction = "up"
+        setattr(self, "_direction", "up")  # noqa: B010 - the name is of Keras, whose callbacks read it
         self.threshold = threshold
         self.hits: Any = None  # sum of weights of the rows whose class was found, [C]
         self.predicted: Any = None  # of the rows that were taken for each class, [C]
