@@ -323,8 +323,9 @@ def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "Execution:" in out
     lines = out.splitlines()
-    assert [line.split(":")[0] for line in lines[-3:]] == ["Run", "Best", "Evaluate"]
-    assert str(run.relative_to(Path.cwd())) in lines[-3]
+    labels = ["Run", "Best", "Test last", "Test best", "Evaluate"]
+    assert [line.split(":")[0] for line in lines[-5:]] == labels
+    assert str(run.relative_to(Path.cwd())) in lines[-5]
 
 
 def test_the_model_loads_with_plain_keras(train: Callable[..., int]) -> None:
@@ -383,6 +384,7 @@ def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(
     assert train("trainer.epochs=9", "optimizer.learning_rate=1e-9", *early) == 0
     before = read("summary.json")
     assert before["epochs"] == 3
+    assert "(last weights, put back to epoch 1 by early stopping)" in capsys.readouterr().out
     assert main.main(["resume=runs/tiny/latest", "progress=none"]) == 0
     assert (
         "stopped early after 3 epochs; to train on, set callbacks.early_stopping.patience to more than 2"

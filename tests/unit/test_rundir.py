@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from trainkit.runs import locate, run_dir
 def make_run(folder: Path, *checkpoints: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("{}")
+    (folder / "status.json").write_text("{}")
     for name in checkpoints:
         (folder / "checkpoints" / name).mkdir(parents=True)
         (folder / "checkpoints" / name / "checkpoint.json").write_text("{}")
@@ -104,6 +106,29 @@ def test_resume_means_run_dir_or_the_newest_run(tmp_path: Path) -> None:
     assert found(str(second / "checkpoints" / "last")) == second / "checkpoints" / "last"
     (tmp_path / "t" / "latest").symlink_to("1")
     assert found("last") == first / "checkpoints" / "last"
+
+
+def test_without_a_task_the_newest_run_of_all_is_meant(tmp_path: Path) -> None:
+    for name in ("b/20260101-000000-0", "a/20260102-000000-0", "c/20260101-235959-9"):
+        make_run(tmp_path / name, "last")
+    comparison = make_run(tmp_path / "parity" / "20260103-000000-0")
+    (comparison / "status.json").unlink()
+    assert locate.newest(str(tmp_path), None) == tmp_path / "a" / "20260102-000000-0"
+    assert locate.newest(str(tmp_path), "c") == tmp_path / "c" / "20260101-235959-9"
+
+
+def test_status_tells_where_a_run_stands(tmp_path: Path) -> None:
+    run = run_dir.RunDir(tmp_path)
+    run.write_status("failed", 3, 15, reason="the lamp went out")
+    status = files.read_json(run.status)
+    assert status.pop("heartbeat").startswith("20")
+    assert status == {
+        "status": "failed",
+        "reason": "the lamp went out",
+        "epoch": 3,
+        "step": 15,
+        "pid": os.getpid(),
+    }
 
 
 def test_a_checkpoint_knows_its_run(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small observers of a run: its opening lines on the terminal, its `status.json`, and a learning rate that was changed on resuming."""
+"""Sets the learning rate of a resumed training."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from typing import Any
 
 from trainkit.callbacks.observer import Observer
 
+__all__ = ["SetLearningRate"]
 
-class LearningRate(Observer):
-    """Sets the learning rate when a training begins, for a resumed run whose checkpoint still has the former one."""
+
+class SetLearningRate(Observer):
+    """Sets the learning rate when a training begins, since a checkpoint brings back the former one.
+
+    Args:
+        value: Learning rate, > 0.
+    """
 
     def __init__(self, value: float) -> None:
         super().__init__()

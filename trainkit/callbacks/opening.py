@@ -1,36 +1,40 @@
-"""Small observers of a run: its opening lines on the terminal, its `status.json`, and a learning rate that was changed on resuming."""
+"""Shows what is about to be trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainkit.callbacks.observer import Observer
 
+__all__ = ["Opening"]
+
 
 class Opening(Observer):
-    """Prints the model and what it is trained on, with which devices and in which way, before the first epoch.
+    """Writes the model, its data, the devices and the mode of execution before the first epoch.
 
     Args:
         summary: The model's own summary, a text of several lines.
-        splits: Rows of each split.
-        write: Takes one text; default: print.
+        rows: Rows of each split by its name.
+        write: Takes the text, e.g. `print`.
     """
 
-    def __init__(self, summary: str, splits: dict[str, int], write: Callable[[str], None] = print) -> None:
+    def __init__(self, summary: str, rows: Mapping[str, int], write: Callable[[str], None]) -> None:
         super().__init__()
-        self.summary, self.splits, self.write = summary, splits, write
+        self.summary = summary
+        self.rows = dict(rows)
+        self.write = write
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        p = self.params
-        replicas = f", {p['replicas']} replicas" if p["replicas"] > 1 else ""
+        run = self.run
+        rows = ", ".join(f"{count:,} {name}" for name, count in self.rows.items())
+        replicas = f", {run.replicas} replicas" if run.replicas > 1 else ""
         lines = {
-            "Task": p["task"],
-            "Data": f"{p['dataset'].name}: {', '.join(f'{rows:,} {name}' for name, rows in self.splits.items())}; {p['feed']}",
-            "Batch": f"{p['batch_size']:,} rows, {p['steps']:,} steps an epoch",
-            "Devices": f"{p['devices']}, {p['strategy']}{replicas}, {p['precision']}",
-            "Execution": f"{p['execution']}: {p['reason']}",
+            "Task": run.task,
+            "Data": f"{run.dataset.name}: {rows}; {run.feed}",
+            "Batch": f"{run.batch_size:,} rows, {run.steps_per_epoch:,} steps per epoch",
+            "Devices": f"{run.devices}, {run.strategy}{replicas}, {run.precision}",
+            "Execution": f"{run.execution}: {run.execution_reason}",
         }
-        self.write(
-            self.summary.rstrip("\n") + "\n" + "\n".join(f"{k + ':':<11}{v}" for k, v in lines.items())
-        )
+        text = "\n".join(f"{label + ':':<11}{value}" for label, value in lines.items())
+        self.write(self.summary.rstrip("\n") + "\n" + text)

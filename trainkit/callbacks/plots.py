@@ -1,42 +1,38 @@
-"""Observers that keep the curves of a run: `metrics.csv`, and pictures of it."""
+"""Draws the curves of a training when it ends."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from trainkit.callbacks.observer import Observer
-from trainkit.runs.figures import draw
-from trainkit.runs.metrics_csv import read_rows
+from trainkit.core.logs import is_validation, validation_name
+from trainkit.runs.figures import draw, file_names
+from trainkit.runs.metrics_csv import curves, read_rows
+
+__all__ = ["Plots"]
 
 
 class Plots(Observer):
-    """Pictures of the curves, `<folder>/loss.png` and one for each metric, drawn when the training ends from the run's `metrics.csv`.
+    """Draws each metric when the training ends: `<folder>/<metric>.png`, with training and validation.
 
     Args:
         folder: Where the pictures go.
-        metrics: The `metrics.csv` to draw, which also has the epochs before a resume.
+        metrics: The `metrics.csv` to draw, which also has the epochs before a resumption.
     """
 
     def __init__(self, folder: Path | str, metrics: Path | str) -> None:
         super().__init__()
-        self.folder, self.metrics = Path(folder), Path(metrics)
+        self.folder = Path(folder)
+        self.metrics = Path(metrics)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        rows = read_rows(self.metrics)
-        if not rows:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name in [c.removeprefix("train/") for c in rows[0] if c.startswith("train/")]:
-            curves = {part: _curve(rows, f"{part}/{name}") for part in ("train", "val")}
-            draw(
-                self.folder / f"{name}.png",
-                name,
-                {"training": curves["train"], "validation": curves["val"]},
-                f"{self.params['task']} on {self.params['dataset'].name}",
-            )
-
-
-def _curve(rows: list[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
-    points = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
-    return [e for e, _ in points], [v for _, v in points]
+        found = curves(read_rows(self.metrics))
+        if not found:
+            warnings.warn(f"Plots: {self.metrics} has no epoch yet; nothing is drawn.", stacklevel=2)
+        title = f"{self.run.task} on {self.run.dataset.name}"
+        names = file_names(name for name in found if not is_validation(name))
+        for name, file_name in names.items():
+            pair = {"training": found[name], "validation": found.get(validation_name(name), ([], []))}
+            draw(self.folder / f"{file_name}.png", name, pair, title)

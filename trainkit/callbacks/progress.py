@@ -1,81 +1,99 @@
-"""What a training shows of itself: bars on a terminal, plain lines elsewhere."""
+"""Shows how a training goes: bars on a terminal, plain lines elsewhere. The only place that knows rich."""
 
 from __future__ import annotations
 
 import atexit
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from trainkit.callbacks.observer import Observer
+from trainkit.core.logs import base_name, is_validation, split_logs
+from trainkit.core.run_info import EpochRecord
+
+__all__ = ["Bars", "Lines", "format_speed", "format_values", "make"]
 
 
 def make(kind: str = "auto", stream: IO[str] | None = None) -> Observer:
-    """The progress display: `rich` bars, `plain` lines, or with `auto` bars on a terminal and lines elsewhere."""
+    """The progress display of a training.
+
+    Args:
+        kind: `rich` for bars, `plain` for lines; `auto` for bars on a terminal and lines elsewhere.
+        stream: Where to show it; default: standard output.
+    """
     out = stream or sys.stdout
     if kind == "rich" or (kind == "auto" and out.isatty()):
         return Bars(out)
     return Lines(out)
 
 
-def values(logs: dict[str, Any] | None) -> str:
-    """`loss 0.1234  accuracy 0.9876`, validation behind it."""
-    ordered = sorted(
-        (logs or {}).items(),
-        key=lambda item: (item[0].startswith("val_"), not item[0].endswith("loss"), item[0]),
-    )
-    return "  ".join(f"{name} {value:.4g}" for name, value in ordered)
+def format_values(logs: Mapping[str, Any] | None) -> str:
+    """`loss 0.1234  accuracy 0.9876  val_loss 0.2345`: training before validation, losses before metrics."""
+    logs = logs or {}
+    names = sorted(logs, key=lambda name: (is_validation(name), not base_name(name).endswith("loss")))
+    return "  ".join(f"{name} {logs[name]:.4g}" for name in names)
 
 
-def rate(record: dict[str, Any]) -> str:
+def format_speed(record: EpochRecord) -> str:
     """`52,300 examples/s`, with the arithmetic speed where it is known."""
-    text = f"{record['examples_per_second']:,.0f} examples/s"
-    if "tflops" in record:
-        text += f", {record['tflops'] * 1000:.3g} GFLOP/s"
-    if "ceiling_share" in record:
-        text += f", {record['ceiling_share']:.0%} of ceiling"
+    text = f"{record.examples_per_second:,.0f} examples/s"
+    if record.tflops is not None:
+        text += f", {record.tflops * 1000:.3g} GFLOP/s"
+    if record.roofline_fraction is not None:
+        text += f", {record.roofline_fraction:.0%} of ceiling"
     return text
 
 
+def format_seconds(seconds: float) -> str:
+    """`12.3 s`, or `2.78 ms` where it is short."""
+    return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
+
+
 class Lines(Observer):
-    """One line an epoch, at most one a second or so; the first and the last are always shown.
+    """Writes a line per epoch, at most one per second or so; the first and the last are always written.
 
     Args:
         stream: Where to write.
-        every: Seconds between lines.
-        clock: Seconds; for tests.
+        every: Seconds between two lines, at the least.
+        clock: Gives seconds; for tests.
     """
 
     def __init__(
         self, stream: IO[str], every: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__()
-        self.stream, self.every, self.clock = stream, every, clock
-        self._shown = float("-inf")
-        self._held = ""
+        self.stream = stream
+        self.every = every
+        self.clock = clock
+        self._shown_at = float("-inf")
+        self._pending = ""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        total, record = self.params["epochs"], self.params["record"]
-        line = f"Epoch {epoch + 1:>{len(str(total))}}/{total}  {values(logs)}  ({record['seconds']:.3g} s, {rate(record)})"
-        if self.clock() - self._shown < self.every and epoch + 1 < total:
-            self._held = line
-            return
-        self._show(line)
+        total = self.run.epochs
+        number = f"Epoch {epoch + 1:>{len(str(total))}}/{total}"
+        speed = f"({format_seconds(self.record.seconds)}, {format_speed(self.record)})"
+        self._pending = f"{number}  {format_values(logs)}  {speed}"
+        if epoch + 1 >= total or self.clock() - self._shown_at >= self.every:
+            self._show()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._held:
-            self._show(self._held)
+        self._show()
 
-    def _show(self, line: str) -> None:
-        self._shown, self._held = self.clock(), ""
-        print(line, file=self.stream, flush=True)
+    def _show(self) -> None:
+        if self._pending:
+            print(self._pending, file=self.stream, flush=True)
+            self._pending = ""
+            self._shown_at = self.clock()
 
 
 class Bars(Observer):
-    """A bar of epochs and a bar of the steps of the current one with the time that is left; below them the values, and the speed.
+    """Shows a bar of the epochs and one of the steps of the current epoch, the values and the speed.
 
-    Where nobody calls `close`, because the training failed, the end of the process does.
+    The terminal is given back when the training ends, also if it fails: at the latest with the process.
+
+    Args:
+        stream: The terminal.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -97,16 +115,15 @@ class Bars(Observer):
             TimeRemainingColumn(compact=True),
             console=console,
         )
-        self._epochs = self._bars.add_task(
-            "epochs", total=self.params["epochs"], completed=self.params["initial_epoch"]
-        )
-        self._steps = self._bars.add_task("steps", total=self.params["steps"])
+        run = self.run
+        self._epochs = self._bars.add_task("epochs", total=run.epochs, completed=run.initial_epoch)
+        self._steps = self._bars.add_task("steps", total=run.steps_per_epoch)
         self._live = Live(get_renderable=self._picture, console=console, refresh_per_second=8)
         self._live.start()
         atexit.register(self.close)
 
     def _picture(self) -> Any:
-        """The bars, and the lines below them, which wrap where the terminal is narrow."""
+        """The bars, and the lines below them, which wrap on a narrow terminal."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -119,21 +136,16 @@ class Bars(Observer):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._bars.update(self._steps, completed=batch + 1)
-        self._shown["training"] = values(logs)
+        self._shown["training"] = format_values(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        validated = {
-            name.removeprefix("val_"): value
-            for name, value in (logs or {}).items()
-            if name.startswith("val_")
-        }
-        trained = {name: value for name, value in (logs or {}).items() if not name.startswith("val_")}
-        self._shown["training"], self._shown["speed"] = values(trained), rate(self.params["record"])
-        self._shown["validation"] = values(validated) or self._shown["validation"]
+        train, validation = split_logs(logs or {})
+        self._shown["training"] = format_values(train)
+        self._shown["validation"] = format_values(validation) or self._shown["validation"]
+        self._shown["speed"] = format_speed(self.record)
+        is_last = epoch + 1 == self.run.epochs
         self._bars.update(self._epochs, completed=epoch + 1)
-        self._bars.update(
-            self._steps, completed=self.params["steps"] if epoch + 1 == self.params["epochs"] else 0
-        )
+        self._bars.update(self._steps, completed=self.run.steps_per_epoch if is_last else 0)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()

@@ -1,4 +1,4 @@
-"""Small observers of a run: its opening lines on the terminal, its `status.json`, and a learning rate that was changed on resuming."""
+"""Keeps the `status.json` of a run alive."""
 
 from __future__ import annotations
 
@@ -8,26 +8,37 @@ from typing import Any
 
 from trainkit.callbacks.observer import Observer
 
+__all__ = ["RunStatus"]
 
-class Status(Observer):
-    """Keeps the position in `status.json` up to date, at most every few seconds.
+
+class RunStatus(Observer):
+    """Has the position written every few seconds, so that others see where the training stands.
 
     Args:
-        write: Takes `epoch` and `step`.
-        every: Seconds between two writes.
-        clock: Seconds; for tests.
+        write: Writes the current position.
+        every: Seconds between two writes, at the least.
+        clock: Gives seconds; for tests.
     """
 
     def __init__(
         self,
-        write: Callable[[int, int], None],
+        write: Callable[[], None],
         every: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.write, self.every, self.clock, self.written = write, every, clock, clock()
+        self.write = write
+        self.every = every
+        self.clock = clock
+        self._written_at = clock()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._write_if_due()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.clock() - self.written >= self.every:
-            self.write(epoch + 1, self.params["record"]["step"])
-            self.written = self.clock()
+        self._write_if_due()
+
+    def _write_if_due(self) -> None:
+        if self.clock() - self._written_at >= self.every:
+            self.write()
+            self._written_at = self.clock()

@@ -184,7 +184,7 @@ def _origin(resumed: Path | None, config_dir: str | None) -> str | None:
     """The config directory that a run's task came from, also if the run is repeated or resumed; its classes can be imported from now on."""
     for run in (resumed, Path(config_dir) if config_dir else None):
         if run is not None and (run / run_dir.CONFIG).is_file():
-            config_dir = RunDir(run).read_json("manifest.json").get("config_dir") or config_dir
+            config_dir = files.read_json(RunDir(run).manifest).get("config_dir") or config_dir
             break
     if config_dir is None:
         return None

@@ -1,114 +1,150 @@
-"""The observers of a run that the command trains, as its config asks for them."""
+"""The callbacks of a run, as its config asks for them."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from trainkit.backend.precision import loss_scale
+from trainkit.callbacks import progress
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
-from trainkit.callbacks.learning_rate import LearningRate
+from trainkit.callbacks.learning_rate import SetLearningRate
+from trainkit.callbacks.metrics_csv import MetricsCSV
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.opening import Opening
-from trainkit.callbacks.run_status import Status
-from trainkit.core import files
-from trainkit.core.datasets import Arrays
+from trainkit.callbacks.plots import Plots
+from trainkit.callbacks.run_status import RunStatus
+from trainkit.core.datasets import SPLITS, Arrays
+from trainkit.core.logs import base_name
+from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import Built
 
+__all__ = ["best_keeper", "make_callbacks", "monitored_value"]
 
-def best_keeper(job: Job, place: RunDir, built: Built, monitor: str) -> Monitor:
-    """What follows the monitored value, and saves checkpoints unless they are switched off."""
+
+def monitored_value(job: Job, setup: Built) -> str:
+    """The logged value that decides which epoch is best.
+
+    The config's, else the task's; where nothing is validated, the task's value over the training rows.
+
+    Raises:
+        UserError: if this training does not log it, or what early stopping monitors.
+    """
+    asked = job.config.checkpoint.monitor
+    name = asked or job.task.monitor()
+    if asked is None and setup.splits.validation is None:
+        name = base_name(name)
+    setup.direction(name)
+    early = job.config.callbacks.early_stopping
+    if early.enabled and early.monitor is not None:
+        setup.direction(early.monitor)
+    return name
+
+
+def best_keeper(job: Job, run: RunDir, setup: Built, monitor: str) -> Monitor:
+    """The callback that follows the monitored value; it saves checkpoints unless they are switched off."""
     config = job.config.checkpoint
     if not config.enabled:
         return Monitor(monitor, config.mode)
-    return Checkpoints(place.checkpoints, config, monitor, config.mode, every_call=built.lockstep is not None)
+    every_call = setup.lockstep is not None
+    return Checkpoints(run.checkpoints, config, monitor, config.mode, every_call=every_call)
 
 
-def observers(
-    job: Job, place: RunDir, built: Built, best: Monitor, monitor: str
+def make_callbacks(
+    job: Job, run: RunDir, setup: Built, best: Monitor, write: Callable[[str], None]
 ) -> list[keras.callbacks.Callback]:
-    """The observers that the config asks for; on a worker that is not the chief, those that decide something."""
-    made: list[keras.callbacks.Callback] = [*_reporters(job, place, built)] if built.chief else []
+    """The callbacks that the config asks for; on a worker that is not the chief, those that decide something.
+
+    Args:
+        job: What to train.
+        run: Where files go.
+        setup: The task, ready to be trained.
+        best: As `best_keeper` makes it.
+        write: Takes lines for the terminal.
+    """
+    made: list[keras.callbacks.Callback] = []
+    if setup.chief:
+        made += _reporters(job, run, setup, write)
     made.append(best)
-    if job.config.callbacks.early_stopping.enabled:
-        made.append(EarlyStopping(job.config.callbacks.early_stopping, monitor))
-    rate, schedule = job.config.optimizer.learning_rate, job.config.optimizer.schedule
-    if (
-        "optimizer.learning_rate" in job.changed
-        and rate is not None
-        and schedule.name == "constant"
-        and not schedule.warmup_steps
-    ):
-        made.append(LearningRate(rate))
+    early = job.config.callbacks.early_stopping
+    if early.enabled:
+        made.append(EarlyStopping(early, best.monitor))
+    rate = job.config.optimizer.learning_rate
+    if rate is not None and _rate_was_changed(job):
+        made.append(SetLearningRate(rate))
     return made
 
 
-def _reporters(job: Job, place: RunDir, built: Built) -> list[keras.callbacks.Callback]:
-    """Those that write files and lines."""
-    config, settings = job.config, job.config.callbacks
-    summary = _model_summary(built.model)
-    files.write_text(place.path / "model.txt", summary)
-    made: list[keras.callbacks.Callback] = [
-        Status(lambda epoch, step: place.write_status("running", epoch, step))
-    ]
+def _reporters(
+    job: Job, run: RunDir, setup: Built, write: Callable[[str], None]
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that write files and lines."""
+    config = job.config
+    state = setup.state
+    made: list[keras.callbacks.Callback] = []
     if config.progress != "none":
-        parts = {name: getattr(built.splits, name) for name in ("train", "validation", "test")}
-        made.insert(
-            0, Opening(summary, {name: len(part) for name, part in parts.items() if isinstance(part, Arrays)})
-        )
-    if settings.csv:
-        from trainkit.callbacks.metrics_csv import MetricsCSV
-        from trainkit.callbacks.plots import Plots
-
-        made.append(MetricsCSV(place.path / "metrics.csv"))
-        made += [Plots(place.path / "plots", place.path / "metrics.csv")] if settings.plots else []
-    if settings.tensorboard.enabled:
-        from trainkit.callbacks.profile import Profile
-        from trainkit.callbacks.tensorboard import TensorBoard
-
-        board = settings.tensorboard
-        made.append(
-            TensorBoard(
-                place.path / "tensorboard",
-                dict(job.settings),
-                _hparams(job, built),
-                board.histograms_every,
-                board.graph,
-            )
-        )
-        made += [Profile(place.path / "tensorboard")] if board.profile else []
+        splits = {name: getattr(setup.splits, name) for name in SPLITS}
+        rows = {name: len(split) for name, split in splits.items() if isinstance(split, Arrays)}
+        made.append(Opening(model_summary(setup.model), rows, write))
+    made.append(RunStatus(lambda: run.write_status("running", state.epoch, state.step)))
+    if config.callbacks.csv:
+        made.append(MetricsCSV(run.metrics))
+        if config.callbacks.plots:
+            made.append(Plots(run.plots, run.metrics))
+    if config.callbacks.tensorboard.enabled:
+        made += _tensorboard(job, run, setup)
     if config.progress != "none":
-        from trainkit.callbacks import progress
-
         made.append(progress.make(config.progress, sys.stdout))
     return made
 
 
-def _hparams(job: Job, built: Built) -> dict[str, Any]:
-    """The settings that runs are compared by: training, optimizer, and the task's own arguments."""
+def _tensorboard(job: Job, run: RunDir, setup: Built) -> list[keras.callbacks.Callback]:
+    # Imported here: TensorBoard takes a moment, and not every run wants it.
+    from trainkit.callbacks.profile import Profile
+    from trainkit.callbacks.tensorboard import TensorBoard
+
+    config = job.config.callbacks.tensorboard
+    settings = dict(job.settings)
+    hparams = _hparams(job, setup)
+    made: list[keras.callbacks.Callback] = [
+        TensorBoard(run.tensorboard, settings, hparams, config.histograms_every, config.graph)
+    ]
+    if config.profile:
+        made.append(Profile(run.tensorboard))
+    return made
+
+
+def _rate_was_changed(job: Job) -> bool:
+    """Whether a resumed run is to go on with another learning rate; a schedule computes its own."""
+    schedule = job.config.optimizer.schedule
+    is_constant = schedule.name == "constant" and not schedule.warmup_steps
+    return "optimizer.learning_rate" in job.changed and is_constant
+
+
+def _hparams(job: Job, setup: Built) -> dict[str, Any]:
+    """The settings that runs are compared by: the task's arguments, the optimizer and the training."""
     trainer = job.config.trainer
-    optimizer = built.model.optimizer
-    values = {
-        key: value
+    optimizer = setup.model.optimizer
+    scaled = loss_scale(optimizer)
+    inner = scaled.inner_optimizer if scaled else optimizer
+    own = {
+        key: str(value) if isinstance(value, list) else value
         for key, value in job.config.task.items()
         if key not in ("_target_", "dir") and isinstance(value, (bool, int, float, str, list))
     }
-    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    values.update(
-        optimizer=type(optimizer).__name__,
-        learning_rate=rate,
-        batch_size=trainer.batch_size,
-        epochs=trainer.epochs,
-    )
-    values.update(seed=trainer.seed, accumulate=trainer.accumulate, precision=trainer.precision)
-    return {key: str(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
-def _model_summary(model: keras.Model) -> str:
-    lines: list[str] = []
-    model.summary(print_fn=lambda line, line_break=True: lines.append(line))
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return {
+        **own,
+        "optimizer": type(inner).__name__,
+        "learning_rate": float(keras.ops.convert_to_numpy(inner.learning_rate)),
+        "batch_size": trainer.batch_size,
+        "epochs": trainer.epochs,
+        "seed": trainer.seed,
+        "accumulate": trainer.accumulate,
+        "precision": trainer.precision,
+    }

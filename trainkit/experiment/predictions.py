@@ -1,4 +1,4 @@
-"""Predictions beside the true values, for people and as CSV."""
+"""Predictions beside the true values, as lines for people and as CSV."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
 
-COLUMNS = 100  # raw outputs written to the CSV file, at most so many columns an output
+__all__ = ["Predictions", "confidences"]
+
+MAX_COLUMNS = 100  # an output with more numbers per row is left out of the CSV file
 
 
 class Predictions:
-    """What a model says of some rows, and what is true.
+    """What a model predicts for some rows, and what is true.
 
     Args:
         task: Its `decode` turns outputs and labels into text.
@@ -30,40 +32,42 @@ class Predictions:
         self.predicted = {name: task.decode(np.asarray(output)) for name, (output, _) in pairs.items()}
         self.actual = {name: task.decode(np.asarray(label)) for name, (_, label) in pairs.items()}
         self.confidence = {
-            name: confidence(np.asarray(output), np.asarray(label)) for name, (output, label) in pairs.items()
+            name: confidences(np.asarray(output), np.asarray(label))
+            for name, (output, label) in pairs.items()
         }
 
     def lines(self, count: int) -> list[str]:
-        """One line a row, of the first `count` rows: `Predicted 7  Actual 7  (99.9 %)`."""
+        """One line per output and row: `Predicted: 7  Actual: 7  confidence  99.9%`; of `count` rows."""
         lines = []
-        for name, predicted in self.predicted.items():
-            actual, sure = self.actual[name], self.confidence[name]
-            shown = predicted[:count]
-            width = max([len(text) for text in shown], default=0)
-            other = max([len(text) for text in actual[:count]], default=0)
-            title = f"{name + ': ' if name else ''}"
-            for i, text in enumerate(shown):
-                wrong = "  wrong" if sure is not None and text != actual[i] else ""
-                percent = f"  confidence {sure[i]:6.1%}" if sure is not None else ""
-                lines.append(
-                    f"{title}Predicted: {text:>{width}}  Actual: {actual[i]:>{other}}{percent}{wrong}"
-                )
+        for name in self.predicted:
+            predicted = self.predicted[name][:count]
+            actual = self.actual[name][:count]
+            confidence = self.confidence[name]
+            width = max([len(text) for text in predicted], default=0)
+            actual_width = max([len(text) for text in actual], default=0)
+            title = f"{name}: " if name else ""
+            for i, (text, true) in enumerate(zip(predicted, actual, strict=True)):
+                line = f"{title}Predicted: {text:>{width}}  Actual: {true:>{actual_width}}"
+                if confidence is not None:
+                    line += f"  confidence {confidence[i]:6.1%}"
+                    line += "" if text == true else "  wrong"
+                lines.append(line)
         return lines
 
     def csv(self) -> str:
-        """All rows: `row`, then for each output `predicted`, `actual`, `confidence` where it is known, and the raw outputs."""
+        """All rows: `row`, then of each output `predicted`, `actual`, `confidence` if known, its numbers."""
         header = ["row"]
         columns: list[Sequence[Any]] = [range(len(next(iter(self.predicted.values()))))]
         for name, predicted in self.predicted.items():
             prefix = f"{name}/" if name else ""
             header += [f"{prefix}predicted", f"{prefix}actual"]
             columns += [predicted, self.actual[name]]
-            sure = self.confidence[name]
-            if sure is not None:
+            confidence = self.confidence[name]
+            if confidence is not None:
                 header.append(f"{prefix}confidence")
-                columns.append([f"{value:.6g}" for value in sure])
+                columns.append([f"{value:.6g}" for value in confidence])
             raw = self.outputs[name].reshape(len(predicted), -1)
-            if raw.shape[1] <= COLUMNS:
+            if raw.shape[1] <= MAX_COLUMNS:
                 header += [f"{prefix}output_{i}" for i in range(raw.shape[1])]
                 columns += [[f"{value:.7g}" for value in column] for column in raw.T]
         text = io.StringIO()
@@ -73,8 +77,8 @@ class Predictions:
         return text.getvalue()
 
 
-def confidence(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
-    """Probability `[N]` of the predicted class, where outputs `[N, ...]` are probabilities; None for other numbers."""
+def confidences(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    """Probability `[N]` of the predicted class, if the outputs `[N, ...]` are probabilities; else None."""
     flat = outputs.reshape(len(outputs), -1).astype(np.float64)
     if not np.issubdtype(outputs.dtype, np.floating) or not ((flat >= 0) & (flat <= 1)).all():
         return None

@@ -1,14 +1,13 @@
-"""mode=fit: a training with everything around it, from the run directory to the last lines on the terminal."""
+"""mode=fit: a training and all around it, from the run directory to the last printed lines."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,24 @@ import keras
 import tensorflow as tf
 
 from trainkit.callbacks.checkpoints import Checkpoints
+from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.monitor import Monitor
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
-from trainkit.core.errors import UserError
-from trainkit.experiment import callback_factory
+from trainkit.core.errors import UserError, one_line
+from trainkit.experiment.artifacts import open_run_dir, save_model
+from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.job import Job
-from trainkit.experiment.signals import _stoppable
-from trainkit.experiment.summary import _summary
-from trainkit.runs import manifest, run_dir
+from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
+from trainkit.experiment.summary import best_epoch, closing_lines, summarise
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
 from trainkit.trainer.setup import Built
 from trainkit.trainer.trainer import Trainer
 
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+__all__ = ["fit"]
 
+Write = Callable[[str], None]
 
 # What a reduction over several workers raises when one of them is gone.
 LOST_WORKER = (
@@ -43,217 +44,195 @@ LOST_WORKER = (
 )
 
 
-def fit(job: Job) -> int:
+def fit(job: Job, *, write: Write, write_error: Write) -> int:
     """Train, evaluate on the test rows, and leave a run directory.
 
-        prepare data and model, and check all that can be wrong; nothing is written before
+        prepare data and model, restore if asked, and check all that can be wrong; nothing is written before
         make the run directory, or open the one that is resumed
         train, until the end or until a signal, with the state saved
-        evaluate the last and the best weights; write summary and model
+        test the last and the best weights; write the summary and the best model
+
+    Args:
+        job: What to train.
+        write: Takes lines for standard output.
+        write_error: Takes lines for standard error.
 
     Returns:
-        The exit code.
+        The exit code: 0 done, 1 failed, 130 or 143 stopped by a signal.
 
     Raises:
         UserError: for what is wrong before the run directory is made.
     """
     trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
-    built = trainer.prepare(job.task, data=job.data())
-    monitor, extra = monitored(job, built), job.callbacks()
-    resume = job.found.checkpoint if job.found else None
-    memory = (
-        trainer.restore(resume) if resume is not None else {}
-    )  # if it fails, then here, and not in a run that was opened for it
-    if _complete(job, trainer, memory):
+    setup = trainer.prepare(job.task, data=job.data())
+    monitor = monitored_value(job, setup)
+    extra = job.callbacks()
+    memory = trainer.restore(job.found.checkpoint) if job.found else {}
+    finished = _finished(job, trainer, memory)
+    if finished is not None:
+        write(finished)
         return 0
-    with ExitStack() as scratch:
-        if built.chief:
-            place = _open(job, trainer, built)
-        else:  # the same steps, as saving and testing need all workers; but the files go nowhere, and nothing is said
-            place = RunDir(
-                Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="trainkit-worker-")))
-            )
-            scratch.enter_context(redirect_stdout(scratch.enter_context(open(os.devnull, "w"))))
-        return _train(job, trainer, built, place, monitor, extra)
+    with _run_dir(job, trainer, setup) as run:
+        best = best_keeper(job, run, setup, monitor)
+        return _Training(job, trainer, setup, run, best, write, write_error).run_to_the_end(extra)
 
 
-def _train(
-    job: Job,
-    trainer: Trainer,
-    built: Built,
-    place: RunDir,
-    monitor: str,
-    extra: Sequence[keras.callbacks.Callback],
-) -> int:
-    """Train in a run directory that is there, and leave it in order whatever happens."""
-    resume = job.found.checkpoint if job.found else None
-    best = callback_factory.best_keeper(job, place, built, monitor)
-    try:
-        if built.chief:
-            work = roofline.measure(built)
-            built.flops, built.product_seconds = work.flops, work.seconds
-        trainer.callbacks = [*callback_factory.observers(job, place, built, best, monitor), *extra]
-        with _stoppable(trainer):
-            history = trainer.fit(job.task, resume=resume)
-            if built.chief and trainer.throughput.get("ceiling_share", 0.0) > 1:
-                built.product_seconds = roofline.measure(built, again=True).seconds
-            summary = _summary(job, trainer, built, place, history.history, best)
-            if trainer.stopped is None:
-                _conclude(job, trainer, place, best, summary)
-            files.write_json(place.path / "summary.json", summary)
-        if trainer.stopped is not None:
-            return _stopped(job, trainer, place, best, trainer.stopped)
-        place.write_status("completed", trainer.state.epoch, trainer.state.step)
-    except KeyboardInterrupt:
-        return _stopped(job, trainer, place, best, "SIGINT")
-    except Exception as error:
-        return _failed(job, built, trainer, place, error)
-    _last_lines(place, best, "Evaluate", job.command(mode="evaluate", resume=place.shown))
-    return 0
+@dataclass(frozen=True)
+class _Training:
+    """One training in a run directory that is there; whatever happens, it leaves the directory in order."""
+
+    job: Job
+    trainer: Trainer
+    setup: Built
+    run: RunDir
+    best: Monitor
+    write: Write
+    write_error: Write
+
+    def run_to_the_end(self, extra: Sequence[keras.callbacks.Callback]) -> int:
+        """Train, and return the exit code."""
+        job, trainer, run = self.job, self.trainer, self.run
+        try:
+            self.measure_ceiling()
+            trainer.callbacks = [*make_callbacks(job, run, self.setup, self.best, self.write), *extra]
+            with stop_on_signals(trainer.request_stop):
+                resume = job.found.checkpoint if job.found else None
+                history = trainer.fit(job.task, resume=resume)
+                self.check_ceiling()
+                summary = summarise(job, trainer, self.setup, run, history.history, self.best)
+                if trainer.stopped is None:
+                    self.test_and_save(summary)
+                files.write_json(run.summary, summary)
+            if trainer.stopped is not None:
+                return self.stopped(trainer.stopped)
+            run.write_status("completed", trainer.state.epoch, trainer.state.step)
+        except KeyboardInterrupt:
+            return self.stopped("SIGINT")
+        except Exception as error:
+            return self.failed(error)
+        command = job.command(mode="evaluate", resume=run.shown)
+        self.write(closing_lines(summary, run.shown, "Evaluate", command, self.last_weights()))
+        return 0
+
+    def measure_ceiling(self) -> None:
+        """Time what a step computes, alone, so that speeds are also told as a share of it."""
+        if self.setup.chief:
+            work = roofline.measure(self.setup)
+            self.setup.flops, self.setup.product_seconds = work.flops, work.seconds
+
+    def check_ceiling(self) -> None:
+        """Measure again where the training was faster: a busy moment gave a ceiling that is too low."""
+        if self.setup.chief and self.trainer.throughput.get("ceiling_share", 0.0) > 1:
+            self.setup.product_seconds = roofline.measure(self.setup, again=True).seconds
+
+    def test_and_save(self, summary: dict[str, Any]) -> None:
+        """Add the test results of the last and the best weights to the summary; save the best model."""
+        trainer = self.trainer
+        tested = isinstance(trainer.splits.test, Arrays)
+        if tested:
+            summary["test"] = trainer.evaluate()
+        checkpoint = self.best_checkpoint()
+        if checkpoint is not None:
+            position = trainer.state.position()
+            trainer.restore(checkpoint)
+            trainer.state.finish()
+            trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
+            if tested:
+                summary["best"]["test"] = trainer.evaluate()
+        save_model(trainer.model, self.run.model)
+
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint of the best epoch, if there is one."""
+        if not isinstance(self.best, Checkpoints) or not self.best.best_epoch:
+            return None
+        runs = [self.run]
+        if self.job.found is not None and self.job.found.run is not None:
+            runs.append(self.job.found.run)  # from before the resumption; a follower's own run begins empty
+        return next((run.best for run in runs if run.best.is_dir()), None)
+
+    def last_weights(self) -> str:
+        """Name of the weights that the training ended with."""
+        for callback in self.trainer.callbacks:
+            if isinstance(callback, EarlyStopping) and callback.restore_best_weights and callback.best_epoch:
+                return f"last weights, put back to epoch {callback.best_epoch} by early stopping"
+        return f"last weights, step {self.trainer.state.step:,}"
+
+    def stopped(self, reason: str) -> int:
+        """Leave a run that a signal stopped so that it can be resumed, and say how."""
+        state = self.trainer.state
+        self.run.write_status("preempted", state.epoch, state.step, reason=reason)
+        summary = {"monitor": self.best.monitor, "best": best_epoch(self.best), "test": {}}
+        command = self.job.command(resume=self.run.shown)
+        self.write(closing_lines(summary, self.run.shown, "Resume", command))
+        return EXIT_CODES[reason]
+
+    def failed(self, error: Exception) -> int:
+        """Keep the traceback of an error in the run, and say in one line what happened and how to go on."""
+        if os.environ.get("TRAINKIT_TRACEBACK") == "1":
+            traceback.print_exception(error)
+        run, state = self.run, self.trainer.state
+        chief = self.setup.chief
+        lost = self.setup.workers > 1 and isinstance(error, LOST_WORKER)
+        text = _reason(error, lost=lost)
+        try:
+            if not lost and not isinstance(error, UserError):
+                files.write_text(run.error, "".join(traceback.format_exception(error)))
+                text += f" (traceback in {run.shown}/{run.error.name})" if chief else ""
+            run.write_status("failed", state.epoch, state.step, reason=text)
+        except UserError as unwritten:
+            text = f"{text} {unwritten}"
+        where = f"the training in {run.shown}" if chief else "the training of this worker"
+        hint = ""
+        if not chief or run.last.is_dir():
+            hint = f" Resume: {self.job.command(resume=run.shown if chief else 'last')}"
+        self.write_error(f"trainkit: {where} failed: {text}{hint}")
+        if lost:
+            os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
+        return 1
 
 
-# Before the training.
-
-
-def monitored(job: Job, built: Built) -> str:
-    """The logged value that decides which epoch is best: the config's, else the task's; without validation rows, its training twin.
-
-    Raises:
-        UserError: if this training logs no such value.
-    """
-    asked = job.config.checkpoint.monitor
-    name = asked or job.task.monitor()
-    if asked is None and built.splits.validation is None:
-        name = name.removeprefix("val_")
-    early = job.config.callbacks.early_stopping
-    for watched in (name, early.monitor if early.enabled else None):
-        if watched is not None:
-            built.direction(watched)
-    return name
-
-
-def _complete(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> bool:
-    """Whether the run that is resumed has all its epochs, or had stopped early, and says so."""
-    place = job.found.run if job.found else None
-    if place is None or place.read_json("status.json").get("status") != "completed":
-        return False
+def _finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | None:
+    """What to say of a resumed run that has all its epochs, or stopped early; None if there is more to do."""
+    run = job.found.run if job.found else None
+    if run is None or files.read_json(run.status).get("status") != "completed":
+        return None
+    epochs = trainer.state.epoch
     early = job.config.callbacks.early_stopping
     waited = memory.get("EarlyStopping", {}).get("wait", 0)
-    if trainer.state.epoch >= job.config.trainer.epochs:
-        print(
-            f"Run {place.shown} is complete with {trainer.state.epoch} epochs; to train on, set trainer.epochs to more."
-        )
+    if epochs >= job.config.trainer.epochs:
+        text = f"is complete with {epochs} epochs; to train on, set trainer.epochs to more."
     elif early.enabled and waited >= early.patience:
-        print(
-            f"Run {place.shown} stopped early after {trainer.state.epoch} epochs; to train on, set callbacks.early_stopping.patience to more than {waited}."
-        )
+        setting = "callbacks.early_stopping.patience"
+        text = f"stopped early after {epochs} epochs; to train on, set {setting} to more than {waited}."
     else:
-        return False
-    print(f"Evaluate:  {job.command(mode='evaluate', resume=place.shown)}")
-    return True
+        return None
+    command = job.command(mode="evaluate", resume=run.shown)
+    return f"Run {run.shown} {text}\nEvaluate:  {command}"
 
 
-def _open(job: Job, trainer: Trainer, built: Built) -> RunDir:
-    """Make the run directory, or take the resumed one, and write what is known before the training."""
-    about = manifest.describe(job.argv, job.config.trainer.seed, built.splits.source, built.devices) | {
-        "config_dir": job.config_dir
-    }
-    if job.found is not None and job.found.run is not None:
-        place = job.found.run
-        before = place.read_json("manifest.json")
-        again = {"time": files.now(), "from": job.found.checkpoint.name, **trainer.state.position(), **about}
-        about = {**before, "resumed": [*before.get("resumed", []), again]}
-    elif job.path is not None:
-        place = run_dir.create(job.path, job.config.runs_dir, job.config.name)
-        about = {"created": files.now(), **about}
-    else:
-        raise ValueError("A job that trains anew needs a path for its run.")
-    for name, text in job.files.items():
-        files.write_text(place.path / name, text)
-    files.write_json(place.path / "manifest.json", about)
-    place.write_status("running", trainer.state.epoch, trainer.state.step)
-    return place
+@contextmanager
+def _run_dir(job: Job, trainer: Trainer, setup: Built) -> Iterator[RunDir]:
+    """The run directory for the block.
+
+    A worker that is not the chief does the same as the chief, since saving and testing need all workers; but
+    its files are dropped, and it is silent.
+    """
+    if setup.chief:
+        yield open_run_dir(job, trainer, setup)
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="trainkit-worker-") as folder,
+        open(os.devnull, "w") as silence,
+        redirect_stdout(silence),
+    ):
+        yield RunDir(Path(folder))
 
 
-def _conclude(job: Job, trainer: Trainer, place: RunDir, best: Monitor, summary: dict[str, Any]) -> None:
-    """Test the last weights, then the best ones, and keep the best as a plain Keras model."""
-    tested = isinstance(trainer.splits.test, Arrays)
-    if tested:
-        summary["test"] = trainer.evaluate()
-        print("Test:      " + ", ".join(f"{name} {value:.4g}" for name, value in summary["test"].items()))
-    checkpoint = place.checkpoints / "best"
-    if not checkpoint.is_dir() and job.found is not None and job.found.run is not None:
-        checkpoint = (
-            job.found.run.checkpoints / "best"
-        )  # of before the resumption; a worker that is not the chief has no other
-    if isinstance(best, Checkpoints) and best.best_epoch and checkpoint.is_dir():
-        position = trainer.state.position()
-        trainer.restore(checkpoint)
-        trainer.state.finish()
-        trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
-        if tested:
-            summary["best"]["test"] = trainer.evaluate()
-    _save_model(trainer.model, place.path / "model.keras")
-
-
-def _save_model(model: keras.Model, path: Path) -> None:
-    """Save a model beside and rename it; without loss, metrics and optimizer, which plain Keras could not load if they are a task's own."""
-    beside = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
-    optimizer, model.optimizer, model.compiled = model.optimizer, None, False
-    try:
-        model.save(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise UserError(
-            f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions."
-        ) from error
-    finally:
-        model.optimizer, model.compiled = optimizer, True
-
-
-def _stopped(job: Job, trainer: Trainer, place: RunDir, best: Monitor, reason: str) -> int:
-    place.write_status("preempted", trainer.state.epoch, trainer.state.step, reason=reason)
-    _last_lines(place, best, "Resume", job.command(resume=place.shown))
-    return EXIT_CODES[reason]
-
-
-def _failed(job: Job, built: Built, trainer: Trainer, place: RunDir, error: Exception) -> int:
-    """Keep the traceback of an error in the run, and say in one line what happened and how to go on."""
-    if os.environ.get("TRAINKIT_TRACEBACK") == "1":
-        traceback.print_exc()
-    text = str(error).strip().partition("\n")[0] or type(error).__name__
-    lost = built.workers > 1 and isinstance(error, LOST_WORKER)
+def _reason(error: Exception, *, lost: bool) -> str:
+    """An error in one line."""
     if lost:
-        text = f"another worker ended or no longer answers ({type(error).__name__})"
-    try:
-        if not lost and not isinstance(error, UserError):
-            trace = "".join(traceback.format_exception(error))
-            text = (
-                f"{type(error).__name__}: {text} (traceback in {place.shown}/error.txt)"
-                if built.chief
-                else f"{type(error).__name__}: {text}"
-            )
-            files.write_text(place.path / "error.txt", trace)
-        place.write_status("failed", trainer.state.epoch, trainer.state.step, reason=text)
-    except UserError as unwritten:
-        text = f"{text} {unwritten}"
-    where = f"the training in {place.shown}" if built.chief else "the training of this worker"
-    hint = (
-        f" Resume: {job.command(resume=place.shown if built.chief else 'last')}"
-        if not built.chief or (place.checkpoints / "last").is_dir()
-        else ""
-    )
-    print(f"trainkit: {where} failed: {text}{hint}", file=sys.stderr, flush=True)
-    if lost:
-        os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
-    return 1
-
-
-def _last_lines(place: RunDir, best: Monitor, what: str, command: str) -> None:
-    value = (
-        f"{best.monitor} {best.best:.6g} in epoch {best.best_epoch}"
-        if best.best_epoch
-        else "no epoch is complete"
-    )
-    print(f"Run:       {place.shown}\nBest:      {value}\n{what + ':':<11}{command}", flush=True)
+        return f"another worker ended or no longer answers ({type(error).__name__})"
+    first_line = one_line(str(error).strip().partition("\n")[0])
+    if isinstance(error, UserError):
+        return first_line
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__

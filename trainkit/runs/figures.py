@@ -1,40 +1,73 @@
-"""Observers that keep the curves of a run: `metrics.csv`, and pictures of it."""
+"""Curves as pictures: the only place that knows matplotlib."""
 
 from __future__ import annotations
 
-import os
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from trainkit.core.files import replacing_file
 
-def draw(
-    path: Path, name: str, curves: dict[str, tuple[list[int], list[float]]], title: str, axis: str = "epoch"
-) -> None:
-    """One picture of curves over epochs or steps, written beside and renamed."""
+__all__ = ["Curve", "draw", "file_names"]
+
+Curve = tuple[list[int], list[float]]  # positions, and the values there
+COLOURS = ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0")
+MAX_MARKED = 40  # points of a curve that are marked one by one
+MAX_FILE_NAME = 100  # characters; file systems allow 255 bytes
+
+
+def draw(path: Path, name: str, curves: Mapping[str, Curve], title: str, axis: str = "epoch") -> None:
+    """Draw curves as a PNG file, atomically.
+
+    Args:
+        path: The file.
+        name: What the values are; the name of the y axis.
+        curves: Positions and values by label, four at the most; empty ones are left out.
+        title: Above the picture.
+        axis: Name of the x axis.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    for (label, (epochs, values)), colour in zip(
-        curves.items(), ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0"), strict=False
-    ):
-        if epochs:
-            axes.plot(
-                epochs,
-                values,
-                label=f"{label}, last {values[-1]:.4g}",
-                color=colour,
-                marker="o" if len(epochs) < 40 else None,
-                markersize=3,
-            )
-    positive = all(v > 0 for _, values in curves.values() for v in values)
-    spread = [v for _, values in curves.values() for v in values]
-    if name == "loss" and positive and max(spread) > 50 * min(spread):
+    for (label, (positions, values)), colour in zip(curves.items(), COLOURS, strict=False):
+        if positions:
+            marker = "o" if len(positions) < MAX_MARKED else None
+            text = f"{label}, last {values[-1]:.4g}"
+            axes.plot(positions, values, label=text, color=colour, marker=marker, markersize=3)
+    if name == "loss" and _spans_decades([v for _, values in curves.values() for v in values]):
         axes.set_yscale("log")
-    axes.set(xlabel=axis, ylabel=name, title=title)
+    # Names are shown as they are: "$" begins no formula.
+    axes.set_xlabel(axis, parse_math=False)
+    axes.set_ylabel(name, parse_math=False)
+    axes.set_title(title, parse_math=False)
     axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
-    beside = path.with_name(f".{path.name}")
-    FigureCanvasAgg(figure).print_png(beside)
-    os.replace(beside, path)
+    with replacing_file(path) as beside:
+        FigureCanvasAgg(figure).print_png(beside)
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each of these names, which may hold anything: `top/5` -> `top_5`.
+
+    No two are the same, also where upper and lower case are not told apart.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        plain = re.sub(r"[^\w.+-]+", "_", name).lstrip(".")[:MAX_FILE_NAME] or "_"
+        unique = plain
+        number = 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{plain}-{number}"
+        taken.add(unique.casefold())
+        found[name] = unique
+    return found
+
+
+def _spans_decades(values: list[float]) -> bool:
+    """Whether a logarithmic axis shows more: all values positive, the largest over 50 times the smallest."""
+    return bool(values) and all(v > 0 for v in values) and max(values) > 50 * min(values)

@@ -1,8 +1,8 @@
-"""A run's directory: how it is made, found again, and written so that a crash leaves the old file or the new one, never half of one."""
+"""Finds a run again: what `resume=` names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,23 +10,34 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import shown
 from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, RunDir
 
+__all__ = ["Found", "locate", "newest"]
+
 
 @dataclass(frozen=True)
 class Found:
-    """What `resume=` means: a checkpoint, and the run that it belongs to if it lies in one."""
+    """What `resume=` names.
+
+    Args:
+        checkpoint: A checkpoint folder.
+        run: The run that it belongs to; None if it lies elsewhere.
+    """
 
     checkpoint: Path
     run: RunDir | None
 
 
 def locate(
-    resume: str | None, *, runs_dir: str, name: str, run_dir: str | None, prefer: Sequence[str]
+    resume: str | None, *, runs_dir: str, name: str | None, run_dir: str | None, prefer: Sequence[str]
 ) -> Found:
-    """The checkpoint that `resume=` means.
+    """The checkpoint that `resume=` names.
 
     Args:
-        resume: `last` or `best` of `run_dir`, else of the task's newest run; a run directory; a checkpoint folder; None: as a run directory.
-        prefer: Checkpoints of a run directory to take, the first that is there.
+        resume: A run directory; a checkpoint folder; `last` or `best`, which mean `run_dir` if that is given,
+            else the newest run; None means the same run as `last`, with its checkpoint chosen by `prefer`.
+        runs_dir: Folder of all runs.
+        name: Task whose newest run is meant; None: the newest run of all tasks.
+        run_dir: The run directory that was given, if any.
+        prefer: Names of checkpoints; the first that the run has is taken.
 
     Raises:
         UserError: if there is no such run or checkpoint.
@@ -36,38 +47,50 @@ def locate(
         prefer = (resume,) if resume else prefer
     else:
         path = Path(resume)
+    example = f"{runs_dir}/{name or '<task>'}/{LATEST}"
+    expected = f"expected a run directory such as {example}, or a checkpoint in it."
     if not path.is_dir():
-        raise UserError(
-            f"{shown(path)} is no folder; expected a run directory such as {runs_dir}/{name}/{LATEST}, or a checkpoint in it."
-        )
+        raise UserError(f"{shown(path)} is no folder; {expected}")
     path = path.resolve()
     if (path / CHECKPOINT).is_file():
         run = path.parent.parent
         return Found(path, RunDir(run) if (run / CONFIG).is_file() else None)
     if not (path / CONFIG).is_file():
-        raise UserError(
-            f"{shown(path)} is no run: it has no {CONFIG}; expected a run directory such as {runs_dir}/{name}/{LATEST}, or a checkpoint in it."
-        )
-    for checkpoint in (path / "checkpoints" / p for p in prefer):
+        raise UserError(f"{shown(path)} is no run: it has no {CONFIG}; {expected}")
+    for checkpoint in (RunDir(path).checkpoints / p for p in prefer):
         if (checkpoint / CHECKPOINT).is_file():
             return Found(checkpoint, RunDir(path))
     raise UserError(
-        f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; start it anew, or name another run or checkpoint with resume=."
+        f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
+        "start it anew, or name another run or checkpoint with resume=."
     )
 
 
-def newest(runs_dir: str, name: str) -> Path:
-    """The newest run of a task.
+def newest(runs_dir: str, name: str | None) -> Path:
+    """The newest run.
+
+    Args:
+        runs_dir: Folder of all runs.
+        name: Task whose runs are meant; None: those of all tasks.
 
     Raises:
         UserError: if there is none.
     """
-    latest = Path(runs_dir, name, LATEST)
-    if latest.is_dir():
-        return latest
-    runs = sorted(p for p in latest.parent.glob("*") if (p / CONFIG).is_file())
+    folder = Path(runs_dir, name) if name else Path(runs_dir)
+    if name and (folder / LATEST).is_dir():
+        return folder / LATEST
+    folders = [folder] if name else folder.glob("*")
+    runs = sorted((run for task in folders for run in _runs(task)), key=lambda run: run.name)
     if not runs:
         raise UserError(
-            f"There is no run in {latest.parent} yet; train one with `python -m trainkit task={name}`, or name one with resume=<run directory>."
+            f"There is no run in {folder} yet; train one with `python -m trainkit task={name or 'mnist'}`, "
+            "or name one with resume=<run directory>."
         )
     return runs[-1]
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    """The trainings in a task's folder, whose names begin with their time. Comparisons have no status."""
+    for path in folder.glob("*"):
+        if path.name != LATEST and (path / CONFIG).is_file() and RunDir(path).status.is_file():
+            yield path

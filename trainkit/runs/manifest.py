@@ -1,4 +1,4 @@
-"""What a run must know of its surroundings to be repeated: code, versions, devices, data."""
+"""The manifest of a run: the code, versions, devices and data that are needed to repeat it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from trainkit.core.datasets import Source
 
+__all__ = ["describe", "git"]
+
 PACKAGES = ("trainkit", "tensorflow", "keras", "numpy", "hydra-core")
 
 
@@ -21,9 +23,9 @@ def describe(argv: Sequence[str], seed: int, source: Source, devices: str) -> di
 
     Args:
         argv: Arguments of the command.
-        seed: Of weights, row order and dropout.
+        seed: Seed of weights, row order and dropout.
         source: The data set that was really used.
-        devices: What computes, for people.
+        devices: The devices that compute, for people.
     """
     return {
         "argv": list(argv),
@@ -38,7 +40,7 @@ def describe(argv: Sequence[str], seed: int, source: Source, devices: str) -> di
 
 
 def git(folder: Path) -> dict[str, Any]:
-    """Commit and whether files differ from it, of the repository that `folder` is in; empty where there is none, or no git."""
+    """Commit of the repository around `folder`, and whether files differ from it; empty without one."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
@@ -56,5 +58,5 @@ def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        # Run from a checkout that is not installed, or a build of TensorFlow under another name.
+        # A checkout that is not installed, or a build of TensorFlow under another name.
         return getattr(sys.modules.get(package), "__version__", None)

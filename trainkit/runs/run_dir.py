@@ -1,77 +1,117 @@
-"""A run's directory: how it is made, found again, and written so that a crash leaves the old file or the new one, never half of one."""
+"""The directory of a run: the names of its files, where a new one goes, and how it is made."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from trainkit.core.errors import UserError
-from trainkit.core.files import now, shown, write_json
+from trainkit.core.files import link, now, shown, write_json
 
-CONFIG = "config.yaml"
+__all__ = ["CHECKPOINT", "CONFIG", "LATEST", "RunDir", "create", "new_path"]
 
-
-CHECKPOINT = "checkpoint.json"  # what makes a folder a checkpoint
-
-
+CONFIG = "config.yaml"  # marks a folder as a run
+CHECKPOINT = "checkpoint.json"  # marks a folder as a checkpoint
 LATEST = "latest"
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """The paths of one run, `runs/<task>/<time>-<id>`, and its small files."""
+    """The files of one run, usually in `runs/<task>/<timestamp>-<id>/`.
+
+    Args:
+        path: The directory.
+    """
 
     path: Path
 
     @property
+    def shown(self) -> str:
+        """The directory as people type it."""
+        return shown(self.path)
+
+    @property
+    def manifest(self) -> Path:
+        """Code, versions, devices, arguments and data set: what is needed to repeat the run."""
+        return self.path / "manifest.json"
+
+    @property
+    def status(self) -> Path:
+        """How the run stands, see `write_status`."""
+        return self.path / "status.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One row per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def summary(self) -> Path:
+        """The results, in JSON."""
+        return self.path / "summary.json"
+
+    @property
     def checkpoints(self) -> Path:
+        """A folder for each checkpoint."""
         return self.path / "checkpoints"
 
     @property
-    def shown(self) -> str:
-        """The path as people type it: relative to the working directory where it lies inside."""
-        return shown(self.path)
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.checkpoints / "last"
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """What a JSON file of the run holds; nothing if there is no such file.
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.checkpoints / "best"
 
-        Raises:
-            UserError: if the file is damaged.
-        """
-        path = self.path / name
-        if not path.is_file():
-            return {}
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise UserError(f"{path} is damaged: {error}; expected the JSON that a run writes.") from error
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def plots(self) -> Path:
+        """The curves as pictures."""
+        return self.path / "plots"
+
+    @property
+    def model(self) -> Path:
+        """The best model, in Keras's format."""
+        return self.path / "model.keras"
+
+    @property
+    def model_summary(self) -> Path:
+        """The model's layers, as text."""
+        return self.path / "model.txt"
+
+    @property
+    def error(self) -> Path:
+        """The traceback of a run that failed."""
+        return self.path / "error.txt"
 
     def write_status(self, status: str, epoch: int, step: int, *, reason: str = "") -> None:
-        """Say in `status.json` how the run stands: `running`, `completed`, `failed` or `preempted`, and where."""
-        write_json(
-            self.path / "status.json",
-            {
-                "status": status,
-                "reason": reason,
-                "epoch": epoch,
-                "step": step,
-                "time": now(),
-                "pid": os.getpid(),
-            },
-        )
+        """Write `status.json`.
+
+        Args:
+            status: `running`, `completed`, `failed` or `preempted`.
+            epoch: Complete epochs.
+            step: Optimizer steps in all.
+            reason: Why the run is not running.
+        """
+        content = {"status": status, "reason": reason, "epoch": epoch, "step": step}
+        write_json(self.status, {**content, "heartbeat": now(), "pid": os.getpid()})
 
 
 def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
-    """Where a new run is to lie: `run_dir`, or a fresh `<runs_dir>/<name>/<time>-<id>`. Creates nothing.
+    """The path for a new run: `run_dir`, or a fresh `<runs_dir>/<name>/<timestamp>-<id>`. Creates nothing.
 
     Raises:
-        UserError: if `run_dir` already holds something, or nothing can be written there.
+        UserError: if `run_dir` is not empty, or cannot be written.
     """
     if run_dir is None:
         path = Path(runs_dir, name, f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
@@ -79,41 +119,40 @@ def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
         path = Path(run_dir)
         if path.is_dir() and any(path.iterdir()):
             raise UserError(
-                f"run_dir={run_dir} already holds something; expected a new or empty folder. To continue the run there, add resume=last."
+                f"run_dir={run_dir} already holds something; expected a new or empty folder. "
+                "To continue the run there, add resume=last."
             )
-    _probe(path)
+    _check_writable(path)
     return path
 
 
 def create(path: Path, runs_dir: str, name: str) -> RunDir:
-    """Make the run's folder and let `<runs_dir>/<name>/latest` link to it, if it lies there. Two runs never share a folder."""
-    run = RunDir(path)
+    """Make the directory of a run; if it lies in `<runs_dir>/<name>`, let `latest` there link to it.
+
+    Raises:
+        UserError: if it cannot be made, or is there already and not empty: two runs never share a directory.
+    """
     try:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir()
+        path.mkdir(parents=True)
         if path.parent.resolve() == Path(runs_dir, name).resolve():
-            _link(path.parent / LATEST, path.name)
+            link(path.parent / LATEST, path.name)
     except OSError as error:
         raise UserError(
-            f"Cannot make the run directory {path}: {error.strerror}; choose another with run_dir= or runs_dir=."
+            f"Cannot make the run directory {path}: {error.strerror}; "
+            "choose another with run_dir= or runs_dir=."
         ) from error
-    return run
+    return RunDir(path)
 
 
-def _probe(path: Path) -> None:
-    """Try to make a folder where the run is to lie, and leave nothing behind."""
+def _check_writable(path: Path) -> None:
+    """Make a folder where the run will go, and remove it again."""
     above = next(p for p in [path, *path.absolute().parents] if p.exists())
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".trainkit-", dir=above))
     except OSError as error:
         raise UserError(
-            f"Cannot write into the run directory {path}: {error.strerror}; choose another with run_dir= or runs_dir=."
+            f"Cannot write to the run directory {path}: {error.strerror}; "
+            "choose another with run_dir= or runs_dir=."
         ) from error
-
-
-def _link(link: Path, target: str) -> None:
-    beside = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
-    beside.symlink_to(target, target_is_directory=True)
-    os.replace(beside, link)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ def fit(job: Job) -> int:
     """Train, evaluate on the test rows, and leave a run directory."""
     from trainkit.experiment import runner
 
-    return runner.fit(job)
+    return runner.fit(job, write=partial(print, flush=True), write_error=partial(print, file=sys.stderr))
 
 
 def evaluate(job: Job) -> int:
@@ -125,7 +127,7 @@ def _open(job: Job) -> tuple[Found, Trainer]:
     trainer.prepare(job.task, data=job.data())
     trainer.restore(found.checkpoint)
     trainer.state.finish()
-    known = found.run.read_json("manifest.json").get("dataset", {}) if found.run else {}
+    known = files.read_json(found.run.manifest).get("dataset", {}) if found.run else {}
     source = trainer.splits.source
     if known and known.get("sha256") != source.sha256:
         trained = f"{known.get('name')} ({known.get('origin')})"

@@ -1,0 +1,71 @@
+"""What a run leaves for people: its model, and its last lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.toys import Toy
+from tests.support.training import fit
+from trainkit.core.errors import UserError
+from trainkit.experiment.artifacts import save_model
+from trainkit.experiment.summary import closing_lines
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    """A model that was trained."""
+    return fit(Toy(), epochs=1)[0].model
+
+
+def test_a_saved_model_predicts_the_same_in_plain_keras(model: keras.Model, tmp_path: Path) -> None:
+    optimizer = model.optimizer
+    save_model(model, tmp_path / "model.keras")
+    x = np.linspace(-1, 1, 30, dtype=np.float32).reshape(5, 6)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    assert not loaded.compiled
+    assert (model.optimizer, model.compiled) == (optimizer, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_a_model_that_cannot_be_saved_is_as_before(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimizer = model.optimizer
+    path = tmp_path / "model.keras"
+    save_model(model, path)
+    former = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(UserError, match="No space left"):
+        save_model(model, path)
+    assert (model.optimizer, model.compiled) == (optimizer, True)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("model.keras", former)]
+
+
+def test_the_last_lines_name_each_result() -> None:
+    summary = {
+        "monitor": "val_loss",
+        "best": {"value": 0.25, "epoch": 3, "test": {"loss": 0.5}},
+        "test": {"loss": 0.625},
+    }
+    lines = closing_lines(summary, "runs/toy/1", "Evaluate", "python -m trainkit", "last weights, step 20")
+    assert lines.splitlines() == [
+        "Run:       runs/toy/1",
+        "Best:      val_loss 0.25 in epoch 3",
+        "Test last: loss 0.625  (last weights, step 20)",
+        "Test best: loss 0.5  (best weights, epoch 3)",
+        "Evaluate:  python -m trainkit",
+    ]
+
+
+def test_the_last_lines_of_a_run_without_results_say_so() -> None:
+    lines = closing_lines({"monitor": "val_loss", "best": {}, "test": {}}, "here", "Resume", "command")
+    assert lines == "Run:       here\nBest:      no epoch is complete\nResume:    command"

@@ -1,0 +1,95 @@
+"""The progress display says what was logged, seldom enough to be read, and gives the terminal back."""
+
+from __future__ import annotations
+
+import atexit
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.observing import Clock, begin, end_epoch
+from trainkit.callbacks.progress import Bars, Lines, format_values, make
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("ran", "shown"), [(10, [1, 4, 7, 10]), (8, [1, 4, 7, 8])], ids=["all", "ends_early"]
+)
+def test_lines_show_first_and_last_and_at_most_one_per_second(ran: int, shown: list[int]) -> None:
+    out = io.StringIO()
+    clock = Clock()
+    lines = begin(Lines(out, clock=clock))
+    for number in range(1, ran + 1):
+        end_epoch(lines, number)
+        clock.now += 0.4
+    lines.on_train_end()
+    written = out.getvalue().splitlines()
+    assert [line.split("/")[0] for line in written] == [f"Epoch {number:>2}" for number in shown]
+    assert written[0] == "Epoch  1/10  loss 1  accuracy 0.5  (0.25 s, 52,300 examples/s)"
+
+
+def test_a_line_tells_short_times_and_the_share_of_the_ceiling() -> None:
+    out = io.StringIO()
+    end_epoch(begin(Lines(out)), 1, {"loss": 1.0}, seconds=0.00278, tflops=0.25, roofline_fraction=0.5)
+    assert "(2.78 ms, 52,300 examples/s, 250 GFLOP/s, 50% of ceiling)" in out.getvalue()
+
+
+def test_values_show_training_before_validation_and_losses_before_metrics() -> None:
+    logs = {"val_mae": 1.0, "mae": 2.0, "val_loss": 3.0, "b_loss": 4.0, "loss": 5.0}
+    assert format_values(logs) == "b_loss 4  loss 5  mae 2  val_loss 3  val_mae 1"
+
+
+def test_bars_are_for_terminals() -> None:
+    assert isinstance(make("auto", Terminal()), Bars)
+    assert isinstance(make("auto", io.StringIO()), Lines)
+    assert isinstance(make("plain", Terminal()), Lines)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    return Terminal()
+
+
+def test_bars_show_every_value_whole_and_give_the_terminal_back(terminal: Terminal) -> None:
+    bars = begin(Bars(terminal))
+    metrics = [f"a_metric_{i}" for i in range(8)]
+    for number in range(1, 11):
+        bars.on_train_batch_end(3, {"loss": 0.5})
+        end_epoch(bars, number, {"loss": 0.25, "val_loss": 0.125, **dict.fromkeys(metrics, 0.5)})
+    bars.on_train_end()
+    bars.close()
+    shown = terminal.getvalue()
+    expected = (
+        "epochs",
+        "10/10",
+        "steps",
+        "5/5",
+        "validation",
+        "loss 0.25",
+        "loss 0.125",
+        "52,300 examples/s",
+    )
+    assert all(text in shown for text in (*expected, *metrics))
+    assert "…" not in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor: hidden once, shown once
+
+
+def test_bars_of_a_training_that_fails_give_the_terminal_back_when_the_process_ends(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], Any]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    begin(Bars(terminal))
+    for function in at_exit:
+        function()
+    assert "\x1b[?25h" in terminal.getvalue()

@@ -1,0 +1,81 @@
+"""What a training leaves in its run directory besides what its callbacks write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from trainkit.core import files
+from trainkit.experiment.job import Job
+from trainkit.runs import manifest, run_dir
+from trainkit.runs.run_dir import RunDir
+from trainkit.trainer.setup import Built
+from trainkit.trainer.trainer import Trainer
+
+__all__ = ["model_summary", "open_run_dir", "save_model"]
+
+
+def open_run_dir(job: Job, trainer: Trainer, setup: Built) -> RunDir:
+    """Make the run directory, or take the resumed one, and write what is known before the training.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    about = manifest.describe(job.argv, job.config.trainer.seed, setup.splits.source, setup.devices)
+    about["config_dir"] = job.config_dir
+    if job.found is not None and job.found.run is not None:
+        run = job.found.run
+        before = files.read_json(run.manifest)
+        again = {"time": files.now(), "from": job.found.checkpoint.name, **trainer.state.position(), **about}
+        about = {**before, "resumed": [*before.get("resumed", []), again]}
+    elif job.path is not None:
+        run = run_dir.create(job.path, job.config.runs_dir, job.config.name)
+        about = {"created": files.now(), **about}
+    else:
+        raise ValueError("A job that trains anew needs a path for its run.")
+    for name, text in job.files.items():
+        files.write_text(run.path / name, text)
+    files.write_json(run.manifest, about)
+    files.write_text(run.model_summary, model_summary(setup.model))
+    run.write_status("running", trainer.state.epoch, trainer.state.step)
+    return run
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save a model in Keras's format, atomically.
+
+    Loss, metrics and optimizer are left out: plain `keras.saving.load_model` could not load a task's own.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    with files.replacing_file(path) as beside, _not_compiled(model):
+        model.save(beside)
+
+
+def model_summary(model: keras.Model) -> str:
+    """The model's layers as a text of several lines."""
+    lines: list[str] = []
+
+    def add(line: str, line_break: bool = True) -> None:
+        lines.append(line)
+
+    model.summary(print_fn=add)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+@contextmanager
+def _not_compiled(model: keras.Model) -> Iterator[None]:
+    """In the block, the model has no optimizer and counts as not compiled."""
+    optimizer = model.optimizer
+    compiled = model.compiled
+    model.optimizer = None
+    model.compiled = False
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+        model.compiled = compiled
