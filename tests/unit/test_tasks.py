@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from tests.support.repository import ROOT
 from trainkit.config import DataConfig
+from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.core.task import Task
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST
@@ -166,7 +167,7 @@ def test_metrics_in_units_survive_serialisation_and_are_better_when_lower() -> N
     for metric in Boston(source="embedded").metrics():
         again = keras.metrics.deserialize(keras.metrics.serialize(metric))
         assert again.get_config() == metric.get_config()
-        assert metric._direction == "down"
+        assert getattr(metric, KERAS_DIRECTION) == "down"
 
 
 def test_prices_are_shown_in_thousands_of_dollars(real_data: Path) -> None:

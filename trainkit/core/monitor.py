@@ -9,9 +9,11 @@ import numpy as np
 
 from trainkit.core.logs import is_validation
 
-__all__ = ["DIRECTIONS", "MonitorRule"]
+__all__ = ["DIRECTIONS", "KERAS_DIRECTION", "MonitorRule"]
 
 DIRECTIONS = ("min", "max")
+
+KERAS_DIRECTION = "_direction"  # where Keras's callbacks look whether a metric is better "up" or "down"
 
 
 @dataclass(frozen=True)

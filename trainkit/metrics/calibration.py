@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.metrics.labels import class_probabilities, label_indices, row_weights
 
 __all__ = ["CalibrationError"]
@@ -39,7 +40,7 @@ class CalibrationError(keras.metrics.Metric):
         super().__init__(dtype=dtype, name=name)
         if bins < 1:
             raise ValueError(f"bins={bins}: expected a whole number of at least 1.")
-        setattr(self, "_direction", "down")  # noqa: B010 - the name is of Keras, whose callbacks read it
+        setattr(self, KERAS_DIRECTION, "down")
         self.bins = bins
         self.from_logits = from_logits
         self.rows = self.add_variable((bins,), "zeros", self.dtype, name="rows")

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.metrics.labels import class_probabilities, label_indices, row_weights
 
 __all__ = ["F1", "BalancedAccuracy"]
@@ -30,7 +31,7 @@ class ClassCounts(keras.metrics.Metric):
 
     def __init__(self, threshold: float = 0.5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype=dtype, name=name)
-        setattr(self, "_direction", "up")  # noqa: B010 - the name is of Keras, whose callbacks read it
+        setattr(self, KERAS_DIRECTION, "up")
         self.threshold = threshold
         self.hits: Any = None  # sum of weights of the rows whose class was found, [C]
         self.predicted: Any = None  # of the rows that were taken for each class, [C]
