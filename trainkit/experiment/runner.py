@@ -185,7 +185,7 @@ class _Training:
         hint = ""
         if not chief or run.last.is_dir():
             hint = f" Resume: {self.job.command(resume=run.shown if chief else 'last')}"
-        self.write_error(f"trainkit: {where} failed: {text}{hint}")
+        self.write_error(f"trainkit: {where} failed: {text.rstrip('.')}.{hint}")
         if lost:
             os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
         return 1
