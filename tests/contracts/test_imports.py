@@ -48,6 +48,7 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "matplotlib": ("runs/figures",),
     "rich": ("callbacks/progress",),
     "tensorboard": ("callbacks/tensorboard",),
+    "pyarrow": ("data/sources",),
     "sklearn": ("data/splits", "data/sources/embedded"),
 }
 

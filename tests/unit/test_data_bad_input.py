@@ -1,0 +1,95 @@
+"""Bad columns and targets are refused in one line that names the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.columns import NUMBERS, ROWS, texts
+from trainkit.core.errors import UserError
+from trainkit.data import targets
+from trainkit.data.inference import infer
+
+
+def inferring(values: np.ndarray, **settings: Any) -> Callable[[], Any]:
+    return lambda: infer({"x": texts("a", "b"), "y": values}, **settings)
+
+
+TARGET = {"y": "target"}
+MANY = np.array([f"c{n}" for n in range(10_000)], object)
+BAD: dict[str, tuple[Callable[[], Any], str]] = {
+    "no such target": (
+        lambda: infer({"price": NUMBERS}, roles={"prize": "target"}),
+        r"data\.target=prize: the data have no column 'prize'; did you mean price",
+    ),
+    "no such column": (inferring(NUMBERS, overrides={"z": "numeric"}), r"data\.columns\.z: the data have no"),
+    "no such kind": (
+        inferring(NUMBERS, overrides={"y": "number"}),
+        r"data\.columns\.y=number is no kind; did you",
+    ),
+    "no such setting": (
+        inferring(NUMBERS, overrides={"y": {"knd": "id"}}),
+        r"data\.columns\.y\.knd is no setting",
+    ),
+    "no such role": (inferring(NUMBERS, roles={"y": "label"}), "'label' is no role"),
+    "constant target": (inferring(texts("1"), roles=TARGET), r"data\.target=y is '1' in every row"),
+    "empty target": (inferring(texts(""), roles=TARGET), r"data\.target=y has no values"),
+    "text for regression": (
+        inferring(texts("low", "high"), roles=TARGET, problem="regression"),
+        r"data\.target=y has 2 values that are no numbers, e\.g\. 'low'",
+    ),
+    "10,000 classes": (
+        lambda: infer({"y": MANY}, roles=TARGET, problem="classification"),
+        r"data\.target=y has 10000 classes in 10000 rows; expected at most 1000",
+    ),
+    "a measure as class": (
+        inferring(NUMBERS * 0.37, roles=TARGET, problem="classification"),
+        "40 classes in 40 rows; expected at most 20.*task=tabular_regression",
+    ),
+    "mixed numbers": (
+        inferring(texts(*"123456789x")),
+        r"data\.columns\.y: 10\.0% of the cells are no numbers.*row 10",
+    ),
+    "mixed dates": (
+        inferring(texts(*["2024-01-31"] * 9, "soon")),
+        r"data\.columns\.y: 10\.0% .* no dates as %Y-%m-%d.*'soon'",
+    ),
+    "ambiguous dates": (
+        inferring(texts("01/02/2024", "03/04/2024")),
+        r"data\.columns\.y: .* as %d/%m/%Y or %m/%d/%Y; set data\.columns\.y\.format",
+    ),
+    "no date": (inferring(texts("x"), overrides={"y": "date"}), "'x' is no date in a format known here"),
+    "no number": (inferring(texts("x"), overrides={"y": "numeric"}), "40 of 40 cells are no number"),
+    "infinite": (
+        inferring(np.resize([1.0, 2.0, np.inf], ROWS)),
+        r"13 of 40 cells are no number.*'inf' in row 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_one_line_that_names_the_key(case: str) -> None:
+    run, said = BAD[case]
+    with pytest.raises(UserError, match=said) as error:
+        run()
+    assert "\n" not in str(error.value)
+
+
+def test_rows_without_a_target_are_refused_or_left_out() -> None:
+    for target in (np.array(["a", "", "b"], object), np.array([1.0, np.nan, 2.0])):
+        with pytest.raises(
+            UserError, match=r"data\.target=y has no value in 1 of 3 rows, the first is row 2"
+        ):
+            targets.rows_with_target("y", target)
+        assert targets.rows_with_target("y", target, skip_bad=True).tolist() == [0, 2]
+
+
+def test_a_class_without_training_rows_is_refused() -> None:
+    target = np.array(["a", "b", "a", "c"], object)
+    targets.check_classes("y", target, {"train": np.array([0, 1, 3]), "test": np.array([2])})
+    with pytest.raises(UserError, match=r"data\.target=y: 'c' occurs only in the test rows"):
+        targets.check_classes("y", target, {"train": np.array([0, 1]), "test": np.array([2, 3])})
+    assert targets.single_rows(target) == ["b", "c"]

@@ -1,0 +1,234 @@
+"""Laws of tables: what a file holds arrives whole, and what cannot be read is refused in one line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainkit.core.errors import UserError
+from trainkit.data.sources import paths
+from trainkit.data.sources.tables import Table, TableOptions, read_table
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def cells_of(table: Table) -> dict[str, list[Any]]:
+    return {name: column.tolist() for name, column in table.columns.items()}
+
+
+def written(folder: Path, text: str | bytes, name: str = "table.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def written_parquet(folder: Path, columns: dict[str, Any], name: str = "table.parquet") -> Path:
+    parquet.write_table(pa.table(columns), folder / name)
+    return folder / name
+
+
+# CSV
+
+
+def test_cells_of_a_csv_stay_texts(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, 'id,country,note\n007,NA,"a, b\nc"\n010,,"say ""hi"""\n'))
+    assert cells_of(table) == {
+        "id": ["007", "010"],
+        "country": ["NA", ""],
+        "note": ["a, b\nc", 'say "hi"'],
+    }
+    assert table.notes == ()
+
+
+# Cells without blanks around them, which are dropped, and without the bytes that CSV has no place for.
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00", exclude_categories=["Cs"])).map(
+    str.strip
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(CELL, CELL.filter(bool)), min_size=1, max_size=5))
+def test_any_text_survives_a_csv(rows: list[tuple[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "table.csv")
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("first", "second"), *rows])
+        columns = cells_of(read_table(path))
+    assert columns["first"] == [row[0] for row in rows]
+    assert columns["second"] == [row[1] for row in rows]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiter_is_found_in_the_header(tmp_path: Path, delimiter: str) -> None:
+    text = "a_b_c\n1,5_x_2\n" if delimiter != "," else "a_b_c\n15_x_2\n"
+    table = read_table(written(tmp_path, text.replace("_", delimiter)))
+    assert list(table.columns) == ["a", "b", "c"]
+    assert len(table) == 1
+
+
+def test_compressed_marked_and_other_encodings_are_read(tmp_path: Path) -> None:
+    packed = written(tmp_path, gzip.compress(b"a,b\n1,2\n"), "packed.csv.gz")
+    marked = written(tmp_path, b"\xef\xbb\xbfa,b\n1,2\n", "marked.csv")
+    assert cells_of(read_table(packed)) == cells_of(read_table(marked)) == {"a": ["1"], "b": ["2"]}
+    latin = written(tmp_path, "a,b\nBüro,2\n".encode("latin-1"), "latin.csv")
+    assert read_table(latin, TableOptions(encoding="latin-1")).columns["a"].tolist() == ["Büro"]
+
+
+def test_blanks_around_cells_are_dropped_and_told(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "a , b\n1, x\n2,y\n"))
+    assert cells_of(table) == {"a": ["1", "2"], "b": ["x", "y"]}
+    assert table.notes == ("b: blanks around the text are dropped in 1 rows",)
+
+
+def test_columns_without_a_name_or_a_header_are_numbered(tmp_path: Path) -> None:
+    path = written(tmp_path, ",b\n0,x\n")
+    table = read_table(path)
+    assert list(table.columns) == ["column_1", "b"]
+    assert table.notes == ("a column without a name is called column_1",)
+    table = read_table(path, TableOptions(header=False))
+    assert cells_of(table) == {"column_1": ["", "0"], "column_2": ["b", "x"]}
+
+
+def test_rows_of_another_length_are_left_out_on_request_and_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,b\n1,2\n3\n4,5,6\n7,8\n")
+    table = read_table(path, TableOptions(skip_bad=True))
+    assert cells_of(table) == {"a": ["1", "7"], "b": ["2", "8"]}
+    assert table.notes == ("2 rows of table.csv have not 2 cells and are left out: '3'",)
+
+
+# Several files
+
+
+def test_files_of_a_folder_are_one_table_in_the_order_of_their_names(tmp_path: Path) -> None:
+    written(tmp_path, "a,b\n1,x\n", "1.csv")
+    written(tmp_path, "b,a\ny,2\n", "2.csv")
+    written(tmp_path, "not a table", ".hidden.csv")
+    by_folder = read_table(tmp_path)
+    assert cells_of(by_folder) == {"a": ["1", "2"], "b": ["x", "y"]}
+    by_list = read_table([tmp_path / "1.csv", tmp_path / "2.csv"])
+    by_pattern = read_table(f"{tmp_path}/*.csv")
+    assert cells_of(by_list) == cells_of(by_pattern) == cells_of(by_folder)
+    assert by_list.source.sha256 == by_folder.source.sha256
+
+
+def test_checksum_changes_with_any_file(tmp_path: Path) -> None:
+    written(tmp_path, "a\n1\n", "1.csv")
+    written(tmp_path, "a\n2\n", "2.csv")
+    first = read_table(tmp_path).source.sha256
+    assert read_table(tmp_path).source.sha256 == first
+    written(tmp_path, "a\n3\n", "2.csv")
+    assert read_table(tmp_path).source.sha256 != first
+
+
+# Parquet
+
+
+def test_types_of_a_parquet_file_are_kept(tmp_path: Path) -> None:
+    moment = datetime(2024, 2, 29, 12, 30, 5)
+    columns = {
+        "count": pa.array([1, 2, 3]),
+        "gap": pa.array([1, None, 3]),
+        "real": pa.array([0.5, None, 2.5]),
+        "money": pa.array([Decimal("1.25"), None, Decimal("2.50")]),
+        "yes": pa.array([True, None, False]),
+        "name": pa.array(["NA", None, "007"]),
+        "city": pa.array(["x", None, "x"]).dictionary_encode(),
+        "day": pa.array([date(2024, 2, 29), None, date(1969, 12, 31)]),
+        "at": pa.array([moment, None, moment]),
+        "zoned": pa.array([moment.replace(tzinfo=UTC), None, None]),
+        "big": pa.array([2**60 + 1, None, 3]),
+        "none": pa.nulls(3),
+    }
+    table = read_table(written_parquet(tmp_path, columns))
+    dtypes = {name: column.dtype.kind for name, column in table.columns.items()}
+    assert [name for name in dtypes if dtypes[name] == "i"] == ["count"]
+    assert [name for name in dtypes if dtypes[name] == "f"] == ["gap", "real", "money"]
+    np.testing.assert_array_equal(table.columns["gap"], [1, np.nan, 3])
+    np.testing.assert_array_equal(table.columns["money"], [1.25, np.nan, 2.5])
+    texts = {name: column.tolist() for name, column in table.columns.items() if dtypes[name] == "O"}
+    assert texts == {
+        "yes": ["true", "", "false"],
+        "name": ["NA", "", "007"],
+        "city": ["x", "", "x"],
+        "day": ["2024-02-29", "", "1969-12-31"],
+        "at": ["2024-02-29 12:30:05", "", "2024-02-29 12:30:05"],
+        "zoned": ["2024-02-29T12:30:05Z", "", ""],
+        "big": [str(2**60 + 1), "", "3"],
+        "none": ["", "", ""],
+    }
+    assert table.notes == ("big: whole numbers beyond 2^53 are kept as texts, which keep all digits",)
+
+
+def test_fractions_of_seconds_that_are_dropped_are_told(tmp_path: Path) -> None:
+    moments = pa.array([datetime(2024, 1, 1, 0, 0, 0, 5), datetime(2024, 1, 1)])
+    table = read_table(written_parquet(tmp_path, {"at": moments}))
+    assert table.columns["at"].tolist() == ["2024-01-01 00:00:00", "2024-01-01 00:00:00"]
+    assert table.notes == ("at: fractions of a second are dropped in 1 rows",)
+
+
+def test_a_column_of_lists_is_refused_unless_ignored(tmp_path: Path) -> None:
+    path = written_parquet(tmp_path, {"a": [1, 2], "tags": [["x"], []]})
+    with pytest.raises(
+        UserError, match=r"data\.columns\.tags has the type list<.*data\.columns\.tags=ignore"
+    ):
+        read_table(path)
+    assert list(read_table(path, TableOptions(ignore=("tags",))).columns) == ["a", "tags"]
+
+
+# Bad input
+
+
+BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "missing file": (
+        lambda folder: folder / "tabel.csv",
+        r"data\.path=.*tabel\.csv does not exist.*table\.csv",
+    ),
+    "missing folder": (lambda folder: folder / "no" / "x.csv", "there is no folder"),
+    "empty file": (lambda folder: written(folder, "", "a.csv"), "is empty"),
+    "header alone": (lambda folder: written(folder, "a,b\n", "a.csv"), "has no rows"),
+    "no header": (lambda folder: written(folder, "5.1,3.5\n4.9,3\n", "a.csv"), r"data\.header=false"),
+    "two of a name": (lambda folder: written(folder, "a,a\n1,2\n", "a.csv"), "two columns named 'a'"),
+    "short row": (lambda folder: written(folder, "a,b\n1,2\n3\n", "a.csv"), r"Row #3.*data\.skip_bad=true"),
+    "not UTF-8": (lambda folder: written(folder, b"a,b\n\xff\xfe,2\n", "a.csv"), r"data\.encoding"),
+    "open quote": (lambda folder: written(folder, 'a,b\n"x,2\n3,4\n', "a.csv"), "a.csv"),
+    "no Parquet": (lambda folder: written(folder, "a,b\n", "a.parquet"), "Cannot read .* as Parquet"),
+    "images": (lambda folder: written(folder, "", "a.png"), "holds images, and a table was expected"),
+    "unknown ending": (lambda folder: written(folder, "", "a.xlsx"), "no file of a known format"),
+    "both formats": (
+        lambda folder: [folder / "table.csv", written_parquet(folder, {"a": [1]})],
+        r"1 csv files, 1 parquet files; set data\.format",
+    ),
+    "other columns": (
+        lambda folder: [folder / "table.csv", written(folder, "a,c\n1,2\n", "b.csv")],
+        r"b\.csv has no column 'b'",
+    ),
+    "a folder without tables": (lambda folder: paths.files_of(folder, "parquet"), "has no parquet file"),
+    "mixed kinds": (
+        lambda folder: [
+            written_parquet(folder, {"a": [1]}, "1.parquet"),
+            written_parquet(folder, {"a": ["x"]}, "2.parquet"),
+        ],
+        r"data\.columns\.a: numbers in one file and texts in another",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_read_gives_one_clear_line(tmp_path: Path, case: str) -> None:
+    written(tmp_path, "a,b\n1,2\n")
+    given_path, said = BAD[case]
+    with pytest.raises(UserError, match=said) as error:
+        read_table(given_path(tmp_path))
+    assert "\n" not in str(error.value)

@@ -1,0 +1,229 @@
+"""The kind of a column, judged by its cells. Every decision that loses something leaves a note."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trainkit.core.errors import UserError
+from trainkit.data import cells
+from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
+from trainkit.data.schema import ColumnSchema
+
+__all__ = ["Cells", "as_kind", "inferred"]
+
+MOSTLY = 0.8  # of the cells that are numbers or dates: the others are then mistakes, not another kind
+MIN_ROWS = 20  # in fewer rows, different values everywhere mean little
+TEXT_WORDS = 3.0  # words per value from which a column is free text
+TEXT_SHARE = 0.2  # different values per row from which it is
+ID_SHARE = 0.5  # different values per row from which a category says nothing about other rows
+MAX_EXACT = 2.0**53  # whole numbers beyond are not exact as float64
+SAMPLE = 20  # values that a date format is tried on first
+EXAMPLES = 3
+
+NAMES_AN_ID = re.compile(r"(^|[^a-z0-9])(id|ids|uuid|guid|index|unnamed)$", re.IGNORECASE)
+LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
+LONG_NUMBER = re.compile(r"\d{16,}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A raw column, with its different cells counted.
+
+    Args:
+        name: Of the column.
+        raw: Texts with "" for gaps, or numbers `[N]`.
+        missing: Texts that the user named as gaps; None: the usual ones where they cannot be values.
+    """
+
+    name: str
+    raw: np.ndarray
+    missing: tuple[str, ...] | None = None
+
+    @functools.cached_property
+    def counts(self) -> dict[str, int]:
+        """The different cells, "" apart, and the number of their rows."""
+        values, codes = cells.distinct(cells.texts(self.raw))
+        counts = np.bincount(codes, minlength=len(values)).tolist()
+        return {value: count for value, count in zip(values, counts, strict=True) if value}
+
+    def gaps(self, kind: str) -> tuple[str, ...]:
+        """The texts that are gaps in a column of this kind, whether they occur here or not."""
+        if self.missing is not None:
+            return self.missing
+        return MARKERS if kind in ("numeric", "date") else ()
+
+    def values(self, kind: str) -> dict[str, int]:
+        """The different cells that are no gaps in a column of this kind, and the number of their rows."""
+        gaps = self.gaps(kind)
+        return {value: count for value, count in self.counts.items() if value not in gaps}
+
+    def found(self, kind: str, *notes: str, date_format: str = "") -> ColumnSchema:
+        """The schema of this column as a column of some kind."""
+        gaps = self.gaps(kind)
+        values = self.values(kind)
+        schema = ColumnSchema(
+            self.name,
+            kind,
+            missing=gaps,
+            format=date_format,
+            gaps=len(self.raw) - sum(values.values()),
+            distinct=len(values),
+            notes=(*notes, *self._notes_on_markers(kind, gaps)),
+        )
+        return replace(schema, examples=self._examples(schema))
+
+    def _notes_on_markers(self, kind: str, gaps: tuple[str, ...]) -> tuple[str, ...]:
+        found = [marker for marker in gaps if marker in self.counts]
+        notes = [f"{marker!r} in {_rows(self.counts[marker])} is read as a gap" for marker in found]
+        for marker in MARKERS:
+            if marker in self.counts and marker not in gaps and kind in ("category", "text"):
+                remedy = f"data.columns.{self.name}.missing=[{marker}] makes it a gap"
+                notes.append(f"{marker!r} in {_rows(self.counts[marker])} is kept as a value; {remedy}")
+        return tuple(notes)
+
+    def _examples(self, schema: ColumnSchema) -> tuple[str, ...]:
+        """The least and the greatest number, or the most frequent values."""
+        if schema.kind == "numeric":
+            numbers = schema.read(self.raw)
+            present = numbers[~np.isnan(numbers)]
+            return (f"{present.min():g}", f"{present.max():g}") if len(present) else ()
+        values = self.values(schema.kind)
+        return tuple(sorted(values, key=lambda value: -values[value])[:EXAMPLES])
+
+
+def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnSchema:
+    """The schema of a column whose kind is given.
+
+    Raises:
+        UserError: if cells are not of this kind.
+    """
+    if kind == "date" and date_format is None:
+        date_format = _date_format(column)
+        if not date_format:
+            example = next(iter(column.values("date")), "")
+            raise UserError(
+                f"data.columns.{column.name}: {example!r} is no date in a format known here; expected one "
+                f"such as 2024-12-31, or set data.columns.{column.name}.format, e.g. '%d.%m.%Y'."
+            )
+    found = column.found(kind, date_format=date_format or "")
+    found.read(column.raw)
+    return found
+
+
+def inferred(column: Cells) -> ColumnSchema:
+    """The schema of a column by its cells.
+
+    Raises:
+        UserError: if most cells are numbers, or dates, and some are not.
+    """
+    values = column.values("numeric")
+    if not values:
+        return column.found("constant", "left out: it has no values")
+    if len(values) == 1 and sum(values.values()) == len(column.raw):
+        return column.found("constant", f"left out: it is {next(iter(values))!r} in every row")
+    if column.raw.dtype.kind in "iuf":
+        return _numeric(column, values)
+    others = [value for value in values if not NUMBER.fullmatch(value)]
+    if not others:
+        return _numeric(column, values)
+    _refuse_mixed(column, values, others, "numbers", "numeric")
+    date_format = _date_format(column)
+    if date_format:
+        notes = ["fractions of a second are dropped"] if "%f" in date_format else []
+        return column.found("date", *notes, date_format=date_format)
+    return _textual(column)
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
+
+
+def _share(values: Mapping[str, int], some: Collection[str]) -> float:
+    """The share of the rows that have one of some values."""
+    return sum(values[value] for value in some) / sum(values.values())
+
+
+def _refuse_mixed(
+    column: Cells, values: Mapping[str, int], others: Collection[str], expected: str, kind: str
+) -> None:
+    """Refuse a column in which most cells are of one kind, and some are not."""
+    share = _share(values, others)
+    if not 0 < share <= 1 - MOSTLY:
+        return
+    first = next(iter(others))
+    row = int(np.flatnonzero(cells.texts(column.raw) == first)[0]) + 1
+    raise UserError(
+        f"data.columns.{column.name}: {share:.1%} of the cells are no {expected}, the first is {first!r} "
+        f"in row {row}. Mend them, set data.missing=[{first}] if they mean a gap, or set "
+        f"data.columns.{column.name}=category."
+    )
+
+
+def _numeric(column: Cells, values: Mapping[str, int]) -> ColumnSchema:
+    """A column in which all cells look like numbers: numbers, unless they name something."""
+    zeros = next((value for value in values if LEADING_ZERO.fullmatch(value)), None)
+    if zeros is not None:
+        return _textual(column, f"kept as text: leading zeros as in {zeros!r} mean a code, no number")
+    if any(LONG_NUMBER.fullmatch(value) and float(value) > MAX_EXACT for value in values):
+        return _textual(column, "kept as text: it has more digits than a number keeps")
+    named = NAMES_AN_ID.search(column.name) is not None
+    numbers = np.array([float(value) for value in values])
+    complete = sum(values.values()) == len(column.raw)
+    if len(column.raw) >= MIN_ROWS and complete and (numbers == np.floor(numbers)).all():
+        counts_rows = numbers.min() in (0, 1) and numbers.max() - numbers.min() == len(column.raw) - 1
+        if len(numbers) == len(column.raw) and (named or counts_rows):
+            return column.found("id", "left out: whole numbers that number the rows")
+        if named:
+            return _textual(column, "used as a category: by its name, its numbers name things")
+    return column.found("numeric")
+
+
+def _textual(column: Cells, *notes: str) -> ColumnSchema:
+    """A column of texts: a category, or an id or free text, which are left out unless asked for."""
+    values = column.values("category")
+    rows = sum(values.values())
+    if rows < MIN_ROWS:
+        return column.found("category", *notes)
+    words = sum(len(value.split()) for value in values) / len(values)
+    if words >= TEXT_WORDS and len(values) > TEXT_SHARE * rows:
+        return column.found(
+            "text", *notes, f"left out: free text; data.columns.{column.name}=category uses it"
+        )
+    if len(values) > ID_SHARE * rows:
+        return column.found(
+            "id", *notes, f"left out: {len(values)} different values in {rows} rows name rows"
+        )
+    return column.found("category", *notes)
+
+
+def _date_format(column: Cells) -> str:
+    """The format of a column's dates, or "" if its cells are no dates.
+
+    Raises:
+        UserError: if most cells are dates and some are not, or day and month cannot be told apart.
+    """
+    values = column.values("date")
+    sample = list(values)[:SAMPLE]
+    others: dict[str, list[str]] = {}
+    for text in COMMON_DATE_FORMATS:
+        written = DateFormat(text)
+        if not any(written.pattern.fullmatch(value) for value in sample):
+            continue
+        array = np.array(list(values), dtype=object)
+        others[text] = array[written.seconds(array)[1]].tolist()
+    fitting = [text for text, bad in others.items() if not bad]
+    if len(fitting) > 1:
+        raise UserError(
+            f"data.columns.{column.name}: {sample[0]!r} and all others can be read as "
+            f"{' or '.join(fitting)}; set data.columns.{column.name}.format to the right one."
+        )
+    if fitting:
+        return fitting[0]
+    for text, bad in others.items():
+        _refuse_mixed(column, values, bad, f"dates as {text}", "date")
+    return ""

@@ -1,0 +1,223 @@
+"""What the columns of a table are: kinds, gaps and decisions, as `schema.json` keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from trainkit.core.datasets import Source
+from trainkit.core.errors import UserError, did_you_mean
+from trainkit.data import cells
+from trainkit.data.cells import DateFormat
+
+__all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
+
+KINDS = ("numeric", "category", "date", "text", "id", "constant")
+# A feature goes into the model. The others steer the training, or are left out.
+ROLES = ("feature", "target", "ignored", "split", "group", "time", "weight")
+FORMAT_NUMBER = 1
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """One column of a table.
+
+    Args:
+        name: Its name in the file.
+        kind: One of `KINDS`.
+        role: One of `ROLES`.
+        missing: Texts that are gaps in this column, besides the empty cell.
+        format: How its dates are written, as in `datetime.strptime`; "" for other kinds.
+        unit: Unit of its numbers, for reports; "" if not given.
+        gaps: Rows without a value.
+        distinct: Different values, gaps apart.
+        examples: Some of its values, or the least and the greatest number.
+        notes: Decisions about it that lose something, one sentence each.
+        chosen: Whether the user set its kind.
+    """
+
+    name: str
+    kind: str
+    role: str = "feature"
+    missing: tuple[str, ...] = ()
+    format: str = ""
+    unit: str = ""
+    gaps: int = 0
+    distinct: int = 0
+    examples: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    chosen: bool = False
+
+    def read(self, column: np.ndarray) -> np.ndarray:
+        """The raw cells of this column as its kind.
+
+        Args:
+            column: Texts or numbers `[N]`, as a source gives them.
+
+        Returns:
+            `[N]` float64 with NaN for gaps if numeric, else object `[N]` of texts with "" for gaps.
+            Dates stay texts in their own format.
+
+        Raises:
+            UserError: if a cell is not of this kind.
+        """
+        if self.kind == "numeric":
+            values, bad = cells.numbers(column, self.missing)
+            self._refuse(column, bad, "number")
+            return values
+        values = cells.texts(column, self.missing)
+        if self.kind == "date":
+            self._refuse(values, DateFormat(self.format).seconds(values)[1], f"date as {self.format}")
+        return values
+
+    def _refuse(self, column: np.ndarray, bad: np.ndarray, expected: str) -> None:
+        if bad.any():
+            raise UserError(
+                f"data.columns.{self.name}: {bad.sum()} of {len(bad)} cells are no {expected}, the first is "
+                f"{cells.first_bad(column, bad)}. Mend them, name what means a gap in data.missing, or set "
+                f"data.columns.{self.name}=category."
+            )
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, and the file that they were read from.
+
+    Args:
+        columns: In the order of the file.
+        rows: Rows of the table.
+        origin: Where the rows came from.
+        sha256: Checksum of the file or files.
+        notes: Decisions about the table as a whole.
+    """
+
+    columns: tuple[ColumnSchema, ...]
+    rows: int = 0
+    origin: str = ""
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> ColumnSchema:
+        found = next((column for column in self.columns if column.name == name), None)
+        if found is None:
+            raise UserError(
+                f"data.columns.{name}: the data have no column {name!r}; "
+                f"{did_you_mean(name, [column.name for column in self.columns])}"
+            )
+        return found
+
+    def with_role(self, role: str) -> tuple[ColumnSchema, ...]:
+        """The columns that have a role."""
+        return tuple(column for column in self.columns if column.role == role)
+
+    @property
+    def features(self) -> tuple[ColumnSchema, ...]:
+        """The columns that go into the model."""
+        return self.with_role("feature")
+
+    @property
+    def target(self) -> ColumnSchema | None:
+        """The column to be predicted, None without one."""
+        return next(iter(self.with_role("target")), None)
+
+    @property
+    def decisions(self) -> list[str]:
+        """All that was decided and loses something, one sentence each."""
+        return [*self.notes, *(f"{column.name}: {note}" for column in self.columns for note in column.notes)]
+
+    def read(
+        self, columns: Mapping[str, np.ndarray], *, roles: Sequence[str] = ROLES
+    ) -> dict[str, np.ndarray]:
+        """The columns of a source as their kinds, ignored ones left out.
+
+        Args:
+            columns: Raw columns `[N]` by name, of the table that the schema was inferred from or of new rows.
+            roles: The roles that are needed. New rows need `("feature",)` only.
+
+        Returns:
+            Numeric columns `[N]` float64 with NaN for gaps; others `[N]` object of texts with "" for gaps.
+
+        Raises:
+            UserError: if a column is missing, or a cell is not of its column's kind.
+        """
+        wanted = [column for column in self.columns if column.role in roles and column.role != "ignored"]
+        missing = [column.name for column in wanted if column.name not in columns]
+        if missing:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            raise UserError(
+                f"The rows have no column {', '.join(map(repr, missing[:5]))}{more}, which the training had; "
+                f"{did_you_mean(missing[0], list(columns))}"
+            )
+        return {column.name: column.read(columns[column.name]) for column in wanted}
+
+    def additional(self, columns: Mapping[str, np.ndarray]) -> list[str]:
+        """The names of columns that the schema does not know. They are not used."""
+        known = {column.name for column in self.columns}
+        return [name for name in columns if name not in known]
+
+    def check_unchanged(self, source: Source) -> None:
+        """Refuse rows from a file with another content than the schema was inferred from.
+
+        Raises:
+            UserError: if the checksums differ.
+        """
+        if self.sha256 and source.sha256 != self.sha256:
+            raise UserError(
+                f"data.path={source.origin} has changed: its sha256 is {source.sha256[:12]}..., the run "
+                f"began with {self.sha256[:12]}.... Restore the file, or start a new run."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The schema as JSON can hold it."""
+        return {"format": FORMAT_NUMBER, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Schema:
+        """The inverse of `to_dict`.
+
+        Raises:
+            UserError: if the content is not that of a schema.
+        """
+        try:
+            if content["format"] != FORMAT_NUMBER:
+                raise UserError(f"schema.json has format {content['format']}; expected {FORMAT_NUMBER}.")
+            columns = tuple(_column(entry) for entry in content["columns"])
+            rest = {f.name: content[f.name] for f in fields(cls) if f.name not in ("columns", "notes")}
+            return cls(columns, notes=tuple(content["notes"]), **rest)
+        except (KeyError, TypeError) as error:
+            raise UserError(f"schema.json is damaged ({error}); expected what a run writes.") from error
+
+    def table(self, width: int = 100) -> str:
+        """The schema as a table for the terminal, followed by the decisions.
+
+        Args:
+            width: Columns of the terminal.
+        """
+        head = ("column", "kind", "role", "gaps", "distinct", "values")
+        rows = [head, *(_row(column) for column in self.columns)]
+        sizes = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
+        lines = []
+        for row in rows:
+            parts = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
+            lines.append(_clipped("  ".join([*parts, row[-1]]).rstrip(), width))
+        return "\n".join([*lines, *(f"! {decision}" for decision in self.decisions)])
+
+
+def _column(entry: Mapping[str, Any]) -> ColumnSchema:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return ColumnSchema(**values)
+
+
+def _row(column: ColumnSchema) -> tuple[str, ...]:
+    between = " to " if column.kind == "numeric" else ", "
+    values = between.join(column.examples) + (f" {column.unit}" if column.unit else "")
+    kind = column.kind + ("*" if column.chosen else "")
+    gaps = str(column.gaps) if column.gaps else ""
+    return (_clipped(column.name, 24), kind, column.role, gaps, str(column.distinct), values)
+
+
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."

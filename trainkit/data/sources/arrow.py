@@ -1,0 +1,112 @@
+"""From pyarrow's columns to NumPy's, nothing lost without a note."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trainkit.core.errors import UserError
+
+__all__ = ["require", "to_numpy"]
+
+MAX_EXACT = 2**53  # whole numbers beyond are not exact as float64
+
+
+def require() -> Any:
+    """The pyarrow module.
+
+    Raises:
+        UserError: if it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.compute
+    except ImportError as error:
+        raise UserError(
+            "Tables need pyarrow, which is not installed: pip install 'trainkit[tables]'."
+        ) from error
+    return pyarrow
+
+
+def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False) -> np.ndarray:
+    """One column as NumPy has it: int64, float64 with NaN for gaps, or object with texts and "" for gaps.
+
+    Args:
+        name: Of the column.
+        column: A `pyarrow.ChunkedArray`.
+        notes: Takes a sentence for what is lost.
+        any_type: Whether values of other types become texts, and are not refused.
+
+    Raises:
+        UserError: for a type that is neither number, text nor date, such as a list.
+    """
+    pa = require()
+    kind = column.type
+    types = pa.types
+    if types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if types.is_string(kind) or types.is_large_string(kind):
+        return _texts(name, column, notes)
+    if types.is_boolean(kind) or types.is_null(kind):
+        return _texts(name, column.cast(pa.string()), notes)
+    if types.is_integer(kind):
+        return _integers(name, column, notes)
+    if types.is_floating(kind):
+        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    if types.is_decimal(kind):
+        if kind.precision > 15:
+            notes.append(f"{name}: decimal numbers are rounded to 15 digits")
+        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return _dates(name, column, notes)
+    if any_type:
+        return np.array(["" if v is None else str(v) for v in column.to_pylist()], dtype=object)
+    raise UserError(
+        f"data.columns.{name} has the type {kind}; expected numbers, texts or dates. Convert it, "
+        f"or leave it out by data.columns.{name}=ignore."
+    )
+
+
+def _texts(name: str, column: Any, notes: list[str]) -> np.ndarray:
+    """Texts without the blanks around them; equal texts share one object."""
+    pa = require()
+    filled = pa.compute.fill_null(column, "")
+    trimmed = pa.compute.utf8_trim_whitespace(filled)
+    changed = pa.compute.sum(pa.compute.not_equal(filled, trimmed)).as_py() or 0
+    if changed:
+        notes.append(f"{name}: blanks around the text are dropped in {changed} rows")
+    encoded = trimmed.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):  # no rows
+        return np.empty(0, dtype=object)
+    values = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
+    return np.asarray(values[encoded.indices.to_numpy()])
+
+
+def _integers(name: str, column: Any, notes: list[str]) -> np.ndarray:
+    pa = require()
+    limits = pa.compute.min_max(column).as_py()
+    largest = max(abs(limits["min"] or 0), abs(limits["max"] or 0))
+    if largest > MAX_EXACT:
+        notes.append(f"{name}: whole numbers beyond 2^53 are kept as texts, which keep all digits")
+        return _texts(name, column.cast(pa.string()), notes)
+    if column.null_count:
+        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    return np.asarray(column.to_numpy(), np.int64)
+
+
+def _dates(name: str, column: Any, notes: list[str]) -> np.ndarray:
+    """Dates as texts: `2024-12-31`, or `2024-12-31 23:59:00` (with a Z, if in UTC)."""
+    pa = require()
+    if pa.types.is_date(column.type):
+        return _texts(name, pa.compute.strftime(column, "%Y-%m-%d"), notes)
+    zone = column.type.tz
+    whole = column.cast(pa.timestamp("s", tz=zone), safe=False)
+    lost = pa.compute.sum(pa.compute.not_equal(whole.cast(column.type), column)).as_py() or 0
+    if lost:
+        notes.append(f"{name}: fractions of a second are dropped in {lost} rows")
+    if zone is not None:
+        whole = whole.cast(pa.timestamp("s", tz="UTC"))
+    written = "%Y-%m-%dT%H:%M:%SZ" if zone is not None else "%Y-%m-%d %H:%M:%S"
+    return _texts(name, pa.compute.strftime(whole, written), notes)

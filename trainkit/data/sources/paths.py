@@ -1,0 +1,161 @@
+"""What lies at `data.path`: the files of a table, or folders of images or texts."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainkit.core.datasets import Source
+from trainkit.core.errors import UserError, did_you_mean
+
+__all__ = [
+    "ENDINGS",
+    "FORMATS",
+    "checksum",
+    "class_folders",
+    "detect_format",
+    "files_of",
+    "resolve",
+    "source_of",
+]
+
+FORMATS = ("csv", "parquet", "images", "text")
+ENDINGS = {
+    "csv": (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
+    "parquet": (".parquet", ".pq"),
+    "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif"),
+    "text": (".txt",),
+}
+
+PathLike = str | Path
+
+
+def resolve(path: PathLike | Sequence[PathLike]) -> list[Path]:
+    """The existing files and folders that `data.path` names.
+
+    Args:
+        path: A file, a folder, a pattern such as `data/*.csv`, or several of them.
+
+    Raises:
+        UserError: if there is nothing of that name.
+    """
+    if not isinstance(path, str | Path):
+        return [found for one in path for found in resolve(one)]
+    expanded = os.path.expanduser(path)
+    if Path(expanded).exists():
+        return [Path(expanded)]
+    matching = sorted(Path(found) for found in glob.glob(expanded))
+    if matching:
+        return matching
+    folder = Path(expanded).parent
+    if not folder.is_dir():
+        raise UserError(f"data.path={path} does not exist: there is no folder {folder}.")
+    names = [found.name for found in folder.iterdir() if not found.name.startswith(".")]
+    hint = did_you_mean(Path(expanded).name, sorted(names))
+    raise UserError(f"data.path={path} does not exist; {hint.replace('Known:', f'{folder} has')}")
+
+
+def detect_format(path: PathLike | Sequence[PathLike]) -> str:
+    """One of `FORMATS`, by the endings of the files.
+
+    Raises:
+        UserError: if there is nothing to read, or files of several formats.
+    """
+    counts: dict[str, int] = {}
+    for found in resolve(path):
+        candidates = _files_below(found) if found.is_dir() else [found]
+        for file in candidates:
+            for name, endings in ENDINGS.items():
+                if file.name.lower().endswith(endings):
+                    counts[name] = counts.get(name, 0) + 1
+    if len(counts) == 1:
+        return next(iter(counts))
+    if "images" in counts and {"csv", "parquet"} & set(counts):  # a table of the images' names and labels
+        return "images"
+    found_files = ", ".join(f"{count} {name} files" for name, count in counts.items())
+    raise UserError(
+        f"data.path={path} has {found_files or 'no file of a known format'}; "
+        f"set data.format to one of {', '.join(FORMATS)}."
+    )
+
+
+def files_of(path: PathLike | Sequence[PathLike], name: str) -> list[Path]:
+    """The files of a format, sorted by name within each folder.
+
+    A file that is named itself may end as it likes.
+
+    Args:
+        path: As for `resolve`.
+        name: One of `FORMATS`.
+
+    Raises:
+        UserError: if there are none.
+    """
+    files = []
+    for found in resolve(path):
+        if found.is_dir():
+            inside = sorted(file for file in found.iterdir() if _has_ending(file, name))
+            files += [file for file in inside if file.is_file()]
+        else:
+            files.append(found)
+    if not files:
+        raise UserError(
+            f"data.path={path} has no {name} file; expected names that end in {', '.join(ENDINGS[name])}."
+        )
+    return files
+
+
+def class_folders(path: Path, name: str) -> dict[str, list[Path]]:
+    """The files of each class of a folder that has one folder per class, sorted.
+
+    Args:
+        path: The folder.
+        name: `images` or `text`.
+
+    Raises:
+        UserError: if there are fewer than two classes, or files of no class.
+    """
+    folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
+    classes = {folder.name: [f for f in _files_below(folder) if _has_ending(f, name)] for folder in folders}
+    classes = {label: files for label, files in classes.items() if files}
+    beside = [file.name for file in sorted(path.iterdir()) if file.is_file() and _has_ending(file, name)]
+    if beside:
+        raise UserError(
+            f"data.path={path} has {len(beside)} files outside of its class folders, e.g. {beside[0]}; "
+            "expected one folder per class, or a table with paths and labels."
+        )
+    if len(classes) < 2:
+        raise UserError(
+            f"data.path={path} has {len(classes)} folders with files ending in {', '.join(ENDINGS[name])}; "
+            "expected one folder per class, and at least two classes."
+        )
+    return classes
+
+
+def checksum(files: Sequence[Path]) -> str:
+    """The sha256 of a file; of several, the sha256 of their names and checksums."""
+    digests = []
+    for file in files:
+        with file.open("rb") as content:
+            digests.append(hashlib.file_digest(content, "sha256").hexdigest())
+    if len(files) == 1:
+        return digests[0]
+    listing = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def source_of(path: PathLike | Sequence[PathLike], files: Sequence[Path]) -> Source:
+    """Where rows came from, for the run's manifest."""
+    given = [path] if isinstance(path, str | Path) else list(path)
+    return Source(Path(given[0]).name, ", ".join(map(str, given)), checksum(files))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+
+
+def _has_ending(file: Path, name: str) -> bool:
+    return file.name.lower().endswith(ENDINGS[name]) and not file.name.startswith(".")

@@ -1,0 +1,103 @@
+"""Refuses targets that cannot be learned, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from trainkit.core.errors import UserError
+from trainkit.data import cells
+from trainkit.data.cells import NUMBER
+from trainkit.data.kinds import Cells
+
+__all__ = ["MAX_CLASSES", "check_classes", "check_target", "rows_with_target", "single_rows"]
+
+MAX_CLASSES = 1000
+LISTED = 5  # classes that a message names
+
+
+def check_target(column: Cells, problem: str) -> None:
+    """Refuse a target that is constant, no number for a regression, or has too many classes.
+
+    Args:
+        column: The target's cells.
+        problem: `classification`, `regression`, or "" for either.
+
+    Raises:
+        UserError: naming `data.target`.
+    """
+    key = f"data.target={column.name}"
+    values = column.values("numeric" if problem == "regression" else "category")
+    if len(values) < 2:
+        what = f"is {next(iter(values))!r} in every row" if values else "has no values"
+        raise UserError(f"{key} {what}: there is nothing to predict. Expected at least two different values.")
+    no_numbers = [value for value in values if not NUMBER.fullmatch(value)]
+    if problem == "regression" and no_numbers:
+        raise UserError(
+            f"{key} has {len(no_numbers)} values that are no numbers, e.g. {no_numbers[0]!r}; a regression "
+            "needs numbers. Use task=tabular_classification, or name what means a gap in data.missing."
+        )
+    if problem == "classification":
+        _check_number_of_classes(key, values, is_numeric=not no_numbers)
+
+
+def _check_number_of_classes(key: str, values: Mapping[str, int], *, is_numeric: bool) -> None:
+    rows = sum(values.values())
+    # Numbers that seldom repeat are measured, not named; texts that never repeat name the rows.
+    most = min(MAX_CLASSES, max(20, rows // 10 if is_numeric else rows // 2))
+    if len(values) > most:
+        advice = "use task=tabular_regression" if is_numeric else "name another column"
+        raise UserError(
+            f"{key} has {len(values)} classes in {rows} rows; expected at most {most}. If this is no list of "
+            f"classes, {advice}."
+        )
+
+
+def single_rows(target: np.ndarray) -> list[str]:
+    """The classes that have one row only, of a target `[N]` of texts."""
+    values, codes = cells.distinct(target)
+    counts = np.bincount(codes, minlength=len(values))
+    return [value for value, count in zip(values, counts, strict=True) if value and count == 1]
+
+
+def rows_with_target(name: str, target: np.ndarray, *, skip_bad: bool = False) -> np.ndarray:
+    """The numbers of the rows that have a target.
+
+    Args:
+        name: Of the target's column.
+        target: The target as the schema reads it `[N]`: float64 with NaN for gaps, or texts with "".
+        skip_bad: Whether rows without a target are left out, instead of refused.
+
+    Raises:
+        UserError: if rows have no target and `skip_bad` is False.
+    """
+    gap = target == "" if cells.is_text(target) else np.isnan(target)
+    if gap.any() and not skip_bad:
+        raise UserError(
+            f"data.target={name} has no value in {gap.sum()} of {len(gap)} rows, the first is row "
+            f"{int(np.flatnonzero(gap)[0]) + 1}. Fill them, or leave these rows out by data.skip_bad=true."
+        )
+    return np.flatnonzero(~gap)
+
+
+def check_classes(name: str, target: np.ndarray, splits: Mapping[str, np.ndarray]) -> None:
+    """Refuse splits in which a class has no training row: it could never be predicted.
+
+    Args:
+        name: Of the target's column.
+        target: Class of each row `[N]`.
+        splits: Row numbers of each split, `train` among them.
+
+    Raises:
+        UserError: naming the classes.
+    """
+    known = set(target[splits["train"]].tolist())
+    for split, rows in splits.items():
+        unknown = sorted({str(value) for value in target[rows].tolist() if value not in known})
+        if unknown:
+            more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+            raise UserError(
+                f"data.target={name}: {', '.join(map(repr, unknown[:LISTED]))}{more} occurs only in the "
+                f"{split} rows, in no training row. Use data.split=stratified, or leave these rows out."
+            )
