@@ -1,0 +1,49 @@
+"""A signal stops a training at its next safe point, and a second Ctrl-C at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from trainkit.experiment.signals import stop_on_signals
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_asks_the_training_to_stop_and_says_so(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    asked: list[str] = []
+    with stop_on_signals(asked.append):
+        signal.raise_signal(getattr(signal, name))
+    assert asked == [name]
+    assert "with the state saved" in capfd.readouterr().err
+
+
+def test_a_second_ctrl_c_ends_at_once() -> None:
+    asked: list[str] = []
+    with stop_on_signals(asked.append):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert asked == ["SIGTERM"]
+
+
+def test_signals_are_handled_afterwards_as_before() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with stop_on_signals(lambda name: None):
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_training_in_another_thread_leaves_signals_alone() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def train() -> None:
+        with stop_on_signals(lambda name: None):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert seen == [handler]
