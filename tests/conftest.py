@@ -1,4 +1,4 @@
-"""What all tests share: a quiet TensorFlow with four logical CPU devices, and the real data where they are given."""
+"""Shared by all tests: a quiet TensorFlow with four logical CPU devices, and the real data where it is given."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ REAL_FILES = ("mnist.npz", "boston_housing.npz")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Four logical CPU devices for the tests of strategies: their number is fixed once TensorFlow runs, so before the first test.
+    """Make four logical CPU devices for the tests of strategies, before TensorFlow runs and fixes their number.
 
-    They share one pool of threads, so the results on one of them are those of a program that has only one. Where no collected test imports
-    TensorFlow, it is not imported either: it takes seconds.
+    They share one pool of threads, so a result on one of them is that of a program that has only one. If no
+    collected test imports TensorFlow, this does not either: it takes seconds.
     """
     if "tensorflow" in sys.modules and not session.config.option.collectonly:
         import tensorflow as tf

@@ -1,27 +1,54 @@
-"""trainkit: a trainer for Keras models. `import trainkit as tk`."""
+"""trainkit: a trainer for Keras models. `import trainkit as tk`.
+
+Importing it takes no time: TensorFlow is imported with the first name that needs it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trainkit.core import checkout
-from trainkit.core.datasets import Arrays, Source, Splits
-from trainkit.core.errors import UserError
-from trainkit.core.task import Task
+from trainkit.core import checkout, lazy
 
 if TYPE_CHECKING:
+    from trainkit import (  # type: ignore[attr-defined]  # tasks/ is beside the package in a checkout
+        callbacks,
+        data,
+        metrics,
+        optim,
+        tasks,
+        verification,
+    )
+    from trainkit.core.datasets import Arrays, Source, Splits
+    from trainkit.core.errors import UserError
+    from trainkit.core.task import Task
     from trainkit.trainer.trainer import Trainer
+else:
+    __getattr__, __dir__ = lazy.public_names(
+        __name__,
+        {
+            "trainkit.core.datasets": ("Arrays", "Source", "Splits"),
+            "trainkit.core.errors": ("UserError",),
+            "trainkit.core.task": ("Task",),
+            "trainkit.trainer.trainer": ("Trainer",),
+        },
+        folders=("callbacks", "data", "metrics", "optim", "tasks", "verification"),
+    )
 
-__all__ = ["Arrays", "Source", "Splits", "Task", "Trainer", "UserError", "__version__"]
+__all__ = [
+    "Arrays",
+    "Source",
+    "Splits",
+    "Task",
+    "Trainer",
+    "UserError",
+    "__version__",
+    "callbacks",
+    "data",
+    "metrics",
+    "optim",
+    "tasks",
+    "verification",
+]
 __version__ = "0.1.0"
 
 checkout.find_tasks_beside_the_package()
-
-
-def __getattr__(name: str) -> Any:
-    """`Trainer` on first use: it imports TensorFlow, which takes seconds."""
-    if name == "Trainer":
-        from trainkit.trainer.trainer import Trainer
-
-        return Trainer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

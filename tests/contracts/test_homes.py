@@ -1,4 +1,4 @@
-"""One place for each dangerous thing: private names, changes to foreign objects, renames, prints. And files that fit in a head."""
+"""One place for each dangerous thing: private names, foreign objects, renames, prints. And files of 300 lines."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_private_names_stay_in_their_folder() -> None:
 
 
 def inner_names(module: Module) -> Iterator[tuple[str, int]]:
-    """What a file takes from the inside of Keras and TensorFlow: modules, and attributes that begin with `_`."""
+    """The inner modules and the private attributes of Keras and TensorFlow that a file uses."""
     for found in module.imports:
         inside = found.name + "."
         if inside.startswith(tuple(f"{inner}." for inner in KERAS_INNER)):
@@ -83,7 +83,7 @@ def test_the_inside_of_keras_is_known_to_compat_alone() -> None:
 
 
 def foreign_changes(module: Module) -> Iterator[tuple[str, int]]:
-    """Where a file changes an object that is not its own: `setattr`, or an attribute of another library's module."""
+    """Where a file changes an object that is not its own, by `setattr` or in another library's module."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in (
             "setattr",

@@ -100,7 +100,7 @@ def test_no_import_is_relative() -> None:
 
 @pytest.mark.parametrize("folder", sorted(FLOOR))
 def test_no_circle_inside_a_folder(folder: str) -> None:
-    """Also not by an import inside a function, or for the type checker: who knows whom must be a tree to read."""
+    """Also not by an import inside a function, or for the type checker."""
     edges: dict[str, set[str]] = {}
     for module in SOURCES:
         if module.folder == folder or module.name == f"trainkit.{folder}":
@@ -181,7 +181,7 @@ def test_what_starts_a_command_is_free_of_tensorflow() -> None:
 
 
 def way_to_tensorflow(start: Module) -> str:
-    """How importing a module comes to import TensorFlow or Keras, through all modules of trainkit; empty: it does not."""
+    """By which imports of ours a module comes to import TensorFlow or Keras; empty: it does not."""
     todo, seen = [(start, start.name)], {start}
     while todo:
         module, way = todo.pop(0)

@@ -60,18 +60,22 @@ def test_wheel_holds_package_conf_and_tasks_and_nothing_else(wheel: Path) -> Non
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "trainkit").rglob("*.py")}
+    expected.add("trainkit/py.typed")
     for folder, kind in (("conf", "*.yaml"), ("tasks", "*.py")):
         expected |= {f"trainkit/{path.relative_to(ROOT)}" for path in (ROOT / folder).rglob(kind)}
     assert held == expected
 
 
 def test_wheel_finds_its_own_tasks_and_conf_beside_a_users(site: Path, tmp_path: Path) -> None:
-    """A user's `tasks`, `conf` and `benchmarks` in the working directory neither hide ours nor are hidden by them."""
+    """A user's `tasks` and `conf` in the working directory neither hide ours nor are hidden by them."""
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "__init__.py").write_text("MINE = True\n")
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "main.yaml").write_text("this: is not ours\n")
-    program = "import tasks, importlib.util as u, trainkit; print(tasks.MINE, trainkit.__file__, u.find_spec('trainkit.tasks.mnist').origin)"
+    program = (
+        "import tasks, importlib.util as u, trainkit;"
+        "print(tasks.MINE, trainkit.__file__, u.find_spec('trainkit.tasks.mnist').origin)"
+    )
     mine, package, task = run("-c", program, cwd=tmp_path, PYTHONPATH=str(site)).split()
     assert mine == "True"
     assert Path(package) == site / "trainkit" / "__init__.py"

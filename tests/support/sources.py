@@ -1,4 +1,4 @@
-"""The sources of the project as trees: what a file imports, and which names it touches. Imports none of them."""
+"""The sources of the project as trees: what a file imports, and which names it uses. Imports none of them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Module:
         return {name: library for name, library in names.items() if library != "trainkit"}
 
     def library(self, expression: ast.expr) -> str:
-        """The library that an expression such as `tf.nest.flatten` begins with; empty if it begins with none."""
+        """The library that an expression such as `tf.nest.flatten` begins with; empty for none."""
         return self._libraries.get(ast.unparse(expression).split(".")[0], "")
 
 
@@ -142,7 +142,7 @@ def _by_name() -> dict[str, Module]:
 
 
 def imported_module(found: Import) -> Module | None:
-    """The module of trainkit that holds an imported name: the longest part of the name that is a file; None if not ours."""
+    """The module of trainkit that holds an imported name; None if it is not ours."""
     parts = found.name.split(".")
     for end in range(len(parts), 0, -1):
         module = _by_name().get(".".join(parts[:end]))

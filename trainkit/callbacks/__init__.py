@@ -1,0 +1,42 @@
+"""Keras callbacks that watch a training, save it and stop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainkit.core import lazy
+
+if TYPE_CHECKING:
+    from trainkit.callbacks.checkpoints import Checkpoints
+    from trainkit.callbacks.early_stopping import EarlyStopping
+    from trainkit.callbacks.learning_rate import SetLearningRate
+    from trainkit.callbacks.metrics_csv import MetricsCSV
+    from trainkit.callbacks.observer import Observer
+    from trainkit.callbacks.plots import Plots
+    from trainkit.callbacks.profile import Profile
+    from trainkit.callbacks.tensorboard import TensorBoard
+else:
+    __getattr__, __dir__ = lazy.public_names(
+        __name__,
+        {
+            "trainkit.callbacks.checkpoints": ("Checkpoints",),
+            "trainkit.callbacks.early_stopping": ("EarlyStopping",),
+            "trainkit.callbacks.learning_rate": ("SetLearningRate",),
+            "trainkit.callbacks.metrics_csv": ("MetricsCSV",),
+            "trainkit.callbacks.observer": ("Observer",),
+            "trainkit.callbacks.plots": ("Plots",),
+            "trainkit.callbacks.profile": ("Profile",),
+            "trainkit.callbacks.tensorboard": ("TensorBoard",),
+        },
+    )
+
+__all__ = [
+    "Checkpoints",
+    "EarlyStopping",
+    "MetricsCSV",
+    "Observer",
+    "Plots",
+    "Profile",
+    "SetLearningRate",
+    "TensorBoard",
+]
