@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before anything imports TensorFlow, and for the processes that tests start.
@@ -22,6 +23,10 @@ if os.environ.get("TRAINKIT_DATA"):
 # Timings that are kept for the user's later runs are not to come from tests.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="trainkit-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+# The same examples in every run, so that a run that passes passes again; nothing is kept between runs.
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 LOGICAL_CPUS = 4
 REAL_FILES = ("mnist.npz", "boston_housing.npz")
