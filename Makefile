@@ -5,25 +5,40 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The first that runs: a shim may be found and yet have no Python behind it.
 FIND_PYTHON := for p in python3.11 python3.12 python3.13 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && \
+	echo $$p && break; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
+# LOWEST=1 installs the lowest versions that pyproject.toml names, instead of the newest.
+LOWEST ?=
+ifneq ($(LOWEST),)
+INSTALL += -c $(VENV)/lowest.txt
+LOWEST_FILE := $(VENV)/lowest.txt
+endif
 
-.PHONY: help mnist boston test lint format types check bench scaling clean
+.PHONY: help mnist boston test test-quick test-lowest lint format types check bench scaling clean
 
 help:
-	@echo "make mnist    install, then train MNIST"
-	@echo "make boston   install, then train Boston housing"
-	@echo "make test     install, then run all tests"
-	@echo "make check    lint, types and tests: what .ci/run runs"
-	@echo "make format   put all files into the project's form"
-	@echo "make bench    install the peers, then measure throughput against them"
+	@echo "make mnist         install, then train MNIST"
+	@echo "make boston        install, then train Boston housing"
+	@echo "make test          install, then run all tests"
+	@echo "make test-quick    all but the tests that take more than a few seconds"
+	@echo "make test-lowest   all tests with the lowest versions that pyproject.toml names"
+	@echo "make check         lint, types and tests: what .ci/run runs"
+	@echo "make format        put all files into the project's form"
+	@echo "make bench         install the peers, then measure throughput against them"
 
 mnist boston: $(VENV)/.installed
 	$(BIN)/python -m trainkit task=$@
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+test-quick: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-lowest:
+	$(MAKE) VENV=.venv-lowest LOWEST=1 test
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -45,19 +60,26 @@ scaling: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scaling
 
 # Each stamp is as old as the last installation, so only a changed pyproject.toml installs again.
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
+$(VENV)/.installed: pyproject.toml $(LOWEST_FILE) | $(BIN)/python
 	$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-%: pyproject.toml $(LOWEST_FILE) | $(BIN)/python
 	$(INSTALL) -e '.[$*]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/lowest.txt: pyproject.toml tests/support/lowest.py | $(BIN)/python
+	$(BIN)/python tests/support/lowest.py > $@
+
 # Some systems ship Python without ensurepip: then the system's pip puts one into the new environment.
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or name it:" \
+		"make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Creating $(VENV) with $(PYTHON); the first installation takes some minutes."
-	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } || { rm -rf $(VENV); exit 1; }
+	$(PYTHON) -m venv $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install -q pip; \
+	} || { rm -rf $(VENV); exit 1; }
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest build dist .pytest_cache .mypy_cache .ruff_cache

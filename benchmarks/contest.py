@@ -87,7 +87,8 @@ class Process:
         answer = self.answers.readline()
         if not answer:
             raise Failed(self._last_words())
-        return json.loads(answer)
+        reply: dict[str, Any] = json.loads(answer)
+        return reply
 
     def _last_words(self) -> str:
         self.child.wait()

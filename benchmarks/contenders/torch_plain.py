@@ -124,7 +124,7 @@ class Plain(Session):
             total += loss.detach() * len(x)
             correct += metric(self.workload, outputs.detach(), y)
         correct.item()
-        return total.item() / len(self.x)
+        return float(total.item()) / len(self.x)
 
     @torch.no_grad()
     def _validate(self, x: torch.Tensor, y: torch.Tensor) -> None:
