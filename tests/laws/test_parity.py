@@ -31,7 +31,7 @@ from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
 from trainkit.trainer import keras_fit_loop
 from trainkit.trainer.fit_loop import HostLoop
-from trainkit.verification import differences, matrix, parity
+from trainkit.verification import parity
 from trainkit.verification.report import Report
 
 
@@ -154,7 +154,16 @@ def test_real_rows_have_equal_bits(real_data: Path) -> None:
     )
 
 
-# The negative control: loops that are wrong in the ways that loops are, each of which must be reported, at the right place.
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_two_replicas_train_what_model_fit_trains_on_them(precision: str) -> None:
+    """On batches that divide evenly: Keras weighs a ragged one by replica, trainkit by row."""
+    report = compare(Toy(n=64), execution="step", strategy="mirrored", replicas=2, precision=precision)
+    assert report.passed, "\n".join(report.lines())
+    assert report.worst <= 1e-6
+
+
+# The negative control: loops that are wrong in the ways that loops are. Each must be reported, at the right
+# place.
 
 
 def fault_loss_not_weighted_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +233,8 @@ def fault_rows_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Feed.__subclasses__()[0], "part", part)
 
 
-# Fault, the task that shows it, the first step after which something differs (None: only whole epochs do), and a part of what must be named.
+# The fault, the task that shows it, the first step after which something differs (None: only epochs do),
+# and a part of what must be named.
 FAULTS = [
     (fault_loss_not_weighted_by_rows, Toy(), 1, "metrics/"),
     (fault_metrics_not_reset, Toy(), 6, "metrics/"),
@@ -252,32 +262,7 @@ def test_a_wrong_loop_is_caught_and_pointed_at(
     assert f"after step {step}" in text
 
 
-# Its parts and its command.
-
-
-def test_ulp_counts_floats_in_between() -> None:
-    one = np.float32(1.0)
-    assert differences.ulp(np.array([one]), np.array([np.nextafter(one, np.float32(2))])) == 1
-    assert differences.ulp(np.array([np.float32(0.0)]), np.array([np.float32(-0.0)])) == 0
-    tiny = np.nextafter(np.float32(0), np.float32(1))
-    assert differences.ulp(np.array([tiny]), np.array([-tiny])) == 2
-
-
-def test_a_nan_on_one_side_is_an_infinite_difference() -> None:
-    assert differences.distance(np.array([1.0, np.nan]), np.array([1.0, 2.0])) == np.inf
-    assert differences.distance(np.array([np.nan]), np.array([np.nan])) == 0.0
-
-
-def test_the_matrix_names_what_keras_cannot_run() -> None:
-    rows = matrix.matrix(
-        Toy(dropout=0.3), TrainerConfig(batch_size=25), ParityConfig(epochs=1), optimizers=("sgd",)
-    )
-    outcomes = {(r["execution"], r["precision"], r["optimizer"], r["strategy"]): r["outcome"] for r in rows}
-    assert outcomes["step", "float32", "recipe", "one_device x 1"] == "equal bits"
-    assert outcomes["step", "float32", "sgd", "one_device x 1"] == "equal bits"
-    assert "FAILED" not in outcomes.values()
-    assert outcomes["step_xla", "float32", "recipe", "mirrored x 2"].startswith(("refused", "Keras"))
-    assert len(matrix.table(rows)) == len(rows) + 2
+# The command.
 
 
 @pytest.mark.parametrize(
@@ -311,36 +296,3 @@ def test_the_command_exits_by_its_verdict(
     assert (written["first_difference"]["step"] == 0) is not fault
     assert (tmp_path / "out" / "plots" / "parity.png").stat().st_size > 5000
     assert "largest difference" in capsys.readouterr().out
-
-
-def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainkit.cli import main
-
-    monkeypatch.chdir(tmp_path)
-    for engine in ("trainkit", "keras"):
-        words = [
-            "task=boston",
-            "data.source=embedded",
-            "trainer.epochs=6",
-            f"run_dir={engine}",
-            f"trainer.engine={engine}",
-            "trainer.execution=step",
-            "progress=none",
-        ]
-        assert main.main(words) == 0
-    ours, theirs = (
-        [line.rsplit(",", 1)[0] for line in (tmp_path / e / "metrics.csv").read_text().splitlines()]
-        for e in ("trainkit", "keras")
-    )
-    assert ours == theirs
-    assert len(ours) == 7
-    assert (tmp_path / "keras" / "checkpoints" / "best").is_dir()
-    assert (tmp_path / "keras" / "model.keras").is_file()
-
-
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_two_replicas_train_what_model_fit_trains_on_them(precision: str) -> None:
-    """On batches that divide evenly: Keras weighs a ragged one by replica, trainkit by row."""
-    report = compare(Toy(n=64), execution="step", strategy="mirrored", replicas=2, precision=precision)
-    assert report.passed, "\n".join(report.lines())
-    assert report.worst <= 1e-6

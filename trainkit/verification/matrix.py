@@ -1,88 +1,114 @@
-"""Is it the same training? One task through trainkit's loop and through `model.fit`, compared step by step and variable by variable."""
+"""Parity with `model.fit` over execution modes, precisions, optimizers and strategies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
 from trainkit.verification.parity import compare
 
+__all__ = ["COLUMNS", "FAILED", "OPTIMIZERS", "compare_all", "table"]
 
-def matrix(
+OPTIMIZERS = ("recipe", "sgd", "rmsprop", "adam", "adamw")
+COLUMNS = ("task", "execution", "precision", "optimizer", "strategy", "difference", "tolerance", "outcome")
+FAILED = "FAILED"
+MAX_MESSAGE = 120  # characters of an error that a cell holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combination:
+    """Settings of one comparison."""
+
+    execution: str = "step"
+    precision: str = "float32"
+    optimizer: str = "recipe"
+    replicas: int = 1
+
+    @property
+    def strategy(self) -> str:
+        """`one_device` or `mirrored`."""
+        return "mirrored" if self.replicas > 1 else "one_device"
+
+
+def compare_all(
     task: Task,
     config: TrainerConfig,
     parity: ParityConfig,
-    optimizers: Sequence[str] = ("recipe", "sgd", "rmsprop", "adam", "adamw"),
+    optimizers: Sequence[str] = OPTIMIZERS,
 ) -> list[dict[str, Any]]:
-    """Compare execution modes, precisions, optimizers and strategies, one after the other; what Keras cannot run is named with its error.
+    """Compare a task under each combination; what Keras cannot run is named with its error.
+
+    Args:
+        task: Any task.
+        config: Settings that all combinations share.
+        parity: Length and tolerance of each comparison.
+        optimizers: Names of optimizers; `recipe` is the task's own.
 
     Returns:
-        A row for each combination: execution, precision, optimizer, strategy, difference, tolerance, outcome.
+        A row for each combination, with `COLUMNS` as keys.
     """
-    base = [
-        ("step", "float32", "recipe", 1),
-        ("epoch", "float32", "recipe", 1),
-        ("step_xla", "float32", "recipe", 1),
-        ("epoch_xla", "float32", "recipe", 1),
-    ]
-    base += [
-        ("step", "mixed_bfloat16", "recipe", 1),
-        ("step", "mixed_float16", "recipe", 1),
-        ("epoch", "mixed_bfloat16", "recipe", 1),
-    ]
-    base += [("step", "float32", name, 1) for name in optimizers if name != "recipe"]
-    base += [
-        ("step", "float32", "recipe", 2),
-        ("step", "mixed_float16", "recipe", 2),
-        ("step_xla", "float32", "recipe", 2),
-    ]
-    rows = []
-    for execution, precision, optimizer, replicas in base:
-        strategy = "mirrored" if replicas > 1 else "one_device"
-        row: dict[str, Any] = {
-            "task": task.name,
-            "execution": execution,
-            "precision": precision,
-            "optimizer": optimizer,
-            "strategy": f"{strategy} x {replicas}",
-        }
-        mine = replace(
-            config,
-            execution=execution,
-            precision=precision,
-            strategy=strategy,
-            replicas=replicas if replicas > 1 else None,
-        )
-        try:
-            report = compare(task, mine, parity, OptimizerConfig(name=optimizer))
-            outcome = "equal bits" if report.worst == 0.0 else "passed" if report.passed else "FAILED"
-            row.update(difference=report.worst, tolerance=report.tolerance, outcome=outcome)
-        except UserError as error:
-            row.update(difference=None, tolerance=None, outcome=f"refused: {error}")
-        except Exception as error:  # whatever Keras raises is the result of this row
-            row.update(
-                difference=None,
-                tolerance=None,
-                outcome=f"Keras: {type(error).__name__}: {str(error).strip().splitlines()[0][:120]}",
-            )
-        rows.append(row)
-    return rows
+    return [_row(task, config, parity, combination) for combination in _combinations(optimizers)]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The matrix as lines of a Markdown table."""
-    head = ["task", "execution", "precision", "optimizer", "strategy", "difference", "tolerance", "outcome"]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return lines + [
-        "| "
-        + " | ".join(
-            "" if row[h] is None else f"{row[h]:.3g}" if isinstance(row[h], float) else str(row[h])
-            for h in head
-        )
-        + " |"
-        for row in rows
+    """The rows as lines of a Markdown table."""
+    cells = [[_cell(row[column]) for column in COLUMNS] for row in rows]
+    return [_markdown(COLUMNS), f"|{'---|' * len(COLUMNS)}", *map(_markdown, cells)]
+
+
+def _combinations(optimizers: Sequence[str]) -> list[Combination]:
+    executions = ("step", "epoch", "step_xla", "epoch_xla")
+    return [
+        *(Combination(execution=execution) for execution in executions),
+        Combination(precision="mixed_bfloat16"),
+        Combination(precision="mixed_float16"),
+        Combination(execution="epoch", precision="mixed_bfloat16"),
+        *(Combination(optimizer=name) for name in optimizers if name != "recipe"),
+        Combination(replicas=2),
+        Combination(replicas=2, precision="mixed_float16"),
+        Combination(replicas=2, execution="step_xla"),
     ]
+
+
+def _row(task: Task, config: TrainerConfig, parity: ParityConfig, chosen: Combination) -> dict[str, Any]:
+    """Compare one combination; an error is the result of its row."""
+    row: dict[str, Any] = {
+        "task": task.name,
+        "execution": chosen.execution,
+        "precision": chosen.precision,
+        "optimizer": chosen.optimizer,
+        "strategy": f"{chosen.strategy} x {chosen.replicas}",
+        "difference": None,
+        "tolerance": None,
+    }
+    config = replace(
+        config,
+        execution=chosen.execution,
+        precision=chosen.precision,
+        strategy=chosen.strategy,
+        replicas=chosen.replicas if chosen.replicas > 1 else None,
+    )
+    try:
+        report = compare(task, config, parity, OptimizerConfig(name=chosen.optimizer))
+    except UserError as error:
+        return {**row, "outcome": f"refused: {error}"}
+    except Exception as error:  # whatever Keras raises is the result of this row
+        message = one_line(str(error))[:MAX_MESSAGE]
+        return {**row, "outcome": f"Keras: {type(error).__name__}: {message}"}
+    passed = "passed" if report.passed else FAILED
+    outcome = "equal bits" if report.worst == 0.0 else passed
+    return {**row, "difference": report.worst, "tolerance": report.tolerance, "outcome": outcome}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

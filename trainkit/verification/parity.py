@@ -1,61 +1,83 @@
-"""Is it the same training? One task through trainkit's loop and through `model.fit`, compared step by step and variable by variable."""
+"""Is it the same training? A task through trainkit's loop and `model.fit`, compared step by step."""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
-from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
-from trainkit.verification.differences import distance, ulp
-from trainkit.verification.report import Report
+from trainkit.verification.differences import distance, relative, ulp
+from trainkit.verification.report import Report, VariableDifference
+from trainkit.verification.tolerance import on_replicas, parity_tolerance
 
-XLA_BOUND = 1e-4
+__all__ = ["comparable", "compare"]
+
+Array: TypeAlias = npt.NDArray[Any]
+MakeCallbacks: TypeAlias = Callable[[], list[keras.callbacks.Callback]]
 
 
 class Recorder(keras.callbacks.Callback):
-    """Notes the running loss and a checksum of every variable after every step. It overrides a batch hook, so both loops call it at each.
+    """Records the running loss and a checksum of every variable after each step.
+
+    It overrides a batch hook, so both loops call it at each step.
 
     Args:
-        trainer: Whose state to watch.
+        trainer: The trainer whose variables are recorded.
     """
 
     def __init__(self, trainer: Trainer) -> None:
         super().__init__()
         self.trainer = trainer
         self.losses: list[float] = []
-        self.sums: list[list[int]] = []
+        self.checksums: list[list[int]] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Record a step."""
         self.losses.append(float((logs or {})["loss"]))
-        self.sums.append([zlib.crc32(v.tobytes()) for v in self.trainer.state.values()])
+        self.checksums.append([zlib.crc32(v.tobytes()) for v in self.trainer.state.values()])
 
 
-class EpochEnds(keras.callbacks.Callback):
-    """Notes the values of each epoch. It needs no batch, so whole epochs may run in a call."""
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is compared of one of the two trainings.
 
+    Args:
+        names: Of all variables.
+        initial: Their values before the first step.
+        final: Their values after the last one.
+        history: Of the epochs, as Keras has it.
+        losses: The running loss after each step; empty if the steps cannot be seen.
+        checksums: Of each variable after each step; empty if the steps cannot be seen.
+        outputs: Predictions for the validation and the test rows.
+        seconds: That it took.
+        steps: Optimizer steps per epoch.
+        about: Task, data set, mode, precision, strategy, versions.
+        splits: The rows.
+        devices: What computed.
+    """
 
-@dataclass
-class Run:
-    """One of the two trainings, when it is over."""
-
-    trainer: Trainer
-    initial: list[np.ndarray]
-    final: list[np.ndarray]
+    names: list[str]
+    initial: list[Array]
+    final: list[Array]
     history: dict[str, list[float]]
     losses: list[float]
-    sums: list[list[int]]
-    outputs: dict[str, list[np.ndarray]]
+    checksums: list[list[int]]
+    outputs: dict[str, list[Array]]
     seconds: float
+    steps: int
+    about: dict[str, Any]
+    splits: Splits
+    devices: str
 
 
 def compare(
@@ -64,172 +86,168 @@ def compare(
     parity: ParityConfig | None = None,
     optimizer: OptimizerConfig | None = None,
     data: Splits | None = None,
-    callbacks: Any = list,
+    callbacks: MakeCallbacks = list,
 ) -> Report:
-    """Train `task` both ways from the same weights, seeds and batches, and compare everything.
+    """Train a task both ways from the same weights, seeds and batches, and compare everything.
 
     Args:
         task: Any task, unchanged.
-        config: Settings; `execution` `auto` means `step`.
-        parity: Length and tolerance.
-        optimizer: Settings that override the task's own.
-        data: Rows to use instead of `task.data()`.
+        config: Settings; `execution=auto` means `step`.
+        parity: Length and tolerance of the comparison.
+        optimizer: Settings that change the task's own optimizer.
+        data: Rows to use in place of `task.data()`.
         callbacks: Makes further callbacks, afresh for each training.
 
     Raises:
-        UserError: for settings that `model.fit` has not.
+        UserError: for settings that `model.fit` does not have.
     """
     parity = parity or ParityConfig()
-    config = settings(config, parity)
+    config = comparable(config, parity)
     ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
-    keras_config = replace(
-        config, engine="keras", batch_size=config.batch_size * config.accumulate, accumulate=1
-    )
-    theirs = _train(task, keras_config, optimizer, data, callbacks, initial=ours.initial)
-    tolerance, reason = bound(parity.tolerance, config)
-    return _report(ours, theirs, config, tolerance, reason)
+    large_batch = config.batch_size * config.accumulate
+    of_keras = replace(config, engine="keras", batch_size=large_batch, accumulate=1)
+    theirs = _train(task, of_keras, optimizer, data, callbacks, initial=ours.initial)
+    return _report(ours, theirs, config, *parity_tolerance(parity.tolerance, config))
 
 
-def settings(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
-    """The settings of a comparison: Keras's masks and shapes, and one loss a step where the steps can be seen."""
-    execution = "step" if config.execution == "auto" else config.execution
-    xla = execution.endswith("_xla")
-    limit = parity.steps if parity.steps is not None else config.limit_train_batches
-    epochs = 1 if parity.steps is not None else parity.epochs
-    # XLA compiles one step at a time with a stream, as in model.fit; it needs to know all shapes.
-    feed = "stream" if execution == "step_xla" else config.feed
-    # Keras draws the same dropout masks on all replicas, trainkit does not: there the rest is compared.
-    dropout = config.dropout and not _replicated(config)
+def comparable(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
+    """The settings of both trainings: Keras's kernels and shapes, and a length that is short enough."""
+    execution = "step" if config.execution in ("auto", "measure") else config.execution
+    by_steps = parity.steps is not None
     return replace(
         config,
         execution=execution,
-        epochs=epochs,
-        limit_train_batches=limit,
+        epochs=1 if by_steps else parity.epochs,
+        limit_train_batches=parity.steps if by_steps else config.limit_train_batches,
         fast_kernels=False,
-        dynamic_rows=not xla,
-        feed=feed,
-        dropout=dropout,
+        dynamic_rows=not execution.endswith("_xla"),
+        # XLA compiles one step at a time with a stream, as in model.fit; it needs to know all shapes.
+        feed="stream" if execution == "step_xla" else config.feed,
+        # Keras draws the same dropout masks on all replicas, trainkit does not: the rest can be compared.
+        dropout=config.dropout and not on_replicas(config),
     )
-
-
-def _replicated(config: TrainerConfig) -> bool:
-    return config.strategy == "mirrored" and (config.replicas or 2) > 1
-
-
-def bound(asked: str, config: TrainerConfig) -> tuple[float, str]:
-    """The tolerance, and why it is that."""
-    if asked == "exact":
-        return 0.0, "as asked"
-    if asked != "auto":
-        try:
-            return float(asked), "as asked"
-        except ValueError:
-            raise UserError(f"parity.tolerance={asked!r}: expected auto, exact or a number.") from None
-    if config.accumulate > 1:
-        return 1e-5, "sums over micro-batches round differently from one large batch"
-    if config.execution == "epoch_xla":
-        return (
-            XLA_BOUND,
-            "XLA compiles a whole epoch here, one step in model.fit, and may fuse and round differently",
-        )
-    if _replicated(config):
-        return (
-            1e-6,
-            "losses are scaled after the sum over replicas here, before it in model.fit; without dropout; in shares of values above 1",
-        )
-    return 0.0, "the same graph of a step, on the same device: equal bits are possible"
 
 
 def _train(
     task: Task,
     config: TrainerConfig,
-    optimizer: Any,
+    optimizer: OptimizerConfig | None,
     data: Splits | None,
-    callbacks: Any,
-    initial: Sequence[np.ndarray] | None = None,
-) -> Run:
+    callbacks: MakeCallbacks,
+    initial: Sequence[Array] | None = None,
+) -> Training:
+    """Train with one of the two loops, from the values `initial` if they are given."""
     trainer = Trainer(config, optimizer=optimizer)
     built = trainer.prepare(task, data=data)
     if initial is not None:
         trainer.state.assign(initial)
     first = trainer.state.values()
     recorder = Recorder(trainer)
-    by_step = config.execution.startswith("step")
-    trainer.callbacks = [*callbacks(), recorder if by_step else EpochEnds()]
+    steps_are_seen = config.execution.startswith("step")
+    trainer.callbacks = [*callbacks(), *([recorder] if steps_are_seen else [])]
     begin = time.perf_counter()
     history = trainer.fit(task).history
     seconds = time.perf_counter() - begin
     final = trainer.state.values()
-    outputs = {}
-    for split in ("validation", "test"):
-        part = getattr(built.splits, split)
-        if isinstance(part, Arrays):
-            outputs[split] = [np.asarray(a) for a in keras.tree.flatten(trainer.predict(split=split))]
-    return Run(trainer, first, final, history, recorder.losses, recorder.sums, outputs, seconds)
-
-
-def _report(ours: Run, theirs: Run, config: TrainerConfig, tolerance: float, reason: str) -> Report:
-    names = ours.trainer.state.names
-    if _replicated(config):
-        ours, theirs = _scaled(ours, ours), _scaled(theirs, ours)
-    variables = [
-        (n, distance(a, b), ulp(a, b)) for n, a, b in zip(names, ours.final, theirs.final, strict=True)
-    ]
-    differences = {
-        "initial variables": max(distance(a, b) for a, b in zip(ours.initial, theirs.initial, strict=True))
-    }
-    first_step, first_names = None, []
-    if ours.sums or theirs.sums:
-        differences["running loss, every step"] = distance(np.array(ours.losses), np.array(theirs.losses))
-        first_step = 0
-        for step, (a, b) in enumerate(zip(ours.sums, theirs.sums, strict=False), 1):
-            if a != b:
-                first_step, first_names = step, [n for n, x, y in zip(names, a, b, strict=True) if x != y]
-                break
-    for name in sorted({*ours.history, *theirs.history}):
-        differences[f"{name}, every epoch"] = distance(
-            np.array(ours.history.get(name, [])), np.array(theirs.history.get(name, []))
-        )
-    for split, outputs in ours.outputs.items():
-        differences[f"predictions, {split}"] = max(
-            distance(a, b) for a, b in zip(outputs, theirs.outputs[split], strict=True)
-        )
-    built = ours.trainer._built()
     about = {
-        "task": built.task.name, "dataset": built.splits.source.name, "execution": config.execution, "precision": config.precision,
-        "strategy": built.strategy_name, "replicas": built.strategy.num_replicas_in_sync, "feed": built.feed_kind, "keras": keras.__version__,
-    }  # fmt: skip
-    seconds = {"trainkit": ours.seconds, "keras": theirs.seconds}
-    steps = built.steps * config.epochs
-    return Report(
-        tolerance,
-        reason,
-        steps,
-        config.epochs,
-        differences,
-        variables,
-        first_step,
-        first_names,
-        (ours.losses, theirs.losses),
-        seconds,
-        about,
-        built.splits.source,
-        built.devices,
+        "task": built.task.name,
+        "dataset": built.splits.source.name,
+        "execution": config.execution,
+        "precision": config.precision,
+        "strategy": built.strategy_name,
+        "replicas": built.strategy.num_replicas_in_sync,
+        "feed": built.feed_kind,
+        "keras": keras.__version__,
+    }
+    return Training(
+        names=list(trainer.state.names),
+        initial=first,
+        final=final,
+        history=history,
+        losses=recorder.losses,
+        checksums=recorder.checksums,
+        outputs=_outputs(trainer),
+        seconds=seconds,
+        steps=built.steps,
+        about=about,
+        splits=built.splits,
+        devices=built.devices,
     )
 
 
-def _scaled(run: Run, by: Run) -> Run:
-    """A run with all that is compared divided by the values of another, where they are above 1."""
+def _outputs(trainer: Trainer) -> dict[str, list[Array]]:
+    """Predictions for the rows that were not trained on, as far as there are any in memory."""
+    found = {}
+    for split in ("validation", "test"):
+        if isinstance(getattr(trainer.splits, split), Arrays):
+            found[split] = [np.asarray(a) for a in keras.tree.flatten(trainer.predict(split=split))]
+    return found
 
-    def share(values: Any, scale: Any) -> Any:
-        return np.asarray(values) / np.maximum(1.0, np.abs(np.asarray(scale, np.float64)))
 
+def _report(ours: Training, theirs: Training, config: TrainerConfig, tolerance: float, reason: str) -> Report:
+    """Compare two trainings that are over."""
+    losses_per = "step" if ours.losses else "epoch"
+    losses = (ours.losses or ours.history["loss"], theirs.losses or theirs.history["loss"])
+    if on_replicas(config):
+        theirs = _relative_to(ours, theirs)
+        ours = _relative_to(ours, ours)
+    first_step, first_names = _first_difference(ours, theirs)
+    return Report(
+        tolerance=tolerance,
+        reason=reason,
+        steps=ours.steps * config.epochs,
+        epochs=config.epochs,
+        differences=_value_differences(ours, theirs),
+        variables=[
+            VariableDifference(name, distance(a, b), ulp(a, b))
+            for name, a, b in zip(ours.names, ours.final, theirs.final, strict=True)
+        ],
+        first_step=first_step,
+        first_names=first_names,
+        losses=losses,
+        losses_per=losses_per,
+        seconds={"trainkit": ours.seconds, "keras": theirs.seconds},
+        about=ours.about,
+        source=ours.splits.source,
+        devices=ours.devices,
+    )
+
+
+def _value_differences(ours: Training, theirs: Training) -> dict[str, float]:
+    """The largest difference of everything but the final variables."""
+    pairs = zip(ours.initial, theirs.initial, strict=True)
+    found = {"initial variables": max(distance(a, b) for a, b in pairs)}
+    if ours.checksums or theirs.checksums:
+        found["running loss, every step"] = distance(np.array(ours.losses), np.array(theirs.losses))
+    for name in sorted({*ours.history, *theirs.history}):
+        values = [np.array(training.history.get(name, [])) for training in (ours, theirs)]
+        found[f"{name}, every epoch"] = distance(*values)
+    for split, outputs in ours.outputs.items():
+        outputs_of_both = zip(outputs, theirs.outputs[split], strict=True)
+        found[f"predictions, {split}"] = max(distance(a, b) for a, b in outputs_of_both)
+    return found
+
+
+def _first_difference(ours: Training, theirs: Training) -> tuple[int | None, list[str]]:
+    """The first step, from 1, after which variables differ, and which; 0: none do; None: not seen."""
+    if not ours.checksums and not theirs.checksums:
+        return None, []
+    for step, (a, b) in enumerate(zip(ours.checksums, theirs.checksums, strict=False), 1):
+        if a != b:
+            return step, [name for name, x, y in zip(ours.names, a, b, strict=True) if x != y]
+    return 0, []
+
+
+def _relative_to(reference: Training, training: Training) -> Training:
+    """A training with final variables and history divided by those of another where they are above 1."""
     final = [
-        share(a, b).astype(a.dtype) if a.dtype.kind == "f" else a
-        for a, b in zip(run.final, by.final, strict=True)
+        relative(a, b).astype(a.dtype) if a.dtype.kind == "f" else a
+        for a, b in zip(training.final, reference.final, strict=True)
     ]
     history = {
-        k: list(share(v, by.history[k])) if len(v) == len(by.history.get(k, [])) else v
-        for k, v in run.history.items()
+        name: list(relative(values, reference.history[name]))
+        if len(values) == len(reference.history.get(name, []))
+        else values
+        for name, values in training.history.items()
     }
-    return replace(run, final=final, history=history)
+    return replace(training, final=final, history=history)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from trainkit.backend import devices
 from trainkit.config import OptimizerConfig, TrainerConfig
@@ -16,79 +17,84 @@ from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
-from trainkit.verification.differences import distance
+from trainkit.verification.differences import distance, relative_distance
+from trainkit.verification.report import VariableDifference, difference_lines, verdict_lines
+from trainkit.verification.tolerance import replicas_tolerance
 
-STEPS = 20  # of a comparison, unless others are asked for
+__all__ = ["SpreadReport", "comparable", "compare_replicas", "compare_workers", "train"]
+
+DEFAULT_STEPS = 20
+
+History: TypeAlias = Mapping[str, Sequence[float]]
 
 
-BOUND = 1e-6
+@dataclass(frozen=True, kw_only=True)
+class SpreadReport:
+    """How far a training on one device and one spread over several are apart.
 
-
-@dataclass
-class Outcome:
-    """How far a training on one device and one on several parts came apart.
-
-    Attributes:
-        parts: `2 replicas`, `2 workers`.
-        variables: Each variable of model and optimizer with the largest absolute difference.
-        metrics: Each metric of the epochs with its largest difference, in shares of the value where that is above 1.
-        tolerance: What passes, of the model's variables and of the metrics.
+    Args:
+        parts: What it was spread over: `2 replicas`, `2 workers`.
+        steps: Optimizer steps that were compared.
+        variables: The difference of each variable of model and optimizer at the end.
+        metrics: Largest difference of each metric over the epochs, relative to values above 1.
+        tolerance: Largest difference of the model's variables and of the metrics that passes.
+        reason: Why the tolerance is what it is.
     """
 
     parts: str
     steps: int
-    variables: list[tuple[str, float]]
+    variables: list[VariableDifference]
     metrics: dict[str, float]
     tolerance: float
     reason: str
 
     @property
     def worst(self) -> float:
-        return max(
-            [gap for name, gap in self.variables if name.startswith("model/")] + list(self.metrics.values())
-        )
+        """The largest difference of the model's variables and of the metrics."""
+        of_model = [v.distance for v in self.variables if v.name.startswith("model/")]
+        return max([*of_model, *self.metrics.values()])
 
     @property
     def passed(self) -> bool:
+        """Whether all of these differences are within the tolerance."""
         return self.worst <= self.tolerance
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for `parity.json`."""
         return {
-            "parts": self.parts, "passed": self.passed, "max_difference": self.worst, "tolerance": self.tolerance, "tolerance_reason": self.reason,
-            "steps": self.steps, "metrics": self.metrics, "variables": [{"name": n, "max_difference": d} for n, d in self.variables],
-        }  # fmt: skip
+            "parts": self.parts,
+            "passed": self.passed,
+            "max_difference": self.worst,
+            "tolerance": self.tolerance,
+            "tolerance_reason": self.reason,
+            "steps": self.steps,
+            "metrics": self.metrics,
+            "variables": [{"name": v.name, "max_difference": v.distance} for v in self.variables],
+        }
 
     def lines(self) -> list[str]:
-        """What people read."""
-        rows: list[tuple[str, float, str]] = []
-        for group in ("model", "optimizer"):
-            mine = [v for v in self.variables if v[0].startswith(f"{group}/")]
-            name, value = max(mine, key=lambda v: math.inf if math.isnan(v[1]) else v[1])
-            rows.append((f"{group} variables ({len(mine)})", value, name if value else ""))
-        rows += [(f"{name}, every epoch", gap, "") for name, gap in self.metrics.items()]
-        out = [f"{f'one device and {self.parts}':<34}{'largest difference':>20}"] + [
-            f"{a:<34}{b:>20.3g}  {c}".rstrip() for a, b, c in rows
+        """The report as text for people."""
+        of_metrics = {f"{name}, every epoch": value for name, value in self.metrics.items()}
+        after = f" after {self.steps} steps"
+        return [
+            *difference_lines(f"one device and {self.parts}", self.variables, of_metrics),
+            *verdict_lines(self.tolerance, self.reason, self.passed, self.worst, after),
         ]
-        out.append(f"Tolerance: {self.tolerance:g} ({self.reason})")
-        out.append(
-            f"Parity:    {'passed' if self.passed else 'FAILED'}, largest difference {self.worst:g} after {self.steps} steps"
-        )
-        return out
 
 
-def settings(config: TrainerConfig, steps: int | None, rows: int) -> TrainerConfig:
-    """The settings of both trainings: one graph without XLA, no dropout, whose masks differ by design, and one set of batch statistics."""
-    steps = steps or STEPS
-    epochs = (
-        math.ceil(
-            steps
-            * config.batch_size
-            * config.accumulate
-            / max(rows - config.batch_size * config.accumulate, 1)
-        )
-        + 1
-    )
+def comparable(config: TrainerConfig, steps: int | None, rows: int) -> TrainerConfig:
+    """The settings of both trainings, for one device.
+
+    One graph without XLA, no dropout, since its masks differ by design, and batch statistics over all
+    replicas.
+
+    Args:
+        config: Settings that were asked for.
+        steps: Optimizer steps; None: 20.
+        rows: Training rows.
+    """
+    steps = steps or DEFAULT_STEPS
+    step_rows = config.batch_size * config.accumulate
     return replace(
         config,
         strategy="one_device",
@@ -96,81 +102,111 @@ def settings(config: TrainerConfig, steps: int | None, rows: int) -> TrainerConf
         execution="epoch",
         engine="trainkit",
         steps=steps,
-        epochs=epochs,
+        epochs=math.ceil(steps * step_rows / max(rows - step_rows, 1)) + 1,  # enough for all steps
         dropout=False,
         sync_batch_norm=True,
     )
 
 
-def bound(asked: str) -> tuple[float, str]:
-    """The tolerance, and why it is that."""
-    if asked == "auto":
-        return BOUND, "float32 sums over the parts of a batch round differently from one sum over all of it"
-    return (0.0 if asked == "exact" else float(asked)), "as asked"
-
-
-def one_device(
+def train(
     task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None = None
-) -> tuple[Trainer, dict[str, list[float]]]:
-    """The training that the others are compared with; `config` from `settings`."""
+) -> tuple[Trainer, History]:
+    """One training and its history.
+
+    Args:
+        task: What to train.
+        config: Settings, from `comparable`.
+        optimizer: Settings that change the task's own optimizer.
+        data: Rows to use in place of `task.data()`.
+    """
     trainer = Trainer(config, optimizer=optimizer)
     return trainer, trainer.fit(task, data=data).history
 
 
-def replicas(
+def compare_replicas(
     task: Task,
     config: TrainerConfig,
     count: int,
-    optimizer: OptimizerConfig | None,
-    data: Splits | None,
-    asked: str,
-) -> Outcome:
-    """Compare with `count` replicas on this machine.
+    optimizer: OptimizerConfig | None = None,
+    data: Splits | None = None,
+    tolerance: str = "auto",
+) -> SpreadReport:
+    """Compare one device with `count` replicas on this machine.
+
+    Args:
+        task: What to train.
+        config: Settings, from `comparable`.
+        count: Replicas, at least 2.
+        optimizer: Settings that change the task's own optimizer.
+        data: Rows to use in place of `task.data()`.
+        tolerance: `auto`, `exact` or a number.
 
     Raises:
         UserError: if there are not so many devices.
     """
     devices.logical_cpus(count)
-    one, history = one_device(task, config, optimizer, data)
-    many, theirs = one_device(task, replace(config, strategy="mirrored", replicas=count), optimizer, data)
-    metrics = {name: _relative(values, theirs[name]) for name, values in history.items()}
-    return _outcome(f"{count} replicas", one, many.state.values(), metrics, asked)
+    one, history = train(task, config, optimizer, data)
+    spread = replace(config, strategy="mirrored", replicas=count)
+    many, history_of_many = train(task, spread, optimizer, data)
+    return _report(f"{count} replicas", one, history, many.state.values(), history_of_many, tolerance)
 
 
-def workers(
+def compare_workers(
     one: Trainer,
-    history: dict[str, list[float]],
+    history: History,
     checkpoint: Path,
-    rows: Sequence[dict[str, float]],
+    epochs: Sequence[Mapping[str, float]],
     count: int,
-    asked: str,
-) -> Outcome:
-    """Compare with what `count` workers left: their last checkpoint, and the rows of their epochs by the names of the history."""
-    kept = one.state.values()
-    one.restore(checkpoint)
-    theirs = one.state.values()
-    one.state.assign(kept)
-    metrics = {
-        name: _relative(values, [row[name] for row in rows if name in row])
-        for name, values in history.items()
-    }
-    return _outcome(f"{count} workers", one, theirs, metrics, asked)
+    tolerance: str = "auto",
+) -> SpreadReport:
+    """Compare a training on one device with what several workers left.
 
+    Args:
+        one: The trainer of one device, after its training.
+        history: Of its training.
+        checkpoint: The workers' last checkpoint.
+        epochs: What the workers logged in each epoch, by Keras's names.
+        count: Workers.
+        tolerance: `auto`, `exact` or a number.
 
-def _outcome(
-    parts: str, one: Trainer, theirs: Sequence[np.ndarray], metrics: dict[str, float], asked: str
-) -> Outcome:
-    tolerance, reason = bound(asked)
-    known = [i for i, name in enumerate(one.state.names) if not name.startswith("metrics/")]
+    Raises:
+        UserError: if the checkpoint does not belong to the same model and optimizer.
+    """
     values = one.state.values()
-    variables = [(one.state.names[i], distance(values[i], theirs[i])) for i in known]
+    one.restore(checkpoint)
+    values_of_workers = one.state.values()
+    one.state.assign(values)
+    logged = {name: [epoch[name] for epoch in epochs if name in epoch] for name in history}
+    return _report(f"{count} workers", one, history, values_of_workers, logged, tolerance)
+
+
+def _report(
+    parts: str,
+    one: Trainer,
+    history: History,
+    values_of_many: Sequence[npt.NDArray[Any]],
+    history_of_many: History,
+    asked: str,
+) -> SpreadReport:
     if one.state.step != one.config.steps:
         raise UserError(
-            f"The comparison was to run {one.config.steps} steps, but the training ended after {one.state.step}."
+            f"The comparison was to run {one.config.steps} steps, but the training ended after "
+            f"{one.state.step}."
         )
-    return Outcome(parts, one.state.step, variables, metrics, tolerance, reason)
-
-
-def _relative(a: Sequence[float], b: Sequence[float]) -> float:
-    scale = np.maximum(1.0, np.abs(np.array(a)))
-    return math.inf if len(a) != len(b) else distance(np.array(a) / scale, np.array(b) / scale)
+    tolerance, reason = replicas_tolerance(asked)
+    pairs = zip(one.state.names, one.state.values(), values_of_many, strict=True)
+    # Metrics hold sums that each replica keeps for itself; their results are compared below.
+    variables = [
+        VariableDifference(name, distance(np.asarray(a), np.asarray(b)))
+        for name, a, b in pairs
+        if not name.startswith("metrics/")
+    ]
+    metrics = {name: relative_distance(values, history_of_many[name]) for name, values in history.items()}
+    return SpreadReport(
+        parts=parts,
+        steps=one.state.step,
+        variables=variables,
+        metrics=metrics,
+        tolerance=tolerance,
+        reason=reason,
+    )

@@ -1,150 +1,171 @@
-"""mode=parity: the comparison with `model.fit`, its files and its picture."""
+"""mode=parity: compares trainings, writes what it found, and exits by the verdict."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trainkit.backend import devices
-from trainkit.config import TrainerConfig
 from trainkit.core import files
-from trainkit.core.datasets import Arrays, Source
+from trainkit.core.datasets import Arrays, Source, Splits
 from trainkit.core.errors import UserError
 from trainkit.distributed import launcher
 from trainkit.experiment.job import Job
 from trainkit.runs import figures, manifest, metrics_csv, run_dir
 from trainkit.runs.run_dir import RunDir
-from trainkit.verification import matrix, parity, replicas
-from trainkit.verification.report import Report
+
+if TYPE_CHECKING:
+    from trainkit.config import TrainerConfig
+    from trainkit.verification.replicas import SpreadReport
+    from trainkit.verification.report import Report
+
+__all__ = ["parity_mode"]
+
+# What a comparison sets for its workers, in place of the same words of the command.
+SET_FOR_WORKERS = (
+    "mode=",
+    "parity.",
+    "run_dir=",
+    "progress=",
+    "trainer.strategy=",
+    "trainer.replicas=",
+    "trainer.execution=",
+)
 
 
 def parity_mode(job: Job) -> int:
-    """`mode=parity`: one comparison with `model.fit`, with `parity.matrix=true` many, or one of one device with several."""
-    if job.config.parity.replicas or job.config.parity.workers:
-        return spread(job)
-    return several(job) if job.config.parity.matrix else compare(job)
+    """One comparison with `model.fit`, or many by `parity.matrix=true`, or of one device with several.
+
+    Returns:
+        The exit code: 0 if the differences are within the tolerance, else 1.
+
+    Raises:
+        UserError: for settings that cannot be compared.
+    """
+    parity = job.config.parity
+    if parity.replicas or parity.workers:
+        return _compare_with_several_devices(job)
+    return _compare_all(job) if parity.matrix else _compare(job)
 
 
-def compare(job: Job) -> int:
-    """Compare once, and leave `parity.json` and `plots/parity.png`; 0 if the differences are within the tolerance, else 1."""
-    report = parity.compare(
-        job.task, job.config.trainer, job.config.parity, job.config.optimizer, job.data(), job.callbacks
-    )
-    place = _place(job, report.source, report.devices)
+def _compare(job: Job) -> int:
+    """Compare with `model.fit` once; leaves `parity.json` and `plots/parity.png`."""
+    from trainkit.verification import compare
+
+    config = job.config
+    report = compare(job.task, config.trainer, config.parity, config.optimizer, job.data(), job.callbacks)
+    place = _run_dir(job, report.source, report.devices)
     files.write_json(place.path / "parity.json", report.as_dict())
-    _picture(place.path / "plots" / "parity.png", report)
+    _draw(place.path / "plots" / "parity.png", report)
     about = report.about
     print(
-        f"trainkit and model.fit: {about['task']} on {about['dataset']}, {about['execution']}, {about['precision']}, {about['strategy']}, {report.steps} steps"
+        f"trainkit and model.fit: {about['task']} on {about['dataset']}, {about['execution']}, "
+        f"{about['precision']}, {about['strategy']}, {report.steps} steps"
     )
     print("\n".join(report.lines()))
     print(f"Written:   {place.shown}/parity.json, {place.shown}/plots/parity.png")
     return 0 if report.passed else 1
 
 
-def several(job: Job) -> int:
-    """Compare every mode, precision, optimizer and strategy; 0 if no comparison fails."""
-    devices.logical_cpus(2)  # for the rows with replicas, before anything runs
-    rows = matrix.matrix(job.task, job.config.trainer, job.config.parity)
-    place = RunDir(job.path) if job.path else None
+def _compare_all(job: Job) -> int:
+    """Compare every mode, precision, optimizer and strategy; leaves `parity.json` and `parity.md`."""
+    from trainkit.backend import devices
+    from trainkit.verification import matrix
+
+    devices.logical_cpus(2)  # for the rows with replicas, before TensorFlow computes anything
+    rows = matrix.compare_all(job.task, job.config.trainer, job.config.parity)
     lines = matrix.table(rows)
     print("\n".join(lines))
-    if place is not None:
-        run_dir.create(place.path, job.config.runs_dir, "parity")
+    if job.path is not None:
+        place = run_dir.create(job.path, job.config.runs_dir, "parity")
         files.write_json(place.path / "parity.json", {"rows": rows})
         files.write_text(place.path / "parity.md", "\n".join(lines) + "\n")
         print(f"Written:   {place.shown}/parity.json, {place.shown}/parity.md")
-    return 1 if any(row["outcome"] == "FAILED" for row in rows) else 0
+    return 1 if any(row["outcome"] == matrix.FAILED for row in rows) else 0
 
 
-def spread(job: Job) -> int:
-    """Compare one device with `parity.replicas` replicas, or with `parity.workers` workers; 0 if they are within the tolerance."""
-    asked, data = job.config.parity, job.data()
+def _compare_with_several_devices(job: Job) -> int:
+    """Compare one device with `parity.replicas` replicas or workers; leaves `parity.json`."""
+    from trainkit.verification import replicas
+
+    parity = job.config.parity
+    data = job.data()
     splits = data or job.task.data()
-    rows = len(splits.train) if isinstance(splits.train, Arrays) else int(splits.train.cardinality())
-    settings = replicas.settings(job.config.trainer, asked.steps, rows)
-    place = _place(job, splits.source, "")
-    outcomes = []
-    if asked.replicas:
-        outcomes.append(
-            replicas.replicas(job.task, settings, asked.replicas, job.config.optimizer, data, asked.tolerance)
-        )
-    if asked.workers:
-        one, history = replicas.one_device(job.task, settings, job.config.optimizer, data)
-        run = place.path / "workers"
-        code = launcher.launch(asked.workers, _words_of_workers(job, settings, run))
-        if code:
-            raise UserError(
-                f"The {asked.workers} workers ended with exit code {code}; see their lines above."
-            )
-        named = [
-            {_logged(key): float(value) for key, value in row.items() if value and "/" in key}
-            for row in metrics_csv.read_rows(run / "metrics.csv")
-        ]
-        outcomes.append(
-            replicas.workers(
-                one, history, run / "checkpoints" / "last", named, asked.workers, asked.tolerance
+    settings = replicas.comparable(job.config.trainer, parity.steps, _training_rows(splits))
+    place = _run_dir(job, splits.source, "")
+    reports = []
+    if parity.replicas:
+        reports.append(
+            replicas.compare_replicas(
+                job.task, settings, parity.replicas, job.config.optimizer, data, parity.tolerance
             )
         )
-    files.write_json(
-        place.path / "parity.json", {"task": job.config.name, "outcomes": [o.as_dict() for o in outcomes]}
-    )
-    for outcome in outcomes:
-        print("\n".join(outcome.lines()))
+    if parity.workers:
+        reports.append(_compare_workers(job, settings, data, place.path / "workers", parity.workers))
+    found = {"task": job.config.name, "outcomes": [report.as_dict() for report in reports]}
+    files.write_json(place.path / "parity.json", found)
+    for report in reports:
+        print("\n".join(report.lines()))
     print(f"Written:   {place.shown}/parity.json")
-    return 0 if all(outcome.passed for outcome in outcomes) else 1
+    return 0 if all(report.passed for report in reports) else 1
 
 
-def _words_of_workers(job: Job, settings: TrainerConfig, run: Path) -> list[str]:
-    """The command of each worker: the job's own words, with the settings of the comparison and a run of their own."""
-    ours = (
-        "mode=",
-        "parity.",
-        "run_dir=",
-        "progress=",
-        "trainer.strategy=",
-        "trainer.replicas=",
-        "trainer.execution=",
-    )
-    words = [word for word in job.argv if not word.startswith(ours)]
-    words += [
+def _compare_workers(
+    job: Job, settings: TrainerConfig, data: Splits | None, run: Path, count: int
+) -> SpreadReport:
+    """Train on one device here and with `count` workers, which leave the run `run`."""
+    from trainkit.verification import replicas
+
+    one, history = replicas.train(job.task, settings, job.config.optimizer, data)
+    code = launcher.launch(count, _worker_arguments(job, settings, run))
+    if code:
+        raise UserError(f"The {count} workers ended with exit code {code}; see their lines above.")
+    epochs = [metrics_csv.logged_values(row) for row in metrics_csv.read_rows(run / "metrics.csv")]
+    last = run / "checkpoints" / "last"
+    return replicas.compare_workers(one, history, last, epochs, count, job.config.parity.tolerance)
+
+
+def _worker_arguments(job: Job, settings: TrainerConfig, run: Path) -> list[str]:
+    """The arguments of each worker: those of this command, with the settings of the comparison."""
+    return [
+        *(word for word in job.argv if not word.startswith(SET_FOR_WORKERS)),
         f"run_dir={run}",
         "progress=none",
         "trainer.strategy=multi_worker",
         "trainer.execution=epoch",
         f"trainer.steps={settings.steps}",
+        f"trainer.epochs={settings.epochs}",
+        "trainer.dropout=false",
+        "trainer.sync_batch_norm=true",
+        "callbacks.tensorboard.enabled=false",
+        "callbacks.plots=false",
     ]
-    words += [f"trainer.epochs={settings.epochs}", "trainer.dropout=false", "trainer.sync_batch_norm=true"]
-    return [*words, "callbacks.tensorboard.enabled=false", "callbacks.plots=false"]
 
 
-def _logged(column: str) -> str:
-    """`train/loss` -> `loss`, `val/loss` -> `val_loss`."""
-    part, _, name = column.partition("/")
-    return name if part == "train" else f"{part}_{name}"
+def _training_rows(splits: Splits) -> int:
+    return len(splits.train) if isinstance(splits.train, Arrays) else int(splits.train.cardinality())
 
 
-def _place(job: Job, source: Source, devices: str) -> RunDir:
+def _run_dir(job: Job, source: Source, devices: str) -> RunDir:
+    """The directory of this comparison, with its config and manifest."""
     if job.path is None:
         raise ValueError("A comparison needs a path for its files.")
     place = run_dir.create(job.path, job.config.runs_dir, "parity")
     for name, text in job.files.items():
         files.write_text(place.path / name, text)
     about = manifest.describe(job.argv, job.config.trainer.seed, source, devices)
-    files.write_json(place.path / "manifest.json", about)
+    files.write_json(place.manifest, about)
     return place
 
 
-def _picture(path: Path, report: Report) -> None:
-    """The running loss of both, and the difference, over the steps; over epochs where the steps were not compared."""
+def _draw(path: Path, report: Report) -> None:
+    """Draw the running loss of both trainings, and its difference."""
     ours, theirs = report.losses
-    path.parent.mkdir(parents=True, exist_ok=True)
-    steps = list(range(1, len(ours) + 1))
-    gaps = [abs(a - b) for a, b in zip(ours, theirs, strict=False)]
-    curves = {"trainkit": (steps, ours), "model.fit": (steps, theirs), "difference": (steps, gaps)}
-    figures.draw(
-        path,
-        "running loss",
-        curves,
-        f"{report.about['task']}: largest difference {report.worst:g}",
-        axis="step",
-    )
+    positions = list(range(1, len(ours) + 1))
+    differences = [abs(a - b) for a, b in zip(ours, theirs, strict=False)]
+    curves = {
+        "trainkit": (positions, ours),
+        "model.fit": (positions, theirs),
+        "difference": (positions, differences),
+    }
+    title = f"{report.about['task']}: largest difference {report.worst:g}"
+    figures.draw(path, "running loss", curves, title, axis=report.losses_per)
