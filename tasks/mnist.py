@@ -1,4 +1,10 @@
-"""Handwritten digits by a dense network: the recipe that everything else is compared with."""
+"""Handwritten digits by a dense network: the recipe that everything else is compared with.
+
+Data: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition.
+Proceedings of the IEEE 86(11), 1998; 60,000 training and 10,000 test images.
+
+Recipe: two hidden layers of 512 units with dropout under RMSprop, the perceptron of Keras's examples.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from keras import layers
 
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
@@ -13,17 +20,28 @@ from trainkit.data.sources.keras_datasets import MNIST as DIGITS
 from trainkit.data.sources.keras_datasets import load
 from trainkit.data.splits import holdout
 
+__all__ = ["MNIST"]
+
 
 @dataclass(frozen=True)
 class MNIST(Task):
-    """Digits: images [B, 28, 28] uint8 -> probabilities [B, 10]; labels one-hot."""
+    """Digits: images `[B, 28, 28]` uint8 to probabilities `[B, 10]`; labels are one-hot.
+
+    Args:
+        units: Units of each hidden layer.
+        dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
+        source: `mnist`, `embedded` (the digits that scikit-learn ships) or `auto`: the first that is there.
+        dir: Folder with `mnist.npz`; None: Keras's cache, then a download.
+        validation: Share of the training rows held out for validation.
+        seed: Of the validation split; the test rows are always the same.
+    """
 
     units: tuple[int, ...] = (512, 512)
     dropout: float = 0.2
-    source: str = "auto"  # auto | mnist | embedded
-    dir: str | None = None  # folder with mnist.npz
-    validation: float = 0.2  # share of the training rows
-    seed: int = 0  # of the validation split
+    source: str = "auto"
+    dir: str | None = None
+    validation: float = 0.2
+    seed: int = 0
 
     def data(self) -> Splits:
         rows, source = load(DIGITS, self.source, self.dir)
@@ -35,14 +53,12 @@ class MNIST(Task):
 
     def model(self, train: Arrays) -> keras.Model:
         model = keras.Sequential(
-            [keras.Input(train.x.shape[1:]), keras.layers.Flatten(), keras.layers.Rescaling(1 / 255)]
+            [keras.Input(train.x.shape[1:]), layers.Flatten(), layers.Rescaling(1 / 255)]
         )
         for units in self.units:
-            model.add(keras.layers.Dense(units, activation="relu"))
-            model.add(keras.layers.Dropout(self.dropout))
-        model.add(
-            keras.layers.Dense(10, activation="softmax", dtype="float32")
-        )  # float32 also in mixed precision
+            model.add(layers.Dense(units, activation="relu"))
+            model.add(layers.Dropout(self.dropout))
+        model.add(layers.Dense(10, activation="softmax", dtype="float32"))  # also in mixed precision
         return model
 
     def loss(self) -> keras.losses.Loss:

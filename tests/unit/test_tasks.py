@@ -1,4 +1,4 @@
-"""Laws of the tasks that come with trainkit: the article's recipes, statistics from the training rows, models that stand alone."""
+"""The tasks that come with trainkit: recipes, statistics of the training rows, models that stand alone."""
 
 from __future__ import annotations
 
