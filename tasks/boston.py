@@ -1,8 +1,8 @@
 """House prices by a small dense network: regression with standardised features and target.
 
 Data: D. Harrison, D. L. Rubinfeld: Hedonic housing prices and the demand for clean air. Journal of
-Environmental Economics and Management 5, 1978; 506 suburbs of Boston with 13 features. One of them, `B`, encodes
-the share of Black residents: the set is for comparing trainings, not for judging houses.
+Environmental Economics and Management 5, 1978; 506 suburbs of Boston with 13 features. One of them, `B`,
+encodes the share of Black residents: the set is for comparing trainings, not for judging houses.
 
 Recipe: two hidden layers of 64 units, after F. Chollet: Deep Learning with Python, with Adam.
 """
