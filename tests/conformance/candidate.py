@@ -1,0 +1,37 @@
+"""Where the suite looks up what it compares: `keras.Model.fit`, and the `fit` that has to do the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import keras
+
+__all__ = ["REFUSED", "Fit", "candidate", "keras_fit"]
+
+Fit = Callable[..., keras.callbacks.History]
+
+# Cases that the candidate refuses by design, each with words of its one line. Such a case passes only if
+# the candidate raises `UserError` with these words and leaves the model's weights as they were.
+REFUSED: dict[str, str] = {}
+
+
+def keras_fit(model: keras.Model, *args: Any, **given: Any) -> keras.callbacks.History:
+    """`model.fit`, called as `trainkit.fit` is."""
+    return model.fit(*args, **given)
+
+
+def candidate() -> Fit:
+    """The `fit` under test: `trainkit.fit` with Keras's kernels, where it exists.
+
+    `TRAINKIT_CONFORMANCE=keras` puts `model.fit` itself on this side too. Then every case must pass: what
+    fails is not deterministic in Keras, or a fault of the suite.
+    """
+    missing = importlib.util.find_spec("trainkit.trainer.drop_in") is None
+    if missing or os.environ.get("TRAINKIT_CONFORMANCE") == "keras":
+        return keras_fit
+    drop_in = importlib.import_module("trainkit.trainer.drop_in")
+    return partial(drop_in.fit, exact=True)

@@ -1,0 +1,39 @@
+"""Each case, trained by `keras.Model.fit` and by the candidate side by side: every note must be equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.candidate import REFUSED, candidate, keras_fit
+from tests.conformance.cases import CASES
+from tests.conformance.compare import first_difference
+from tests.conformance.registry import Case
+from tests.conformance.side import Side, run
+from trainkit.core.errors import UserError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def check_refusals(side: Side) -> None:
+    """A refusal by us is one line for people."""
+    for refusal in side.refusals:
+        if isinstance(refusal, UserError):
+            assert "\n" not in str(refusal), f"not one line: {refusal}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_candidate_does_what_model_fit_does(case: Case, tmp_path: Path) -> None:
+    expected = run(case.run, keras_fit, tmp_path / "keras")
+    if case.name in REFUSED:
+        with pytest.raises(UserError, match=REFUSED[case.name]):
+            run(case.run, candidate(), tmp_path / "candidate")
+        return
+    got = run(case.run, candidate(), tmp_path / "candidate")
+    check_refusals(got)
+    assert first_difference(expected.noted, got.noted) is None
+
+
+def test_every_refused_case_exists() -> None:
+    assert set(REFUSED) <= {case.name for case in CASES}
