@@ -1,8 +1,7 @@
-"""A given optimizer stays the object that it is, and each schedule follows its formula."""
+"""A given optimizer stays the object that it is, and settings change what they name."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.core.errors import UserError
-from trainkit.optim import factory, schedules
+from trainkit.optim import factory
 
 OPTIMIZERS = keras.optimizers
 DECAY = OPTIMIZERS.schedules.ExponentialDecay
@@ -227,72 +226,3 @@ def test_what_an_optimizer_does_not_take_is_one_line(settings: dict[str, Any], m
     with pytest.raises(UserError, match=message) as caught:
         build(OPTIMIZERS.SGD(), **settings)
     assert "\n" not in str(caught.value)
-
-
-# Schedules.
-
-
-def one_cycle(step: int, top: float, end: float, high: float, first: float, last: float) -> float:
-    a, b, share = (first, high, step / top) if step < top else (high, last, (step - top) / (end - top))
-    return b + (a - b) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def triangle(step: int, half: int) -> float:
-    """Height of the triangle, from 0 to 1."""
-    within = step % (2 * half)
-    return within / half if within <= half else 2 - within / half
-
-
-FORMULAS: dict[str, tuple[Any, Callable[[int], float]]] = {
-    "constant": (schedules.Constant(0.25), lambda step: 0.25),
-    "warm-up": (
-        schedules.WarmUp(4, DECAY(1.0, 1, 0.5)),
-        lambda step: (step + 1) / 5 if step < 4 else 0.5 ** (step - 4),
-    ),
-    "one cycle": (
-        schedules.OneCycle(0.5, steps=20),
-        lambda step: one_cycle(step, 5.0, 19.0, 0.5, 0.02, 2e-6),
-    ),
-    "one cycle, early": (
-        schedules.OneCycle(0.5, steps=20, rise=0.1, start_divisor=10.0, end_divisor=5.0),
-        lambda step: one_cycle(step, 1.0, 19.0, 0.5, 0.05, 0.01),
-    ),
-    "cyclical": (
-        schedules.Cyclical(0.1, 0.5, half_cycle=4),
-        lambda step: 0.1 + 0.4 * triangle(step, 4),
-    ),
-    "cyclical, halving": (
-        schedules.Cyclical(0.1, 0.5, half_cycle=4, scaling="halving"),
-        lambda step: 0.1 + 0.4 * triangle(step, 4) * 0.5 ** (step // 8),
-    ),
-    "cyclical, exponential": (
-        schedules.Cyclical(0.1, 0.5, half_cycle=4, scaling="exponential", decay=0.9),
-        lambda step: 0.1 + 0.4 * triangle(step, 4) * 0.9**step,
-    ),
-}
-
-
-@pytest.mark.parametrize(("schedule", "formula"), FORMULAS.values(), ids=FORMULAS.keys())
-def test_a_schedule_follows_its_formula(schedule: Any, formula: Callable[[int], float]) -> None:
-    assert rates(schedule, 30) == pytest.approx([formula(step) for step in range(30)], rel=1e-5)
-
-
-@pytest.mark.parametrize("schedule", [s for s, _ in FORMULAS.values()], ids=FORMULAS.keys())
-def test_a_schedule_survives_its_config_and_a_graph(schedule: Any) -> None:
-    again = OPTIMIZERS.schedules.deserialize(OPTIMIZERS.schedules.serialize(schedule))
-    assert type(again) is type(schedule)
-    assert rates(again, 30) == rates(schedule, 30)
-    for compiled in (tf.function(schedule), tf.function(schedule, jit_compile=True)):
-        got = [float(compiled(tf.constant(step, tf.int64))) for step in range(30)]
-        assert got == pytest.approx(rates(schedule, 30), rel=1e-5)
-
-
-def test_an_unknown_scaling_is_refused() -> None:
-    with pytest.raises(ValueError, match="constant, halving, exponential"):
-        schedules.Cyclical(0.1, 0.5, 4, scaling="doubling")
-
-
-def test_without_steps_of_its_own_a_schedule_takes_those_after_the_warm_up() -> None:
-    made = schedules.schedule(ScheduleConfig(name="cosine", warmup_steps=10), 0.1, 100)
-    assert made.after.get_config()["decay_steps"] == 90
-    assert float(made(99)) == pytest.approx(0.0, abs=1e-4)

@@ -25,7 +25,16 @@ OPTIMIZERS = (
     "lion",
     "lamb",
 )
-SCHEDULES = ("constant", "cosine", "step", "exponential")
+SCHEDULES = (
+    "constant",
+    "cosine",
+    "step",
+    "exponential",
+    "polynomial",
+    "piecewise",
+    "one_cycle",
+    "cyclical",
+)
 SCOPES = ("global", "replica")
 
 
@@ -36,12 +45,37 @@ class ScheduleConfig:
     name: str = setting("constant", "decay after the warm-up", choices=SCHEDULES)
     warmup_steps: int = setting(0, "steps of linear warm-up from 0", at_least=0)
     decay_steps: int | None = setting(
-        None, "cosine: its length; step, exponential: steps per decay; null: all remaining steps", at_least=1
+        None,
+        "length of the decay or cycle, for cyclical of half one; null: all remaining steps",
+        at_least=1,
     )
-    decay_rate: float = setting(0.5, "step, exponential: factor per `decay_steps`", above=0)
+    decay_rate: float = setting(
+        0.5,
+        "factor per `decay_steps` (step, exponential), boundary (piecewise) or cycle (cyclical)",
+        above=0,
+    )
     final: float = setting(
-        0.0, "cosine: last learning rate as a fraction of the first", at_least=0, at_most=1
+        0.0,
+        "cosine, polynomial: last rate as a fraction of the first; cyclical: lowest of the highest",
+        at_least=0,
+        at_most=1,
     )
+    power: float = setting(1.0, "polynomial: exponent; 1 is a straight line", above=0)
+    boundaries: list[int] = setting([], "piecewise: steps after which the rate falls, ascending", at_least=1)
+    rise: float = setting(0.3, "one_cycle: fraction of the steps in which the rate rises", above=0, below=1)
+
+    def check(self, prefix: str) -> None:
+        """Refuse a piecewise schedule without steps, or with steps that do not ascend.
+
+        Args:
+            prefix: Dotted key of this section with a final dot, for the message.
+        """
+        steps = self.boundaries
+        if self.name == "piecewise" and (not steps or sorted(set(steps)) != list(steps)):
+            raise UserError(
+                f"{prefix}boundaries={list(steps)}: name=piecewise expects ascending steps, such as "
+                "[1000,2000]."
+            )
 
 
 @dataclass

@@ -13,8 +13,6 @@ __all__ = ["Constant", "Cyclical", "OneCycle", "WarmUp", "schedule"]
 
 Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 
-SCALINGS = ("constant", "halving", "exponential")
-
 
 @keras.saving.register_keras_serializable("trainkit")
 class Constant(Schedule):
@@ -77,7 +75,7 @@ class OneCycle(Schedule):
 
     Args:
         max_rate: The highest learning rate.
-        steps: Steps of the whole cycle, at least 2.
+        steps: Steps of the whole cycle, at least 1.
         rise: Share of the steps that rise, above 0 and below 1.
         start_divisor: `max_rate` over the first rate.
         end_divisor: The first rate over the last.
@@ -105,7 +103,7 @@ class OneCycle(Schedule):
         top = max(self.rise * self.steps - 1.0, 0.0)  # the step with the highest rate
         end = self.steps - 1.0
         rising = _cosine(first, self.max_rate, step / (top or 1.0))
-        falling = _cosine(self.max_rate, last, (step - top) / (end - top))
+        falling = _cosine(self.max_rate, last, (step - top) / (end - top or 1.0))
         return keras.ops.where(step < top, rising, falling)
 
     def get_config(self) -> dict[str, Any]:
@@ -122,50 +120,31 @@ class OneCycle(Schedule):
 class Cyclical(Schedule):
     """A repeated triangle: up from `min_rate` to `max_rate` in `half_cycle` steps, and down in as many.
 
-    `rate(s) = min_rate + (max_rate - min_rate) * scale * max(0, 1 - |s / half_cycle - 2 * c + 1|)`,
-    where `c` is the number of the cycle, from 1, and `scale` is 1 for `constant`, `0.5 ** (c - 1)` for
-    `halving`, `decay ** s` for `exponential`.
+    `rate(s) = min_rate + (max_rate - min_rate) * decay ** (c - 1) * height(s)`, where `c` is the number of
+    the cycle, from 1, and `height(s) = max(0, 1 - |s / half_cycle - 2 * c + 1|)`.
 
-    Source: L. N. Smith: Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186 (`triangular`,
-    `triangular2`, `exp_range`).
+    Source: L. N. Smith: Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186: `triangular`
+    for `decay=1`, `triangular2` for `decay=0.5`.
 
     Args:
         min_rate: The lowest learning rate.
         max_rate: The highest learning rate of the first cycle.
         half_cycle: Steps from the lowest to the highest rate, at least 1.
-        scaling: How the height changes: `constant`, `halving` or `exponential`.
-        decay: For `exponential`: factor per step, above 0 and at most 1.
-
-    Raises:
-        ValueError: for an unknown `scaling`.
+        decay: Factor of the height per cycle, above 0.
     """
 
-    def __init__(
-        self,
-        min_rate: float,
-        max_rate: float,
-        half_cycle: int,
-        scaling: str = "constant",
-        decay: float = 1.0,
-    ) -> None:
+    def __init__(self, min_rate: float, max_rate: float, half_cycle: int, decay: float = 1.0) -> None:
         super().__init__()
-        if scaling not in SCALINGS:
-            raise ValueError(f"scaling={scaling!r}: expected one of {', '.join(SCALINGS)}.")
         self.min_rate = min_rate
         self.max_rate = max_rate
         self.half_cycle = half_cycle
-        self.scaling = scaling
         self.decay = decay
 
     def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")
         cycle = keras.ops.floor(1.0 + step / (2.0 * self.half_cycle))
         distance = keras.ops.absolute(step / self.half_cycle - 2.0 * cycle + 1.0)
-        height = keras.ops.maximum(0.0, 1.0 - distance)
-        if self.scaling == "halving":
-            height = height * keras.ops.power(0.5, cycle - 1.0)
-        elif self.scaling == "exponential":
-            height = height * keras.ops.power(self.decay, step)
+        height = keras.ops.maximum(0.0, 1.0 - distance) * keras.ops.power(self.decay, cycle - 1.0)
         return self.min_rate + (self.max_rate - self.min_rate) * height
 
     def get_config(self) -> dict[str, Any]:
@@ -173,7 +152,6 @@ class Cyclical(Schedule):
             "min_rate": self.min_rate,
             "max_rate": self.max_rate,
             "half_cycle": self.half_cycle,
-            "scaling": self.scaling,
             "decay": self.decay,
         }
 
@@ -183,19 +161,34 @@ def schedule(config: ScheduleConfig, start: float | Schedule, total_steps: int) 
 
     Args:
         config: Settings.
-        start: The rate that decays; for `constant` also a schedule, which then follows the warm-up.
+        start: The rate that decays, for `one_cycle` and `cyclical` the highest; for `constant` also a
+            schedule, which then follows the warm-up.
         total_steps: Optimizer steps of the whole training.
     """
-    keras_schedules = keras.optimizers.schedules
-    steps = config.decay_steps or max(1, total_steps - config.warmup_steps)
-    if config.name == "cosine":
-        after = keras_schedules.CosineDecay(start, steps, alpha=config.final)
-    elif config.name in ("step", "exponential"):
-        staircase = config.name == "step"
-        after = keras_schedules.ExponentialDecay(start, steps, config.decay_rate, staircase=staircase)
-    else:
-        after = Constant(start) if isinstance(start, float) else start
+    remaining = max(1, total_steps - config.warmup_steps)
+    after = Constant(start) if isinstance(start, float) else start
+    if config.name != "constant":
+        after = _decay(config, start, remaining)
     return WarmUp(config.warmup_steps, after) if config.warmup_steps else after
+
+
+def _decay(config: ScheduleConfig, start: Any, remaining: int) -> Schedule:
+    """The schedule after the warm-up, which has `remaining` steps."""
+    schedules = keras.optimizers.schedules
+    steps = config.decay_steps or remaining
+    if config.name == "cosine":
+        return schedules.CosineDecay(start, steps, alpha=config.final)
+    if config.name == "polynomial":
+        return schedules.PolynomialDecay(start, steps, start * config.final, config.power)
+    if config.name == "piecewise":
+        rates = [start * config.decay_rate**i for i in range(len(config.boundaries) + 1)]
+        return schedules.PiecewiseConstantDecay(list(config.boundaries), rates)
+    if config.name == "one_cycle":
+        return OneCycle(start, steps, config.rise)
+    if config.name == "cyclical":
+        half_cycle = config.decay_steps or max(1, remaining // 2)
+        return Cyclical(start * config.final, start, half_cycle, config.decay_rate)
+    return schedules.ExponentialDecay(start, steps, config.decay_rate, staircase=config.name == "step")
 
 
 def _cosine(start: float, end: float, share: Any) -> Any:
