@@ -17,6 +17,7 @@ from trainkit.core.errors import UserError
 
 __all__ = [
     "COMMON_DATE_FORMATS",
+    "DAY",
     "MARKERS",
     "NUMBER",
     "DateFormat",
@@ -32,7 +33,7 @@ MARKERS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 EPOCH = datetime.date(1970, 1, 1).toordinal()
-DAY = 86_400
+DAY = 86_400  # seconds
 
 # Characters that each directive of a date format takes; `%f` takes any number of digits.
 WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
@@ -144,12 +145,29 @@ class DateFormat:
         """Where each part stands: directive -> `(first character, end)`. `%f` has no place."""
         places = {}
         at = 0
-        for literal, directive in re.findall(r"([^%]*)(?:%(.)|$)", self.text):
+        for literal, directive in self._pieces:
             at += len(literal)
             if directive in WIDTHS:
                 places[directive] = (at, at + WIDTHS[directive])
                 at += WIDTHS[directive]
         return places
+
+    @functools.cached_property
+    def literals(self) -> dict[int, str]:
+        """Where other characters stand: place -> character, up to a `%f`."""
+        literals: dict[int, str] = {}
+        at = 0
+        for literal, directive in self._pieces:
+            literals |= {at + i: character for i, character in enumerate(literal)}
+            at += len(literal) + WIDTHS.get(directive, 0)
+            if directive == "f":
+                break
+        return literals
+
+    @property
+    def _pieces(self) -> list[tuple[str, str]]:
+        """The text as pairs of other characters and the directive that follows."""
+        return re.findall(r"([^%]*)(?:%(.)|$)", self.text)
 
     @property
     def has_time(self) -> bool:

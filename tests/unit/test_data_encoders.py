@@ -1,0 +1,182 @@
+"""Laws of the encoders: numbers, categories, dates and targets as said, inverted exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.columns import objects
+from trainkit.core.errors import UserError
+from trainkit.data.preparation import ColumnSettings, PreparationSettings
+from trainkit.data.preparation.categories import fit_categories
+from trainkit.data.preparation.dates import fit_dates
+from trainkit.data.preparation.labels import fit_class_labels, fit_number_target
+from trainkit.data.preparation.numeric import fit_numeric
+from trainkit.data.preparation.scaling import fit_scaling
+from trainkit.data.preparation.settings import SCALINGS
+
+NAN = np.nan
+quickly = settings(max_examples=100, deadline=None)
+SOME_NUMBERS = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=30).map(np.array)
+
+
+# Scaling
+
+
+@quickly
+@given(st.sampled_from(SCALINGS), SOME_NUMBERS)
+def test_a_scaling_is_inverted(kind: str, values: np.ndarray) -> None:
+    scaling = fit_scaling(kind, values)
+    assert np.isfinite(scaling.apply(values)).all()
+    np.testing.assert_allclose(scaling.invert(scaling.apply(values)), values, rtol=1e-9, atol=1e-6)
+
+
+@quickly
+@given(SOME_NUMBERS)
+def test_scalings_are_those_of_scikit_learn(values: np.ndarray) -> None:
+    from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+    values = np.round(values)  # scikit-learn has another limit for what it takes for constant
+    peers = {"standard": StandardScaler(), "min_max": MinMaxScaler(), "robust": RobustScaler()}
+    for kind, peer in peers.items():
+        expected = peer.fit_transform(values[:, None])[:, 0]
+        np.testing.assert_allclose(fit_scaling(kind, values).apply(values), expected, atol=1e-9)
+
+
+def test_logarithm_pixels_and_constants_are_scaled_as_said() -> None:
+    logarithm = fit_scaling("log", np.array([-1.0, 0.0, 9.0]))
+    assert (logarithm.low, logarithm.apply(np.array([-5.0]))) == (-1.0, logarithm.apply(np.array([-1.0])))
+    np.testing.assert_allclose(logarithm.apply(np.array([-1.0, 0.0, 9.0])).mean(), 0, atol=1e-12)
+    assert fit_scaling("pixels", np.array([3.0])).apply(np.array([0.0, 255.0])).tolist() == [0.0, 1.0]
+    assert fit_scaling("standard", np.full(7, 0.1)).apply(np.array([1.1])).tolist() == pytest.approx([1.0])
+
+
+# Numbers
+
+
+def test_missing_numbers_are_filled_and_marked() -> None:
+    training = np.array([1.0, NAN, 2.0, 9.0])
+    encoder = fit_numeric("age", training, ColumnSettings(scaling="none"))
+    assert encoder.names() == ("age", "age is missing")
+    assert encoder.encode(np.array([5.0, NAN, np.inf])).tolist() == [[5, 0], [2, 1], [2, 1]]
+    fills = {"mean": 4.0, "zero": 0.0, -1: -1.0}
+    for fill, value in fills.items():
+        filled = fit_numeric("age", training, ColumnSettings(scaling="none", fill=fill, indicator=False))
+        assert filled.encode(np.array([NAN])).tolist() == [[value]]
+
+
+def test_without_gaps_in_training_there_is_no_mark() -> None:
+    encoder = fit_numeric("age", np.array([1.0, 3.0]), ColumnSettings())
+    assert encoder.names() == ("age",)
+    assert encoder.encode(np.array([NAN])).tolist() == [[0.0]]
+
+
+# Categories
+
+
+def test_categories_are_numbered_by_frequency_and_the_others_share_one_number() -> None:
+    training = objects("b", "b", "b", "a", "a", "rare", "")
+    encoder = fit_categories("c", training, ColumnSettings(encoding="embedding"))
+    assert encoder.known == ("b", "a")
+    assert encoder.size == 4
+    assert encoder.encode(objects("", "rare", "unseen", "b", "a")).tolist() == [0, 1, 1, 2, 3]
+    as_number = fit_categories("c", training, ColumnSettings(encoding="integer"))
+    assert as_number.encode(objects("", "a")).tolist() == [[0.0], [3.0]]
+
+
+def test_one_hot_has_a_column_for_what_training_had_and_zeros_for_the_rest() -> None:
+    encoder = fit_categories("c", objects("b", "b", "a", "a"), ColumnSettings())
+    assert encoder.names() == ("c=a", "c=b")
+    assert encoder.encode(objects("a", "b", "", "x")).tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
+    encoder = fit_categories("c", objects("b", "b", "", "x"), ColumnSettings())
+    assert encoder.names() == ("c is missing", "c is rare or unseen", "c=b")
+    assert encoder.encode(objects("", "y", "b")).tolist() == np.eye(3).tolist()
+
+
+def test_many_categories_are_embedded_and_the_rarest_dropped() -> None:
+    training = objects(*[f"c{i}" for i in range(20) for _ in range(2 + i)])
+    assert fit_categories("c", training, ColumnSettings()).encoding == "embedding"
+    assert fit_categories("c", training, ColumnSettings(max_one_hot=20)).encoding == "one_hot"
+    few = fit_categories("c", training, ColumnSettings(max_categories=3))
+    assert few.known == ("c19", "c18", "c17")
+
+
+# Dates
+
+
+def test_dates_become_days_and_places_in_their_cycles() -> None:
+    training = objects("1970-01-02 06:00", "1970-02-03 18:00", "")
+    encoder = fit_dates("at", training, "%Y-%m-%d %H:%M", ColumnSettings(scaling="none"))
+    assert encoder.names() == (
+        "at",
+        *(f"at {cycle} ({wave})" for cycle in ("month", "weekday", "hour") for wave in ("sin", "cos")),
+        "at is missing",
+    )
+    first, missing = encoder.encode(objects("1970-01-02 06:00", ""))
+    friday = 2 * np.pi * 4 / 7
+    np.testing.assert_allclose(first, [1.25, 0, 1, np.sin(friday), np.cos(friday), 1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(missing, [17.5, 0, 0, 0, 0, 0, 0, 1])
+
+
+def test_a_cycle_in_which_nothing_varies_is_left_out() -> None:
+    encoder = fit_dates("d", objects("2024-01-01", "2024-01-08"), "%Y-%m-%d", ColumnSettings())
+    assert encoder.names() == ("d",)
+
+
+# Targets
+
+
+LABEL = st.sampled_from(["0", "10", "9", "-1", "cat", "dog"])
+LABELS = st.lists(LABEL, min_size=2, max_size=20).filter(lambda labels: len(set(labels)) > 1)
+
+
+@quickly
+@given(LABELS, st.sampled_from(["integer", "one_hot"]))
+def test_labels_are_decoded_to_what_they_were(names: list[str], encoding: str) -> None:
+    values = objects(*names)
+    labels = fit_class_labels("y", values, PreparationSettings(labels=encoding))
+    encoded = labels.encode(values)
+    scores = np.eye(len(labels.classes))[encoded] if encoding == "integer" else encoded
+    assert labels.decode(scores) == (
+        names if len(labels.classes) > 1 else [labels.classes[1 - 1]] * 0 or names
+    )
+
+
+def test_classes_have_a_natural_order() -> None:
+    numbers = fit_class_labels("y", objects("10", "9", "-1"), PreparationSettings())
+    assert numbers.classes == ("-1", "9", "10")
+    assert fit_class_labels("y", objects("b", "10", "a"), PreparationSettings()).classes == ("10", "a", "b")
+
+
+def test_one_probability_names_the_second_class() -> None:
+    labels = fit_class_labels("y", objects("no", "yes"), PreparationSettings())
+    probabilities = np.array([[0.2], [0.9]])
+    assert labels.decode(probabilities) == ["no", "yes"]
+    assert labels.confidence(probabilities).tolist() == [0.8, 0.9]
+
+
+def test_several_labels_of_a_row() -> None:
+    values = objects("red|blue", "", "green")
+    labels = fit_class_labels("y", values, PreparationSettings(labels="multi_label"))
+    assert labels.classes == ("blue", "green", "red")
+    assert labels.encode(values).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    assert labels.decode(labels.encode(values)) == ["blue|red", "", "green"]
+
+
+def test_an_unknown_class_is_refused() -> None:
+    labels = fit_class_labels("y", objects("a", "b"), PreparationSettings())
+    with pytest.raises(
+        UserError, match=r"data\.target=y: 'c' is no class of the training rows; they had a, b"
+    ):
+        labels.encode(objects("a", "c"))
+
+
+@quickly
+@given(SOME_NUMBERS, st.sampled_from(SCALINGS))
+def test_a_target_is_reported_in_its_unit(values: np.ndarray, scaling: str) -> None:
+    target = fit_number_target("price", values, PreparationSettings(target_scaling=scaling), "k$")
+    assert target.encode(values).shape == (len(values), 1)
+    exact = target.scaling.apply(values)[:, None]
+    np.testing.assert_allclose(target.decode(exact), values, rtol=1e-9, atol=1e-6)

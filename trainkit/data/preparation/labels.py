@@ -1,0 +1,167 @@
+"""The target: classes as numbers, or a number scaled, and back again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from trainkit.core.errors import UserError
+from trainkit.data import cells
+from trainkit.data.cells import NUMBER
+from trainkit.data.preparation.scaling import Scaling, fit_scaling
+from trainkit.data.preparation.settings import PreparationSettings
+
+__all__ = ["ClassLabels", "NumberTarget", "fit_class_labels", "fit_number_target"]
+
+
+@dataclass(frozen=True)
+class ClassLabels:
+    """Class names as labels.
+
+    Args:
+        name: Of the target's column.
+        classes: Their names; numbers in numeric order, others in alphabetical order.
+        encoding: `integer`: the class's position; `one_hot`; or `multi_label`: several classes per row.
+        separator: Between the labels of a row, for `multi_label`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    encoding: str
+    separator: str = "|"
+
+    kind: ClassVar[str] = "classes"
+
+    @functools.cached_property
+    def _position(self) -> dict[str, int]:
+        return {label: i for i, label in enumerate(self.classes)}
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Labels of class names `[N]`: int32 `[N]` for `integer`, else float32 `[N, C]`.
+
+        Raises:
+            UserError: for a class that the training rows did not have.
+        """
+        different, codes = cells.distinct(values)
+        labels = [self._labels_of(value) for value in different]
+        unknown = [label for each in labels for label in each if label not in self._position]
+        if unknown:
+            known = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+            raise UserError(
+                f"data.target={self.name}: {unknown[0]!r} is no class of the training rows; they had {known}."
+            )
+        if self.encoding == "integer":
+            positions = np.array([self._position[each[0]] for each in labels], np.int32)
+            return np.asarray(positions[codes])
+        rows = np.zeros((len(different), len(self.classes)), np.float32)
+        for row, each in zip(rows, labels, strict=True):
+            row[[self._position[label] for label in each]] = 1
+        return np.asarray(rows[codes])
+
+    def _labels_of(self, value: str) -> list[str]:
+        return _split(value, self.separator) if self.encoding == "multi_label" else [value]
+
+    def decode(self, outputs: np.ndarray, threshold: float = 0.5) -> list[str]:
+        """The class names of a model's outputs.
+
+        Args:
+            outputs: A score per class `[N, C]`, or the probability of the second of two classes, `[N]` or
+                `[N, 1]`.
+            threshold: Least score of a class that is named, for `multi_label` and for a single probability.
+        """
+        scores = np.asarray(outputs).reshape(len(outputs), -1)
+        if self.encoding == "multi_label":
+            named = [np.flatnonzero(row >= threshold) for row in scores]
+            return [self.separator.join(self.classes[i] for i in row) for row in named]
+        if scores.shape[1] == 1:
+            return [self.classes[int(score >= threshold)] for score in scores[:, 0]]
+        return [self.classes[i] for i in scores.argmax(axis=1)]
+
+    def confidence(self, outputs: np.ndarray) -> np.ndarray:
+        """The score `[N]` of the class that `decode` names, for one class per row."""
+        scores = np.asarray(outputs).reshape(len(outputs), -1)
+        if scores.shape[1] == 1:
+            return np.asarray(np.maximum(scores[:, 0], 1 - scores[:, 0]))
+        return np.asarray(scores.max(axis=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its state as JSON can hold it."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> ClassLabels:
+        """The inverse of `to_dict`."""
+        return cls(state["name"], tuple(state["classes"]), state["encoding"], state["separator"])
+
+
+@dataclass(frozen=True)
+class NumberTarget:
+    """A number to be predicted, scaled.
+
+    Args:
+        name: Of the target's column.
+        scaling: Applied to it.
+        unit: Of the number, for reports.
+    """
+
+    name: str
+    scaling: Scaling
+    unit: str = ""
+
+    kind: ClassVar[str] = "number"
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Labels float32 `[N, 1]` of numbers `[N]`."""
+        return np.asarray(self.scaling.apply(values)[:, None], np.float32)
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """The numbers `[N]` float64, in their own unit, of a model's outputs `[N]` or `[N, 1]`."""
+        return self.scaling.invert(np.asarray(outputs).reshape(len(outputs)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its state as JSON can hold it."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> NumberTarget:
+        """The inverse of `to_dict`."""
+        return cls(state["name"], Scaling(**state["scaling"]), state["unit"])
+
+
+def fit_class_labels(name: str, values: np.ndarray, settings: PreparationSettings) -> ClassLabels:
+    """Fit to the training rows of the target.
+
+    Args:
+        name: Of the column.
+        values: Class names `[N]`.
+        settings: How.
+    """
+    different, _ = cells.distinct(values)
+    if settings.labels == "multi_label":
+        different = list({label for value in different for label in _split(value, settings.separator)})
+    are_numbers = all(NUMBER.fullmatch(value) for value in different)
+    ordered = sorted(different, key=lambda value: (float(value) if are_numbers else 0.0, value))
+    return ClassLabels(name, tuple(ordered), settings.labels, settings.separator)
+
+
+def fit_number_target(
+    name: str, values: np.ndarray, settings: PreparationSettings, unit: str = ""
+) -> NumberTarget:
+    """Fit to the training rows of the target.
+
+    Args:
+        name: Of the column.
+        values: Numbers `[N]`, none of them missing.
+        settings: How.
+        unit: Of the numbers.
+    """
+    kind = settings.columns.get(name, {}).get("scaling", settings.target_scaling)
+    return NumberTarget(name, fit_scaling(kind, values), unit)
+
+
+def _split(value: str, separator: str) -> list[str]:
+    return [label.strip() for label in value.split(separator) if label.strip()]

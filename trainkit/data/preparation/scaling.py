@@ -1,0 +1,69 @@
+"""Scaling of numbers, fitted once and inverted exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Scaling", "fit_scaling"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Scales numbers: `y = (g(x) - center) / scale`, where `g(x)` is `log(1 + max(x - low, 0))` or x.
+
+    Args:
+        kind: One of `SCALINGS`; the logarithm is taken for `log`.
+        center: In the unit of `g(x)`.
+        scale: In the unit of `g(x)`, never 0.
+        low: Least number of the training rows, for `log`.
+    """
+
+    kind: str
+    center: float = 0.0
+    scale: float = 1.0
+    low: float = 0.0
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the logarithm is taken first."""
+        return self.kind == "log"
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Numbers of any shape, scaled, as float64."""
+        x = np.asarray(x, np.float64)
+        if self.is_log:
+            x = np.log1p(np.maximum(x - self.low, 0.0))
+        return (x - self.center) / self.scale
+
+    def invert(self, y: np.ndarray) -> np.ndarray:
+        """The numbers, in their own unit, that `apply` made `y` of."""
+        x = np.asarray(y, np.float64) * self.scale + self.center
+        return np.expm1(x) + self.low if self.is_log else x
+
+
+def fit_scaling(kind: str, values: np.ndarray) -> Scaling:
+    """Fit a scaling to numbers `[N]`, none of them NaN. A spread of 0 is taken for 1.
+
+    Args:
+        kind: One of `SCALINGS`.
+        values: Of the training rows.
+    """
+    if kind == "none" or len(values) == 0:
+        return Scaling(kind if kind != "log" else "none")
+    if kind == "pixels":
+        return Scaling(kind, 0.0, 255.0)
+    low = float(values.min())
+    if kind == "log":
+        values = np.log1p(values - low)
+    if kind == "min_max":
+        center, spread = low, float(values.max()) - low
+    elif kind == "robust":
+        quarters = np.quantile(values, [0.25, 0.5, 0.75])
+        center, spread = float(quarters[1]), float(quarters[2] - quarters[0])
+    else:
+        center, spread = float(values.mean()), float(values.std())
+    # Rounding leaves a spread of about 1e-17 in a column that is constant.
+    is_constant = spread <= 1e-12 * max(1.0, abs(center))
+    return Scaling(kind, center, 1.0 if is_constant else spread, low if kind == "log" else 0.0)
