@@ -126,17 +126,13 @@ def _by_time(times: np.ndarray, settings: SplitSettings) -> Rows:
             f"data.split=time: {len(missing)} rows have no time, the first is row {missing[0] + 1}. "
             "Fill them, or split by another column."
         )
-    ordered = np.sort(times)
-    counts = _counts(len(times), settings)
-    limits = {}
-    held = 0
-    for name in ("test", "validation"):
-        held += counts[name]
-        limits[name] = ordered[max(0, len(times) - held)] if counts[name] else np.inf
-    is_test = times >= limits["test"]
-    is_validation = ~is_test & (times >= limits["validation"])
-    masks = {"train": ~is_test & ~is_validation, "validation": is_validation, "test": is_test}
-    return _filled({name: np.flatnonzero(mask) for name, mask in masks.items()}, settings)
+    split_of = np.full(len(times), "train", dtype=object)
+    for name, share in (("test", settings.test), ("validation", settings.validation)):
+        rest = np.sort(times[split_of == "train"])
+        if share and len(rest):
+            limit = rest[-max(1, round(len(rest) * share))]
+            split_of[(split_of == "train") & (times >= limit)] = name
+    return _filled({name: np.flatnonzero(split_of == name) for name in SPLITS}, settings)
 
 
 def _by_names(column: np.ndarray) -> Rows:
