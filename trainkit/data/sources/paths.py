@@ -8,6 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 
@@ -18,6 +20,7 @@ __all__ = [
     "class_folders",
     "detect_format",
     "files_of",
+    "labelled_files",
     "resolve",
     "source_of",
 ]
@@ -26,7 +29,7 @@ FORMATS = ("csv", "parquet", "images", "text")
 ENDINGS = {
     "csv": (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
     "parquet": (".parquet", ".pq"),
-    "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif"),
+    "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
     "text": (".txt",),
 }
 
@@ -135,15 +138,49 @@ def class_folders(path: Path, name: str) -> dict[str, list[Path]]:
     return classes
 
 
+def labelled_files(
+    path: PathLike | Sequence[PathLike], name: str, *, labelled: bool
+) -> tuple[list[Path], np.ndarray]:
+    """Images or texts, and the class of each.
+
+    Args:
+        path: A folder with one folder per class; without labels, files or folders of files.
+        name: `images` or `text`.
+        labelled: Whether the folders are classes.
+
+    Returns:
+        The files, sorted by class and name, and their labels, object `[N]`; "" without labels.
+
+    Raises:
+        UserError: if there are none, or fewer than two classes.
+    """
+    if not labelled:
+        found = resolve(path)
+        below = [_files_below(f) if f.is_dir() else [f] for f in found]
+        files = [file for each in below for file in each if _has_ending(file, name)]
+        if not files:
+            raise UserError(f"data.path={path} has no files that end in {', '.join(ENDINGS[name])}.")
+        return files, np.full(len(files), "", dtype=object)
+    folders = resolve(path)
+    if len(folders) != 1 or not folders[0].is_dir():
+        raise UserError(f"data.path={path} is no folder; expected one with a folder per class.")
+    classes = class_folders(folders[0], name)
+    files = [file for each in classes.values() for file in each]
+    labels = [label for label, each in classes.items() for _ in each]
+    return files, np.array(labels, dtype=object)
+
+
 def checksum(files: Sequence[Path]) -> str:
-    """The sha256 of a file; of several, the sha256 of their names and checksums."""
+    """The sha256 of a file; of several, that of their checksums and their names below a common folder."""
     digests = []
     for file in files:
         with file.open("rb") as content:
             digests.append(hashlib.file_digest(content, "sha256").hexdigest())
     if len(files) == 1:
         return digests[0]
-    listing = "".join(f"{digest}  {file.name}\n" for digest, file in zip(digests, files, strict=True))
+    common = os.path.commonpath([file.absolute().parent for file in files])
+    names = [os.path.relpath(file.absolute(), common) for file in files]
+    listing = "".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True))
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
