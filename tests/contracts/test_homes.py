@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +173,32 @@ def test_lines_are_of_110_columns() -> None:
         if long:
             wrong[place] = f"{len(long)} lines, the first is {long[0]}"
     known.check("long-line", wrong)
+
+
+RULES = {"inside": inner_names, "changes": foreign_changes, "renames": renames}
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "expected"),
+    [
+        ("inside", "from keras.src.backend import random", ["keras.src.backend.random"]),
+        ("inside", "import tensorflow.python.client.device_lib", ["tensorflow.python.client.device_lib"]),
+        ("inside", "import keras\nkeras.src.backend.random", ["keras.src"]),
+        ("inside", "def f(model): return model._loss_trackers", ["_loss_trackers"]),
+        ("inside", "def f(model): return getattr(model, '_loss_trackers')", ["_loss_trackers"]),
+        ("inside", "import os\nos._exit(1)", []),
+        ("inside", "def f(model): return model.__class__", []),
+        ("changes", "def f(layer): setattr(layer, 'rate', 0.0)", ["setattr(layer)"]),
+        ("changes", "from keras import backend\nbackend.dropout = None", ["backend.dropout"]),
+        ("changes", "class A:\n def f(self): setattr(self, 'rate', 0.0)", []),
+        ("renames", "import os\nos.replace('a', 'b')", ["os.replace"]),
+        ("renames", "def f(path): path.replace('b')", ["path.replace"]),
+        ("renames", "def f(text): text.replace('a', 'b')", []),
+    ],
+)
+def test_the_rules_find_what_they_look_for(
+    rule: str, source: str, expected: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "planted.py"
+    path.write_text(source)
+    assert [name for name, _ in RULES[rule](Module(path))] == expected
