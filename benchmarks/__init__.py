@@ -1,1 +1,5 @@
-"""Measurements: `python -m benchmarks.throughput` against other ways to train, `python -m benchmarks.scaling` against itself."""
+"""Measurements of speed.
+
+`python -m benchmarks.throughput` compares trainkit with other ways to train; `python -m benchmarks.scaling`
+measures what its step costs as sizes grow.
+"""

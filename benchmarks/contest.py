@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, of which one works at a time, and the rounds in which they meet."""
+"""Contenders in processes of their own, one of which works at a time, and the rounds in which they meet."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ from benchmarks.session import Run
 from benchmarks.workloads import Workload
 
 TIMEOUT = 600.0  # seconds that a contender may take to answer
-WORTH_ROUNDS = (
-    1.5  # a variant so many times slower than its contender's best, when tried first, is not tried again
-)
-ALWAYS = (
-    "default",
-    "auto",
-    "command, default callbacks",
-)  # variants that are measured in all rounds, however slow
+# A variant that is so many times slower than its contender's best when it is tried first is not tried again.
+WORTH_ROUNDS = 1.5
+# Variants that are measured in all rounds, however slow.
+ALWAYS = ("default", "auto", "command, default callbacks")
 
 
 class Failed(Exception):
@@ -33,7 +29,13 @@ class Failed(Exception):
 
 
 class Process:
-    """A contender at work: answers one request at a time."""
+    """A contender at work, which answers one request at a time.
+
+    Args:
+        name: Of the contender.
+        workload: What it trains.
+        threads: That it may use.
+    """
 
     def __init__(self, name: str, workload: Workload, threads: int) -> None:
         self.workload = workload
@@ -102,7 +104,15 @@ class Entry:
     """One variant of one contender in one row.
 
     Args:
-        status: `measured`; `slower`: tried once and left out; `missing`: its framework is not installed; `failed`.
+        contender: Its name.
+        variant: The way in which it trains.
+        status: `measured`; `slower`: tried once and left out; `missing`: not installed; `failed`.
+        note: What it chose by itself, or why it was not measured.
+        epochs: Of a measured run.
+        compile_seconds: Until it was ready to train.
+        screened: Steps per second of the first try.
+        runs: The measured runs, one per round.
+        steps_per_second: Of each of them.
     """
 
     contender: str
@@ -111,15 +121,22 @@ class Entry:
     note: str = ""
     epochs: int = 0
     compile_seconds: float = 0.0
-    screened: float | None = None  # steps/s of the first try
+    screened: float | None = None
     runs: list[Run] = field(default_factory=list)
     steps_per_second: list[float] = field(default_factory=list)
 
 
-def hold(
-    workload: Workload, names: Sequence[str], rounds: int, threads: int, tell: Callable[[str], None]
+def run_contest(
+    workload: Workload, names: Sequence[str], rounds: int, threads: int, write: Callable[[str], None]
 ) -> tuple[list[Entry], dict[str, Any]]:
-    """Measure a workload: each contender prepares and tries its variants, then all that are worth it meet in `rounds` rounds, in turns.
+    """Measure a workload: each contender tries its variants, then all that are worth it meet in rounds.
+
+    Args:
+        workload: What to train.
+        names: Of the contenders.
+        rounds: Measured runs of each variant.
+        threads: That each contender may use.
+        write: Is told how far the contest is.
 
     Returns:
         The entries, and the sizes of the workload with the data set that was really used.
@@ -129,7 +146,7 @@ def hold(
     processes: dict[str, Process] = {}
     with ExitStack() as stack:
         for name in names:
-            tell(f"  {name}: preparing")
+            write(f"  {name}: preparing")
             processes[name] = stack.enter_context(Process(name, workload, threads))
             entries += _prepared(name, processes[name], workload, about)
         for index in range(rounds):
@@ -137,7 +154,7 @@ def hold(
             turn = index % max(1, len(entrants))
             for entry in entrants[turn:] + entrants[:turn]:
                 _measure(entry, processes[entry.contender], about["steps"], seed=index + 1)
-            tell(f"  round {index + 1} of {rounds} done")
+            write(f"  round {index + 1} of {rounds} done")
     return entries, about
 
 
@@ -148,9 +165,8 @@ def _prepared(name: str, process: Process, workload: Workload, about: dict[str, 
     except Failed as error:
         return [Entry(name, "", "failed", str(error))]
     if "missing" in answer:
-        return [
-            Entry(name, "", "missing", f"{answer['missing']} is not installed: pip install 'trainkit[bench]'")
-        ]
+        remedy = "pip install 'trainkit[bench]'"
+        return [Entry(name, "", "missing", f"{answer['missing']} is not installed: {remedy}")]
     about.update({key: answer[key] for key in ("steps", "rows", "source")})
     epochs = workload.long_epochs if answer["long"] and workload.long_epochs else workload.epochs
     entries = [Entry(name, variant, epochs=epochs) for variant in answer["variants"]]
@@ -159,16 +175,16 @@ def _prepared(name: str, process: Process, workload: Workload, about: dict[str, 
             entry.compile_seconds = process.ask("prepare", variant=entry.variant)["compile_seconds"]
             run = Run(**process.ask("run", variant=entry.variant, epochs=workload.screen_epochs, seed=0))
         except Failed as error:
-            entry.status, entry.note = "failed", str(error)
+            entry.status = "failed"
+            entry.note = str(error)
             return entries[: entries.index(entry) + 1]  # the process is gone, and its other variants with it
         entry.screened = about["steps"] * workload.screen_epochs / run.seconds
     best = max(entry.screened or 0.0 for entry in entries)
     for entry in entries:
         if (entry.screened or 0.0) * WORTH_ROUNDS < best and entry.variant not in ALWAYS:
-            entry.status, entry.note = (
-                "slower",
-                f"{best / (entry.screened or 1.0):.1f}x slower than this contender's best at the first try",
-            )
+            times = best / (entry.screened or 1.0)
+            entry.status = "slower"
+            entry.note = f"{times:.1f}x slower than this contender's best at the first try"
     return entries
 
 
@@ -176,7 +192,8 @@ def _measure(entry: Entry, process: Process, steps: int, seed: int) -> None:
     try:
         run = Run(**process.ask("run", variant=entry.variant, epochs=entry.epochs, seed=seed))
     except Failed as error:
-        entry.status, entry.note = "failed", str(error)
+        entry.status = "failed"
+        entry.note = str(error)
         return
     entry.runs.append(run)
     entry.steps_per_second.append(steps * entry.epochs / run.seconds)

@@ -1,4 +1,4 @@
-"""What the rounds of a contest say: medians, spreads, ratios, whether the work was the same; as a table and as a picture."""
+"""What the rounds of a contest say: medians, spreads, ratios, and whether the work was the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ TITLES = {
     "jax_scan": "JAX",
     "ceiling": "products alone",
 }
-OWN_START = 3.0  # times the tolerance where a contender starts from weights of its own
+# A contender that starts from weights of its own may be so many times the tolerance apart.
+OWN_START = 3.0
+MAX_LOSSES = 20  # of a run that are written
 
 
 @dataclass
@@ -27,9 +29,14 @@ class Result:
     """An entry with what it means beside the others of its row.
 
     Args:
-        ratios: Median over the rounds of this entry's steps/s by those of another in the same round, by that one's name.
+        entry: What was measured.
+        median: Steps per second.
+        low: The lowest of all rounds.
+        high: The highest of all rounds.
+        ratios: By the name of another entry: the median over the rounds of the ratio of both entries'
+            steps per second.
         loss: Median training loss at the compared epoch.
-        same_work: Whether that loss is near enough to that of `model.fit`; None where there is none to compare.
+        same_work: Whether that loss is close to that of `model.fit`; None if there is none to compare.
     """
 
     entry: Entry
@@ -46,11 +53,14 @@ class Result:
 
 
 def results(workload: Workload, entries: list[Entry]) -> list[Result]:
+    """The results of a workload's entries, in their order."""
     made = [Result(entry) for entry in entries]
     measured = [r for r in made if r.entry.status == "measured" and r.entry.steps_per_second]
     for result in measured:
         speeds = result.entry.steps_per_second
-        result.median, result.low, result.high = statistics.median(speeds), min(speeds), max(speeds)
+        result.median = statistics.median(speeds)
+        result.low = min(speeds)
+        result.high = max(speeds)
         losses = [run.losses[workload.compare - 1] for run in result.entry.runs if run.losses]
         result.loss = statistics.median(losses) if losses else None
     marks = _marks(measured)
@@ -93,25 +103,24 @@ def _ratio(one: Entry, other: Entry) -> float:
 def table(workload: Workload, made: list[Result], about: dict[str, Any]) -> str:
     """The row as text, the fastest first."""
     lines = [
-        f"{workload.title}: {about.get('source', '?')}, {about.get('rows', 0):,} rows, batch {workload.batch}, {about.get('steps', 0)} steps an epoch"
+        f"{workload.title}: {about.get('source', '?')}, {about.get('rows', 0):,} rows, "
+        f"batch {workload.batch}, {about.get('steps', 0)} steps per epoch",
+        f"  {'':<44}{'steps/s':>10} {'lowest to highest':>21} {'compile s':>10} {'x fit':>8} "
+        f"{'x best fit':>11} {'% of products':>14}  loss",
     ]
-    head = f"  {'':<44}{'steps/s':>10} {'lowest to highest':>21} {'compile s':>10} {'x fit':>8} {'x best fit':>11} {'% of products':>14}  loss"
-    lines.append(head)
     for r in sorted(made, key=lambda r: -r.median):
         if not r.median:
             lines.append(f"  {r.name:<44}{r.entry.status}: {r.entry.note}")
             continue
         ratios = r.ratios or {}
         spread = f"{r.low:,.1f} to {r.high:,.1f}"
-        loss = (
-            ""
-            if r.loss is None
-            else f"{r.loss:.4f}" + ("  NOT THE SAME WORK" if r.same_work is False else "")
-        )
+        warning = "  NOT THE SAME WORK" if r.same_work is False else ""
+        loss = "" if r.loss is None else f"{r.loss:.4f}{warning}"
         share = f"{100 * ratios['ceiling']:.0f}" if "ceiling" in ratios else "-"
         by = [f"{ratios[name]:.2f}" if name in ratios else "-" for name in ("fit default", "fit best")]
         lines.append(
-            f"  {r.name:<44}{r.median:>10,.1f} {spread:>21} {r.entry.compile_seconds:>10.1f} {by[0]:>8} {by[1]:>11} {share:>14}  {loss}"
+            f"  {r.name:<44}{r.median:>10,.1f} {spread:>21} {r.entry.compile_seconds:>10.1f} {by[0]:>8} "
+            f"{by[1]:>11} {share:>14}  {loss}"
         )
     lines += _ours(made)
     return "\n".join(lines)
@@ -132,18 +141,18 @@ def _ours(made: list[Result]) -> list[str]:
 
 
 def plain(made: list[Result]) -> list[dict[str, Any]]:
-    """For JSON; of the losses only those of the last run."""
+    """The results for JSON, with the losses of the first epochs."""
     rows = []
     for r in made:
         row = asdict(r) | {"name": r.name}
         for run in row["entry"]["runs"]:
-            run["losses"] = run["losses"][:20]
+            run["losses"] = run["losses"][:MAX_LOSSES]
         rows.append(row)
     return rows
 
 
 def picture(path: Path, rows: dict[str, tuple[Workload, list[Result]]], title: str) -> None:
-    """A bar for each entry with its spread, one panel a row, on a logarithmic axis."""
+    """Draw a bar for each entry with its spread, one panel per row, on a logarithmic axis."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -185,7 +194,7 @@ def picture(path: Path, rows: dict[str, tuple[Workload, list[Result]]], title: s
                 va="center",
                 fontsize=7,
             )
-    axes[-1, 0].set_xlabel("optimizer steps a second (median; lines: lowest to highest round)", fontsize=8)
+    axes[-1, 0].set_xlabel("optimizer steps per second (median; lines: lowest to highest round)", fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)

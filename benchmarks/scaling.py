@@ -1,6 +1,7 @@
-"""`python -m benchmarks.scaling`: what a step of trainkit costs as data, width, batch and epochs grow; memory over long trainings; and where a start goes.
+"""`python -m benchmarks.scaling`: what a step of trainkit costs as rows, width, batch and epochs grow.
 
-Each table is measured in a process of its own. Costs are medians of interleaved rounds, without building and compiling.
+Also measured: memory over long trainings, and what the time of a start is spent on. Each table is measured in
+a process of its own. Costs are medians of interleaved rounds, without building and compiling.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,11 +20,14 @@ from typing import Any
 from benchmarks import machine
 
 STEPS = 3000  # of a measurement
-LONGER = 10  # times as many where the number of rows grows, whose effect is small
+ROW_STEPS = 30_000  # where the number of rows grows, whose effect is small
 FEATURES = 64
-ROWS, WIDTH, BATCH = 2_000, 128, 64  # where they are not what grows
+# Where they are not what grows:
+ROWS = 2_000
+WIDTH = 128
+BATCH = 64
 LONG = 1000  # epochs of the memory measurement, compared with a hundredth of them
-FITS = 50
+FITS = 50  # trainings of the memory measurement
 START = """
 import time
 begin = time.perf_counter()
@@ -32,7 +35,7 @@ import tensorflow, keras
 framework = time.perf_counter()
 from benchmarks.contenders.trainkit_trainer import BenchmarkTask
 from benchmarks.workloads import WORKLOADS
-from trainkit.trainer import Trainer
+from trainkit.trainer.trainer import Trainer
 ours = time.perf_counter()
 task = BenchmarkTask(WORKLOADS["boston_val"], 0)
 trainer = Trainer(epochs=1, limit_train_batches=1, batch_size=32, execution="{execution}")
@@ -41,8 +44,13 @@ built = time.perf_counter()
 trainer.fit(task)
 seconds = trainer.seconds
 import json
-print(json.dumps({{"import TensorFlow and Keras": framework - begin, "import trainkit": ours - framework, "data, model, checks": built - ours,
-                  "compile": seconds["compile"], "first step and validation": seconds["total"] - seconds["compile"]}}))
+print(json.dumps({{
+    "import TensorFlow and Keras": framework - begin,
+    "import trainkit": ours - framework,
+    "data, model, checks": built - ours,
+    "compile": seconds["compile"],
+    "first step and validation": seconds["total"] - seconds["compile"],
+}}))
 """
 
 Table = list[dict[str, Any]]
@@ -96,7 +104,7 @@ def _trained(
 def _grow(
     name: str, values: Sequence[int], rounds: int, floating: Callable[[int], float], steps: int = STEPS
 ) -> Table:
-    """Microseconds a step as one size grows, in rounds that go through all of them."""
+    """Microseconds per step as one size grows, in rounds that go through all of its values."""
     costs: dict[int, list[float]] = {value: [] for value in values}
     modes = {}
     for seed in range(rounds):
@@ -122,25 +130,31 @@ def _grow(
 
 
 def _floating(width: int = WIDTH, batch: int = BATCH) -> float:
-    """Operations of the products of a step: forward, and backward twice but for the first layer's input."""
+    """Floating-point operations of a step's products: forward, and backward but for the first input."""
     forward = 2.0 * batch * (FEATURES * width + width * width + width)
     return 3 * forward - 2.0 * batch * FEATURES * width
 
 
 def rows(rounds: int) -> Table:
-    return _grow("rows", [ROWS, 10 * ROWS, 100 * ROWS], rounds, lambda _: _floating(), LONGER * STEPS)
+    """Cost of a step by the number of training rows."""
+    return _grow("rows", [ROWS, 10 * ROWS, 100 * ROWS], rounds, lambda _: _floating(), ROW_STEPS)
 
 
 def width(rounds: int) -> Table:
+    """Cost of a step by the units of the hidden layers."""
     return _grow("width", [32, 128, 512, 1024], rounds, lambda width: _floating(width=width))
 
 
 def batch(rounds: int) -> Table:
+    """Cost of a step by its rows."""
     return _grow("batch", [16, 64, 256, 1024], rounds, lambda batch: _floating(batch=batch))
 
 
 def epochs(rounds: int) -> Table:
-    """Cost of a step by the number of epochs: longer trainings may be worth compiling, and take more epochs in one call."""
+    """Cost of a step by the number of epochs.
+
+    Longer trainings may be worth compiling, and take more epochs in one call.
+    """
     return _grow("epochs", [1, 10, 100, 1000], rounds, lambda _: _floating())
 
 
@@ -152,7 +166,7 @@ def memory(rounds: int) -> Table:
 
     class Watch(Observer):
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-            seen[epoch + 1] = resident()
+            seen[epoch + 1] = machine.resident_mb()
 
     few = LONG // 100
     _trained(epochs=LONG, epochs_per_call=few, callbacks=[Watch()])
@@ -174,7 +188,7 @@ def _repeated(name: str, train: Callable[[int], Any]) -> Table:
     after = []
     for seed in range(FITS):
         train(seed)
-        after.append(resident())
+        after.append(machine.resident_mb())
     early = FITS // 5
     return [
         {
@@ -188,11 +202,11 @@ def _repeated(name: str, train: Callable[[int], Any]) -> Table:
 
 
 def start(rounds: int) -> Table:
-    """Seconds until the first step, by what they are spent on; and of a whole command, beside that."""
+    """Seconds until the first step, by what they are spent on; and of a whole command."""
     table = []
     for execution in ("epoch", "epoch_xla"):
         runs = [
-            json.loads(_python("-c", START.format(execution=execution)).splitlines()[-1])
+            json.loads(machine.run_python("-c", START.format(execution=execution)).splitlines()[-1])
             for _ in range(rounds)
         ]
         table += [
@@ -203,15 +217,15 @@ def start(rounds: int) -> Table:
 
 
 def whole(rounds: int) -> Table:
-    """Seconds of a whole command, beside those of a process that only imports TensorFlow, and of the compiling in the command."""
+    """Seconds of a whole command, of a process that only imports TensorFlow, and of compiling."""
     from trainkit.trainer.execution import timed
 
     runs = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            importing = timed(partial(_python, "-c", "import tensorflow, keras"))
+            importing = timed(partial(machine.run_python, "-c", "import tensorflow, keras"))
             command = ("task=boston", f"trainer.epochs={LONG}", "progress=none", f"run_dir={folder}/run")
-            seconds = timed(partial(_python, "-m", "trainkit", *command))
+            seconds = timed(partial(machine.run_python, "-m", "trainkit", *command))
             compiling = json.loads((Path(folder) / "run" / "summary.json").read_text())["seconds"]["compile"]
         runs.append((seconds / (importing + compiling), importing, compiling, seconds))
     ratio, importing, compiling, seconds = sorted(runs)[len(runs) // 2]
@@ -232,39 +246,6 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "memory": memory,
     "start": start,
 }
-
-
-def resident() -> float:
-    """Resident memory of this process now, in MB (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
-
-
-def _python(*command: str) -> str:
-    """What a Python process prints.
-
-    Raises:
-        RuntimeError: if it fails.
-    """
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=quiet)
-    if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(command)[:200]} ended with {done.returncode}: {done.stderr.strip()[-1000:]}"
-        )
-    return done.stdout
-
-
-def text(table: Table) -> str:
-    columns = list(table[0])
-    cells = [
-        [f"{row[c]:,.2f}" if isinstance(row[c], float) else str(row[c]) for c in columns] for row in table
-    ]
-    widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
-    return "\n".join(
-        "  " + "  ".join(cell.rjust(size) for cell, size in zip(line, widths, strict=True))
-        for line in [columns, *cells]
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -293,11 +274,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     content: dict[str, Any] = {**machine.describe(os.cpu_count() or 1), "rounds": asked.rounds}
     for name in asked.tables.split(","):
         content[name] = json.loads(
-            _python(
+            machine.run_python(
                 "-m", "benchmarks.scaling", "--measure", name, "--rounds", str(asked.rounds)
             ).splitlines()[-1]
         )
-        print(f"{name}\n{text(content[name])}\n", flush=True)
+        print(f"{name}\n{machine.table(content[name])}\n", flush=True)
         (asked.output / "scaling.json").write_text(json.dumps(content, indent=1) + "\n")
     return 0
 

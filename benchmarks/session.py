@@ -1,4 +1,4 @@
-"""What every contender offers: `variants(workload)` names its ways to train, `prepare(workload, variant)` makes a `Session`."""
+"""What every contender offers: the names of its ways to train a workload, and a `Session` for each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ CONTENDERS = (
     "jax_scan",
     "ceiling",
 )
-PEERS = (
-    "torch",
-    "lightning",
-    "jax",
-)  # of the extra `bench`; one that is not installed is reported as missing
+# Libraries of the extra `bench`; one that is not installed is reported as missing.
+PEERS = ("torch", "lightning", "jax")
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,9 @@ class Run:
     """One measured training.
 
     Args:
-        seconds: From the first step to the end of the last epoch, validation included; without building and compiling.
-        losses: Training loss of each epoch, the mean over its rows while it was trained; empty where nothing is learnt.
+        seconds: From the first step to the end of the last epoch, validation included, compiling excluded.
+        losses: Training loss of each epoch, the mean over its rows while it was trained; empty if nothing is
+            learnt.
         note: What the contender chose by itself.
         compile_seconds: Of this run alone, apart from `seconds`.
         own_start: Whether it starts from other weights than the other contenders do.
@@ -76,5 +74,9 @@ class Contender(Protocol):
 
 
 def contender(name: str) -> Contender:
-    """The module of that name; raises ModuleNotFoundError where its framework is not installed."""
+    """The module of that name.
+
+    Raises:
+        ModuleNotFoundError: if its framework is not installed.
+    """
     return import_module(f"benchmarks.contenders.{name}")

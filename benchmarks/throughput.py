@@ -1,8 +1,9 @@
-"""`python -m benchmarks.throughput`: trainkit beside other ways to train the same models, in interleaved rounds on one machine.
+"""`python -m benchmarks.throughput`: trainkit beside other ways to train the same models, in rounds.
 
-Every contender has the same rows, layers, initial weights, optimizer constants, batch size (partial last batch included), metrics, float32, and number of
-threads; the row that says so validates after each epoch. Each lives in a process of its own, and only one works at a time. Compiling and warming up are
-counted apart. The training losses of all must agree, so that the work is the same.
+Every contender has the same rows, layers, initial weights, optimizer constants, batch size (partial last
+batch included), metrics, float32, and number of threads; the row that says so validates after each epoch.
+Each lives in a process of its own, and only one works at a time. Compiling and warming up are counted apart.
+The training losses of all must agree, so that the work is the same.
 """
 
 from __future__ import annotations
@@ -65,11 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = arguments(argv)
     asked.output.mkdir(parents=True, exist_ok=True)
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    rows, about = {}, {}
+    rows = {}
+    about = {}
     for name in asked.rows:
         workload = WORKLOADS[name]
         print(f"{workload.title}", file=sys.stderr, flush=True)
-        entries, about[name] = contest.hold(
+        entries, about[name] = contest.run_contest(
             workload,
             asked.only,
             asked.rounds,
@@ -93,10 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         r for _, made in rows.values() for r in made if r.entry.status == "failed" or r.same_work is False
     ]
     for r in wrong:
-        print(
-            f"{r.name}: {r.entry.status if r.entry.status == 'failed' else 'its loss says that it did other work'}",
-            file=sys.stderr,
-        )
+        reason = "failed" if r.entry.status == "failed" else "its loss says that it did other work"
+        print(f"{r.name}: {reason}", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -1,7 +1,7 @@
-"""A contender's own process: reads requests as JSON lines on stdin, answers each with one JSON line on stdout.
+"""A contender's own process: reads requests as JSON lines from stdin, answers each with one on stdout.
 
-{"do": "variants", "workload": W}                                -> {"variants": [...], "long": bool, ...} | {"missing": module}
-{"do": "prepare", "workload": W, "variant": V}                   -> {"compile_seconds": s}
+{"do": "variants", "workload": W} -> {"variants": [...], "long": bool, ...} | {"missing": module}
+{"do": "prepare", "workload": W, "variant": V} -> {"compile_seconds": s}
 {"do": "run", "workload": W, "variant": V, "epochs": E, "seed": n} -> the fields of Run
 """
 
@@ -18,13 +18,21 @@ from benchmarks.workloads import WORKLOADS
 
 
 def answer(request: dict[str, Any], name: str, sessions: dict[str, Session]) -> dict[str, Any]:
+    """Do what a request asks of a contender.
+
+    Args:
+        request: As described above.
+        name: Of the contender.
+        sessions: Those that are prepared, by variant; a new one is added.
+    """
     try:
         module: Contender = contender(name)
     except ModuleNotFoundError as error:
         if error.name not in PEERS:
             raise
         return {"missing": error.name}
-    workload, variant = WORKLOADS[request["workload"]], request.get("variant", "")
+    workload = WORKLOADS[request["workload"]]
+    variant = request.get("variant", "")
     if request["do"] == "variants":
         rows = workload.rows
         return {
@@ -41,6 +49,7 @@ def answer(request: dict[str, Any], name: str, sessions: dict[str, Session]) -> 
 
 
 def main() -> None:
+    """Answer the requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a framework prints must not come between the answers
     sessions: dict[str, Session] = {}

@@ -1,9 +1,9 @@
-"""What the contenders train: rows, network, optimizer and sizes, said in no framework's words. Imports no framework."""
+"""What the contenders train: rows, network, optimizer and sizes, without any framework."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,10 +15,15 @@ from trainkit.data.splits import holdout
 
 @dataclass(frozen=True)
 class Network:
-    """Convolutions (3x3, no bias, batch normalisation, ReLU, 2x2 max pooling), then dense ReLU layers with dropout, then the output.
+    """Convolutions, then dense ReLU layers with dropout, then the output.
+
+    A convolution is 3x3 without bias, with batch normalization, ReLU and 2x2 max pooling.
 
     Args:
         outputs: Classes (softmax, cross-entropy, accuracy), or 1 value (mean squared and absolute error).
+        hidden: Units of each dense layer.
+        convolutions: Filters of each convolution.
+        dropout: Share of the units that each dense layer drops.
     """
 
     outputs: int
@@ -41,16 +46,25 @@ class Rows:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """One row of the contest.
 
     Args:
+        name: On the command line.
+        title: For people.
+        network: Its layers.
+        optimizer: `adam` or `rmsprop`, with Keras's constants.
+        batch: Rows per step.
         epochs: Of a measured run.
-        compare: Epoch whose training losses are compared: late enough to show wrong work, early enough not to show chance.
-        tolerance: Relative, between the training losses of two contenders that do the same work, medians over the rounds.
+        compare: Epoch whose training losses are compared: late enough to show wrong work, early enough not
+            to show chance.
+        tolerance: Relative, between the training losses of two contenders that do the same work; of the
+            medians over the rounds.
+        validate: Whether to validate after each epoch.
         long_epochs: For contenders that are done with `epochs` before it can be measured well.
         screen_epochs: Of the first run, which only finds the variants worth several rounds.
+        learning_rate: Of the optimizer.
     """
 
     name: str
@@ -77,12 +91,17 @@ class Workload:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch, the partial last batch included."""
+        """Steps per epoch, the partial last batch included."""
         return -(-len(self.rows.x) // self.batch)
 
     def kernels(self, seed: int) -> list[np.ndarray]:
-        """Initial weights, the same for all contenders: Glorot uniform `[in, out]` and `[3, 3, in, out]`; all else starts as in Keras."""
-        generator, shapes, width = np.random.default_rng(seed), list[tuple[int, ...]](), self.shape[-1]
+        """Initial kernels, the same for all contenders; all else starts as in Keras.
+
+        They are Glorot uniform: `[3, 3, in, out]` for a convolution, `[in, out]` for a dense layer.
+        """
+        generator = np.random.default_rng(seed)
+        shapes: list[tuple[int, ...]] = []
+        width = self.shape[-1]
         for filters in self.network.convolutions:
             shapes.append((3, 3, width, filters))
             width = filters
@@ -100,26 +119,24 @@ class Workload:
 
 def _boston(workload: Workload) -> Rows:
     rows, source = load(BOSTON)
-    train, _ = holdout(
-        Arrays(rows["x"].astype(np.float32), rows["y"].astype(np.float32)[:, None]), 0.2, seed=0
-    )
+    all_rows = Arrays(rows["x"].astype(np.float32), rows["y"].astype(np.float32)[:, None])
+    train, _ = holdout(all_rows, 0.2, seed=0)
     train, validation = holdout(train, 0.2, 0)
-    (mean, scale), (y_mean, y_scale) = ((a.mean(0), a.std(0)) for a in (train.x, train.y))
-    x, y = (train.x - mean) / scale, (train.y - y_mean) / y_scale
-    held = (
-        ((validation.x - mean) / scale, (validation.y - y_mean) / y_scale)
-        if validation and workload.validate
-        else None
-    )
-    return Rows(x, y, held, source.name)
+
+    def scaled(part: Arrays) -> tuple[np.ndarray, np.ndarray]:
+        x = (part.x - train.x.mean(0)) / train.x.std(0)
+        return x, (part.y - train.y.mean(0)) / train.y.std(0)
+
+    held = scaled(validation) if validation and workload.validate else None
+    return Rows(*scaled(train), held, source.name)
 
 
 def _mnist(workload: Workload) -> Rows:
     rows, source = load(MNIST)
-    images = rows["x_train"].reshape(-1, *((28, 28, 1) if workload.network.convolutions else (784,)))
-    train, _ = holdout(
-        Arrays(images, np.eye(10, dtype=np.float32)[rows["y_train"]]), 0.2, 0, stratify=rows["y_train"]
-    )
+    shape = (28, 28, 1) if workload.network.convolutions else (784,)
+    one_hot = np.eye(10, dtype=np.float32)[rows["y_train"]]
+    images = Arrays(rows["x_train"].reshape(-1, *shape), one_hot)
+    train, _ = holdout(images, 0.2, 0, stratify=rows["y_train"])
     count = 6400 if workload.network.convolutions else len(train)
     return Rows(train.x[:count].astype(np.float32) / 255, train.y[:count], None, source.name)
 
@@ -128,56 +145,56 @@ def _wide(workload: Workload) -> Rows:
     """Gaussian rows, labelled by a random linear teacher so that there is something to learn."""
     generator = np.random.default_rng(0)
     x = generator.standard_normal((20480, 784), np.float32)
-    teacher = generator.standard_normal((x.shape[1], workload.network.outputs), np.float32)
-    return Rows(
-        x, np.eye(workload.network.outputs, dtype=np.float32)[(x @ teacher).argmax(1)], None, "synthetic"
-    )
+    classes = workload.network.outputs
+    teacher = generator.standard_normal((x.shape[1], classes), np.float32)
+    return Rows(x, np.eye(classes, dtype=np.float32)[(x @ teacher).argmax(1)], None, "synthetic")
 
 
 ROWS = {"boston": _boston, "mnist": _mnist, "mnist_cnn": _mnist, "wide": _wide}
-_PRICES = Network(1, (64, 64))
-WORKLOADS = {
-    w.name: w
-    for w in (
-        Workload(
-            "boston", "Boston recipe", _PRICES, "adam", 32, 100, 10, 0.10, long_epochs=2000, screen_epochs=100
-        ),
-        Workload(
-            "boston_val",
-            "Boston recipe, validation each epoch",
-            _PRICES,
-            "adam",
-            32,
-            100,
-            10,
-            0.10,
-            True,
-            long_epochs=2000,
-            screen_epochs=100,
-        ),
-        Workload(
-            "mnist", "MNIST MLP recipe", Network(10, (512, 512), dropout=0.2), "rmsprop", 128, 2, 2, 0.10
-        ),
-        Workload(
-            "mnist_cnn",
-            "MNIST CNN, 6,400 images",
-            Network(10, (128,), (32, 64), 0.4),
-            "adam",
-            128,
-            3,
-            3,
-            0.20,
-        ),
-        Workload(
-            "wide",
-            "wide MLP, hidden 2,048, batch 1,024",
-            Network(10, (2048, 2048)),
-            "adam",
-            1024,
-            2,
-            2,
-            0.05,
-            learning_rate=1e-4,
-        ),
-    )
-}
+_BOSTON = Workload(
+    name="boston",
+    title="Boston recipe",
+    network=Network(outputs=1, hidden=(64, 64)),
+    optimizer="adam",
+    batch=32,
+    epochs=100,
+    compare=10,
+    tolerance=0.10,
+    long_epochs=2000,
+    screen_epochs=100,
+)
+_BOSTON_VALIDATED = replace(
+    _BOSTON, name="boston_val", title="Boston recipe, validation each epoch", validate=True
+)
+_MNIST = Workload(
+    name="mnist",
+    title="MNIST MLP recipe",
+    network=Network(outputs=10, hidden=(512, 512), dropout=0.2),
+    optimizer="rmsprop",
+    batch=128,
+    epochs=2,
+    compare=2,
+    tolerance=0.10,
+)
+_MNIST_CNN = Workload(
+    name="mnist_cnn",
+    title="MNIST CNN, 6,400 images",
+    network=Network(outputs=10, hidden=(128,), convolutions=(32, 64), dropout=0.4),
+    optimizer="adam",
+    batch=128,
+    epochs=3,
+    compare=3,
+    tolerance=0.20,
+)
+_WIDE = Workload(
+    name="wide",
+    title="wide MLP, hidden 2,048, batch 1,024",
+    network=Network(outputs=10, hidden=(2048, 2048)),
+    optimizer="adam",
+    batch=1024,
+    epochs=2,
+    compare=2,
+    tolerance=0.05,
+    learning_rate=1e-4,
+)
+WORKLOADS = {w.name: w for w in (_BOSTON, _BOSTON_VALIDATED, _MNIST, _MNIST_CNN, _WIDE)}

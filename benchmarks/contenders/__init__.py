@@ -1,1 +1,1 @@
-"""One file a contender; see `benchmarks.session` for what each offers."""
+"""One file per contender; `benchmarks.session` says what each offers."""

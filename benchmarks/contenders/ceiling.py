@@ -1,7 +1,8 @@
-"""What the machine can do: the matrix products and convolutions of the training alone, forward and both backward, in the same shapes.
+"""What the machine can do: the matrix products and convolutions of the training alone, in the same shapes.
 
-Each step reads other input rows, so that no product is the same in every step and could be taken out of the loop; each product's result is either
-used by the next or handed from step to step, so that none can be left out.
+Both directions are computed, forward and backward. Each step reads other input rows, so that no product is
+the same in every step and could be taken out of the loop. The result of each product is used by the next one
+or handed to the next step, so that none can be left out.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from benchmarks.session import Run, Session
 from benchmarks.workloads import Workload
 
 LONG = True
-EPOCHS_A_CALL = 100
-TURNS = 4  # input arrays taken in turn
+EPOCHS_PER_CALL = 100
+INPUTS = 4  # arrays of input rows, used in turn
 
 
 def variants(workload: Workload) -> tuple[str, ...]:
@@ -30,7 +31,12 @@ def prepare(workload: Workload, variant: str) -> Session:
 
 @dataclass(frozen=True)
 class Layer:
-    """One product: kernel `[in, out]`, or `[3, 3, in, out]` for a convolution whose result is pooled to half its size."""
+    """One product.
+
+    Args:
+        kernel: `[in, out]`; for a convolution, whose result is pooled to half its size, `[3, 3, in, out]`.
+        first: Whether its input is that of the network, which needs no gradient.
+    """
 
     kernel: tf.Tensor
     first: bool
@@ -45,7 +51,7 @@ class Layer:
         return tf.matmul(tf.reshape(x, [x.shape[0], self.kernel.shape[0]]), self.kernel)
 
     def backward(self, x: tf.Tensor, g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Gradients of the kernel and, but for the first layer, of the input."""
+        """Gradients of the kernel and of the input; None instead of the latter for the first layer."""
         if self.convolution:
             kernel = tf.raw_ops.Conv2DBackpropFilter(
                 input=x, filter_sizes=self.kernel.shape, out_backprop=g, strides=[1, 1, 1, 1], padding="SAME"
@@ -56,23 +62,28 @@ class Layer:
                 input_sizes=x.shape, filter=self.kernel, out_backprop=g, strides=[1, 1, 1, 1], padding="SAME"
             )
         x = tf.reshape(x, [x.shape[0], self.kernel.shape[0]])
-        return tf.matmul(x, g, transpose_a=True), None if self.first else tf.matmul(
-            g, self.kernel, transpose_b=True
-        )
+        of_kernel = tf.matmul(x, g, transpose_a=True)
+        return of_kernel, None if self.first else tf.matmul(g, self.kernel, transpose_b=True)
 
 
 class Products(Session):
+    """Computes the products of a workload, and nothing else.
+
+    Args:
+        workload: Whose shapes to take.
+        xla: Whether to compile all epochs of a call as one XLA program.
+    """
+
     def __init__(self, workload: Workload, *, xla: bool) -> None:
         begin = time.perf_counter()
         self.workload = workload
         self.layers = [Layer(tf.constant(kernel), i == 0) for i, kernel in enumerate(workload.kernels(0))]
         full, rest = divmod(len(workload.rows.x), workload.batch)
-        self.batches = [(workload.batch, full)] + (
-            [(rest, 1)] if rest else []
-        )  # rows and how many steps an epoch
-        # Every operand that does not come from a product: one array for each of a few steps, taken in turn.
+        # The number of rows of a batch, and how many such batches an epoch has.
+        self.batches = [(workload.batch, full), *([(rest, 1)] if rest else [])]
+        # Every operand that does not come from a product: one array for each of a few steps, used in turn.
         self.inputs = {
-            rows: [tf.random.normal((TURNS, rows, *shape)) for shape in self._shapes()]
+            rows: [tf.random.normal((INPUTS, rows, *shape)) for shape in self._shapes()]
             for rows, _ in self.batches
         }
         self.program = tf.function(self._epochs, jit_compile=xla, autograph=False)
@@ -81,14 +92,15 @@ class Products(Session):
 
     def run(self, epochs: int, seed: int) -> Run:
         begin = time.perf_counter()
-        for done in range(0, epochs, EPOCHS_A_CALL):
-            float(self.program(tf.constant(min(EPOCHS_A_CALL, epochs - done))))
+        for done in range(0, epochs, EPOCHS_PER_CALL):
+            float(self.program(tf.constant(min(EPOCHS_PER_CALL, epochs - done))))
         return Run(time.perf_counter() - begin)
 
     def _shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of one row of the input, and of what each convolution hands on once it is pooled: pooling is no product."""
+        """Shapes of one row: of the input, and of what each convolution hands on once it is pooled."""
         network = self.workload.network
-        side, shapes = self.workload.shape[0], [self.workload.shape]
+        side = self.workload.shape[0]
+        shapes = [self.workload.shape]
         for filters in network.convolutions:
             side //= 2
             shapes.append((side, side, filters))
@@ -98,30 +110,36 @@ class Products(Session):
         total = tf.constant(0.0)
         for rows, steps in self.batches:
             inputs = self.inputs[rows]
-            # What no other product uses is carried through the loop: written in each step, read after the last.
-            kept = tf.while_loop(
-                lambda i, *_, steps=steps: i < epochs * steps,
-                lambda i, *_, inputs=inputs: (i + 1, *self._step([array[i % TURNS] for array in inputs])),
-                (
-                    tf.constant(0),
-                    *(tf.zeros_like(result) for result in self._step([array[0] for array in inputs])),
-                ),
-                parallel_iterations=1,
-            )[1:]
+
+            def remain(done: Any, *_: Any, steps: int = steps) -> Any:
+                return done < epochs * steps
+
+            def advance(done: Any, *_: Any, inputs: list[tf.Tensor] = inputs) -> tuple[Any, ...]:
+                return done + 1, *self._step([array[done % INPUTS] for array in inputs])
+
+            # What no other product uses is carried through the loop: written in each step, read at the end.
+            nothing = [tf.zeros_like(result) for result in self._step([array[0] for array in inputs])]
+            _, *kept = tf.while_loop(remain, advance, (tf.constant(0), *nothing), parallel_iterations=1)
             total += tf.add_n([tf.reshape(result, [-1])[0] for result in kept])
         return total
 
     def _step(self, arrays: list[tf.Tensor]) -> list[tf.Tensor]:
-        """All products of one step. What a layer gives also stands for the gradient of it: it has its shape, and so is needed."""
-        passed, h, pooled = [], arrays[0], iter(arrays[1:])
+        """All products of one step.
+
+        The output of a layer also stands for its own gradient, which has the same shape: so it is needed.
+        """
+        passed = []
+        h = arrays[0]
+        pooled = iter(arrays[1:])
         for layer in self.layers:
             out = layer.forward(h)
             passed.append((layer, h, out))
             h = next(pooled) if layer.convolution else out
-        results, g = [], h
+        results = []
+        g = h
         for layer, x, out in reversed(passed):
             if layer.convolution:
-                results += [g]
+                results.append(g)
                 g = out
             gradient, g = layer.backward(x, g)
             results.append(gradient)

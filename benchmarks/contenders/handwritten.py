@@ -24,10 +24,19 @@ def prepare(workload: Workload, variant: str) -> Session:
 
 
 class StepLoop(Session):
+    """Calls a compiled step for each batch, from a Python loop.
+
+    Args:
+        workload: What to train.
+        jit: Whether XLA compiles the step.
+    """
+
     def __init__(self, workload: Workload, *, jit: bool) -> None:
         begin = time.perf_counter()
-        rows, batch = workload.rows, workload.batch
-        self.model, self.optimizer = networks.network(workload), networks.optimizer(workload)
+        rows = workload.rows
+        batch = workload.batch
+        self.model = networks.network(workload)
+        self.optimizer = networks.optimizer(workload)
         self.optimizer.build(self.model.trainable_variables)
         self.restart = networks.Restart(workload, self.model, self.optimizer)
         self.data = (
@@ -41,7 +50,8 @@ class StepLoop(Session):
             if rows.validation
             else None
         )
-        self.loss, self.metric = keras.metrics.Mean(), networks.metric(workload)
+        self.loss = keras.metrics.Mean()
+        self.metric = networks.metric(workload)
         error = networks.loss(workload)
 
         @tf.function(jit_compile=jit)
@@ -60,7 +70,8 @@ class StepLoop(Session):
             self.loss.update_state(error(y, outputs), sample_weight=tf.shape(x)[0])
             self.metric.update_state(y, outputs)
 
-        self.train, self.validate = train, validate
+        self.train = train
+        self.validate = validate
         self.run(1, 0)
         self.compile_seconds = time.perf_counter() - begin
 

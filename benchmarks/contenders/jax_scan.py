@@ -1,4 +1,4 @@
-"""JAX: one compiled `lax.scan` over the steps of an epoch, or over many epochs; a jitted step a batch for convolutions."""
+"""JAX: one compiled `lax.scan` over the steps of an epoch, or of many; a jitted step for convolutions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.session import Run, Session
 from benchmarks.workloads import Network, Workload
 
 LONG = True
-EPOCHS_A_CALL = 100
+EPOCHS_PER_CALL = 100
 Tree = Any
 
 
 def variants(workload: Workload) -> tuple[str, ...]:
     if workload.network.convolutions:
         return ("jitted step",)  # inside a loop, XLA's convolutions are many times slower on a CPU
-    return ("scan epoch", f"scan {EPOCHS_A_CALL} epochs") if workload.long_epochs else ("scan epoch",)
+    return ("scan epoch", f"scan {EPOCHS_PER_CALL} epochs") if workload.long_epochs else ("scan epoch",)
 
 
 def prepare(workload: Workload, variant: str) -> Session:
@@ -31,7 +31,9 @@ def prepare(workload: Workload, variant: str) -> Session:
 
 def initial(workload: Workload, seed: int) -> tuple[Tree, Tree]:
     """The weights that all contenders start from, and the running statistics of the normalisations."""
-    network, weights, running = workload.network, dict[str, Tree](), dict[str, Tree]()
+    network = workload.network
+    weights: dict[str, Tree] = {}
+    running: dict[str, Tree] = {}
     kernels = iter(map(jnp.asarray, workload.kernels(seed)))
     for i, filters in enumerate(network.convolutions):
         weights[f"c{i}"] = (next(kernels), jnp.ones(filters), jnp.zeros(filters))
@@ -78,35 +80,36 @@ def update(workload: Workload, weights: Tree, grads: Tree, slots: Tree, step: An
     second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, grads)
     t = (step + 1).astype(jnp.float32)
     alpha = rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-    return jax.tree.map(lambda w, m, v: w - alpha * m / (jnp.sqrt(v) + 1e-7), weights, first, second), (
-        first,
-        second,
-    )
+    weights = jax.tree.map(lambda w, m, v: w - alpha * m / (jnp.sqrt(v) + 1e-7), weights, first, second)
+    return weights, (first, second)
 
 
 class Scan(Session):
+    """Trains a workload with JAX alone, as one of `variants`."""
+
     def __init__(self, workload: Workload, variant: str) -> None:
         begin = time.perf_counter()
-        self.workload, self.variant = workload, variant
+        self.workload = workload
+        self.variant = variant
         rows = workload.rows
         self.rows = len(rows.x)
         self.data = (*map(jnp.asarray, (rows.x, rows.y)), *map(jnp.asarray, rows.validation or ()))
         # The rows are arguments: as constants of the program they would be compiled into it.
         self.step = jax.jit(self._step, donate_argnums=1)
         self.epoch = jax.jit(self._epoch, donate_argnums=1)
-        self.epochs = jax.jit(
-            lambda data, state, orders: lax.scan(partial(self._epoch, data), state, orders), donate_argnums=1
-        )
+        self.epochs = jax.jit(self._epochs, donate_argnums=1)
         self.many = variant.endswith("epochs")
-        self.run(EPOCHS_A_CALL if self.many else 1, 0)
+        self.run(EPOCHS_PER_CALL if self.many else 1, 0)
         self.compile_seconds = time.perf_counter() - begin
 
     def run(self, epochs: int, seed: int) -> Run:
-        state, generator, losses = self._fresh(seed), np.random.default_rng(seed), []
+        state = self._fresh(seed)
+        generator = np.random.default_rng(seed)
+        losses: list[float] = []
         begin = time.perf_counter()
         done = 0
         while done < epochs:
-            count = min(EPOCHS_A_CALL, epochs - done) if self.many else 1
+            count = min(EPOCHS_PER_CALL, epochs - done) if self.many else 1
             orders = np.stack([generator.permutation(self.rows).astype(np.int32) for _ in range(count)])
             if self.variant == "jitted step":
                 state, sums = self._by_steps(state, orders[0])
@@ -128,16 +131,15 @@ class Scan(Session):
         """Mean loss; running statistics, and the sum of the metric."""
         out, running = forward(self.workload.network, weights, running, x, key)
         if self.workload.network.classes:
-            return -(y * jax.nn.log_softmax(out)).sum(1).mean(), (
-                running,
-                (out.argmax(1) == y.argmax(1)).sum().astype(jnp.float32),
-            )
+            right = (out.argmax(1) == y.argmax(1)).sum().astype(jnp.float32)
+            return -(y * jax.nn.log_softmax(out)).sum(1).mean(), (running, right)
         return ((out - y) ** 2).mean(), (running, jnp.abs(out - y).sum())
 
     def _step(self, data: Tree, state: Tree, rows: Any) -> tuple[Tree, Any]:
         weights, running, slots, step, key = state
         key, one = jax.random.split(key)
-        x, y = data[0][rows], data[1][rows]
+        x = data[0][rows]
+        y = data[1][rows]
         (loss, (running, metric)), grads = jax.value_and_grad(self._errors, has_aux=True)(
             weights, running, x, y, one
         )
@@ -145,7 +147,7 @@ class Scan(Session):
         return (weights, running, slots, step + 1, key), (loss * len(x), metric)
 
     def _epoch(self, data: Tree, state: Tree, order: Any) -> tuple[Tree, Any]:
-        """All batches by a scan, then the partial last one, then the validation rows: sums of loss and metric."""
+        """All batches by a scan, the partial last one, then the validation rows: sums of loss and metric."""
         full = self.rows // self.workload.batch * self.workload.batch
         state, sums = lax.scan(
             partial(self._step, data), state, order[:full].reshape(-1, self.workload.batch)
@@ -158,6 +160,10 @@ class Scan(Session):
             return state, sums
         loss, (_, metric) = self._errors(state[0], state[1], data[2], data[3], None)
         return state, (*sums, loss, metric)
+
+    def _epochs(self, data: Tree, state: Tree, orders: Any) -> tuple[Tree, Any]:
+        state, sums = lax.scan(partial(self._epoch, data), state, orders)
+        return state, sums
 
     def _by_steps(self, state: Tree, order: np.ndarray) -> tuple[Tree, Any]:
         sums = []

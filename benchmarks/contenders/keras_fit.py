@@ -34,18 +34,19 @@ class Clock(keras.callbacks.Callback):
 
 
 class Fit(Session):
+    """Trains a workload with `model.fit`, as one of `variants`."""
+
     def __init__(self, workload: Workload, variant: str) -> None:
         begin = time.perf_counter()
-        several = next(
-            (int(word.split("=")[1]) for word in variant.split() if word.startswith("steps_per_execution=")),
-            1,
-        )
-        self.workload, self.model = workload, networks.network(workload)
+        key = "steps_per_execution="
+        several = [int(word.removeprefix(key)) for word in variant.split() if word.startswith(key)]
+        self.workload = workload
+        self.model = networks.network(workload)
         self.model.compile(
             optimizer=networks.optimizer(workload),
             loss=networks.loss(workload),
             metrics=[networks.metric(workload)],
-            steps_per_execution=several,
+            steps_per_execution=several[0] if several else 1,
             jit_compile=True if "jit_compile" in variant else "auto",
         )
         self.model.optimizer.build(self.model.trainable_variables)
@@ -55,7 +56,8 @@ class Fit(Session):
 
     def run(self, epochs: int, seed: int) -> Run:
         self.restart(seed)
-        rows, clock = self.workload.rows, Clock()
+        rows = self.workload.rows
+        clock = Clock()
         history = self.model.fit(
             rows.x,
             rows.y,

@@ -1,4 +1,4 @@
-"""PyTorch Lightning: its Trainer with progress bar, logger and checkpoints off; and `barebones`, with everything else off too."""
+"""PyTorch Lightning without progress bar, logger and checkpoints; and `barebones`, without the rest."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def prepare(workload: Workload, variant: str) -> Session:
 
 
 class Module(lightning.LightningModule):
+    """A workload as Lightning takes it."""
+
     def __init__(self, workload: Workload, seed: int) -> None:
         super().__init__()
-        self.workload, self.network, self.error = (
-            workload,
-            torch_plain.network(workload, seed),
-            torch_plain.error(workload),
-        )
+        self.workload = workload
+        self.network = torch_plain.network(workload, seed)
+        self.error = torch_plain.error(workload)
         self.losses: list[float] = []
 
     def training_step(self, batch: Any, index: int) -> Any:
@@ -72,6 +72,13 @@ class Module(lightning.LightningModule):
 
 
 class Lightning(Session):
+    """Trains a workload with Lightning.
+
+    Args:
+        workload: What to train.
+        barebones: Whether to switch off all that Lightning can.
+    """
+
     def __init__(self, workload: Workload, *, barebones: bool) -> None:
         begin = time.perf_counter()
         self.workload = workload

@@ -26,7 +26,9 @@ def prepare(workload: Workload, variant: str) -> Session:
 
 def network(workload: Workload, seed: int) -> nn.Sequential:
     """The model as logits or values, from the initial kernels that all contenders start from."""
-    spec, parts, width = workload.network, list[nn.Module](), workload.shape[-1]
+    spec = workload.network
+    parts: list[nn.Module] = []
+    width = workload.shape[-1]
     kernels = [torch.from_numpy(kernel) for kernel in workload.kernels(seed)]
     for filters in spec.convolutions:
         parts += [
@@ -40,18 +42,17 @@ def network(workload: Workload, seed: int) -> nn.Sequential:
         side = workload.shape[0] >> len(spec.convolutions)
         parts.append(nn.Flatten())
         at = len(spec.convolutions)
-        kernels[at] = (
-            kernels[at].reshape(side, side, width, -1).permute(2, 0, 1, 3).reshape(len(kernels[at]), -1)
-        )  # rows in the order of channels first
+        # PyTorch flattens with the channels first, so the rows of the next kernel take that order.
+        by_place = kernels[at].reshape(side, side, width, -1)
+        kernels[at] = by_place.permute(2, 0, 1, 3).reshape(len(kernels[at]), -1)
         width *= side * side
     for units in spec.hidden:
         parts += [nn.Linear(width, units), nn.ReLU(), *([nn.Dropout(spec.dropout)] if spec.dropout else [])]
         width = units
     model = nn.Sequential(*parts, nn.Linear(width, spec.outputs))
+    with_kernels = [part for part in model if isinstance(part, nn.Linear | nn.Conv2d)]
     with torch.no_grad():
-        for part, kernel in zip(
-            (part for part in model if isinstance(part, nn.Linear | nn.Conv2d)), kernels, strict=True
-        ):
+        for part, kernel in zip(with_kernels, kernels, strict=True):
             part.weight.copy_(kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T)
             if isinstance(part, nn.Linear):
                 part.bias.zero_()
@@ -85,9 +86,18 @@ def metric(workload: Workload, outputs: torch.Tensor, y: torch.Tensor) -> torch.
 
 
 class Plain(Session):
+    """Trains a workload with a hand-written loop.
+
+    Args:
+        workload: What to train.
+        fused: Whether to use the fused optimizer.
+        channels_last: Whether to use that layout of memory.
+    """
+
     def __init__(self, workload: Workload, *, fused: bool, channels_last: bool) -> None:
         begin = time.perf_counter()
-        self.workload, self.fused = workload, fused
+        self.workload = workload
+        self.fused = fused
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         rows = workload.rows
         self.x, self.y = tensors(workload, (rows.x, rows.y))
@@ -113,9 +123,11 @@ class Plain(Session):
     def _train(self) -> float:
         """One epoch; its sums stay tensors until the end."""
         self.model.train()
-        total, correct = torch.zeros(()), torch.zeros(())
+        total = torch.zeros(())
+        correct = torch.zeros(())
         for rows in torch.randperm(len(self.x)).split(self.workload.batch):
-            x, y = self.x[rows], self.y[rows]
+            x = self.x[rows]
+            y = self.y[rows]
             outputs = self.model(x)
             loss = self.error(outputs, y)
             self.optimizer.zero_grad()

@@ -1,4 +1,7 @@
-"""trainkit: `Trainer.fit` in each execution mode, and, where the row is a recipe with validation, the whole command with its default callbacks."""
+"""trainkit: `Trainer.fit` in each execution mode, and for the recipe with validation also the whole command.
+
+The command runs with its default callbacks.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ COMMAND = "command, default callbacks"
 
 
 def variants(workload: Workload) -> tuple[str, ...]:
-    # XLA's convolutions inside a loop are 25 times slower on a CPU: `auto` finds that out, and nobody need wait for it in every round.
+    # XLA's convolutions inside a loop are 25 times slower on a CPU: nobody need wait for them in every round.
     modes = ("auto", "epoch", "step") if workload.network.convolutions else ("auto", "epoch", "epoch_xla")
     return (*modes, COMMAND) if workload.name == "boston_val" else modes
 
@@ -65,10 +68,11 @@ class BenchmarkTask(Task):
 
 
 class Fit(Session):
-    """Every run builds and compiles anew, as a user's does; `compile_seconds` is counted by each run apart."""
+    """Every run builds and compiles anew, as a user's does, and counts its own `compile_seconds`."""
 
     def __init__(self, workload: Workload, execution: str) -> None:
-        self.workload, self.execution = workload, execution
+        self.workload = workload
+        self.execution = execution
 
     def run(self, epochs: int, seed: int) -> Run:
         task = BenchmarkTask(self.workload, seed)
@@ -85,7 +89,7 @@ class Fit(Session):
 
 
 class Command(Session):
-    """`python -m trainkit task=boston`: CSV, curves, TensorBoard, checkpoints and `status.json` written as it goes."""
+    """`python -m trainkit task=boston`, which writes its curves, checkpoints and status as it goes."""
 
     def run(self, epochs: int, seed: int) -> Run:
         with tempfile.TemporaryDirectory() as folder:
