@@ -6,13 +6,12 @@ import hashlib
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.data_files import NOWHERE, digits, offline, packed, serving
+from tests.support.data_files import NOWHERE, digits, offline, packed, served, serving
 from tests.support.repository import ROOT
 from trainkit.core.errors import UserError
 from trainkit.data.sources.keras_datasets import BOSTON, MNIST, DataSet, DataWarning, load
@@ -33,7 +32,7 @@ def test_folder_goes_before_cache_and_cache_before_download(
     cache = tmp_path / "keras" / "datasets" / "mnist.npz"
 
     with serving(online) as url:
-        wanted = replace(MNIST, url=url, sha256=hashlib.sha256(online).hexdigest())
+        wanted = served(MNIST, url, online)
         rows, source = load(wanted)
     assert (len(rows["x_train"]), source.name, source.origin, cache.read_bytes()) == (
         5,
@@ -76,8 +75,9 @@ def test_every_run_of_a_process_is_warned_and_tensorflow_not_needed() -> None:
 import sys
 from dataclasses import replace
 from trainkit.data.sources.keras_datasets import BOSTON, load
+nowhere = replace(BOSTON.files[0], url={NOWHERE!r})
 for _ in range(2):
-    load(replace(BOSTON, url={NOWHERE!r}))
+    load(replace(BOSTON, files=(nowhere,)))
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 """
     done = subprocess.run(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.data_files import houses, packed, serving
+from tests.support.data_files import houses, packed, served, serving
 from trainkit.data.sources import download
 from trainkit.data.sources.keras_datasets import BOSTON, load
 
@@ -27,11 +26,11 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_damaged_cache_is_downloaded_again(tmp_path: Path) -> None:
     content = packed(houses())
-    cache = tmp_path / "keras" / "datasets" / BOSTON.file
+    cache = tmp_path / "keras" / "datasets" / "boston_housing.npz"
     cache.parent.mkdir(parents=True)
     cache.write_bytes(content[:100])
     with serving(content) as url:
-        rows, _ = load(replace(BOSTON, url=url, sha256=hashlib.sha256(content).hexdigest()))
+        rows, _ = load(served(BOSTON, url, content))
     np.testing.assert_array_equal(rows["x"], houses()["x"])
     assert cache.read_bytes() == content
 

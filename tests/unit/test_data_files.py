@@ -10,18 +10,17 @@ import pytest
 
 from tests.support.data_files import digits, houses, packed, with_value
 from trainkit.core.errors import UserError
-from trainkit.data.sources import npz
 from trainkit.data.sources.keras_datasets import BOSTON, MNIST, DataSet, load
 
 BAD_FILES: dict[str, tuple[DataSet, Callable[[], bytes], str]] = {
-    "empty": (MNIST, lambda: b"", "damaged or no .npz"),
-    "truncated": (MNIST, lambda: packed(digits())[:-40], "damaged or no .npz"),
+    "empty": (MNIST, lambda: b"", "damaged, or no MNIST file"),
+    "truncated": (MNIST, lambda: packed(digits())[:-40], "damaged, or no MNIST file"),
     "damaged inside": (
         BOSTON,
         lambda: packed(houses(500)).replace(b"x.npy", b"x.npx", 1),
-        "damaged or no .npz",
+        "damaged, or no Boston housing file",
     ),
-    "text": (MNIST, lambda: b"5,0,4,1,9\n" * 100, "damaged or no .npz"),
+    "text": (MNIST, lambda: b"5,0,4,1,9\n" * 100, "damaged, or no MNIST file"),
     "array missing": (MNIST, lambda: packed({"x": digits()["x_train"]}), "no array 'x_train'; it holds x;"),
     "small images": (
         MNIST,
@@ -67,12 +66,12 @@ BAD_FILES: dict[str, tuple[DataSet, Callable[[], bytes], str]] = {
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_bad_file_gives_one_clear_line(tmp_path: Path, case: str) -> None:
     wanted, content, said = BAD_FILES[case]
-    (tmp_path / wanted.file).write_bytes(content())
+    (tmp_path / wanted.file_names).write_bytes(content())
     with pytest.raises(UserError) as error:
         load(wanted, dir=str(tmp_path))
     text = str(error.value)
     assert said in text
-    assert wanted.file in text
+    assert wanted.file_names in text
     assert "expected" in text
     assert "\n" not in text
 
@@ -80,7 +79,7 @@ def test_bad_file_gives_one_clear_line(tmp_path: Path, case: str) -> None:
 def test_unreadable_file_gives_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "mnist.npz").mkdir()
     with pytest.raises(UserError, match="Cannot read"):
-        npz.read(tmp_path / "mnist.npz", MNIST.arrays)
+        MNIST.read([tmp_path / "mnist.npz"])
 
 
 def test_real_files_are_as_described(real_data: Path) -> None:

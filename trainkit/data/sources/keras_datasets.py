@@ -1,183 +1,198 @@
-"""Where the rows of MNIST and Boston come from: a folder, Keras's cache, a download, or scikit-learn."""
+"""The data sets that Keras has loaders for, by the names that `data.source` takes.
+
+Sources: MNIST (LeCun et al. 1998), Boston housing (Harrison and Rubinfeld 1978), Fashion-MNIST (Xiao et al.
+2017), CIFAR-10 (Krizhevsky 2009), California housing (Pace and Barry 1997), IMDB reviews (Maas et al. 2011),
+Reuters newswires (Lewis 1987). The arrays are those of the files: what Keras's loaders split or shuffle,
+the task does.
+"""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
-from trainkit.core.datasets import Source
-from trainkit.core.errors import UserError, did_you_mean
-from trainkit.data.sources import download, embedded, npz
-from trainkit.data.sources.npz import ArraySpec
+from trainkit.data.sources import embedded, file_formats
+from trainkit.data.sources.array_specs import ArraySpec
+from trainkit.data.sources.known_sets import DataSet, DataWarning, Loaded, RemoteFile, load
 
-__all__ = ["BOSTON", "MNIST", "DataSet", "DataWarning", "Loaded", "load"]
-
-Loaded = tuple[dict[str, np.ndarray], Source]
-
-
-class DataWarning(UserWarning):
-    """The rows do not come from where they were looked for first, or are not the data set that was wanted."""
-
-
-# Python shows a warning once a process by default; several runs in one process (a sweep) must each be told.
-warnings.simplefilter("always", DataWarning, append=True)
-
-
-class _Missing(Exception):
-    """A source does not have the data set; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set of one `.npz` file.
-
-    Args:
-        name: Its name in messages.
-        key: Its name as `data.source`, which demands the real data.
-        file: Name of the file in a folder or in Keras's cache.
-        url: Address that Keras downloads it from.
-        sha256: Checksum of the file at that address.
-        arrays: What the file holds, by name.
-        embedded: Gives the substitute with the same arrays.
-    """
-
-    name: str
-    key: str
-    file: str
-    url: str
-    sha256: str
-    arrays: Mapping[str, ArraySpec]
-    embedded: Callable[[], Loaded]
-
+__all__ = [
+    "BOSTON",
+    "CALIFORNIA_HOUSING",
+    "CIFAR10",
+    "FASHION_MNIST",
+    "IMDB",
+    "KNOWN_SETS",
+    "MNIST",
+    "REUTERS",
+    "DataSet",
+    "DataWarning",
+    "Loaded",
+    "RemoteFile",
+    "load",
+]
 
 KERAS_FILES = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+
+
+def _keras_file(name: str, sha256: str, folder: str = "") -> RemoteFile:
+    return RemoteFile(folder + name, KERAS_FILES + name, sha256)
+
+
+def _images(*shape: int) -> dict[str, ArraySpec]:
+    return {
+        "x_train": ArraySpec(("N", *shape), np.uint8, 0, 255),
+        "y_train": ArraySpec(("N",), np.integer, 0, 9),
+        "x_test": ArraySpec(("M", *shape), np.uint8, 0, 255),
+        "y_test": ArraySpec(("M",), np.integer, 0, 9),
+    }
+
+
+def _table(features: int) -> dict[str, ArraySpec]:
+    return {"x": ArraySpec(("N", features), np.floating), "y": ArraySpec(("N",), np.floating)}
+
+
+def _parse_npz(arrays: Mapping[str, ArraySpec]) -> partial[dict[str, np.ndarray]]:
+    return partial(file_formats.npz_file, names=tuple(arrays))
 
 
 MNIST = DataSet(
     name="MNIST",
     key="mnist",
-    file="mnist.npz",
-    url=KERAS_FILES + "mnist.npz",
-    sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
-    arrays={
-        "x_train": ArraySpec(("N", 28, 28), np.uint8, 0, 255),
-        "y_train": ArraySpec(("N",), np.integer, 0, 9),
-        "x_test": ArraySpec(("M", 28, 28), np.uint8, 0, 255),
-        "y_test": ArraySpec(("M",), np.integer, 0, 9),
-    },
+    files=(_keras_file("mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"),),
+    arrays=_images(28, 28),
+    parse=_parse_npz(_images(28, 28)),
     embedded=embedded.digits,
+    classes=tuple("0123456789"),
 )
 
 
 BOSTON = DataSet(
     name="Boston housing",
     key="boston",
-    file="boston_housing.npz",
-    url=KERAS_FILES + "boston_housing.npz",
-    sha256="f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5",
-    arrays={"x": ArraySpec(("N", 13), np.floating), "y": ArraySpec(("N",), np.floating)},
+    files=(
+        _keras_file("boston_housing.npz", "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5"),
+    ),
+    arrays=_table(13),
+    parse=_parse_npz(_table(13)),
     embedded=embedded.diabetes,
 )
 
 
-def load(wanted: DataSet, source: str = "auto", dir: str | None = None) -> Loaded:
-    """The arrays of a data set, from the first source that has it.
-
-    `auto` tries in order: the folder `dir`, or else `TRAINKIT_DATA`; Keras's cache; a download into it;
-    the substitute of scikit-learn, with a `DataWarning`. A folder given as `dir` must have the file; one that
-    only `TRAINKIT_DATA` names is passed over with a `DataWarning` if it has not. A damaged file in a folder
-    is an error; in the cache it is downloaded again.
-
-    Args:
-        wanted: `MNIST` or `BOSTON`.
-        source: `auto`; the data set's key: only the real data will do; `embedded`: the substitute, asked for.
-        dir: Folder with the file.
-
-    Returns:
-        The arrays by name, and where they really came from.
-
-    Raises:
-        UserError: for an unknown source, one without the data, or a file that holds something else.
-    """
-    choices = ("auto", wanted.key, "embedded")
-    if source not in choices:
-        raise UserError(
-            f"data.source={source} is no source of {wanted.name}; {did_you_mean(source, choices)}"
-        )
-    if source == "embedded":
-        return wanted.embedded()
-    reasons = []
-    for find in (_in_folder, _in_cache, _downloaded):
-        try:
-            return find(wanted, dir)
-        except _Missing as reason:
-            reasons.append(str(reason))
-    looked = f"{wanted.name} was not found ({'; '.join(reasons)})"
-    remedy = (
-        f"put {wanted.file} into a folder and set data.dir or TRAINKIT_DATA to it, "
-        "or run once with internet access"
-    )
-    if source == wanted.key:
-        raise UserError(
-            f"data.source={source} demands the real data, but {looked}. "
-            f"Either {remedy}, or use data.source=embedded."
-        )
-    arrays, used = wanted.embedded()
-    warnings.warn(
-        f"This is NOT {wanted.name} but {used.name}: results do not compare. {looked}.\n"
-        f"For the real data, {remedy}.",
-        DataWarning,
-        stacklevel=2,
-    )
-    return arrays, used
+# Keras states no checksums; these are those that Zalando publishes.
+FASHION_MNIST = DataSet(
+    name="Fashion-MNIST",
+    key="fashion_mnist",
+    files=(
+        _keras_file(
+            "train-images-idx3-ubyte.gz",
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "fashion-mnist/",
+        ),
+        _keras_file(
+            "train-labels-idx1-ubyte.gz",
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "fashion-mnist/",
+        ),
+        _keras_file(
+            "t10k-images-idx3-ubyte.gz",
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "fashion-mnist/",
+        ),
+        _keras_file(
+            "t10k-labels-idx1-ubyte.gz",
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            "fashion-mnist/",
+        ),
+    ),
+    arrays=_images(28, 28),
+    parse=partial(file_formats.idx_files, names=tuple(_images(28, 28))),
+    classes=(
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
+)
 
 
-def _in_folder(wanted: DataSet, dir: str | None) -> Loaded:
-    variable = os.environ.get("TRAINKIT_DATA")
-    folder = dir or variable
-    if not folder:
-        raise _Missing("no data.dir or TRAINKIT_DATA given")
-    path = Path(os.path.expanduser(folder), wanted.file)
-    if os.path.isfile(path):
-        return _real(wanted, path)
-    state = f"has no {wanted.file}" if os.path.isdir(path.parent) else "is no folder"
-    # A config that takes data.dir from the variable gives both alike;
-    # only a folder named for this run must have the file.
-    if folder != variable:
-        raise UserError(
-            f"data.dir={folder} {state}; expected a folder with {wanted.file}. "
-            "Correct data.dir, or leave it out to look elsewhere."
-        )
-    warnings.warn(
-        f"TRAINKIT_DATA={folder} {state}; looking for {wanted.name} elsewhere.", DataWarning, stacklevel=3
-    )
-    raise _Missing(f"TRAINKIT_DATA={folder} {state}")
+CIFAR10 = DataSet(
+    name="CIFAR-10",
+    key="cifar10",
+    files=(
+        RemoteFile(
+            "cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            cached="cifar-10-batches-py-target_archive",
+        ),
+    ),
+    arrays=_images(32, 32, 3),
+    parse=partial(
+        file_formats.cifar_archive,
+        batches=tuple(f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)),
+        test="cifar-10-batches-py/test_batch",
+    ),
+    classes=(
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
+)
 
 
-def _in_cache(wanted: DataSet, dir: str | None) -> Loaded:
-    path = download.keras_cache() / wanted.file
-    if not os.path.isfile(path):
-        raise _Missing(f"no {path}")
-    try:
-        return _real(wanted, path)
-    except UserError as error:
-        raise _Missing(str(error).rstrip(".")) from error
+CALIFORNIA_HOUSING = DataSet(
+    name="California housing",
+    key="california_housing",
+    files=(
+        _keras_file(
+            "california_housing.npz", "1a2e3a52e0398de6463aebe6f4a8da34fb21fbb6b934cf88c3425e766f2a1a6f"
+        ),
+    ),
+    arrays=_table(8),
+    parse=_parse_npz(_table(8)),
+)
 
 
-def _downloaded(wanted: DataSet, dir: str | None) -> Loaded:
-    path = download.keras_cache() / wanted.file
-    try:
-        download.download(wanted.url, wanted.sha256, path)
-    except download.DownloadError as error:
-        raise _Missing(f"download failed: {error}") from error
-    return _real(wanted, path)
+# Reviews and newswires as word numbers by frequency, from 1.
+IMDB = DataSet(
+    name="IMDB reviews",
+    key="imdb",
+    files=(_keras_file("imdb.npz", "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"),),
+    arrays={
+        "x_train": ArraySpec(("N",), list, 1),
+        "y_train": ArraySpec(("N",), np.integer, 0, 1),
+        "x_test": ArraySpec(("M",), list, 1),
+        "y_test": ArraySpec(("M",), np.integer, 0, 1),
+    },
+    parse=partial(file_formats.ragged_npz_file, lists=("x_train", "x_test")),
+    classes=("negative", "positive"),
+)
 
 
-def _real(wanted: DataSet, path: Path) -> Loaded:
-    arrays, sha256 = npz.read(path, wanted.arrays)
-    return arrays, Source(wanted.name, str(path), sha256)
+REUTERS = DataSet(
+    name="Reuters newswires",
+    key="reuters",
+    files=(_keras_file("reuters.npz", "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916"),),
+    arrays={"x": ArraySpec(("N",), list, 1), "y": ArraySpec(("N",), np.integer, 0, 45)},
+    parse=partial(file_formats.ragged_npz_file, lists=("x",)),
+)
+
+
+KNOWN_SETS = {
+    known.key: known for known in (MNIST, FASHION_MNIST, CIFAR10, BOSTON, CALIFORNIA_HOUSING, IMDB, REUTERS)
+}

@@ -1,113 +1,92 @@
-"""Reads `.npz` files that are described beforehand, and refuses in one line what does not fit."""
+"""Arrays from the bytes of `.npz` files, without running what a pickle may hold."""
 
 from __future__ import annotations
 
-import hashlib
 import io
+import pickle
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from trainkit.core.errors import UserError
+__all__ = ["RestrictedUnpickler", "ragged", "unpack"]
 
-__all__ = ["ArraySpec", "read"]
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """What one array of a file must be.
-
-    Args:
-        shape: Size of each axis. A name instead of a number takes any size of at least 1, the same wherever
-            the name stands in the file.
-        dtype: NumPy type, or a family of them such as `np.integer`.
-        low: Least value.
-        high: Greatest value. Floats must be finite whatever the limits.
-    """
-
-    shape: tuple[int | str, ...]
-    dtype: Any
-    low: float = -np.inf
-    high: float = np.inf
-
-    def __str__(self) -> str:
-        unlimited = np.isinf([self.low, self.high]).any()
-        limits = ", finite" if unlimited else f" from {self.low:g} to {self.high:g}"
-        return f"[{', '.join(str(size) for size in self.shape)}] {self.dtype.__name__}{limits}"
+# NumPy's pickles rebuild arrays from these alone. The function has no public name but its own use.
+ARRAY_PARTS = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
+NUMPY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
 
 
-def read(path: Path, specs: Mapping[str, ArraySpec]) -> tuple[dict[str, np.ndarray], str]:
-    """Read and check the arrays of an `.npz` file. Pickled objects are never loaded.
+class RestrictedUnpickler(pickle.Unpickler):
+    """Unpickles NumPy arrays, and what Python builds in; refuses everything else, which could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in NUMPY_MODULES and name in ARRAY_PARTS:
+            return ARRAY_PARTS[name]
+        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no array")
+
+
+def unpack(content: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file. Pickled objects are refused.
 
     Args:
-        path: The file.
-        specs: What the file must hold, by name. Other arrays are not touched.
-
-    Returns:
-        The arrays by name, and the sha256 of the file that they were read from.
+        content: Of the file.
+        names: Arrays to read. Of others, an empty array tells that they are there.
 
     Raises:
-        UserError: if the file cannot be read, is damaged, or holds something else.
+        ValueError: and whatever zipfile, zlib and NumPy raise on damaged bytes.
     """
-    try:
-        content = path.read_bytes()  # once, so that the checksum is that of the rows in use
-        arrays = _unpack(content, specs)
-    except OSError as error:
-        raise UserError(
-            f"Cannot read {path}: {error.strerror or error}. Check the file and its permissions."
-        ) from error
-    except Exception as error:  # what zipfile, zlib and NumPy raise on damaged bytes is an open set
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path} is damaged or no .npz file ({reason}); expected {_expected(specs)}. Replace it."
-        ) from error
-    _check(path, arrays, specs)
-    return {name: arrays[name] for name in specs}, hashlib.sha256(content).hexdigest()
+    with _archive(content) as archive:
+        found = {}
+        for name in _members(archive):
+            array = np.empty(0)
+            if name in names:
+                with archive.open(f"{name}.npy") as file:
+                    array = np.lib.format.read_array(file, allow_pickle=False)
+            found[name] = array
+        return found
 
 
-def _unpack(content: bytes, specs: Mapping[str, ArraySpec]) -> dict[str, np.ndarray]:
+def ragged(content: bytes, lists: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file in which some hold lists of whole numbers, pickled.
+
+    Args:
+        content: Of the file.
+        lists: Names of the arrays of lists: they become object arrays `[N]` of int32 arrays.
+
+    Raises:
+        ValueError: and whatever zipfile, zlib, pickle and NumPy raise on damaged bytes.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    with _archive(content) as archive:
+        for name in _members(archive):
+            with archive.open(f"{name}.npy") as file:
+                whole = io.BytesIO(file.read())
+            if name in lists:
+                arrays[name] = _lists(whole)
+            else:
+                arrays[name] = np.lib.format.read_array(whole, allow_pickle=False)
+    return arrays
+
+
+def _archive(content: bytes) -> zipfile.ZipFile:
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ValueError(f"{len(content)} bytes that are no zip archive")
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        # Other arrays of the file are not read: an error needs their names alone.
-        return {name: stored[name] if name in specs else np.empty(0) for name in stored.files}
+    return zipfile.ZipFile(io.BytesIO(content))
 
 
-def _check(path: Path, arrays: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec]) -> None:
-    sizes: dict[str, int] = {}
-    for name, spec in specs.items():
-        if name not in arrays:
-            raise UserError(
-                f"{path} has no array {name!r}; it holds {', '.join(arrays) or 'nothing'}; "
-                f"expected {_expected(specs)}."
-            )
-        wrong = _mismatch(arrays[name], spec, sizes)
-        if wrong:
-            raise UserError(f"{path}: {name} {wrong}; expected {spec}. Replace the file.")
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
-def _expected(specs: Mapping[str, ArraySpec]) -> str:
-    return ", ".join(f"{name} {spec}" for name, spec in specs.items())
-
-
-def _mismatch(array: np.ndarray, spec: ArraySpec, sizes: dict[str, int]) -> str:
-    """What is wrong with the array, or "". `sizes` holds the sizes of the named axes seen so far."""
-    if not isinstance(array, np.ndarray) or array.ndim != len(spec.shape):
-        return f"has shape {list(np.shape(array))}"
-    for size, want in zip(array.shape, spec.shape, strict=True):
-        known = sizes.setdefault(want, size) if isinstance(want, str) else want
-        if size != known or size == 0:
-            where = f" where {want}={known}" if isinstance(want, str) else ""
-            return f"has shape {list(array.shape)}{where}"
-    if not np.issubdtype(array.dtype, spec.dtype):
-        return f"has dtype {array.dtype}"
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-        return f"has NaN or infinite values in {len(bad)} rows, the first is row {bad[0]}"
-    if array.min() < spec.low or array.max() > spec.high:
-        return f"has values from {array.min():g} to {array.max():g}"
-    return ""
+def _lists(file: io.BytesIO) -> np.ndarray:
+    """An object array of lists, from the bytes of an `.npy` file."""
+    headers: Mapping[tuple[int, int], Any] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    headers[np.lib.format.read_magic(file)](file)
+    stored = RestrictedUnpickler(file).load()
+    lists = np.empty(len(stored), dtype=object)
+    lists[:] = [np.asarray(numbers, np.int32) for numbers in stored]
+    return lists
