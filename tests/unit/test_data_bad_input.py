@@ -11,18 +11,18 @@ import pytest
 from tests.support.columns import NUMBERS, ROWS, texts
 from trainkit.core.errors import UserError
 from trainkit.data import targets
-from trainkit.data.inference import infer
+from trainkit.data.inference import infer_schema
 
 
 def inferring(values: np.ndarray, **settings: Any) -> Callable[[], Any]:
-    return lambda: infer({"x": texts("a", "b"), "y": values}, **settings)
+    return lambda: infer_schema({"x": texts("a", "b"), "y": values}, **settings)
 
 
 TARGET = {"y": "target"}
 MANY = np.array([f"c{n}" for n in range(10_000)], object)
 BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "no such target": (
-        lambda: infer({"price": NUMBERS}, roles={"prize": "target"}),
+        lambda: infer_schema({"price": NUMBERS}, roles={"prize": "target"}),
         r"data\.target=prize: the data have no column 'prize'; did you mean price",
     ),
     "no such column": (inferring(NUMBERS, overrides={"z": "numeric"}), r"data\.columns\.z: the data have no"),
@@ -42,7 +42,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         r"data\.target=y has 2 values that are no numbers, e\.g\. 'low'",
     ),
     "10,000 classes": (
-        lambda: infer({"y": MANY}, roles=TARGET, problem="classification"),
+        lambda: infer_schema({"y": MANY}, roles=TARGET, problem="classification"),
         r"data\.target=y has 10000 classes in 10000 rows; expected at most 1000",
     ),
     "a measure as class": (

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from trainkit.core.errors import UserError
-from trainkit.data.inference import infer
+from trainkit.data.inference import infer_schema
 from trainkit.data.sources import paths
 from trainkit.data.sources.images import ImageOptions, read_images
 from trainkit.data.sources.texts import read_texts
@@ -175,7 +175,9 @@ def test_texts_of_class_folders_are_a_table(tmp_path: Path) -> None:
     assert table.columns["label"].tolist() == ["neg", "neg", "pos"]
     assert paths.detect_format(tmp_path) == "text"
     overrides = {"text": "text", "path": "ignore"}
-    schema = infer(table.columns, roles={"label": "target"}, problem="classification", overrides=overrides)
+    schema = infer_schema(
+        table.columns, roles={"label": "target"}, problem="classification", overrides=overrides
+    )
     assert [column.name for column in schema.features] == ["text"]
 
 

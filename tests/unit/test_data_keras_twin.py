@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tests.support.columns import objects
 from trainkit.data.cells import COMMON_DATE_FORMATS
-from trainkit.data.inference import infer
+from trainkit.data.inference import infer_schema
 from trainkit.data.preparation import (
     ColumnSettings,
     Preparation,
@@ -45,7 +45,7 @@ def raw(preparation: Preparation, columns: Mapping[str, np.ndarray]) -> dict[str
 def fitted(
     columns: Columns, choices: PreparationSettings | None = None, **how: Any
 ) -> tuple[Preparation, Columns]:
-    schema = infer(columns, **how)
+    schema = infer_schema(columns, **how)
     read = schema.read(columns)
     return fit_preparation(schema, read, TRAINING, choices), read
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.support.columns import objects
 from trainkit.core.errors import UserError
-from trainkit.data.inference import infer
+from trainkit.data.inference import infer_schema
 from trainkit.data.preparation import (
     ColumnSettings,
     Preparation,
     PreparationSettings,
     fit_preparation,
-    separate,
+    separate_settings,
 )
 from trainkit.data.schema import Schema
 
@@ -41,7 +41,7 @@ def table(seed: int = 0) -> dict[str, np.ndarray]:
 
 def schema_of(columns: dict[str, np.ndarray], target: str = "class") -> Schema:
     overrides = {"note": "text", "street": "category", "price" if target == "class" else "class": "ignore"}
-    return infer(columns, roles={target: "target"}, overrides=overrides)
+    return infer_schema(columns, roles={target: "target"}, overrides=overrides)
 
 
 def fitted(columns: dict[str, np.ndarray], target: str = "class") -> Preparation:
@@ -124,19 +124,19 @@ def test_a_damaged_preparation_is_refused(state: dict[str, Any]) -> None:
 def test_names_of_inputs_are_plain_and_differ() -> None:
     numbers = np.arange(30) * 0.5
     columns = dict.fromkeys(("a b", "a_b", "a-b", "1st", "numbers", "größe", "class"), numbers)
-    schema = infer(columns)
+    schema = infer_schema(columns)
     keys = fit_preparation(schema, schema.read(columns), np.arange(30)).keys
     assert keys == ("a_b", "a_b_2", "a_b_3", "column_1st", "numbers_2", "gr__e", "column_class")
 
 
 def test_one_mapping_sets_schema_and_preparation() -> None:
-    overrides, own = separate(
+    overrides, own = separate_settings(
         {"age": {"kind": "numeric", "scaling": "log"}, "id": "ignore", "c": {"unit": "m"}}
     )
     assert overrides == {"age": {"kind": "numeric"}, "id": "ignore", "c": {"unit": "m"}}
     assert own == {"age": {"scaling": "log"}}
     with pytest.raises(UserError, match=r"data\.columns\.age\.scalling is no setting; did you mean scaling"):
-        separate({"age": {"scalling": "log"}})
+        separate_settings({"age": {"scalling": "log"}})
 
 
 BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
@@ -170,6 +170,6 @@ def test_impossible_settings_are_refused(case: str) -> None:
 
 def test_a_table_without_features_is_refused() -> None:
     columns = {"x": objects(*["same"] * 30), "y": objects(*["a", "b"] * 15)}
-    schema = infer(columns, roles={"y": "target"})
+    schema = infer_schema(columns, roles={"y": "target"})
     with pytest.raises(UserError, match=r"left out: set data\.columns\.<name>=<kind>"):
         fit_preparation(schema, schema.read(columns), np.arange(30))

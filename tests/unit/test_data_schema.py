@@ -13,12 +13,12 @@ import pytest
 from tests.support.columns import NUMBERS, ROWS, texts
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError
-from trainkit.data.inference import infer
+from trainkit.data.inference import infer_schema
 from trainkit.data.schema import ColumnSchema, Schema
 
 
 def column_of(values: np.ndarray, name: str = "column", **settings: Any) -> ColumnSchema:
-    return infer({name: values}, **settings)[name]
+    return infer_schema({name: values}, **settings)[name]
 
 
 KINDS: dict[str, tuple[str, np.ndarray, str, str]] = {
@@ -114,14 +114,16 @@ def test_kind_is_overruled(case: str) -> None:
 
 
 def test_ignored_columns_are_not_judged() -> None:
-    schema = infer({"mixed": texts(*"123456789x"), "a": texts("1", "2")}, overrides={"mixed": "ignore"})
+    schema = infer_schema(
+        {"mixed": texts(*"123456789x"), "a": texts("1", "2")}, overrides={"mixed": "ignore"}
+    )
     assert schema["mixed"].role == "ignored"
     assert list(schema.read({"mixed": texts("x"), "a": texts("3")})) == ["a"]
 
 
 def test_gaps_are_set_for_all_columns_or_for_one() -> None:
     columns = {"a": texts("1", "-9"), "b": texts("x", "-9"), "c": texts("NA", "-9", "y")}
-    schema = infer(columns, missing=["-9"], overrides={"c": {"missing": ["NA"]}})
+    schema = infer_schema(columns, missing=["-9"], overrides={"c": {"missing": ["NA"]}})
     assert [schema[name].missing for name in columns] == [("-9",), ("-9",), ("NA",)]
     assert schema.read(columns)["c"].tolist()[:3] == ["", "-9", "y"]
     assert np.isnan(schema.read(columns)["a"]).sum() == 20
@@ -129,7 +131,7 @@ def test_gaps_are_set_for_all_columns_or_for_one() -> None:
 
 
 def test_a_usual_gap_that_first_occurs_in_new_rows_is_one() -> None:
-    schema = infer({"a": texts("1", "2")})
+    schema = infer_schema({"a": texts("1", "2")})
     assert np.isnan(schema.read({"a": texts("3", "NA")})["a"]).sum() == 20
 
 
@@ -141,7 +143,7 @@ def test_a_column_with_a_purpose_is_not_left_out() -> None:
         "y": texts("0", "1"),
     }
     roles = {"fold": "split", "row": "group", "weight": "weight", "y": "target"}
-    schema = infer(columns, roles=roles, problem="classification")
+    schema = infer_schema(columns, roles=roles, problem="classification")
     assert {column.name: column.role for column in schema.columns} == roles
     assert [column.kind for column in schema.columns] == ["category", "category", "numeric", "category"]
     assert schema.features == ()
@@ -154,7 +156,7 @@ def test_a_column_with_a_purpose_is_not_left_out() -> None:
 
 def test_new_rows_are_read_by_the_schema_of_the_first() -> None:
     columns = {"age": texts("1", "NA"), "city": texts("NA", "x"), "day": texts("29.02.2024", "01.03.2024")}
-    schema = infer(columns)
+    schema = infer_schema(columns)
     new = {
         "age": np.array([7, 8]),
         "city": np.array(["7", ""], object),
@@ -168,7 +170,9 @@ def test_new_rows_are_read_by_the_schema_of_the_first() -> None:
 
 
 def test_missing_columns_and_wrong_cells_of_new_rows_are_named() -> None:
-    schema = infer({"age": texts("1", "2"), "day": texts("2024-02-29", "2024-03-01"), "y": texts("0", "1")})
+    schema = infer_schema(
+        {"age": texts("1", "2"), "day": texts("2024-02-29", "2024-03-01"), "y": texts("0", "1")}
+    )
     with pytest.raises(UserError, match="no column 'day', which the training had; did you mean days"):
         schema.read({"age": texts("1"), "days": texts("2024-02-29"), "y": texts("1")})
     rows = {"age": texts("1", "old"), "day": texts("2024-02-29"), "y": texts("1")}
@@ -187,7 +191,9 @@ def test_schema_survives_its_file() -> None:
     columns = {"age": texts("1", "NA"), "city": texts("x", "y"), "id": NUMBERS, "y": texts("0", "1")}
     source = Source("t", "t.csv", "ab12")
     overrides = {"age": {"unit": "years"}}
-    schema = infer(columns, source=source, overrides=overrides, roles={"y": "target"}, notes=["a note"])
+    schema = infer_schema(
+        columns, source=source, overrides=overrides, roles={"y": "target"}, notes=["a note"]
+    )
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
     schema.check_unchanged(source)
     with pytest.raises(UserError, match=r"data\.path=t\.csv has changed.*start a new run"):
@@ -208,7 +214,7 @@ def test_table_shows_each_column_and_each_decision() -> None:
         "y": texts("0", "1"),
     }
     overrides = {"age": {"unit": "years"}, "y": "category"}
-    schema = infer(columns, overrides=overrides, roles={"y": "target"})
+    schema = infer_schema(columns, overrides=overrides, roles={"y": "target"})
     assert schema.table(60).splitlines() == [
         "column  kind       role     gaps  distinct  values",
         "age     numeric    feature  13    2         1 to 73 years",

@@ -15,7 +15,7 @@ from trainkit.data.cells import DateFormat
 from trainkit.data.kinds import Cells
 from trainkit.data.schema import KINDS, ROLES, ColumnSchema, Schema
 
-__all__ = ["PROBLEMS", "ColumnOverride", "infer"]
+__all__ = ["PROBLEMS", "ColumnOverride", "infer_schema"]
 
 PROBLEMS = ("classification", "regression")
 IGNORE = "ignore"
@@ -63,7 +63,7 @@ class ColumnOverride:
         return cls(**settings)
 
 
-def infer(
+def infer_schema(
     columns: Mapping[str, np.ndarray],
     *,
     source: Source | None = None,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trainkit.data.preparation.keras_twin import keras_preprocessing, with_preprocessing
     from trainkit.data.preparation.labels import ClassLabels, NumberTarget
     from trainkit.data.preparation.preparation import Preparation, PreparedInput, fit_preparation
-    from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate
+    from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate_settings
 else:
     __getattr__, __dir__ = lazy.public_names(
         __name__,
@@ -18,7 +18,11 @@ else:
             "trainkit.data.preparation.keras_twin": ("keras_preprocessing", "with_preprocessing"),
             "trainkit.data.preparation.labels": ("ClassLabels", "NumberTarget"),
             "trainkit.data.preparation.preparation": ("Preparation", "PreparedInput", "fit_preparation"),
-            "trainkit.data.preparation.settings": ("ColumnSettings", "PreparationSettings", "separate"),
+            "trainkit.data.preparation.settings": (
+                "ColumnSettings",
+                "PreparationSettings",
+                "separate_settings",
+            ),
         },
     )
 
@@ -31,6 +35,6 @@ __all__ = [
     "PreparedInput",
     "fit_preparation",
     "keras_preprocessing",
-    "separate",
+    "separate_settings",
     "with_preprocessing",
 ]

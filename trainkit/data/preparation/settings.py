@@ -15,7 +15,7 @@ __all__ = [
     "SCALINGS",
     "ColumnSettings",
     "PreparationSettings",
-    "separate",
+    "separate_settings",
 ]
 
 SCALINGS = ("none", "standard", "min_max", "robust", "log", "pixels")
@@ -117,14 +117,14 @@ class PreparationSettings:
         return settings
 
 
-def separate(columns: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def separate_settings(columns: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Tell the settings of `data.columns` apart: those of the schema, and those of the preparation.
 
     Args:
         columns: By column: a kind, or a mapping with the fields of `ColumnOverride` and `ColumnSettings`.
 
     Returns:
-        What `infer(overrides=...)` takes, and what `PreparationSettings(columns=...)` takes.
+        What `infer_schema(overrides=...)` takes, and what `PreparationSettings(columns=...)` takes.
 
     Raises:
         UserError: for a setting that neither knows.
