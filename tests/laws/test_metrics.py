@@ -21,7 +21,10 @@ class Measured(Toy):
         return [F1(), F1(class_id=2), BalancedAccuracy(), CalibrationError()]
 
 
-@pytest.mark.parametrize("settings", [{}, {"strategy": "mirrored", "replicas": 2}], ids=["one", "two"])
+TWO = {"strategy": "mirrored", "replicas": 2}
+
+
+@pytest.mark.parametrize("settings", [{}, pytest.param(TWO, marks=pytest.mark.slow)], ids=["one", "two"])
 def test_metrics_are_those_of_the_predictions(settings: dict[str, Any]) -> None:
     trainer, history = fit(Measured(), **settings)
     values, outputs = trainer.evaluate(), trainer.predict()
@@ -34,7 +37,7 @@ def test_metrics_are_those_of_the_predictions(settings: dict[str, Any]) -> None:
     assert values["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(test.y, found), abs=1e-6)
 
 
-@pytest.mark.parametrize("execution", ["step", "epoch"])
+@pytest.mark.parametrize("execution", [pytest.param("step", marks=pytest.mark.slow), "epoch"])
 def test_metrics_are_those_of_model_fit(execution: str) -> None:
     config = TrainerConfig(batch_size=16, execution=execution)
     report = parity.compare(Measured(dropout=0.3), config, ParityConfig(epochs=2))
