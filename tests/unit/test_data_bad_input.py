@@ -61,6 +61,14 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         inferring(texts("01/02/2024", "03/04/2024")),
         r"data\.columns\.y: .* as %d/%m/%Y or %m/%d/%Y; set data\.columns\.y\.format",
     ),
+    "decimal commas": (
+        inferring(texts("1,5", "2", "3,25")),
+        r"data\.columns\.y: '1,5' looks like a number with a decimal comma; set data\.decimal=','",
+    ),
+    "no such problem": (
+        inferring(NUMBERS, problem="clasification"),
+        "is no kind of problem; did you mean class",
+    ),
     "no date": (inferring(texts("x"), overrides={"y": "date"}), "'x' is no date in a format known here"),
     "no number": (inferring(texts("x"), overrides={"y": "numeric"}), "40 of 40 cells are no number"),
     "infinite": (
@@ -85,6 +93,21 @@ def test_rows_without_a_target_are_refused_or_left_out() -> None:
         ):
             targets.rows_with_target("y", target)
         assert targets.rows_with_target("y", target, skip_bad=True).tolist() == [0, 2]
+
+
+def test_weights_are_numbers_of_at_least_zero() -> None:
+    targets.check_weights("w", np.array([0.0, 2.0]))
+    for bad in ([1.0, np.nan], [1.0, -1.0]):
+        with pytest.raises(UserError, match=r"data\.weight=w: 1 weights .* the first in row 2"):
+            targets.check_weights("w", np.array(bad))
+    with pytest.raises(UserError, match="is 0 in every row"):
+        targets.check_weights("w", np.zeros(3))
+
+
+def test_many_combinations_of_labels_are_no_classes() -> None:
+    tags = np.array([f"a|b{n}" for n in range(ROWS)], object)
+    schema = infer_schema({"y": tags}, roles=TARGET, problem="multi_label")
+    assert (schema["y"].kind, schema["y"].role) == ("category", "target")
 
 
 def test_a_class_without_training_rows_is_refused() -> None:

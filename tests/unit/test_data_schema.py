@@ -65,8 +65,19 @@ KINDS: dict[str, tuple[str, np.ndarray, str, str]] = {
         "date",
         "dropped",
     ),
-    "no such day": ("day", texts("2023-02-29", "2024-13-01"), "category", ""),
-    "unpadded dates": ("day", texts("1/2/2024", "3/4/2024"), "category", ""),
+    "no such day": ("day", texts("2023-02-29", "2024-13-01"), "category", "'2023-02-29' is no date"),
+    "unpadded dates": (
+        "day",
+        texts("1/2/2024", "3/4/2024"),
+        "category",
+        "'1/2/2024' is no date like 2024-01-31",
+    ),
+    "half numbers": (
+        "size",
+        texts("38", "40", "S", "M"),
+        "category",
+        "50% of its cells are numbers; all are read",
+    ),
 }
 
 
@@ -86,8 +97,20 @@ def test_kind_is_inferred_and_what_is_lost_is_noted(case: str) -> None:
 def test_gaps_different_values_and_examples_are_counted() -> None:
     found = column_of(texts("3", "", "NA", "-1"))
     assert (found.gaps, found.distinct, found.examples) == (20, 2, ("-1", "3"))
+    found = column_of(texts("01.03.2024", "29.02.2024", "31.12.2025"))
+    assert found.examples == ("29.02.2024", "31.12.2025")
     found = column_of(np.array([*"aaabb", ""], object))
     assert (found.gaps, found.distinct, found.examples) == (1, 2, ("a", "b"))
+
+
+def test_times_are_those_of_dates_or_numbers() -> None:
+    columns = {"day": texts("1970-01-02", ""), "year": texts("1999", "2024"), "city": texts("x", "y")}
+    schema = infer_schema(columns)
+    read = schema.read(columns)
+    np.testing.assert_array_equal(schema["day"].times(read["day"])[:2], [86_400, np.nan])
+    np.testing.assert_array_equal(schema["year"].times(read["year"])[:2], [1999, 2024])
+    with pytest.raises(UserError, match=r"data\.columns\.city is of kind category; a split by time needs"):
+        schema["city"].times(read["city"])
 
 
 # Overrides

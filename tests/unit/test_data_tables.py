@@ -86,6 +86,15 @@ def test_compressed_marked_and_other_encodings_are_read(tmp_path: Path) -> None:
     assert read_table(latin, TableOptions(encoding="latin-1")).columns["a"].tolist() == ["Büro"]
 
 
+def test_decimal_commas_become_points_on_request(tmp_path: Path) -> None:
+    path = written(tmp_path, "a;b\n1,5;x,y\n-2,25e3;1,2,3\n")
+    assert read_table(path).columns["a"].tolist() == ["1,5", "-2,25e3"]
+    table = read_table(path, TableOptions(decimal=","))
+    assert cells_of(table) == {"a": ["1.5", "-2.25e3"], "b": ["x,y", "1,2,3"]}
+    with pytest.raises(UserError, match=r"data\.decimal=; is no decimal mark"):
+        read_table(path, TableOptions(decimal=";"))
+
+
 def test_blanks_around_cells_are_dropped_and_told(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, "a , b\n1, x\n2,y\n"))
     assert cells_of(table) == {"a": ["1", "2"], "b": ["x", "y"]}

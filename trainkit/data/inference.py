@@ -17,7 +17,7 @@ from trainkit.data.schema import KINDS, ROLES, ColumnSchema, Schema
 
 __all__ = ["PROBLEMS", "ColumnOverride", "infer_schema"]
 
-PROBLEMS = ("classification", "regression")
+PROBLEMS = ("classification", "multi_label", "regression")
 IGNORE = "ignore"
 
 
@@ -80,7 +80,8 @@ def infer_schema(
         source: Where they come from, for the checksum.
         overrides: Settings of single columns, as `ColumnOverride` takes them.
         roles: Roles of columns other than features, e.g. `{"price": "target", "fold": "split"}`.
-        problem: One of `PROBLEMS`: whether the target names a class or is a number. "": by its cells.
+        problem: One of `PROBLEMS`: whether the target names a class, several, or is a number. "": by its
+            cells.
         missing: Texts that are gaps in every column. None: the usual ones (`MARKERS`) are gaps in columns of
             numbers and dates, and values in columns of texts.
         notes: Decisions of the source, kept with the others.
@@ -90,6 +91,8 @@ def infer_schema(
             be learned.
     """
     roles = roles or {}
+    if problem and problem not in PROBLEMS:
+        raise UserError(f"{problem!r} is no kind of problem; {did_you_mean(problem, PROBLEMS)}")
     settings = {name: ColumnOverride.of(name, value) for name, value in (overrides or {}).items()}
     for name in settings:
         _check_exists(f"data.columns.{name}", name, columns)
@@ -131,5 +134,5 @@ def _column(cells: Cells, setting: ColumnOverride, role: str, problem: str) -> C
 def _kind_by_role(role: str, problem: str) -> str:
     """The kind that a column must have for its role; "": any."""
     if role == "target":
-        return {"classification": "category", "regression": "numeric"}.get(problem, "")
+        return {"regression": "numeric", "": ""}.get(problem, "category")
     return {"split": "category", "group": "category", "weight": "numeric"}.get(role, "")

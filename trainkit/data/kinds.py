@@ -17,6 +17,7 @@ from trainkit.data.schema import ColumnSchema
 __all__ = ["Cells", "as_kind", "inferred"]
 
 MOSTLY = 0.8  # of the cells that are numbers or dates: the others are then mistakes, not another kind
+DOUBTFUL = 0.2  # of the cells that are numbers: worth a note where the others are not
 MIN_ROWS = 20  # in fewer rows, different values everywhere mean little
 TEXT_WORDS = 3.0  # words per value from which a column is free text
 TEXT_SHARE = 0.2  # different values per row from which it is
@@ -27,6 +28,8 @@ EXAMPLES = 3
 
 NAMES_AN_ID = re.compile(r"(^|[^a-z0-9])(id|ids|uuid|guid|index|unnamed)$", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+LIKE_A_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b", re.ASCII)
 LONG_NUMBER = re.compile(r"\d{16,}", re.ASCII)
 
 
@@ -87,12 +90,17 @@ class Cells:
         return tuple(notes)
 
     def _examples(self, schema: ColumnSchema) -> tuple[str, ...]:
-        """The least and the greatest number, or the most frequent values."""
+        """The least and the greatest number or date, or the most frequent values."""
+        values = self.values(schema.kind)
         if schema.kind == "numeric":
             numbers = schema.read(self.raw)
             present = numbers[~np.isnan(numbers)]
             return (f"{present.min():g}", f"{present.max():g}") if len(present) else ()
-        values = self.values(schema.kind)
+        if schema.kind == "date":
+            different = np.array(list(values), dtype=object)
+            seconds, _ = DateFormat(schema.format).seconds(different)
+            known = different[np.argsort(seconds, kind="stable")][: np.isfinite(seconds).sum()]
+            return (known[0], known[-1]) if len(known) else ()
         return tuple(sorted(values, key=lambda value: -values[value])[:EXAMPLES])
 
 
@@ -131,12 +139,13 @@ def inferred(column: Cells) -> ColumnSchema:
     others = [value for value in values if not NUMBER.fullmatch(value)]
     if not others:
         return _numeric(column, values)
-    _refuse_mixed(column, values, others, "numbers", "numeric")
+    _refuse_mixed(column, values, others, "numbers")
     date_format = _date_format(column)
     if date_format:
         notes = ["fractions of a second are dropped"] if "%f" in date_format else []
         return column.found("date", *notes, date_format=date_format)
-    return _textual(column)
+    _refuse_decimal_commas(column, values)
+    return _textual(column, *_doubts(values, others))
 
 
 def _rows(count: int) -> str:
@@ -148,9 +157,7 @@ def _share(values: Mapping[str, int], some: Collection[str]) -> float:
     return sum(values[value] for value in some) / sum(values.values())
 
 
-def _refuse_mixed(
-    column: Cells, values: Mapping[str, int], others: Collection[str], expected: str, kind: str
-) -> None:
+def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[str], expected: str) -> None:
     """Refuse a column in which most cells are of one kind, and some are not."""
     share = _share(values, others)
     if not 0 < share <= 1 - MOSTLY:
@@ -162,6 +169,30 @@ def _refuse_mixed(
         f"in row {row}. Mend them, set data.missing=[{first}] if they mean a gap, or set "
         f"data.columns.{column.name}=category."
     )
+
+
+def _refuse_decimal_commas(column: Cells, values: Mapping[str, int]) -> None:
+    """Refuse a column of numbers such as `1,5`, which would else be taken for categories."""
+    written = [value for value in values if DECIMAL_COMMA.fullmatch(value)]
+    whole = [value for value in values if NUMBER.fullmatch(value)]
+    if written and _share(values, [*written, *whole]) >= MOSTLY:
+        raise UserError(
+            f"data.columns.{column.name}: {written[0]!r} looks like a number with a decimal comma; set "
+            f"data.decimal=',' to read it as one, or data.columns.{column.name}=category."
+        )
+
+
+def _doubts(values: Mapping[str, int], others: Collection[str]) -> list[str]:
+    """What looks like another kind in a column that is taken for text."""
+    notes = []
+    if _share(values, others) <= 1 - DOUBTFUL:
+        notes.append(f"{1 - _share(values, others):.0%} of its cells are numbers; all are read as texts")
+    like_dates = [value for value in values if LIKE_A_DATE.match(value)]
+    if like_dates and _share(values, like_dates) >= MOSTLY:
+        notes.append(
+            f"read as texts: {like_dates[0]!r} is no date like 2024-01-31; set a format if it has one"
+        )
+    return notes
 
 
 def _numeric(column: Cells, values: Mapping[str, int]) -> ColumnSchema:
@@ -225,5 +256,5 @@ def _date_format(column: Cells) -> str:
     if fitting:
         return fitting[0]
     for text, bad in others.items():
-        _refuse_mixed(column, values, bad, f"dates as {text}", "date")
+        _refuse_mixed(column, values, bad, f"dates as {text}")
     return ""

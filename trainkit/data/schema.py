@@ -73,6 +73,20 @@ class ColumnSchema:
             self._refuse(values, DateFormat(self.format).seconds(values)[1], f"date as {self.format}")
         return values
 
+    def times(self, values: np.ndarray) -> np.ndarray:
+        """Numbers `[N]` float64 that grow with time, NaN where missing, of this column as `read` gives it.
+
+        Raises:
+            UserError: if it has neither dates nor numbers.
+        """
+        if self.kind == "numeric":
+            return values
+        if self.kind != "date":
+            raise UserError(
+                f"data.columns.{self.name} is of kind {self.kind}; a split by time needs dates or numbers."
+            )
+        return DateFormat(self.format).seconds(values)[0]
+
     def _refuse(self, column: np.ndarray, bad: np.ndarray, expected: str) -> None:
         if bad.any():
             raise UserError(
@@ -212,7 +226,7 @@ def _column(entry: Mapping[str, Any]) -> ColumnSchema:
 
 
 def _row(column: ColumnSchema) -> tuple[str, ...]:
-    between = " to " if column.kind == "numeric" else ", "
+    between = " to " if column.kind in ("numeric", "date") else ", "
     values = between.join(column.examples) + (f" {column.unit}" if column.unit else "")
     kind = column.kind + ("*" if column.chosen else "")
     gaps = str(column.gaps) if column.gaps else ""

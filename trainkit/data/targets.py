@@ -11,7 +11,14 @@ from trainkit.data import cells
 from trainkit.data.cells import NUMBER
 from trainkit.data.kinds import Cells
 
-__all__ = ["MAX_CLASSES", "check_classes", "check_target", "rows_with_target", "single_rows"]
+__all__ = [
+    "MAX_CLASSES",
+    "check_classes",
+    "check_target",
+    "check_weights",
+    "rows_with_target",
+    "single_rows",
+]
 
 MAX_CLASSES = 1000
 LISTED = 5  # classes that a message names
@@ -22,7 +29,7 @@ def check_target(column: Cells, problem: str) -> None:
 
     Args:
         column: The target's cells.
-        problem: `classification`, `regression`, or "" for either.
+        problem: `classification`, `multi_label`, `regression`, or "" for any.
 
     Raises:
         UserError: naming `data.target`.
@@ -79,6 +86,22 @@ def rows_with_target(name: str, target: np.ndarray, *, skip_bad: bool = False) -
             f"{int(np.flatnonzero(gap)[0]) + 1}. Fill them, or leave these rows out by data.skip_bad=true."
         )
     return np.flatnonzero(~gap)
+
+
+def check_weights(name: str, weights: np.ndarray) -> None:
+    """Refuse weights `[N]` of rows that are missing or negative, or all 0.
+
+    Raises:
+        UserError: naming `data.weight`.
+    """
+    bad = np.flatnonzero(~(weights >= 0))
+    if len(bad):
+        raise UserError(
+            f"data.weight={name}: {len(bad)} weights are missing or negative, the first in row {bad[0] + 1}. "
+            "Expected numbers of at least 0."
+        )
+    if not weights.any():
+        raise UserError(f"data.weight={name} is 0 in every row: nothing would be trained.")
 
 
 def check_classes(name: str, target: np.ndarray, splits: Mapping[str, np.ndarray]) -> None:

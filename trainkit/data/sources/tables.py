@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean, one_line
+from trainkit.data import cells
 from trainkit.data.sources import arrow, paths
 from trainkit.data.sources.paths import PathLike
 
@@ -23,6 +25,7 @@ __all__ = ["Table", "TableOptions", "read_table"]
 
 DELIMITERS = (",", ";", "\t", "|")
 HEAD_BYTES = 1 << 20  # in which the header must end
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
 BLOCK_BYTES = 1 << 24  # longest row
 
 
@@ -35,6 +38,7 @@ class TableOptions:
         delimiter: Between the cells of a CSV file; None: the most frequent of `, ; tab |` in the header.
         encoding: Of a CSV file.
         header: Whether the first line of a CSV file has the columns' names.
+        decimal: Decimal mark of a CSV file; with `,`, cells such as `1,5` become `1.5`.
         skip_bad: Whether CSV rows with more or fewer cells than the header are left out, and not refused.
         ignore: Columns that nothing will use, so that they may have any type.
     """
@@ -43,6 +47,7 @@ class TableOptions:
     delimiter: str | None = None
     encoding: str = "utf-8"
     header: bool = True
+    decimal: str = "."
     skip_bad: bool = False
     ignore: tuple[str, ...] = ()
 
@@ -85,6 +90,8 @@ def read_table(path: PathLike | Sequence[PathLike], options: TableOptions | None
         UserError: if there is nothing to read, a file is damaged, or the files have other columns.
     """
     options = options or TableOptions()
+    if options.decimal not in (".", ","):
+        raise UserError(f"data.decimal={options.decimal} is no decimal mark; expected . or ,")
     name = paths.detect_format(path) if options.format == "auto" else options.format
     if name not in ("csv", "parquet"):
         known = did_you_mean(name, ("auto", "csv", "parquet"))
@@ -162,7 +169,10 @@ def _read_csv(file: Path, options: TableOptions, notes: list[str]) -> dict[str, 
         notes.append(
             f"{len(skipped)} rows of {file.name} have not {len(names)} cells and are left out: {first!r}"
         )
-    return _columns(table, options, notes)
+    columns = _columns(table, options, notes)
+    if options.decimal == ",":
+        columns = {name: _with_points(column) for name, column in columns.items()}
+    return columns
 
 
 def _damaged(file: Path, options: TableOptions, error: Exception) -> str:
@@ -190,25 +200,24 @@ def _header(file: Path, options: TableOptions, notes: list[str]) -> tuple[list[s
     if not lines:
         raise UserError(f"{file} is empty; expected a table with a header and rows.")
     delimiter = options.delimiter or max(DELIMITERS, key=lines[0].count)
-    cells = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter))]
+    first = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter))]
     if not options.header:
-        return [f"column_{i + 1}" for i in range(len(cells))], delimiter
-    return _names(file, cells, notes), delimiter
+        return [f"column_{i + 1}" for i in range(len(first))], delimiter
+    return _names(file, first, notes), delimiter
 
 
-def _names(file: Path, cells: Sequence[str], notes: list[str]) -> list[str]:
-    if all(_is_number(cell) for cell in cells):
+def _names(file: Path, header: Sequence[str], notes: list[str]) -> list[str]:
+    if all(_is_number(cell) for cell in header):
         raise UserError(
-            f"{file} begins with numbers ({', '.join(cells[:3])}), not with the names of its columns. "
+            f"{file} begins with numbers ({', '.join(header[:3])}), not with the names of its columns. "
             "Add a header, or set data.header=false to call them column_1, column_2 and so on."
         )
-    names = [cell or f"column_{i + 1}" for i, cell in enumerate(cells)]
+    names = [cell or f"column_{i + 1}" for i, cell in enumerate(header)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{file} has two columns named {twice!r}; expected different names. Rename one.")
-    notes += [
-        f"a column without a name is called {n}" for n, cell in zip(names, cells, strict=True) if not cell
-    ]
+    unnamed = [name for name, cell in zip(names, header, strict=True) if not cell]
+    notes += [f"a column without a name is called {name}" for name in unnamed]
     return names
 
 
@@ -237,3 +246,10 @@ def _columns(table: pyarrow.Table, options: TableOptions, notes: list[str]) -> d
         name: arrow.to_numpy(name, table.column(name), notes, any_type=name in options.ignore)
         for name in table.column_names
     }
+
+
+def _with_points(column: np.ndarray) -> np.ndarray:
+    """A text column with a point in place of the comma in cells such as `1,5`."""
+    values, codes = cells.distinct(column)
+    pointed = [value.replace(",", ".") if DECIMAL_COMMA.fullmatch(value) else value for value in values]
+    return np.asarray(np.array(pointed, dtype=object)[codes])

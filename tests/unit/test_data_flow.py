@@ -1,0 +1,94 @@
+"""From a CSV file to prepared splits, and from a second file through the exported preparation."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import trainkit.data as data
+from trainkit.core.errors import UserError
+from trainkit.core.files import read_json, write_json
+
+ROWS = 400
+HEADER = ("zip", "row", "age", "country", "since", "note", "buys")
+
+
+def write_table(path: Path, seed: int, rows: int = ROWS, extra: tuple[str, ...] = ()) -> Path:
+    """Ids with leading zeros, gaps, "NA" as a gap and as a text, dates, free text, and labels as texts."""
+    random = np.random.default_rng(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*HEADER, *extra])
+        for row in range(rows):
+            age = random.choice(["", "NA", *map(str, random.integers(18, 90, 20))])
+            day = np.datetime64("2023-01-01") + random.integers(0, 700)
+            cells = [
+                f"{random.integers(0, 60):05d}",
+                row,
+                age,
+                random.choice(["NA", "DE", "Österreich"]),
+                day,
+            ]
+            writer.writerow([*cells, f"customer number {row}", random.choice(["yes", "no"]), *extra])
+    return path
+
+
+def test_a_file_becomes_splits_and_a_second_one_predictions(tmp_path: Path) -> None:
+    table = data.read_table(write_table(tmp_path / "train.csv", 0))
+    schema = data.infer_schema(
+        table.columns, source=table.source, roles={"buys": "target"}, problem="classification"
+    )
+    assert {column.name: (column.kind, column.role) for column in schema.columns} == {
+        "zip": ("category", "feature"),
+        "row": ("id", "ignored"),
+        "age": ("numeric", "feature"),
+        "country": ("category", "feature"),
+        "since": ("date", "feature"),
+        "note": ("text", "ignored"),
+        "buys": ("category", "target"),
+    }
+    assert len(schema.decisions) == 5
+    columns = schema.read(table.columns)
+    splits = data.split_rows(len(table), data.SplitSettings("stratified"), labels=columns["buys"])
+    assert (
+        data.find_duplicates({feature.name: columns[feature.name] for feature in schema.features}, splits)
+        == []
+    )
+    preparation = data.fit_preparation(schema, columns, splits["train"])
+    arrays = {name: preparation.arrays(columns, rows) for name, rows in splits.items()}
+    assert {name: len(part) for name, part in arrays.items()} == {"train": 256, "validation": 64, "test": 80}
+    numbers = arrays["train"].x["numbers"]
+    assert np.isfinite(numbers).all()
+    names = preparation.inputs["numbers"].names
+    known = numbers[numbers[:, names.index("age is missing")] == 0, names.index("age")]
+    for column in (known, numbers[:, names.index("since")]):
+        np.testing.assert_allclose([column.mean(), column.std()], [0, 1], atol=1e-5)
+
+    # What a run keeps is enough for new rows.
+    write_json(tmp_path / "schema.json", schema.to_dict())
+    preparation.save(tmp_path / "preparation.json")
+    kept = data.Schema.from_dict(read_json(tmp_path / "schema.json"))
+    restored = data.Preparation.load(tmp_path / "preparation.json")
+    assert (kept, restored) == (schema, preparation)
+
+    new = data.read_table(write_table(tmp_path / "new.csv", 1, rows=50, extra=("remark",)))
+    assert kept.additional(new.columns) == ["remark"]
+    rows = kept.read(new.columns, roles=("feature",))
+    expected = restored.encode(rows)
+    numeric = [feature.name for feature in kept.features if feature.kind == "numeric"]
+    got = data.keras_preprocessing(restored)(
+        {
+            name: tf.constant(rows[name].tolist(), tf.float64 if name in numeric else tf.string)
+            for name in rows
+        }
+    )
+    for name, array in expected.items():
+        np.testing.assert_allclose(got[name], array, rtol=1e-6, atol=1e-6)
+    with pytest.raises(UserError, match="no column 'zip', which the training had"):
+        kept.read({name: column for name, column in new.columns.items() if name != "zip"})
+    with pytest.raises(UserError, match="has changed"):
+        kept.check_unchanged(new.source)
