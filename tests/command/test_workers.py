@@ -1,4 +1,4 @@
-"""Several workers: one training, started by `launch`, that equals one device's, loses nothing, and never hangs."""
+"""Several workers started by `launch` are one training: it equals one device's, loses nothing, never hangs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_p
     assert len(whole) > 10
     assert all(np.array_equal(whole[name], part[name]) for name in whole)
 
-    # Killed again after the last epoch: what remains is to test the best weights, which only the chief has in its own folder.
+    # Killed again after the last epoch: what remains is to test the best weights, which only the chief has.
     summary = json.loads((tmp_path / "part" / "summary.json").read_text())
     (tmp_path / "part" / "status.json").write_text('{"status": "running"}')
     run(tmp_path, "launch", "workers=2", *BOSTON, "resume=last", "run_dir=part")
@@ -192,9 +192,9 @@ def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.M
         monkeypatch.setenv(
             "TF_CONFIG", json.dumps({"cluster": cluster_of, "task": {"type": kind, "index": index}})
         )
-        assert cluster.helps("auto") is not cluster.chief()
-        assert not cluster.helps("one_device")
-        return cluster.chief()
+        assert cluster.is_follower("auto") is not cluster.is_chief()
+        assert not cluster.is_follower("one_device")
+        return cluster.is_chief()
 
     two: dict[str, Any] = {"worker": ["a:1", "b:1"]}
     assert [leads(two, "worker", i) for i in (0, 1)] == [True, False]
@@ -202,7 +202,7 @@ def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.M
         leads({"chief": ["c:1"], **two}, kind, i) for kind, i in (("chief", 0), ("worker", 0), ("worker", 1))
     ] == [True, False, False]
     monkeypatch.delenv("TF_CONFIG")
-    assert cluster.chief()
+    assert cluster.is_chief()
     assert cluster.workers() == 1
 
 
@@ -215,7 +215,7 @@ def test_slurm_names_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         monkeypatch.setenv(name, value)
     assert cluster.workers() == 4
-    assert not cluster.chief()
-    assert cluster.helps("auto")
+    assert not cluster.is_chief()
+    assert cluster.is_follower("auto")
     monkeypatch.setenv("SLURM_PROCID", "0")
-    assert cluster.chief()
+    assert cluster.is_chief()

@@ -1,4 +1,4 @@
-"""Hydra's part of the command: from the words of a command line to the settings of its jobs, and its errors in one line."""
+"""One line for an error of Hydra or OmegaConf: what came, what was expected, the nearest valid name."""
 
 from __future__ import annotations
 
@@ -7,64 +7,118 @@ from collections.abc import Sequence
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError, InterpolationValidationError
 
+from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, key_of, run_hydra
+from trainkit.cli.settings import flatten, plain, with_types
+from trainkit.config import Config
+from trainkit.config.fields import find, group_of, key_of_group
 from trainkit.core.errors import did_you_mean, nearest_key, one_line
 
-EXPECTED = {  # what OmegaConf says of a value of the wrong type, and what people call the right one
-    "converted to Integer": "a whole number",
-    "converted to Float": "a number",
-    "converted to Boolean|not a valid bool": "true or false",
-    "is not Optional": "a value, not null",
-    "is not a ListConfig": "a list, such as [0,1]",
-    "Cannot convert 'dict' to string": "a word; the key has no parts",
-}
+__all__ = ["explain"]
 
-
-# Words.
+UNKNOWN_KEY = r"not in struct|Key '.*' not in|Could not override"
+WRONG_OVERRIDE = r"(?:Could not (?:override|append)|Error merging override) '?([^'\n=]+)(?:=([^\n]*))?"
 
 
 def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str] = ()) -> str:
-    """One line for an error of Hydra or OmegaConf: what came, what was expected, the nearest valid name.
+    """One line for an error of Hydra or OmegaConf.
 
     Args:
-        error: What was raised, by the flags and overrides of the command line if they are given.
+        error: What was raised.
+        flags: The flags of the command line that raised it.
+        overrides: Its overrides.
     """
-    text, cause = str(error), str(error.__cause__ or error)
+    known_form = _of_words(error)
+    if known_form is not None:
+        return known_form
+    text = str(error)
+    cause = str(error.__cause__ or error)
+    key, value = _culprit(error)
+    if not key:
+        return one_line(text.partition("Config search path")[0])
+    if isinstance(error, InterpolationResolutionError) and not isinstance(
+        error, InterpolationValidationError
+    ):
+        word = next((word for word in overrides if _reference(text) in word), key)
+        return f"{word}: {_first_line(text)}; expected a reference such as ${{data.dir}}."
+    if re.search(UNKNOWN_KEY, f"{cause} {text}"):
+        return f"{key}: unknown setting; {nearest_key(key, _known(key, flags, overrides))}"
+    if group_of(Config, key) is not None:
+        came = key if value is None else f"{key}={value}"
+        return f"{came}: a section takes no value; {nearest_key(f'{key}.', _known(key, flags, overrides))}"
+    return _wrong_value(key, value, cause)
+
+
+def _of_words(error: Exception) -> str | None:
+    """A line for an error about words, rather than about the value of a key; None for any other."""
+    text = str(error)
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={option}: unknown; {did_you_mean(option, error.options)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not understood ({one_line(text).partition(' See ')[0]}); expected key=value, quoted where it has special characters."
+        return (
+            f"{one_line(error.override)}: not understood; "
+            "expected key=value, with quotes around a value that has special characters."
+        )
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", text)
     if ambiguous:
-        return f"{ambiguous[1]}: several values; add -m to run them one after the other, or write a list as key=[a,b]."
-    override = re.search(r"(?:Could not override|Error merging override) '?([^'\n=]+)(?:=([^\n]*))?", text)
-    key = override[1].rstrip(".").lstrip("+") if override else getattr(error, "full_key", None)
-    if not key:
-        return one_line(text.partition("Config search path")[0])
-    if re.search(r"not in struct|Key '.*' not in|Could not override", f"{cause} {text}"):
-        return f"{key}: unknown setting; {nearest_key(key, _known(key, flags, overrides))}"
-    came = f"{key}={override[2]}" if override and override[2] is not None else key
-    for pattern, expected in EXPECTED.items():
-        if re.search(pattern, cause):
-            return f"{came}: expected {expected}."
-    if "is not a subclass of" in cause:
-        return f"{came}: a section takes no value; {nearest_key(f'{key}.', _known(key, flags, overrides))}"
-    return f"{came}: {one_line(cause.partition('full_key')[0])}"
+        return (
+            f"{ambiguous[1]}: several values; add -m to run them one after the other, "
+            "or write a list as key=[a,b]."
+        )
+    return None
+
+
+def _culprit(error: Exception) -> tuple[str | None, str | None]:
+    """The key that an error is about, and the value that came for it, as far as they are known."""
+    text = str(error)
+    override = re.search(WRONG_OVERRIDE, text)
+    section = re.search(r"is not a subclass of (\w+)\. value: (.*)", text)
+    inner = str(getattr(error.__cause__, "full_key", None))
+    if override:
+        key = override[1].rstrip(".").lstrip("+")
+        if inner.startswith(f"{key}."):  # trainer={epochs: many}
+            return inner, None
+        return key, override[2]
+    key = str(getattr(error, "full_key", None) or "")
+    if section and not key:
+        return key_of_group(Config, section[1]), None
+    return key or None, None
+
+
+def _reference(text: str) -> str:
+    """How a command line writes the reference that was not found: `${nowhere`."""
+    name = re.search(r"'(.*?)' not found", text)
+    return "${" + name[1] if name else "${"
+
+
+def _first_line(text: str) -> str:
+    """An error of OmegaConf without the lines on its types."""
+    return one_line(text.partition("full_key")[0])
+
+
+def _wrong_value(key: str, value: str | None, cause: str) -> str:
+    """A line for a key that exists with a value that it does not take."""
+    came = f"{key}={value}" if value is not None else key
+    setting = find(Config, re.sub(r"\[\d+\]$", "", key))
+    if setting is None:
+        return f"{came}: {_first_line(cause)}"
+    if "not Optional" in cause:
+        return f"{key}: expected {setting.expected}, not null."
+    return f"{came}: expected {setting.expected}."
 
 
 def _known(wrong: str, flags: Sequence[str], overrides: Sequence[str]) -> list[str]:
     """All keys, those of the chosen task included, without the override of the key that is wrong."""
-    from trainkit.cli.compose import ERRORS, PLAIN_HYDRA, _flat, _hydra, _key, plain, with_types
-
     keys: list[str] = []
 
     def collect(settings: DictConfig) -> None:
-        keys.extend(_flat(plain(settings)))
+        keys.extend(flatten(plain(settings)))
 
-    groups = [o for o in overrides if "." not in _key(o) and _key(o) != wrong]
+    groups = [o for o in overrides if "." not in key_of(o) and key_of(o) != wrong]
     try:
-        _hydra([*(f for f in flags if f != "--multirun"), *PLAIN_HYDRA, *groups], collect)
+        run_hydra([*(f for f in flags if f != "--multirun"), *PLAIN_HYDRA, *groups], collect)
     except ERRORS:  # the groups are wrong too; the schema knows all other keys
-        keys.extend(_flat(plain(with_types({}))))
+        keys.extend(flatten(plain(with_types({}))))
     return keys

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Setting", "find", "group_meaning", "group_of", "setting", "settings_of", "walk"]
+__all__ = ["Setting", "find", "group_meaning", "group_of", "key_of_group", "setting", "settings_of", "walk"]
 
 KEY = "setting"  # of the field's metadata
 
@@ -47,13 +47,17 @@ class Setting:
     @property
     def range(self) -> str:
         """The allowed range in words: `at least 1`; empty if there is none."""
-        bounds = {
-            "at least": self.at_least,
-            "greater than": self.above,
-            "at most": self.at_most,
-            "less than": self.below,
-        }
-        return " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
+        words = ("at least", "greater than", "at most", "less than")
+        return " and ".join(self._with_bounds(words))
+
+    @property
+    def bounds(self) -> str:
+        """The allowed range in signs: `>= 1`; empty if there is none."""
+        return ", ".join(self._with_bounds((">=", ">", "<=", "<")))
+
+    def _with_bounds(self, words: Sequence[str]) -> list[str]:
+        bounds = (self.at_least, self.above, self.at_most, self.below)
+        return [f"{word} {bound}" for word, bound in zip(words, bounds, strict=True) if bound is not None]
 
     @property
     def expected(self) -> str:
@@ -101,10 +105,10 @@ def setting(
     problem: Callable[[Any], str | None] | None = None,
 ) -> Any:
     """A dataclass field that is a setting, with the arguments of `Setting`. Lists and dicts are copied."""
-    told = Setting(meaning, tuple(choices), at_least, above, at_most, below, problem)
+    declared = Setting(meaning, tuple(choices), at_least, above, at_most, below, problem)
     if isinstance(default, (list, dict)):
-        return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata={KEY: told})
-    return dataclasses.field(default=default, metadata={KEY: told})
+        return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata={KEY: declared})
+    return dataclasses.field(default=default, metadata={KEY: declared})
 
 
 def settings_of(group: type[Any]) -> dict[str, Setting | type[Any]]:
@@ -118,8 +122,8 @@ def _described(field: dataclasses.Field[Any], hint: Any) -> Setting | type[Any]:
         return hint
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = [part for part in parts if part is not type(None)]
-    told: Setting = field.metadata[KEY]
-    return dataclasses.replace(told, kind=kinds[0], optional=len(kinds) < len(parts) or kinds[0] is Any)
+    declared: Setting = field.metadata[KEY]
+    return dataclasses.replace(declared, kind=kinds[0], optional=len(kinds) < len(parts) or kinds[0] is Any)
 
 
 def walk(group: type[Any], prefix: str = "") -> Iterator[tuple[str, Setting]]:
@@ -151,6 +155,19 @@ def group_of(group: type[Any], key: str) -> type[Any] | None:
             return None
         group = inner
     return group
+
+
+def key_of_group(group: type[Any], wanted: str) -> str | None:
+    """The dotted section of a dataclass, by the name of its class: `ClipConfig` -> `optimizer.clip`."""
+    for name, inner in settings_of(group).items():
+        if not isinstance(inner, type):
+            continue
+        if inner.__name__ == wanted:
+            return name
+        deeper = key_of_group(inner, wanted)
+        if deeper is not None:
+            return f"{name}.{deeper}"
+    return None
 
 
 def group_meaning(group: type[Any]) -> str:

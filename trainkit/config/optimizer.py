@@ -105,7 +105,7 @@ class ClipConfig:
 
 @dataclass
 class EmaConfig:
-    """Exponential moving average of the weights, which replaces the weights at the end of training."""
+    """Exponential moving average of the weights, which replaces them when training ends."""
 
     enabled: bool = setting(False, "keep a moving average of the weights")
     momentum: float = setting(0.99, "decay of the average per step", at_least=0, below=1)
@@ -124,4 +124,4 @@ class OptimizerConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
-    options: dict[str, Any] = setting({}, "more arguments of the Keras optimizer")
+    options: dict[str, Any] = setting({}, "arguments of the Keras optimizer, such as {beta_1: 0.9}")

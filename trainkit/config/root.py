@@ -16,7 +16,12 @@ from trainkit.config.trainer import TrainerConfig
 
 __all__ = ["MODES", "PROGRESS", "Config"]
 
-MODES = ("fit", "evaluate", "predict", "parity")
+MODES = {
+    "fit": "train, and leave a run directory",
+    "evaluate": "loss and metrics of a checkpoint on every split",
+    "predict": "predictions of a checkpoint for the rows of a split",
+    "parity": "the same training by model.fit, or on several devices, compared",
+}
 PROGRESS = ("auto", "rich", "plain", "none")
 
 
@@ -30,7 +35,7 @@ def name_problem(name: str) -> str | None:
 class Config:
     """Everything that `python -m trainkit` takes."""
 
-    mode: str = setting("fit", "what to do", choices=MODES)
+    mode: str = setting("fit", "what to do", choices=tuple(MODES))
     name: str = setting(
         "???", "folder of the task's runs: runs/<name>/; by default the task's name", problem=name_problem
     )

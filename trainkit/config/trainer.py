@@ -36,16 +36,16 @@ class TrainerConfig:
     engine: str = setting("trainkit", "which loop trains; keras: model.fit", choices=ENGINES)
     feed: str = setting("auto", "rows resident on the device, or streamed by tf.data", choices=FEEDS)
     fast_kernels: bool | None = setting(
-        None, "faster kernels than Keras's where results may differ; null: with XLA and execution=auto"
+        None, "faster dropout, batch normalization and Adam than Keras's; null: with XLA and execution=auto"
     )
     dropout: bool = setting(True, "false: train without dropout")
     dynamic_rows: bool = setting(False, "trace for any number of rows as model.fit does: slower, same bits")
     epochs_per_call: int | None = setting(
-        None, "epochs per graph call where callbacks allow it; null: about half a second's worth", at_least=1
+        None, "epochs per graph call at most; null: about half a second's worth", at_least=1
     )
     limit_train_batches: int | None = setting(None, "steps per epoch at most; null: all", at_least=1)
     validate_every: int = setting(1, "epochs between validations", at_least=1)
     max_skipped_steps: int = setting(
-        50, "mixed_float16: consecutive steps without finite gradients that fail the training", at_least=1
+        50, "mixed_float16: consecutive non-finite steps that fail the training", at_least=1
     )
     heartbeat_seconds: float = setting(30.0, "multi_worker: silence after which a worker is lost", above=0)

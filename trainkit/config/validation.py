@@ -60,6 +60,8 @@ def _check(key: str, value: Any, setting: Setting) -> None:
             raise UserError(f"{key}: expected {setting.expected}, not null.")
     elif not _has_kind(value, setting.kind):
         raise UserError(f"{key}={value!r}: expected {setting.expected}, got {type(value).__name__}.")
+    elif value == "" and setting.kind is str:
+        raise UserError(f"{key}='': expected {setting.expected}, got nothing.")
     elif setting.choices and value not in setting.choices:
         raise UserError(f"{key}={value}: unknown; {did_you_mean(value, setting.choices)}")
     elif not all(setting.in_range(number) for number in _numbers(value)):

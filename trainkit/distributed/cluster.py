@@ -1,4 +1,4 @@
-"""The other processes of a training: how many workers the environment names, and whether this one leads them. Needs no TensorFlow."""
+"""The processes of a training as the environment names them: how many workers, and which one this is."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from typing import Any
 
 from trainkit.core.errors import UserError
 
+__all__ = ["LOCALHOST", "by_slurm", "is_chief", "is_follower", "is_local_launch", "tf_config", "workers"]
+
+LOCALHOST = "127.0.0.1"
+
 
 def workers() -> int:
-    """Workers that `TF_CONFIG`, or else SLURM's environment, names; 1 without either.
+    """The number of workers in `TF_CONFIG`, or else in SLURM's environment; 1 without either.
 
     Raises:
         UserError: for a `TF_CONFIG` that is damaged, or that names jobs other than `worker` and `chief`.
     """
     config = _tf_config()
     if config:
-        return sum(len(addresses) for addresses in config["cluster"].values())
-    return (
-        int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))) if by_slurm() else 1
-    )
+        return len(_addresses(config))
+    if not by_slurm():
+        return 1
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
 
 
 def by_slurm() -> bool:
-    """Whether SLURM started this process as one of a step, and no `TF_CONFIG` says otherwise."""
+    """Whether SLURM started this process as one of a step. `TF_CONFIG`, if set, takes precedence."""
     return (
         not os.environ.get("TF_CONFIG")
         and "SLURM_PROCID" in os.environ
@@ -32,35 +36,48 @@ def by_slurm() -> bool:
     )
 
 
-def chief() -> bool:
-    """Whether this process writes the run directory: all do but the other workers of several."""
+def is_chief() -> bool:
+    """Whether this process is the chief, which alone writes the run directory. A single process is one."""
     config = _tf_config()
     if config:
         task = config.get("task", {})
-        kind, index = task.get("type", "worker"), int(task.get("index", 0))
-        return kind == "chief" or (index == 0 and "chief" not in config["cluster"])
+        kind = task.get("type", "worker")
+        first = int(task.get("index", 0)) == 0
+        return kind == "chief" or (first and "chief" not in config["cluster"])
     return not by_slurm() or os.environ["SLURM_PROCID"] == "0"
 
 
-def helps(strategy: str) -> bool:
-    """Whether this process is a worker that another one leads, with `trainer.strategy` as it is."""
-    return strategy in ("auto", "multi_worker") and workers() > 1 and not chief()
+def is_follower(strategy: str) -> bool:
+    """Whether this process is a worker that follows another one's lead.
+
+    Args:
+        strategy: `trainer.strategy`.
+    """
+    return strategy in ("auto", "multi_worker") and workers() > 1 and not is_chief()
 
 
-def launched() -> bool:
+def is_local_launch() -> bool:
     """Whether all workers are on this machine, as `launch` starts them."""
     config = _tf_config()
-    return bool(config) and all(
-        str(a).startswith("127.0.0.1:") for addresses in config["cluster"].values() for a in addresses
-    )
+    return bool(config) and all(address.startswith(f"{LOCALHOST}:") for address in _addresses(config))
 
 
 def tf_config(addresses: list[str], index: int) -> str:
-    """The `TF_CONFIG` of one of several workers."""
+    """The `TF_CONFIG` of one of several workers.
+
+    Args:
+        addresses: `host:port` of each worker.
+        index: Which of them this one is, from 0.
+    """
     return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
 
 
+def _addresses(config: dict[str, Any]) -> list[str]:
+    return [str(address) for addresses in config["cluster"].values() for address in addresses]
+
+
 def _tf_config() -> dict[str, Any]:
+    """`TF_CONFIG` as a dict; empty if it is not set."""
     text = os.environ.get("TF_CONFIG")
     if not text:
         return {}
@@ -69,10 +86,12 @@ def _tf_config() -> dict[str, Any]:
         cluster = dict(config["cluster"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"TF_CONFIG is not the JSON that TensorFlow expects, {{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}"
+            "TF_CONFIG is not the JSON that TensorFlow expects, "
+            f"{{'cluster': {{'worker': [...]}}, 'task': ...}}: {error}"
         ) from error
     for job in set(cluster) - {"worker", "chief"}:
         raise UserError(
-            f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, or the chief. Remove it."
+            f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, "
+            "or the chief. Remove it."
         )
     return config

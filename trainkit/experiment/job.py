@@ -16,6 +16,8 @@ from trainkit.core.task import Task
 from trainkit.distributed import cluster
 from trainkit.runs.locate import Found
 
+__all__ = ["Job"]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -24,13 +26,13 @@ class Job:
     Args:
         config: All settings.
         task: What to train.
-        found: The run and checkpoint that `resume=` names, if any.
-        path: Where a new run is to lie; None where none is made.
-        files: Texts to keep in the run directory by name: `config.yaml`, `.hydra/...`.
+        found: The checkpoint, and its run, that `resume=` names; None: start anew.
+        path: Directory of a new run; None if the job makes none.
+        files: Texts to keep in the run directory, by name: `config.yaml`, `.hydra/...`.
         settings: The resolved config as plain dicts, for TensorBoard.
         callbacks: Makes the callbacks of `callbacks.extra`.
         argv: Arguments of the command, for the manifest.
-        config_dir: The config directory that the task came from, if it is not ours.
+        config_dir: The config directory that the task came from; None: ours.
         changed: Settings that differ from those that a resumed run began with: key -> (before, now).
     """
 
@@ -46,19 +48,21 @@ class Job:
     changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def command(self, **settings: str) -> str:
-        """A command to be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`."""
-        launch = (
-            f"launch workers={cluster.workers()} " if cluster.launched() and "mode" not in settings else ""
-        )
-        return f"python -m trainkit {launch}" + shlex.join(
-            f"{key}={_quoted(value)}" for key, value in settings.items()
-        )
+        """A command that can be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`.
+
+        Args:
+            settings: What follows. Without a mode, the command trains, by as many workers as this one.
+        """
+        words = [f"{key}={_quoted(value)}" for key, value in settings.items()]
+        if cluster.is_local_launch() and "mode" not in settings:
+            words = ["launch", f"workers={cluster.workers()}", *words]
+        return f"python -m trainkit {shlex.join(words)}"
 
     def data(self) -> Splits | None:
-        """The rows to train on where they are not all that the task has (`data.train_rows`), else None.
+        """The rows of `data.train_rows`; None if it is not set, which means all rows of the task.
 
         Raises:
-            UserError: if the task's rows are no arrays.
+            UserError: if the task gives its rows as a `tf.data.Dataset`.
         """
         rows = self.config.data.train_rows
         if rows is None:
@@ -66,13 +70,14 @@ class Job:
         splits = self.task.data()
         if not isinstance(splits.train, Arrays):
             raise UserError(
-                f"data.train_rows={rows} needs the rows as arrays; this task's data() gives a tf.data.Dataset."
+                f"data.train_rows={rows} needs the rows as arrays; this task gives a tf.data.Dataset."
             )
         return replace(splits, train=splits.train.take(slice(0, rows)))
 
 
 def _quoted(value: str) -> str:
-    """A value as the grammar of overrides takes it: quoted where it holds more than a plain path or word."""
+    """A value as the grammar of overrides takes it: in quotes if it is more than a plain path or word."""
     if re.fullmatch(r"[\w./+%@-]+", value):
         return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

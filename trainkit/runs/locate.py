@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
-from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, RunDir
+from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, TIME, RunDir
 
 __all__ = ["Found", "locate", "newest"]
 
@@ -77,20 +79,32 @@ def newest(runs_dir: str, name: str | None) -> Path:
         UserError: if there is none.
     """
     folder = Path(runs_dir, name) if name else Path(runs_dir)
-    if name and (folder / LATEST).is_dir():
-        return folder / LATEST
     folders = [folder] if name else folder.glob("*")
-    runs = sorted((run for task in folders for run in _runs(task)), key=lambda run: run.name)
+    runs = [run for run in map(_newest_in, folders) if run is not None]
     if not runs:
         raise UserError(
             f"There is no run in {folder} yet; train one with `python -m trainkit task={name or 'mnist'}`, "
             "or name one with resume=<run directory>."
         )
-    return runs[-1]
+    return max(runs, key=_began)
 
 
-def _runs(folder: Path) -> Iterator[Path]:
-    """The trainings in a task's folder, whose names begin with their time. Comparisons have no status."""
-    for path in folder.glob("*"):
-        if path.name != LATEST and (path / CONFIG).is_file() and RunDir(path).status.is_file():
-            yield path
+def _newest_in(folder: Path) -> Path | None:
+    """The newest training of a task: the link to it, which is as old as the run, or without one the last by name."""
+    latest = folder / LATEST
+    if _is_training(latest):
+        return latest
+    return max(filter(_is_training, folder.glob("*")), key=lambda run: run.name, default=None)
+
+
+def _is_training(path: Path) -> bool:
+    """Whether a folder is a run that trained; comparisons have no status."""
+    return (path / CONFIG).is_file() and RunDir(path).status.is_file()
+
+
+def _began(run: Path) -> tuple[str, int]:
+    """When a run began: to the second by its name, if that tells it, and by the age of its folder or link."""
+    age = run.lstat().st_mtime_ns
+    name = run.resolve().name
+    in_name = re.match(r"\d{8}-\d{6}", name)
+    return in_name[0] if in_name else f"{datetime.fromtimestamp(age / 1e9):{TIME}}", age

@@ -12,11 +12,12 @@ from pathlib import Path
 from trainkit.core.errors import UserError
 from trainkit.core.files import link, now, shown, write_json
 
-__all__ = ["CHECKPOINT", "CONFIG", "LATEST", "RunDir", "create", "new_path"]
+__all__ = ["CHECKPOINT", "CONFIG", "LATEST", "TIME", "RunDir", "create", "new_path"]
 
 CONFIG = "config.yaml"  # marks a folder as a run
 CHECKPOINT = "checkpoint.json"  # marks a folder as a checkpoint
 LATEST = "latest"
+TIME = "%Y%m%d-%H%M%S"  # in the names of run directories
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
         UserError: if `run_dir` is not empty, or cannot be written.
     """
     if run_dir is None:
-        path = Path(runs_dir, name, f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}")
+        path = Path(runs_dir, name, f"{datetime.now():{TIME}}-{secrets.token_hex(4)}")
     else:
         path = Path(run_dir)
         if path.is_dir() and any(path.iterdir()):

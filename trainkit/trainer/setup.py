@@ -98,7 +98,7 @@ class Built:
     @property
     def chief(self) -> bool:
         """Whether this process writes the run directory: not so the other workers of several."""
-        return self.lockstep is None or cluster.chief()
+        return self.lockstep is None or cluster.is_chief()
 
     @property
     def devices(self) -> str:

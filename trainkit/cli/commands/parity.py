@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainkit.verification.replicas import SpreadReport
     from trainkit.verification.report import Report
 
-__all__ = ["parity_mode"]
+__all__ = ["run"]
 
 # What a comparison sets for its workers, in place of the same words of the command.
 SET_FOR_WORKERS = (
@@ -32,7 +32,7 @@ SET_FOR_WORKERS = (
 )
 
 
-def parity_mode(job: Job) -> int:
+def run(job: Job) -> int:
     """One comparison with `model.fit`, or many by `parity.matrix=true`, or of one device with several.
 
     Returns:

@@ -1,0 +1,155 @@
+"""Trainings by the command: what they leave, and how they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.commands import read, table
+from trainkit.cli import main
+
+
+def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("callbacks=default", "progress=plain") == 0
+    run = Path("runs/tiny/latest").resolve()
+    assert {p.name for p in run.iterdir()} >= {
+        "config.yaml",
+        "manifest.json",
+        "status.json",
+        "metrics.csv",
+        "summary.json",
+        "model.keras",
+        "model.txt",
+    }
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"last", "best"}
+    assert {p.name for p in (run / ".hydra").iterdir()} == {"config.yaml", "overrides.yaml", "hydra.yaml"}
+    assert list((run / "plots").glob("*.png"))
+    assert list((run / "tensorboard").rglob("*tfevents*"))
+    summary, manifest, status = read("summary.json"), read("manifest.json"), read("status.json")
+    assert (status["status"], status["epoch"], status["step"]) == ("completed", 3, 12)
+    assert (summary["task"], summary["dataset"], summary["status"], summary["epochs"], summary["steps"]) == (
+        "tiny",
+        "tiny numbers",
+        "completed",
+        3,
+        12,
+    )
+    assert summary["monitor"] == "val_loss"
+    assert set(summary["best"]) == {"value", "epoch", "test"}
+    assert set(summary["train"]) == set(summary["val"]) == set(summary["test"]) == {"loss", "accuracy"}
+    assert set(summary["throughput"]) == {
+        "examples_per_second",
+        "steps_per_second",
+        "tflops",
+        "ceiling_share",
+    }
+    assert summary["bound"]["by"] in ("device", "host", "input")
+    assert set(summary["seconds"]) >= {"total", "compile", "train", "validate"}
+    assert {"execution", "precision", "strategy", "replicas"} <= set(summary)
+    assert manifest["dataset"] == {
+        "name": "tiny numbers",
+        "origin": "memory",
+        "sha256": "0",
+        "substitute_for": "",
+    }
+    assert {"git", "versions", "devices", "argv", "seed"} <= set(manifest)
+    assert len(table("metrics.csv")) == 3
+    out = capsys.readouterr().out
+    assert "Execution:" in out
+    lines = out.splitlines()
+    labels = ["Run", "Best", "Test last", "Test best", "Evaluate"]
+    assert [line.split(":")[0] for line in lines[-5:]] == labels
+    assert str(run.relative_to(Path.cwd())) in lines[-5]
+
+
+def test_the_model_loads_with_plain_keras(train: Callable[..., int]) -> None:
+    import keras
+
+    assert train("checkpoint.monitor=val_accuracy") == 0
+    assert isinstance(keras.saving.load_model("runs/tiny/latest/model.keras"), keras.Sequential)
+
+
+def test_the_printed_command_works(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train("run_dir='a b, (c)'") == 0
+    command = capsys.readouterr().out.splitlines()[-1].partition("python -m trainkit ")[2]
+    monkeypatch.delitem(sys.modules, "mine")
+    words = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert main.main(words) == 0
+    results = read("evaluate.json", "a b, (c)")["results"]
+    assert set(results) == {"train", "validation", "test"}
+    assert results["test"] == pytest.approx(read("summary.json", "a b, (c)")["best"]["test"])
+
+
+def test_predict_writes_every_row(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train() == 0
+    capsys.readouterr()
+    assert (
+        main.main(["mode=predict", "resume=runs/tiny/latest", "predict.show=4", "predict.split=validation"])
+        == 0
+    )
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Predicted")]
+    rows = table("predictions.csv")
+    assert len(lines) == 4
+    assert all("Actual" in line and "confidence" in line for line in lines)
+    assert len(rows) == 16
+    assert set(rows[0]) == {"row", "predicted", "actual", "confidence", "output_0"}
+
+
+def test_multirun_gives_each_job_its_run(train: Callable[..., int]) -> None:
+    assert train("-m", "optimizer.learning_rate=1e-2,1e-3", "trainer.epochs=1") == 0
+    runs = sorted(Path("runs/tiny").glob("2*"))
+    assert sorted(
+        yaml.safe_load((run / "config.yaml").read_text())["optimizer"]["learning_rate"] for run in runs
+    ) == [1e-3, 1e-2]
+    jobs = json.loads(next(Path("runs/multirun").glob("*/jobs.json")).read_text())["jobs"]
+    assert [job["exit"] for job in jobs] == [0, 0]
+    assert {Path(job["run"]).name for job in jobs} == {run.name for run in runs}
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_saves_the_state_and_says_how_to_go_on(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], name: str, code: int
+) -> None:
+    assert (
+        train(f"callbacks.extra=[{{_target_: mine.Kill, name: {name}, epoch: 2}}]", "trainer.epochs=50")
+        == code
+    )
+    status = read("status.json")
+    assert (status["status"], status["reason"], status["epoch"]) == ("preempted", name, 2)
+    assert read("summary.json")["status"] == "preempted"
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert command.startswith("Resume:    python -m trainkit resume=runs/tiny/2")
+    assert (
+        main.main(
+            [
+                command.split("resume=")[1].join(("resume=", "")),
+                "trainer.epochs=4",
+                "progress=none",
+                "callbacks=none",
+            ]
+        )
+        == 0
+    )
+    assert (read("status.json")["status"], read("status.json")["epoch"]) == ("completed", 4)
+
+
+def test_a_failure_keeps_its_traceback_and_is_one_line(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("callbacks.extra=[{_target_: mine.Break}]") == 1
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert "failed: RuntimeError: the lamp went out (traceback in runs/tiny/2" in text
+    assert text.endswith("/error.txt).\n")
+    assert read("status.json")["status"] == "failed"
+    assert "mine.py" in Path("runs/tiny/latest/error.txt").read_text()

@@ -1,0 +1,95 @@
+"""Wrong words: one line on stderr, exit code 2, and nothing on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.commands import QUIET
+from trainkit.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trainer.epoch=3"], "trainer.epochs"),
+        (["epochs=3"], "trainer.epochs"),
+        (["+trainer.epoch=3"], "trainer.epochs"),
+        (["task.row=3"], "task.rows"),
+        (["callback=none"], "callbacks"),
+        (["task=minst"], "did you mean mnist?"),
+        (["optimizer=adm"], "did you mean adam?"),
+        (["optimizer.name=adm"], "did you mean adam?"),
+        (["callbacks=early_stoping"], "early_stopping"),
+        (["checkpoint.monitor=val_acuracy"], "val_accuracy"),
+        (["callbacks.early_stopping.enabled=true", "callbacks.early_stopping.monitor=val_los"], "val_loss"),
+        (["mode=evaluat"], "evaluate"),
+        (["mode=report"], "Known: fit, evaluate, predict, parity."),
+        (["trainer.epochs=-1"], "at least 1"),
+        (["trainer.epochs=many"], "a whole number"),
+        (["trainer.epochs=1.5"], "a whole number"),
+        (["trainer.epochs=null"], "not null"),
+        (["trainer.epochs"], "key=value"),
+        (["trainer=3"], "trainer has epochs"),
+        (["trainer.deterministic=perhaps"], "true or false"),
+        (["trainer.batch_size=0"], "at least 1"),
+        (["trainer.batch_size=1000"], "larger than the data"),
+        (["trainer.precision=float7"], "float32"),
+        (["trainer.epochs=1,2"], "add -m"),
+        (["optimizer.learning_rate=0"], "greater than 0"),
+        (["optimizer.learning_rate=nan"], "greater than 0"),
+        (["optimizer=sgd", "optimizer.options.momentun=0.9"], "momentun"),
+        (["data.validation=1"], "less than 1"),
+        (["checkpoint.pattern=all"], "{epoch}"),
+        (["name=a/b"], "folder's name"),
+        (["run_dir=../my/mine.py/run"], "Not a directory"),
+        (["run_dir=../my"], "already holds something"),
+        (["--epochs=3"], "written without dashes"),
+        (["--config-name", "nothing"], "nothing"),
+        (["task._target_=nowhere.Task"], "No module named 'nowhere'"),
+        (["task._target_=mine.Nothing"], "Nothing"),
+        (["task._target_=mine.Unfinished"], "Unfinished"),
+        (["task._target_=collections.OrderedDict"], "derived from trainkit.Task"),
+        (["+task.height=3"], "height"),
+        (["task.nan=true"], "NaN"),
+        (["task.width=3"], "does not fit its labels"),
+        (["callbacks.extra=[{_target_: collections.OrderedDict}]"], "a Keras callback"),
+        (["callbacks.extra=[3]"], "_target_"),
+        (["mode=evaluate"], "no run"),
+        (["mode=evaluate", "resume=.."], "is no run"),
+        (["mode=predict", "resume=nowhere"], "is no folder"),
+        (["resume=last"], "no run"),
+        (["-m", "trainer.epochs=1,-1"], "at least 1"),
+        (["-m", "trainer.epochs=1,many"], "a whole number"),
+        (["-m", "run_dir=a", "trainer.epochs=1,2"], "leave it out"),
+        (["hydra/launcher=joblib"], "expected hydra/launcher=basic"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_one_line_and_leaves_nothing(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
+    assert train(*words) == 2
+    text = capsys.readouterr().err
+    assert expected in text
+    assert text.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["truncated", "wrong shape"])
+def test_a_broken_file_is_one_line_and_leaves_nothing(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "mnist.npz"
+    images, labels = np.zeros((9, 7, 7), np.uint8), np.zeros(9, np.uint8)
+    np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    if kind == "truncated":
+        file.write_bytes(file.read_bytes()[:200])
+    assert main.main(["task=mnist", f"data.dir={tmp_path}", "data.source=mnist", *QUIET]) == 2
+    text = capsys.readouterr().err
+    assert "mnist.npz" in text
+    assert text.count("\n") == 1
+    assert list(Path.cwd().iterdir()) == []

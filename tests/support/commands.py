@@ -1,0 +1,89 @@
+"""A user's own task in a folder of its own, and what a test of the command reads of a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from trainkit.cli import arguments, compose, planning
+from trainkit.config import Config
+
+__all__ = ["OWN_MODULE", "OWN_TASK", "QUIET", "read", "settings", "table"]
+
+QUIET = ("callbacks=none", "progress=none")
+OWN_MODULE = '''
+import os
+import signal
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from trainkit import Arrays, Source, Splits, Task
+
+
+@dataclass(frozen=True)
+class Tiny(Task):
+    """Which of two numbers is larger: [B, 2] -> probability [B, 1]."""
+
+    rows: int = 64
+    width: int = 1
+    nan: bool = False
+
+    def data(self):
+        x = np.random.default_rng(0).normal(size=(self.rows, 2)).astype("float32")
+        y = (x[:, :1] > x[:, 1:]).astype("float32")
+        if self.nan:
+            x[3, 0] = np.nan
+        part = lambda i: Arrays(x[i::4], y[i::4])
+        return Splits(Arrays(x[::2], y[::2]), part(1), part(3), Source("tiny numbers", sha256="0"))
+
+    def model(self, train):
+        return keras.Sequential([keras.Input((2,)), keras.layers.Dense(self.width, activation="sigmoid")])
+
+    def loss(self):
+        return keras.losses.BinaryCrossentropy()
+
+    def metrics(self):
+        return [keras.metrics.BinaryAccuracy(name="accuracy")]
+
+
+class Unfinished(Task):
+    pass
+
+
+class Kill(keras.callbacks.Callback):
+    def __init__(self, name, epoch):
+        super().__init__()
+        self.name, self.epoch = name, epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epoch:
+            os.kill(os.getpid(), getattr(signal, self.name))
+
+
+class Break(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise RuntimeError("the lamp went out")
+'''
+OWN_TASK = (
+    "task: {_target_: mine.Tiny, rows: 64, width: 1, nan: false}\ntrainer: {epochs: 3, batch_size: 8}\n"
+)
+
+
+def read(name: str, run: str = "runs/tiny/latest") -> Any:
+    """A JSON file of a run."""
+    return json.loads(Path(run, name).read_text())
+
+
+def table(name: str, run: str = "runs/tiny/latest") -> list[dict[str, str]]:
+    """The rows of a CSV file of a run."""
+    return list(csv.DictReader(Path(run, name).read_text().splitlines()))
+
+
+def settings(*words: str) -> Config:
+    """The checked settings of a command line that asks for one job."""
+    (composed,) = compose.compose(arguments.parse(words))
+    return planning.checked(composed.settings)

@@ -1,0 +1,66 @@
+"""A checkpoint opened for modes that only look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainkit.core import files
+from trainkit.core.errors import UserError
+from trainkit.experiment.job import Job
+from trainkit.runs.locate import Found
+
+if TYPE_CHECKING:
+    from trainkit.trainer.trainer import Trainer
+
+__all__ = ["Opened", "open_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint, and a trainer with its weights."""
+
+    found: Found
+    trainer: Trainer
+
+    @property
+    def folder(self) -> Path:
+        """Where results go: the run directory, or beside a checkpoint that lies in none."""
+        return self.found.run.path if self.found.run else self.found.checkpoint.parent
+
+    def print_written(self, path: Path) -> None:
+        """Print which checkpoint was opened, and where its results are."""
+        state = self.trainer.state
+        checkpoint = files.shown(self.found.checkpoint)
+        print(f"Checkpoint:  {checkpoint} (epoch {state.epoch}, {self.trainer.splits.source.name})")
+        print(f"Written:     {files.shown(path)}")
+
+
+def open_checkpoint(job: Job) -> Opened:
+    """A trainer with the weights of the checkpoint that the job names.
+
+    Raises:
+        UserError: if it names none, or the checkpoint is of another model.
+    """
+    from trainkit.trainer.trainer import Trainer
+
+    if job.found is None:
+        raise UserError(f"mode={job.config.mode} needs a checkpoint; name one with resume=<run directory>.")
+    trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
+    trainer.prepare(job.task, data=job.data())
+    trainer.restore(job.found.checkpoint)
+    trainer.state.finish()
+    _warn_of_other_data(job.found, trainer)
+    return Opened(job.found, trainer)
+
+
+def _warn_of_other_data(found: Found, trainer: Trainer) -> None:
+    """Say if the run was trained on other rows than those at hand."""
+    trained = files.read_json(found.run.manifest).get("dataset", {}) if found.run else {}
+    source = trainer.splits.source
+    if trained and trained.get("sha256") != source.sha256:
+        print(
+            f"Warning: this run was trained on {trained.get('name')} ({trained.get('origin')}), "
+            f"not on {source.name} ({source.origin}); set data.dir to where those rows are."
+        )

@@ -1,0 +1,67 @@
+"""Runs Hydra's command in this process: it reads config files and overrides, and hands over the settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from trainkit.config import Config
+from trainkit.core import checkout
+
+__all__ = ["CONF", "ERRORS", "PLAIN_HYDRA", "key_of", "run_hydra"]
+
+CONF = checkout.root() / "conf"
+
+# trainkit makes its run directories itself: Hydra makes none, stays in its directory and sets up no logging.
+PLAIN_HYDRA = (
+    "hydra.run.dir=.",
+    "hydra.output_subdir=null",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
+
+# What a wrong command line or config file raises.
+ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def run_hydra(words: Sequence[str], function: Callable[[DictConfig], Any]) -> int:
+    """Run Hydra's command with these words; `function` receives the settings of each job.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Exception: one of `ERRORS`, for words or config files that are wrong.
+    """
+    argv = sys.argv
+    full = os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing them
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name="main")(function)()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
+    return 0
+
+
+def key_of(override: str) -> str:
+    """The key, or group, that an override names: `+trainer.epochs=3` -> `trainer.epochs`."""
+    return re.split(r"[=@]", override.lstrip("+~"), maxsplit=1)[0]

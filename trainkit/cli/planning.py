@@ -1,0 +1,155 @@
+"""From composed settings to a job: everything is checked that can be checked without TensorFlow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trainkit.cli.arguments import Arguments
+from trainkit.cli.compose import Composed
+from trainkit.cli.explain import explain
+from trainkit.cli.instantiate import make_callbacks, make_task
+from trainkit.cli.resumed import Changes, merged_with_run
+from trainkit.cli.settings import plain, with_types
+from trainkit.config import Config, validate
+from trainkit.core.errors import UserError
+from trainkit.core.files import read_json
+from trainkit.distributed import cluster
+from trainkit.experiment.job import Job
+from trainkit.runs import locate, run_dir
+from trainkit.runs.locate import Found
+from trainkit.runs.run_dir import RunDir
+
+__all__ = ["Plan", "checked", "plan"]
+
+OPENS_A_CHECKPOINT = ("evaluate", "predict")  # modes that need one, and prefer the best
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job that lacks only its task, whose class may need TensorFlow.
+
+    The fields are those of `Job`.
+    """
+
+    config: Config
+    found: Found | None
+    path: Path | None
+    files: Mapping[str, str]
+    settings: Mapping[str, Any]
+    argv: Sequence[str]
+    config_dir: str | None
+    changed: Changes
+
+    def job(self) -> Job:
+        """Make the task, and with it the job.
+
+        Raises:
+            UserError: if the task cannot be made.
+        """
+        return Job(
+            config=self.config,
+            task=make_task(self.config.task),
+            found=self.found,
+            path=self.path,
+            files=self.files,
+            settings=self.settings,
+            callbacks=lambda: make_callbacks(self.config.callbacks.extra),
+            argv=self.argv,
+            config_dir=self.config_dir,
+            changed=self.changed,
+        )
+
+
+def plan(composed: Composed, arguments: Arguments) -> Plan:
+    """Check the settings, find the run that they resume, and choose where a new one goes. Creates nothing.
+
+    Args:
+        composed: The settings.
+        arguments: The command line that they came from.
+
+    Raises:
+        UserError: for the first thing that is wrong.
+    """
+    settings = composed.settings
+    config = checked(settings)
+    names_a_task = arguments.config_name is not None or bool(composed.named & {"task", "name"})
+    found = _found(config, names_a_task)
+    changed: Changes = {}
+    run = found.run if found is not None else None
+    if run is not None:
+        settings, changed = merged_with_run(settings, composed.named, run.path)
+        config = checked(settings)
+    config_dir = _origin(run, arguments.config_dir)
+    path = _new_path(config, resumes=run is not None)
+    # Where a run lies is no part of what it is.
+    settings = with_types({**plain(settings), "resume": None, "run_dir": None})
+    resolved = plain(settings, resolve=True)
+    files = {
+        run_dir.CONFIG: OmegaConf.to_yaml(OmegaConf.create(resolved)),
+        f".hydra/{run_dir.CONFIG}": OmegaConf.to_yaml(settings),
+        ".hydra/overrides.yaml": OmegaConf.to_yaml(composed.overrides),
+        ".hydra/hydra.yaml": composed.hydra,
+    }
+    return Plan(config, found, path, files, resolved, list(arguments.words), config_dir, changed)
+
+
+def checked(settings: DictConfig) -> Config:
+    """The settings as a typed `Config`.
+
+    Raises:
+        UserError: for the first value that is impossible.
+    """
+    try:
+        config = cast(Config, OmegaConf.to_object(settings))
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    validate(config)
+    return config
+
+
+def _found(config: Config, names_a_task: bool) -> Found | None:
+    """The checkpoint that the job starts from, if it starts from one."""
+    opens = config.mode in OPENS_A_CHECKPOINT
+    if config.resume is None and not opens:
+        return None
+    return locate.locate(
+        config.resume,
+        runs_dir=config.runs_dir,
+        name=config.name if names_a_task else None,
+        run_dir=config.run_dir,
+        prefer=("best", "last") if opens else ("last",),
+    )
+
+
+def _new_path(config: Config, *, resumes: bool) -> Path | None:
+    """Where the job's new run directory goes; None where it makes none."""
+    if cluster.is_follower(config.trainer.strategy):
+        return None  # the chief makes it
+    if config.mode == "fit" and not resumes:
+        return run_dir.new_path(config.runs_dir, config.name, config.run_dir)
+    if config.mode == "parity":
+        return run_dir.new_path(config.runs_dir, "parity", config.run_dir)
+    return None
+
+
+def _origin(resumed: RunDir | None, config_dir: str | None) -> str | None:
+    """The config folder that the task came from, also if its run is repeated or resumed.
+
+    From now on, its classes can be imported.
+    """
+    for run in (resumed, RunDir(Path(config_dir)) if config_dir else None):
+        if run is not None and (run.path / run_dir.CONFIG).is_file():
+            config_dir = read_json(run.manifest).get("config_dir") or config_dir
+            break
+    if config_dir is None:
+        return None
+    folder = Path(config_dir).resolve()
+    sys.path += [str(path) for path in (folder, folder.parent) if str(path) not in sys.path]
+    return str(folder)

@@ -1,0 +1,97 @@
+"""The settings that a run on the disk was started with, and what a command line changes of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from trainkit.cli.hydra_app import ERRORS
+from trainkit.cli.settings import flatten, plain, with_types
+from trainkit.core.errors import UserError, one_line
+from trainkit.core.files import shown
+from trainkit.runs import run_dir
+
+__all__ = ["Changes", "folder_of_config", "merged_with_run"]
+
+Changes = Mapping[str, tuple[Any, Any]]  # key -> (value before, value now)
+
+PER_COMMAND = frozenset({"mode", "resume", "run_dir", "runs_dir", "progress", "predict", "parity"})
+OF_THE_TRAINING = ("task.", "trainer.", "optimizer.", "data.")
+MAY_GROW = ("trainer.epochs", "trainer.steps")  # training on is what resuming is for
+
+
+def folder_of_config(config_dir: str) -> str:
+    """For `--config-dir <run>`: its unresolved settings, so that `data.dir=` still reaches the task."""
+    run = Path(config_dir)
+    original = run / ".hydra" / run_dir.CONFIG
+    if original.is_file() and (run / run_dir.CONFIG).is_file() and _saved(run)[1]:
+        return str(original.parent)
+    return config_dir
+
+
+def merged_with_run(mine: DictConfig, named: Set[str], run: Path) -> tuple[DictConfig, Changes]:
+    """The settings of a run with what the command line names on top, and the changes to the training.
+
+    Args:
+        mine: The settings of the command line.
+        named: The keys and groups that it names.
+        run: The run directory.
+
+    Raises:
+        UserError: if the command line names another task, or the run's settings cannot be read.
+    """
+    saved, _ = _saved(run)
+    if "task" in named and mine.name != saved.name:
+        raise UserError(
+            f"task={mine.name}: {shown(run)} is a run of task {saved.name}; leave task= out, "
+            "or name another run with resume=."
+        )
+    keys = (named | PER_COMMAND) - {"task"}
+    if os.environ.get("TRAINKIT_DATA"):
+        keys |= {"data.dir"}
+    merged = saved.copy()
+    for key in sorted(key for key in keys if _exists(mine, key)):
+        value = OmegaConf.select(mine, key)
+        OmegaConf.update(merged, key, value, merge=False, force_add=True)
+    before = flatten(plain(saved))
+    after = flatten(plain(merged))
+    return merged, {key: (before.get(key), after[key]) for key in _changed(before, after)}
+
+
+def _exists(settings: DictConfig, key: str) -> bool:
+    """Whether a key is a setting; `experiment` is not, since the choice of it is no value itself."""
+    section, _, last = key.rpartition(".")
+    parent = OmegaConf.select(settings, section) if section else settings
+    return isinstance(parent, DictConfig) and last in parent
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [
+        key
+        for key, value in after.items()
+        if key.startswith(OF_THE_TRAINING)
+        and key not in MAY_GROW
+        and not isinstance(value, Mapping)
+        and before.get(key) != value
+    ]
+
+
+def _saved(run: Path) -> tuple[DictConfig, bool]:
+    """A run's settings, and whether they are unresolved; `config.yaml` wins where somebody has edited it."""
+    original = run / ".hydra" / run_dir.CONFIG
+    try:
+        resolved = with_types(OmegaConf.load(run / run_dir.CONFIG))
+        if original.is_file():
+            unresolved = with_types(OmegaConf.load(original))
+            if plain(unresolved, resolve=True) == plain(resolved, resolve=True):
+                return unresolved, True
+    except (OSError, *ERRORS) as error:
+        raise UserError(
+            f"{run / run_dir.CONFIG} cannot be read: {one_line(str(error))}; "
+            "expected the settings that a run writes."
+        ) from error
+    return resolved, False
