@@ -90,7 +90,7 @@ def newest(runs_dir: str, name: str | None) -> Path:
 
 
 def _newest_in(folder: Path) -> Path | None:
-    """The newest training of a task: the link to it, which is as old as the run, or without one the last by name."""
+    """The newest training of a task: the link to it, which is as old as the run, else the last by name."""
     latest = folder / LATEST
     if _is_training(latest):
         return latest
