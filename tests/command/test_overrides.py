@@ -20,7 +20,7 @@ RANGES = [key for key, setting in SETTINGS.items() if setting.range]
 CHOICES = [key for key, setting in SETTINGS.items() if setting.choices]
 CLOSED = [key for key in SETTINGS if "." in key and key != "optimizer.options"]
 SOME = examples(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,

@@ -1,4 +1,4 @@
-"""Several workers started by `launch` are one training: it equals one device's, loses nothing, never hangs."""
+"""Several workers started by `launch` are one training: it equals one device's and loses nothing."""
 
 from __future__ import annotations
 

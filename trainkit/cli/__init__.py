@@ -1,0 +1,3 @@
+"""The command `python -m trainkit`. It reads from `main` down: words, settings, plan, job, exit code."""
+
+__all__ = []

@@ -25,7 +25,7 @@ MAX_COLUMN = 52  # a longer left side has a line of its own
 USAGE = """\
 trainkit trains Keras models: python -m trainkit [flags] key=value ...
 
-  python -m trainkit task=mnist                                 train; the run goes to runs/mnist/<time>-<id>
+  python -m trainkit task=mnist                                 train; the run is runs/mnist/<time>-<id>
   python -m trainkit task=boston trainer.epochs=50 optimizer=adam optimizer.learning_rate=3e-4
   python -m trainkit task=mnist resume=last trainer.epochs=40   continue the newest run, to 40 epochs in all
   python -m trainkit mode=evaluate resume=runs/mnist/latest     loss and metrics of the best checkpoint
