@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
+from tests.support.repository import ROOT
 from trainkit.cli import arguments, help, main
 from trainkit.cli.compose import compose
 from trainkit.config import Config
@@ -74,3 +78,18 @@ def test_help_of_a_wrong_command_line_is_its_error(capsys: pytest.CaptureFixture
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "did you mean trainer.epochs?" in captured.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]], ids=" ".join)
+def test_a_reader_that_closes_the_pipe_is_no_error(words: list[str]) -> None:
+    """As `head` does when it has its lines."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "trainkit", *words],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -51,13 +51,19 @@ def _main(words: Sequence[str]) -> int:
 
 
 def _show(parsed: Arguments) -> int:
-    if "version" in parsed.shows:
-        print(f"trainkit {__version__}")
-    elif "help" in parsed.shows:
-        print(help_text(compose(parsed)[0]))
-    else:
-        return show(parsed)
-    return 0
+    """Print what the flags ask for. A reader that has seen enough, such as `head`, may close the pipe."""
+    code = 0
+    try:
+        if "version" in parsed.shows:
+            print(f"trainkit {__version__}")
+        elif "help" in parsed.shows:
+            print(help_text(compose(parsed)[0]))
+        else:
+            code = show(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again at its end
+    return code
 
 
 def _failed(error: Exception) -> int:
