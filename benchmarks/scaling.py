@@ -181,7 +181,7 @@ def memory(rounds: int) -> Table:
     ]
     table += _repeated("new trainers", lambda seed: _trained(epochs=1, seed=seed))
     trainer = _trained(epochs=1)
-    return table + _repeated("fits of one trainer", lambda _: trainer.fit(trainer.built.task))
+    return table + _repeated("fits of one trainer", lambda _: trainer.fit(trainer.setup.task))
 
 
 def _repeated(name: str, train: Callable[[int], Any]) -> Table:
@@ -218,7 +218,7 @@ def start(rounds: int) -> Table:
 
 def whole(rounds: int) -> Table:
     """Seconds of a whole command, of a process that only imports TensorFlow, and of compiling."""
-    from trainkit.trainer.execution import timed
+    from trainkit.trainer.timing import timed
 
     runs = []
     for _ in range(rounds):

@@ -47,9 +47,9 @@ def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.Ca
         "examples_per_second",
         "steps_per_second",
         "tflops",
-        "ceiling_share",
+        "roofline_fraction",
     }
-    assert summary["bound"]["by"] in ("device", "host", "input")
+    assert summary["bottleneck"]["by"] in ("device", "host", "input")
     assert set(summary["seconds"]) >= {"total", "compile", "train", "validate"}
     assert {"execution", "precision", "strategy", "replicas"} <= set(summary)
     assert manifest["dataset"] == {

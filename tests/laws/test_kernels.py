@@ -16,9 +16,10 @@ from keras.src.backend.tensorflow import random as backend_random
 from tests.support.toys import Toy
 from tests.support.training import fit
 from trainkit.backend import kernels
+from trainkit.backend.patches import patched
 
 
-def patched() -> list[Any]:
+def patchable() -> list[Any]:
     return [
         backend_random.dropout,
         backend_numpy.matmul,
@@ -29,16 +30,16 @@ def patched() -> list[Any]:
 
 @pytest.mark.parametrize("xla", [False, True])
 def test_keras_gets_its_own_back_even_after_an_error(xla: bool) -> None:
-    before = patched()
+    before = patchable()
 
     def fail() -> None:
-        with kernels.fast(xla):
-            assert patched() != before
+        with patched(kernels.fast_kernels(xla)):
+            assert patchable() != before
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert patched() == before
+    assert patchable() == before
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_threefry_gives_the_published_numbers(
 def test_a_mask_keeps_the_right_share_and_masks_are_independent() -> None:
     @tf.function(jit_compile=True)
     def masks(seed: tf.Tensor) -> tf.Tensor:
-        return kernels.mask([400, 501], 0.2, seed)
+        return kernels.dropout_mask([400, 501], 0.2, seed)
 
     a, b = (masks(tf.constant([7, i])).numpy() for i in range(2))
     assert abs(a.mean() - 0.8) < 0.005
@@ -81,7 +82,7 @@ def test_a_mask_keeps_the_right_share_and_masks_are_independent() -> None:
 
 @pytest.mark.parametrize("shape", [[1], [7, 3], [2, 3, 5]])
 def test_a_mask_has_any_shape(shape: list[int]) -> None:
-    run = tf.function(lambda: kernels.mask(shape, 0.5, tf.constant([1, 2])), jit_compile=True)
+    run = tf.function(lambda: kernels.dropout_mask(shape, 0.5, tf.constant([1, 2])), jit_compile=True)
     assert run().shape == shape
 
 
@@ -91,7 +92,7 @@ def test_dropout_keeps_the_mean_and_the_dtype(dtype: str) -> None:
 
     @tf.function(jit_compile=True)
     def drop() -> tf.Tensor:
-        with kernels.fast(xla=True):
+        with patched(kernels.fast_kernels(True)):
             return layer(tf.ones([200, 300], dtype), training=True)
 
     out = drop()
@@ -134,7 +135,7 @@ def test_batch_normalisation_is_that_of_keras(
         if not fast:
             out, grads = step()
         else:
-            with kernels.fast(xla=False):
+            with patched(kernels.fast_kernels(False)):
                 out, grads = step()
         return [np.asarray(tf.cast(v, tf.float32)) for v in (out, *grads, *(w.value for w in layer.weights))]
 
@@ -183,7 +184,7 @@ def test_adam_is_that_of_keras(
     make: Callable[[], keras.optimizers.Optimizer], gradient: Callable[[int], Any]
 ) -> None:
     theirs = steps_of(make(), gradient)
-    with kernels.fast(xla=False):
+    with patched(kernels.fast_kernels(False)):
         mine = steps_of(make(), gradient)
     for a, b in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -197,7 +198,7 @@ def test_a_bfloat16_product_is_the_float32_product_rounded_once() -> None:
 
     @tf.function(jit_compile=True)
     def run() -> Any:
-        with kernels.fast(xla=True), tf.GradientTape() as tape:
+        with patched(kernels.fast_kernels(True)), tf.GradientTape() as tape:
             tape.watch([x, kernel])
             out = keras.ops.matmul(x, kernel)
             loss = tf.reduce_sum(tf.cast(out * g, tf.float32))
@@ -212,7 +213,7 @@ def test_a_bfloat16_product_is_the_float32_product_rounded_once() -> None:
 def test_dense_layers_in_bfloat16_take_that_product() -> None:
     layer = layers.Dense(3, dtype="mixed_bfloat16")
     layer.build((None, 4))
-    with kernels.fast(xla=True):
+    with patched(kernels.fast_kernels(True)):
         graph = tf.function(lambda: layer(tf.ones([2, 4]))).get_concrete_function().graph
     assert "XlaDotV2" in {op.type for op in graph.get_operations()}
 

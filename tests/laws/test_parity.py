@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.support.planted_faults import (
+    fault_batch_norm_in_inference_mode,
+    fault_last_batch_dropped,
+    fault_learning_rate_off_by_a_millionth,
+    fault_loss_not_weighted_by_rows,
+    fault_metrics_not_reset,
+    fault_one_dropout_seed_too_many,
+    fault_rows_in_another_order,
+)
 from tests.support.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
 from trainkit.config import (
     ClipConfig,
@@ -22,15 +29,10 @@ from trainkit.config import (
 )
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
-from trainkit.engine import train_loop
-from trainkit.engine.inputs import Feed
-from trainkit.engine.train_step import Step
 from trainkit.optim.factory import NAMES
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
-from trainkit.trainer import keras_fit_loop
-from trainkit.trainer.fit_loop import HostLoop
 from trainkit.verification import parity
 from trainkit.verification.report import Report
 
@@ -164,73 +166,6 @@ def test_two_replicas_train_what_model_fit_trains_on_them(precision: str) -> Non
 
 # The negative control: loops that are wrong in the ways that loops are. Each must be reported, at the right
 # place.
-
-
-def fault_loss_not_weighted_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(self: Step, loss: Any, batch: Any, outputs: Any, rows: int) -> None:
-        self.model._loss_tracker.update_state(loss)
-        self.model.compute_metrics(batch[0], batch[1], outputs)
-
-    monkeypatch.setattr(Step, "_measure", measure)
-
-
-def fault_metrics_not_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_loop.Program, "_reset", lambda self: tf.no_op())
-
-
-def fault_batch_norm_in_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Toy.compute
-
-    def compute(self: Toy, model: Any, batch: Any, training: bool) -> Any:
-        return original(self, model, batch, False)
-
-    monkeypatch.setattr(Toy, "compute", compute)
-    monkeypatch.setattr(
-        keras_fit_loop, "with_keras_steps", lambda task, model: None
-    )  # the fault is in our loop alone
-
-
-def fault_last_batch_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = train_loop.Program._steps
-
-    def steps(self: train_loop.Program, arguments: Any, order: Any, start: Any, stop: Any) -> None:
-        original(self, arguments, order, start, tf.minimum(stop, self.plan.full))
-
-    monkeypatch.setattr(train_loop.Program, "_steps", steps)
-
-
-def fault_one_dropout_seed_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = HostLoop._choose
-
-    def choose(self: HostLoop) -> None:
-        original(self)
-        for layer in self.built.model.layers:
-            if isinstance(layer, keras.layers.Dropout):
-                layer.seed_generator.next()
-
-    monkeypatch.setattr(HostLoop, "_choose", choose)
-
-
-def fault_learning_rate_off_by_a_millionth(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = HostLoop._choose
-
-    def choose(self: HostLoop) -> None:
-        original(self)
-        rate = self.built.model.optimizer.learning_rate
-        rate.assign(rate * np.float32(1 + 1e-6))
-
-    monkeypatch.setattr(HostLoop, "_choose", choose)
-
-
-def fault_rows_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Feed.__subclasses__()[0].part
-
-    def part(self: Any, fetched: Any, begin: Any, size: int) -> Any:
-        return tf.nest.map_structure(
-            lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, original(self, fetched, begin, size)
-        )
-
-    monkeypatch.setattr(Feed.__subclasses__()[0], "part", part)
 
 
 # The fault, the task that shows it, the first step after which something differs (None: only epochs do),

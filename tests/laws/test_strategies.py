@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
 from trainkit.config import (
     ClipConfig,
-    EarlyStoppingConfig,
     EmaConfig,
     OptimizerConfig,
     ScheduleConfig,
@@ -47,8 +46,7 @@ def gap(a: dict[str, list[float]], b: dict[str, list[float]]) -> float:
 
 def assert_replicas_equal_one(task: Task, replicas: int, *, close: float = CLOSE, **settings: Any) -> None:
     (one, history_one), (many, history_many) = fit_on(1, task, **settings), fit_on(replicas, task, **settings)
-    assert many.built is not None
-    assert many.built.strategy.num_replicas_in_sync == replicas
+    assert many.setup.replicas == replicas
     model = [
         (v.path, float(np.abs(v.numpy() - w.numpy()).max()))
         for v, w in zip(one.model.weights, many.model.weights, strict=True)
@@ -156,10 +154,11 @@ def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int
 
     @tf.function(autograph=False)
     def masks() -> Any:
-        with patches.streams():
-            return strategy.experimental_local_results(
-                strategy.run(lambda: tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32))
-            )
+        def draw() -> Any:
+            return tf.cast(dropout(tf.ones([50, 2000]), training=True) > 0, tf.float32)
+
+        with patches.patched(patches.replica_seeds()):
+            return strategy.experimental_local_results(strategy.run(patches.joining(draw)))
 
     drawn = np.stack([np.asarray(m) for m in masks()])
     n = drawn[0].size
@@ -216,7 +215,7 @@ class Skips(Observer):
         self.records: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.records.append(dict(self.params["record"]))
+        self.records.append(asdict(self.record))
 
 
 @pytest.mark.parametrize("replica", [0, 1])
@@ -285,7 +284,7 @@ def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(pre
 
 def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
     def stopped(replicas: int) -> tuple[Trainer, dict[str, list[float]]]:
-        stopping = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=2), "val_loss")
+        stopping = EarlyStopping("val_loss", patience=2)
         return fit_on(
             replicas,
             Toy(),

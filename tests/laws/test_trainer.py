@@ -13,14 +13,12 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import AddLoss, Auc, Custom, Toy, TwoByTwo, Weighted
-from tests.support.training import difference, fit, weights
+from tests.support.training import difference, fit, traces, weights
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
 from trainkit.config import (
-    CheckpointConfig,
     ClipConfig,
-    EarlyStoppingConfig,
     EmaConfig,
     OptimizerConfig,
     ScheduleConfig,
@@ -28,8 +26,7 @@ from trainkit.config import (
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
-from trainkit.data import order
-from trainkit.trainer import execution
+from trainkit.trainer import execution, fit_loop, row_orders, sources
 from trainkit.trainer.trainer import Trainer
 
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
@@ -85,15 +82,15 @@ def test_a_dataset_of_rows_trains_like_its_arrays_in_that_order(monkeypatch: pyt
             return replace(splits, train=dataset)
 
     a, _ = fit(FromDataset())
-    monkeypatch.setattr(order, "order", lambda seed, epoch, n: np.arange(n, dtype=np.int32))
+    for module in (row_orders, sources):
+        monkeypatch.setattr(module, "order", lambda seed, epoch, n: np.arange(n, dtype=np.int32))
     b, _ = fit(Toy())
     assert difference(a, b) == 0.0
 
 
 def test_epoch_traces_once() -> None:
     trainer, _ = fit(Toy(dropout=0.3), epochs=5)
-    assert trainer.loop is not None
-    assert trainer.loop.program.traces == 1
+    assert traces(trainer) == [1]
 
 
 def test_the_partial_last_batch_is_trained_on_and_every_row_is_seen_once_an_epoch() -> None:
@@ -150,7 +147,7 @@ def test_the_average_of_the_weights_does_not_move_on_micro_batches() -> None:
 def test_resume_equals_uninterrupted(tmp_path: Path, stop_epoch: int) -> None:
     task = Toy(dropout=0.3, batch_norm=True)
     whole, _ = fit(task, epochs=4)
-    part, _ = fit(task, epochs=stop_epoch, callbacks=[Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
+    part, _ = fit(task, epochs=stop_epoch, callbacks=[Checkpoints(tmp_path, "val_loss")])
     assert difference(whole, part) > 0
     rest, _ = fit(task, epochs=4, resume=tmp_path / "last")
     assert difference(whole, rest) == 0.0
@@ -169,7 +166,7 @@ def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -
         epochs=3,
         batch_size=16,
         execution="step",
-        callbacks=[Stop(), Checkpoints(tmp_path, CheckpointConfig(), "val_loss")],
+        callbacks=[Stop(), Checkpoints(tmp_path, "val_loss")],
     )
     trainer.fit(task)
     assert trainer.stopped == "test"
@@ -187,15 +184,15 @@ def test_a_resumed_run_keeps_to_what_auto_chose(
     def measured(fast: bool) -> None:
         monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
         monkeypatch.setattr(
-            execution, "_measure", lambda program, *_, **__: 1.0 if program.xla is fast else 2.0
+            fit_loop, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
         )
 
-    task = Toy(dropout=0.3, batch_norm=True)
+    task = Toy(dropout=0.3, batch_norm=False)
     measured(xla)
-    whole, _ = fit(task, epochs=4, execution="auto")
-    fit(task, epochs=2, execution="auto", callbacks=[Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
+    whole, _ = fit(task, epochs=4, execution="measure")
+    fit(task, epochs=2, execution="measure", callbacks=[Checkpoints(tmp_path, "val_loss")])
     measured(not xla)
-    rest, _ = fit(task, epochs=4, execution="auto", resume=tmp_path / "last")
+    rest, _ = fit(task, epochs=4, execution="measure", resume=tmp_path / "last")
     assert rest.execution == whole.execution == ("epoch_xla" if xla else "epoch")
     assert difference(whole, rest) == 0.0
 
@@ -220,7 +217,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epochs_per_call", [None, 1])
 def test_early_stopping_in_the_graph_equals_keras(epochs_per_call: int | None) -> None:
-    ours = EarlyStopping(EarlyStoppingConfig(enabled=True, monitor="val_loss", patience=3), "val_loss")
+    ours = EarlyStopping("val_loss", patience=3)
     keras_own = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=3, restore_best_weights=True, mode="min"
     )
@@ -243,10 +240,8 @@ def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_
     def run(
         epochs: int, folder: Path, resume: Path | None = None
     ) -> tuple[Trainer, list[float], Checkpoints]:
-        ours = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=4, min_delta=0.01), "val_loss")
-        keeper = Checkpoints(
-            folder, CheckpointConfig(), "val_accuracy"
-        )  # another value, so that its best epoch is another one
+        ours = EarlyStopping("val_loss", patience=4, min_delta=0.01)
+        keeper = Checkpoints(folder, "val_accuracy")  # another value, so that its best epoch is another one
         overfits = OptimizerConfig(learning_rate=0.2)
         trainer, history = fit(
             Toy(dropout=0.1),
@@ -278,21 +273,18 @@ def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_
 
 def test_two_observers_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
     def observers() -> list[EarlyStopping]:
-        return [
-            EarlyStopping(EarlyStoppingConfig(enabled=True, monitor=name, patience=50), "val_loss")
-            for name in ("val_loss", "val_accuracy")
-        ]
+        return [EarlyStopping(name, patience=50) for name in ("val_loss", "val_accuracy")]
 
     first, second = observers()
-    fit(Toy(), callbacks=[first, second, Checkpoints(tmp_path, CheckpointConfig(), "val_loss")])
+    fit(Toy(), callbacks=[first, second, Checkpoints(tmp_path, "val_loss")])
     again = observers()
     fit(Toy(), callbacks=again, resume=tmp_path / "last")
-    assert [m.memory() for m in again] == [m.memory() for m in (first, second)]
+    assert [m.best_epoch for m in again] == [m.best_epoch for m in (first, second)]
     assert first.best != second.best
 
 
 def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None:
-    ours = EarlyStopping(EarlyStoppingConfig(enabled=True, patience=3), "val_loss")
+    ours = EarlyStopping("val_loss", patience=3)
     trainer = Trainer(
         epochs=60,
         batch_size=16,
@@ -308,7 +300,7 @@ def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None
 
 def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
     overfits = OptimizerConfig(learning_rate=0.2)
-    keeper = Checkpoints(tmp_path, CheckpointConfig(), "val_loss")
+    keeper = Checkpoints(tmp_path, "val_loss")
     trainer, history = fit(Toy(), epochs=30, callbacks=[keeper], optimizer=overfits)
     best = int(np.argmin(history["val_loss"]))
     assert keeper.best_epoch == best + 1 < 30
@@ -319,8 +311,9 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
 
 
 def test_epoch_checkpoints_keep_the_newest_and_hold_their_own_epoch(tmp_path: Path) -> None:
-    config = CheckpointConfig(every_epochs=2, keep=2, pattern="e{epoch:02d}-{val_loss:.3f}")
-    trainer, history = fit(Toy(), epochs=7, callbacks=[Checkpoints(tmp_path, config, "val_loss")])
+    pattern = "e{epoch:02d}-{val_loss:.3f}"
+    keeper = Checkpoints(tmp_path, "val_loss", every_epochs=2, keep=2, pattern=pattern)
+    trainer, history = fit(Toy(), epochs=7, callbacks=[keeper])
     names = sorted(p.name for p in tmp_path.glob("e*"))
     assert names == [f"e{e:02d}-{history['val_loss'][e - 1]:.3f}" for e in (4, 6)]
     assert trainer.evaluate(split="validation", checkpoint=tmp_path / names[0])["loss"] == pytest.approx(
@@ -364,19 +357,17 @@ def test_observers_hear_of_every_epoch_in_order_with_its_own_record() -> None:
             self.seen: list[tuple[int, int, float]] = []
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.seen.append((epoch, self.params["record"]["step"], logs["val_loss"]))
+            self.seen.append((epoch, self.record.step, logs["val_loss"]))
 
     watch = Watch()
     _, history = fit(Toy(), epochs=9, callbacks=[watch])
     assert watch.seen == [(e, 5 * (e + 1), history["val_loss"][e]) for e in range(9)]
 
 
-@pytest.mark.parametrize("compile_seconds", [1e9, 0.0], ids=["plain alone", "both ways"])
-def test_auto_leaves_no_trace_of_its_measuring(
-    compile_seconds: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("compile_seconds", [1e9, 0.0], ids=["by rule", "both ways"])
+def test_measuring_leaves_no_trace(compile_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "COMPILE_SECONDS", compile_seconds)
-    a, history_a = fit(Toy(dropout=0.3), execution="auto")
+    a, history_a = fit(Toy(dropout=0.3), execution="measure")
     b, history_b = fit(Toy(dropout=0.3), execution=a.execution, fast_kernels=True)
     assert ("measured" in a.execution_reason) is (compile_seconds == 0.0)
     assert difference(a, b) == 0.0
@@ -403,7 +394,8 @@ def test_a_model_that_xla_cannot_compile_goes_on_without(monkeypatch: pytest.Mon
             tf.debugging.Assert(tf.strings.length(tf.strings.as_string(loss)) > 0, [loss])
             return loss, outputs
 
-    trainer, history = fit(Host(), execution="epoch_xla")
+    with pytest.warns(UserWarning, match="XLA cannot compile this model"):
+        trainer, history = fit(Host(), execution="epoch_xla")
     assert trainer.execution == "epoch"
     assert trainer.execution_reason.startswith("XLA cannot compile this model")
     assert len(history["loss"]) == 3
@@ -416,7 +408,7 @@ def test_schedules_follow_their_formula() -> None:
             self.rates: list[float] = []
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.rates.append(self.params["record"]["learning_rate"])
+            self.rates.append(self.record.learning_rate)
 
     def rates(config: ScheduleConfig) -> list[float]:
         watch = Rates()
@@ -515,7 +507,7 @@ def test_nan_in_the_data_is_refused_with_its_row() -> None:
 
 
 def test_an_unknown_setting_names_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean 'batch_size'"):
+    with pytest.raises(UserError, match="did you mean batch_size"):
         Trainer(batchsize=3)
 
 
@@ -524,22 +516,30 @@ def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path:
     task = Toy(dropout=0.3)
     trainer = Trainer(epochs=3, batch_size=16, execution="epoch", feed=feed)
     first = trainer.fit(task).history
-    kept, program = weights(trainer), trainer.loop.program
+    kept = weights(trainer)
     trainer.save_checkpoint(tmp_path / "here")
     second = trainer.fit(task).history
     assert first == second
     assert all(np.array_equal(a, b) for a, b in zip(kept, weights(trainer), strict=True))
-    assert trainer.loop.program is program
-    assert program.traces == 1
+    assert traces(trainer) == [1]
     trainer.config.batch_size = 25
     assert len(trainer.fit(task).history["loss"]) == 3
-    assert trainer.built.steps == 3
+    assert trainer.setup.shape.steps == 3
 
 
-def test_a_callback_whose_validation_batches_are_not_told_is_named() -> None:
+def test_validation_batches_are_told_with_running_values() -> None:
     class Listens(keras.callbacks.Callback):
-        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            raise AssertionError("never called")
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[Any] = []
 
-    with pytest.warns(UserWarning, match="Listens: on_test_batch_"):
-        fit(Toy(), callbacks=[Listens()])
+        def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.calls.append(("begin", batch))
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.calls.append(("end", batch, dict(logs)))
+
+    told = Listens()
+    _, history = fit(Toy(), epochs=1, callbacks=[told])
+    assert [call[:2] for call in told.calls] == [("begin", 0), ("end", 0), ("begin", 1), ("end", 1)]
+    assert told.calls[-1][2] == {"accuracy": history["val_accuracy"][0], "loss": history["val_loss"][0]}

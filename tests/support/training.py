@@ -9,7 +9,7 @@ import numpy as np
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
 
-__all__ = ["difference", "fit", "weights"]
+__all__ = ["difference", "fit", "traces", "weights"]
 
 
 def fit(
@@ -34,3 +34,8 @@ def difference(a: Trainer, b: Trainer) -> float:
     return max(
         float(np.abs(x.astype(np.float64) - y).max()) for x, y in zip(weights(a), weights(b), strict=True)
     )
+
+
+def traces(trainer: Trainer) -> list[int]:
+    """How often each training program of a trainer was traced."""
+    return [program.traces for program in trainer.programs]

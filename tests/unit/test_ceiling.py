@@ -15,6 +15,7 @@ from tests.support.toys import Toy, TwoByTwo
 from tests.support.training import fit
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.trainer import roofline
+from trainkit.trainer.loop import StepCost
 from trainkit.trainer.trainer import Trainer
 
 
@@ -61,7 +62,7 @@ COUNTS = [
 def test_the_operations_of_a_step_are_those_of_its_layers(task: Any, flops: int, tmp_path: Path) -> None:
     work = roofline.measure(prepared(task), tmp_path / "cache.json")
     assert work.flops == flops
-    assert work.seconds > 0
+    assert work.matmul_seconds > 0
 
 
 def test_accumulation_and_replicas_count_the_whole_step(tmp_path: Path) -> None:
@@ -81,26 +82,26 @@ def test_the_timing_is_kept_and_a_damaged_file_is_measured_anew(
 ) -> None:
     cache, times = tmp_path / "cache.json", iter([1.0, 2.0, 3.0])
     monkeypatch.setattr(roofline, "_time", lambda found: next(times))
-    assert [roofline.measure(prepared(Toy()), cache).seconds for _ in range(2)] == [1.0, 1.0]
-    assert roofline.measure(prepared(TwoByTwo()), cache).seconds == 2.0
+    assert [roofline.measure(prepared(Toy()), cache).matmul_seconds for _ in range(2)] == [1.0, 1.0]
+    assert roofline.measure(prepared(TwoByTwo()), cache).matmul_seconds == 2.0
     assert (
         roofline.measure(prepared(Toy()), cache, again=True).seconds == 1.0
     )  # the third timing, 3.0, is slower
     times = iter([3.0])
     cache.write_text("{")
-    assert roofline.measure(prepared(Toy()), cache).seconds == 3.0
+    assert roofline.measure(prepared(Toy()), cache).matmul_seconds == 3.0
 
 
 def test_what_cannot_be_counted_says_so(tmp_path: Path) -> None:
     work = roofline.measure(prepared(Recurrent()), tmp_path / "cache.json")
-    assert (work.flops, work.seconds) == (0.0, 0.0)
+    assert (work.flops, work.matmul_seconds) == (0.0, 0.0)
     assert "loops" in work.reason
 
 
 @pytest.mark.parametrize("feed", ["resident", "stream"])
 def test_a_run_says_what_bounds_it(feed: str) -> None:
     trainer, _ = fit(Toy(), feed=feed, epochs=4)
-    bound = trainer.bound
+    bound = trainer.bottleneck
     assert bound["by"] in ("host", "input", "device")
     assert 0 <= bound["host_share"] <= 1
     assert (bound["input_share"] > 0) == (feed == "stream")
@@ -109,10 +110,10 @@ def test_a_run_says_what_bounds_it(feed: str) -> None:
 def test_speed_is_part_of_the_throughput_where_the_work_is_known() -> None:
     trainer = Trainer(epochs=2, batch_size=16, execution="epoch")
     task = Toy()
-    built = trainer.prepare(task)
+    trainer.prepare(task)
     assert "tflops" not in trainer.throughput
-    built.flops, built.product_seconds = 5e6, 1e-6
+    trainer.step_cost = StepCost(5e6, 1e-6)
     trainer.fit(task)
     rate = trainer.throughput["steps_per_second"]
     assert trainer.throughput["tflops"] == pytest.approx(5e6 * rate / 1e12)
-    assert trainer.throughput["ceiling_share"] == pytest.approx(1e-6 * rate)
+    assert trainer.throughput["roofline_fraction"] == pytest.approx(1e-6 * rate)

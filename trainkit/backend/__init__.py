@@ -1,0 +1,2 @@
+"""All that is particular to Keras and TensorFlow: private names, patches, kernels, precision, devices,
+memory, start-up."""

@@ -1,13 +1,189 @@
-"""Private names of Keras and TensorFlow, each behind a function that says what it is for."""
+"""Every private name of Keras and TensorFlow that trainkit relies on, imported or read in this file alone.
+
+An upgrade of either library breaks this file, and the test that lists it, and nothing else. Verified with
+Keras 3.15.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.tensorflow import numpy as numpy_ops
+from keras.src.backend.tensorflow import random as random_ops
+from keras.src.backend.tensorflow.trainer import TFEpochIterator
+from keras.src.losses import loss as losses
+from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+from tensorflow.compiler.xla import xla_data_pb2
+from tensorflow.python.client import device_lib
 
-__all__ = ["copy_weight_decay_exclusions", "own_schedule"]
+__all__ = [
+    "adam_slots",
+    "adapter_arrays",
+    "batch_spec",
+    "cache_evaluation",
+    "cast_seed",
+    "class_weight_to_sample_weight",
+    "compiled_losses",
+    "concrete_noise_shape",
+    "copy_weight_decay_exclusions",
+    "epoch_iterator",
+    "evaluate_cached",
+    "flat_layers",
+    "has_own",
+    "initial_epoch",
+    "layer_statistics",
+    "local_devices",
+    "loss_tracker",
+    "losses",
+    "metric_direction",
+    "model_loss",
+    "numpy_ops",
+    "overwrite_with_average",
+    "own_schedule",
+    "random_ops",
+    "raw_variable",
+    "resource_handle",
+    "supports_xla",
+    "symbolic_call",
+    "train_validation_split",
+    "unlisted_variables",
+    "unpack_batch",
+    "xla_dot",
+]
+
+unpack_batch: Callable[[Any], tuple[Any, Any, Any]] = data_adapter_utils.unpack_x_y_sample_weight
+class_weight_to_sample_weight: Callable[[Any, Any], Any] = data_adapter_utils.class_weight_to_sample_weights
+train_validation_split: Callable[..., Any] = array_slicing.train_validation_split
+
+
+# Models and layers.
+
+
+def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers of a model, nested ones included."""
+    return list(model._flatten_layers(include_self=False, recursive=True))
+
+
+def layer_statistics(model: keras.Model) -> list[Any]:
+    """The non-trainable variables of each layer, such as the moving averages of BatchNormalization; not seed
+    states."""
+    found = {id(v): v for layer in model._flatten_layers() for v in layer._non_trainable_variables}
+    return list(found.values())
+
+
+def symbolic_call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Shapes of `function(*arguments)` on symbolic tensors, without any effect on a variable; builds what is
+    not built."""
+    return keras.src.backend.compute_output_spec(function, *arguments)
+
+
+def supports_xla(model: keras.Model) -> bool:
+    """Whether all layers of a model say that XLA can compile them."""
+    return all(layer.supports_jit for layer in model._flatten_layers())
+
+
+def has_own(model: keras.Model, method: str) -> bool:
+    """Whether a model has its own version of a method of `keras.Model`, of its class or set on the
+    instance."""
+    return method in vars(model) or getattr(type(model), method) is not getattr(keras.Model, method)
+
+
+def initial_epoch(model: keras.Model) -> int | None:
+    """The epoch that `BackupAndRestore` asks the training to begin with, or None."""
+    return getattr(model, "_initial_epoch", None)
+
+
+# Rows as Keras reads them.
+
+
+def epoch_iterator(model: keras.Model, **arguments: Any) -> Any:
+    """Keras's own iterator over batches, for whatever `model.fit` takes as rows."""
+    return TFEpochIterator(distribute_strategy=model.distribute_strategy, steps_per_execution=1, **arguments)
+
+
+def adapter_arrays(iterator: Any) -> tuple[Any, ...] | None:
+    """The arrays `(x[, y[, weight]])` behind an iterator, as Keras converted them; None if the rows are no
+    arrays."""
+    adapter = iterator.data_adapter
+    if not isinstance(adapter, ArrayDataAdapter):
+        return None
+    flat = keras.tree.flatten(adapter._inputs)
+    if not all(isinstance(a, (np.ndarray, tf.Tensor)) for a in flat if a is not None):
+        return None
+    inputs = keras.tree.map_structure(lambda a: None if a is None else np.asarray(a), adapter._inputs)
+    return unpack_batch(inputs)
+
+
+def batch_spec(iterator: Any) -> Any:
+    """The structure of `tf.TensorSpec` of one row of the batches of an iterator."""
+    spec = iterator.data_adapter.get_tf_dataset().element_spec
+
+    def row(one: Any) -> Any:
+        if not isinstance(one, tf.TensorSpec) or one.shape.rank is None or one.shape.rank == 0:
+            return one
+        return tf.TensorSpec(one.shape[1:], one.dtype)
+
+    rows = tf.nest.map_structure(row, spec)
+    return rows if type(rows) is tuple else (rows,)
+
+
+def cache_evaluation(model: keras.Model, iterator: Any) -> None:
+    """Let `evaluate_cached` read this iterator; None: forget it."""
+    if iterator is None:
+        if getattr(model, "_eval_epoch_iterator", None) is not None:
+            del model._eval_epoch_iterator
+        return
+    model._eval_epoch_iterator = iterator
+
+
+def evaluate_cached(model: keras.Model, callbacks: Any, **arguments: Any) -> dict[str, Any]:
+    """`model.evaluate` inside of a fit: over the cached iterator, with the callbacks of the fit."""
+    return dict(
+        model.evaluate(callbacks=callbacks, return_dict=True, _use_cached_eval_dataset=True, **arguments)
+    )
+
+
+# Losses and metrics.
+
+
+def model_loss(model: keras.Model, x: Any, y: Any, outputs: Any, weight: Any, training: bool) -> Any:
+    """The loss of one batch, also for a `compute_loss` without the argument `training`."""
+    return model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training)
+
+
+def loss_tracker(model: keras.Model) -> keras.metrics.Mean:
+    """The metric that averages the loss of the batches of an epoch."""
+    return model._loss_tracker
+
+
+def metric_direction(metric: Any) -> str | None:
+    """`up` or `down`: whether a metric is better when higher or lower; None where Keras does not say."""
+    return getattr(metric, "_direction", None)
+
+
+def compiled_losses(model: keras.Model) -> Any:
+    """The compiled loss of a model, or None for a model that only adds losses itself."""
+    return getattr(model, "_compile_loss", None)
+
+
+# Optimizers.
+
+
+def adam_slots(optimizer: keras.optimizers.Adam, variable: Any) -> tuple[Any, Any]:
+    """First and second moment of a variable."""
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index], optimizer._velocities[index]
+
+
+def overwrite_with_average(optimizer: keras.optimizers.Optimizer) -> None:
+    """Assign the moving averages of the weights to the weights."""
+    optimizer._overwrite_model_variables_with_average_value(optimizer._trainable_variables)
 
 
 def own_schedule(optimizer: keras.optimizers.Optimizer) -> Callable[..., Any] | None:
@@ -29,3 +205,75 @@ def copy_weight_decay_exclusions(
         return
     target.exclude_from_weight_decay(var_names=[pattern.pattern] if pattern is not None else None)
     target._exclude_from_weight_decay = set(variables or ())
+
+
+# Variables and random numbers.
+
+
+def raw_variable(variable: Any) -> Any:
+    """The `tf.Variable` of a Keras variable, unrounded by any autocast; other values as they are."""
+    return variable._value if isinstance(variable, keras.Variable) else variable
+
+
+def resource_handle(variable: Any) -> tf.Tensor:
+    """The resource that a fused update operation writes to."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
+def unlisted_variables(model: keras.Model) -> list[Any]:
+    """Variables that layers hold but `model.variables` does not list: states of stateful RNNs, a
+    `tf.Variable` of a layer's own."""
+    listed = {id(raw_variable(v)) for v in [*model.variables, *model.metrics_variables]}
+    if model.optimizer is not None:
+        listed |= {id(raw_variable(v)) for v in model.optimizer.variables}
+    found = []
+    for layer in [model, *flat_layers(model)]:
+        for name, value in sorted(vars(layer).items()):
+            if name.startswith(("_compile", "_trainable_variables", "_optimizer", "optimizer")):
+                continue
+            for item in _variables_in(value):
+                raw = raw_variable(item)
+                if id(raw) not in listed:
+                    listed.add(id(raw))
+                    found.append(item)
+    return found
+
+
+def _variables_in(value: Any) -> Iterator[Any]:
+    """The variables in an attribute: itself, or items of its lists, tuples and dicts."""
+    if isinstance(value, (keras.Variable, tf.Variable)):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _variables_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _variables_in(item)
+
+
+def cast_seed(seed: Any) -> tf.Tensor:
+    """A seed as two int32 numbers."""
+    return random_ops._cast_seed(random_ops.draw_seed(seed))
+
+
+def concrete_noise_shape(inputs: tf.Tensor, noise_shape: Any) -> Any:
+    """The shape of a dropout mask, with the sizes of `inputs` where `noise_shape` leaves them open."""
+    return random_ops._get_concrete_noise_shape(inputs, noise_shape)
+
+
+# Devices and XLA.
+
+
+def local_devices() -> Any:
+    """TensorFlow's devices with the limit of their memory in bytes."""
+    return device_lib.list_local_devices()
+
+
+def xla_dot(a: tf.Tensor, b: tf.Tensor, a_axes: Sequence[int], b_axes: Iterable[int]) -> tf.Tensor:
+    """A product under XLA whose operands keep their type and whose sums are float32."""
+    axes = xla_data_pb2.DotDimensionNumbers(
+        lhs_contracting_dimensions=list(a_axes), rhs_contracting_dimensions=list(b_axes)
+    )
+    return gen_xla_ops.xla_dot_v2(
+        a, b, axes.SerializeToString(), precision_config="", preferred_element_type=tf.float32
+    )

@@ -1,22 +1,25 @@
-"""Faster kernels that take the place of Keras's own while a training step is traced: the same mathematics, in another order of rounding.
+"""Faster kernels that take the place of Keras's own while a training step is traced: the same mathematics,
+other rounding.
 
-Under XLA: dropout masks from threefry bits, and bfloat16 products that sum in float32. Elsewhere: batch normalisation and Adam as one operation
-each, where Keras's take a dozen. Everything is put back afterwards, and parity runs do without.
+Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA.
+    Under XLA: bfloat16
+products that sum in float32. Elsewhere: batch normalisation and Adam as one operation each, where Keras's
+take a dozen. A parity run does without them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow import numpy as backend_numpy
-from keras.src.backend.tensorflow import random as backend_random
-from tensorflow.compiler.tf2xla.ops import gen_xla_ops
-from tensorflow.compiler.xla import xla_data_pb2
+
+from trainkit.backend import compat
+from trainkit.backend.patches import Replacement
+
+__all__ = ["dropout_mask", "fast_kernels", "threefry"]
 
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
@@ -30,44 +33,46 @@ ROUNDS = 13  # the fewest that pass BigCrush; the usual 20 leave a margin that m
 SMALLEST_EPSILON = 1.001e-5  # that the batch normalisation of GPUs takes
 
 
-@contextmanager
-def fast(xla: bool) -> Iterator[None]:
-    """Use these kernels for what the block traces, with XLA or without."""
-    layer, adam = keras.layers.BatchNormalization, keras.optimizers.Adam
-    kernels: list[tuple[Any, str, Any]] = []
-    if not xla:
-        kernels = [
-            (layer, "call", _batch_normalization(layer.call)),
-            (adam, "update_step", _adam(adam.update_step)),
-        ]
-    else:
-        kernels = [(backend_random, "dropout", _dropout)]
+def fast_kernels(xla: bool) -> list[Replacement]:
+    """The kernels for a program that XLA compiles, or for one that it does not."""
+    found = [Replacement(compat.random_ops, "dropout", _dropout(compat.random_ops.dropout, xla))]
+    if xla:
         if not tf.config.list_logical_devices("GPU"):
-            kernels += [(backend_numpy, "matmul", _matmul(backend_numpy.matmul))]
-    usual = [getattr(where, name) for where, name, _ in kernels]
-    try:
-        for where, name, kernel in kernels:
-            setattr(where, name, kernel)
-        yield
-    finally:
-        for (where, name, _), kernel in zip(kernels, usual, strict=True):
-            setattr(where, name, kernel)
+            found.append(Replacement(compat.numpy_ops, "matmul", _matmul(compat.numpy_ops.matmul)))
+        return found
+    layer = keras.layers.BatchNormalization
+    adam = keras.optimizers.Adam
+    found.append(Replacement(layer, "call", _batch_normalization(layer.call)))
+    found.append(Replacement(adam, "update_step", _adam(adam.update_step)))
+    return found
 
 
-def _dropout(inputs: tf.Tensor, rate: float, noise_shape: Any = None, seed: Any = None) -> tf.Tensor:
-    if rate in (0.0, 1.0):
-        return inputs if rate == 0.0 else tf.zeros_like(inputs)
-    drawn = backend_random._cast_seed(backend_random.draw_seed(seed))
-    shape = tf.get_static_value(backend_random._get_concrete_noise_shape(inputs, noise_shape))
-    scaled = inputs * tf.cast(1.0 / (1.0 - rate), inputs.dtype)
-    return tf.where(mask(shape, rate, drawn), scaled, tf.zeros_like(inputs))
+def _dropout(usual: Callable[..., Any], xla: bool) -> Callable[..., Any]:
+    def dropout(inputs: tf.Tensor, rate: float, noise_shape: Any = None, seed: Any = None) -> tf.Tensor:
+        if rate == 0.0:
+            return inputs
+        if rate == 1.0:
+            return tf.zeros_like(inputs)
+        shape = tf.get_static_value(compat.concrete_noise_shape(inputs, noise_shape))
+        if shape is None:  # threefry needs to know how many bits to draw
+            return usual(inputs, rate, noise_shape=noise_shape, seed=seed)
+        drawn = compat.cast_seed(seed)
+        # Threefry exists under XLA only; in a program without XLA, the mask alone is compiled.
+        draw = tf.function(dropout_mask, autograph=False, jit_compile=True) if not xla else dropout_mask
+        kept = draw(tuple(int(n) for n in shape), rate, drawn)
+        scaled = inputs * tf.cast(1.0 / (1.0 - rate), inputs.dtype)
+        return tf.where(kept, scaled, tf.zeros_like(inputs))
+
+    return dropout
 
 
-def mask(shape: Any, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Boolean mask of a known shape, True with probability `1 - rate`, right to 2**-17: an entry takes 16 threefry bits. Only under XLA.
+def dropout_mask(shape: tuple[int, ...], rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """A boolean mask `shape`, True with probability `1 - rate`, exact to 2**-17. Under XLA only.
 
     Args:
-        seed: `[2]` int32, the key; entry `i` depends on nothing else but `i`.
+        shape: Known sizes.
+        rate: Share of entries that are False, from 0 to 1.
+        seed: `[2]` int32, the key; entry `i` depends on the key and on `i` alone.
     """
     size = math.prod(int(n) for n in shape)
     count = -(-size // 4)
@@ -80,7 +85,8 @@ def mask(shape: Any, rate: float, seed: tf.Tensor) -> tf.Tensor:
     if tf.config.list_logical_devices("GPU"):
         a, b = draw()
     else:
-        # XLA on a CPU would put the generator into every operation that reads the mask, and draw each word four times in each. A condition that it
+        # XLA on a CPU would put the generator into every operation that reads the mask, and draw each word
+        # four times in each. A condition that it
         # cannot decide keeps it out: the words are drawn once, and nobody ever takes the other branch.
         a, b = tf.cond(tf.reduce_all(seed >= seed.dtype.min), draw, lambda: (counters, counters))
     rows = tf.range(4)[:, None]
@@ -98,9 +104,11 @@ def mask(shape: Any, rate: float, seed: tf.Tensor) -> tf.Tensor:
 def threefry(
     k0: tf.Tensor, k1: tf.Tensor, x0: tf.Tensor, x1: tf.Tensor, rounds: int = ROUNDS
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Threefry-2x32 of a key and counters, all uint32 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011).
+    """Threefry-2x32 of a key and counters, all uint32 (Salmon et al., Parallel random numbers: as easy as 1,
+    2, 3, 2011).
 
-    TensorFlow's own ends in a concatenation, which XLA on a CPU compiles to a branch an element: four times slower.
+    TensorFlow's own ends in a concatenation, which XLA on a CPU compiles to a branch an element: four times
+    slower.
     """
     bits = tf.bitwise
     keys = (k0, k1, bits.bitwise_xor(bits.bitwise_xor(k0, k1), tf.constant(PARITY, tf.uint32)))
@@ -122,39 +130,37 @@ def threefry(
 def _matmul(usual: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def matmul(x1: Any, x2: Any) -> Any:
         sides = [tf.convert_to_tensor(x) if isinstance(x, keras.Variable) else x for x in (x1, x2)]
-        if not all(isinstance(x, tf.Tensor) and x.dtype == tf.bfloat16 and x.shape.rank == 2 for x in sides):
+        if not all(_is_bfloat16_matrix(x) for x in sides):
             return usual(x1, x2)
-        # A layer's kernel comes in float32, which the policy would round: its gradient, a float32 sum, need not be rounded at all.
-        return _bfloat16_product(
-            sides[0], tf.convert_to_tensor(x2._value) if isinstance(x2, keras.Variable) else x2
-        )
+        # A layer's kernel is float32, and the policy would round it: its gradient, a float32 sum, need not be
+        # rounded.
+        kernel = tf.convert_to_tensor(compat.raw_variable(x2))
+        return _bfloat16_product(sides[0], kernel)
 
     return matmul
+
+
+def _is_bfloat16_matrix(x: Any) -> bool:
+    return isinstance(x, tf.Tensor) and x.dtype == tf.bfloat16 and x.shape.rank == 2
 
 
 @tf.custom_gradient
 def _bfloat16_product(
     x: tf.Tensor, kernel: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """The product of matrices `[m, k]` in bfloat16 and `[k, n]`, rounded to bfloat16 if it is not, summed in float32 and rounded once.
+    """The product of matrices `[m, k]` and `[k, n]` in bfloat16, summed in float32 and rounded once.
 
-    XLA on a CPU widens the operands of a bfloat16 product to float32 first; asked for a float32 result, it uses the processor's bfloat16 instructions.
+    `x` comes in bfloat16; `kernel` is rounded to it. XLA on a CPU widens the operands of a bfloat16 product
+    to float32 first; asked for a float32 result, it uses the processor's bfloat16 instructions.
     """
     rounded = tf.cast(kernel, x.dtype)
 
     def gradient(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(_contract(g, rounded, 1, 1), x.dtype), tf.cast(_contract(x, g, 0, 0), kernel.dtype)
+        return tf.cast(compat.xla_dot(g, rounded, [1], [1]), x.dtype), tf.cast(
+            compat.xla_dot(x, g, [0], [0]), kernel.dtype
+        )
 
-    return tf.cast(_contract(x, rounded, 1, 0), x.dtype), gradient
-
-
-def _contract(a: tf.Tensor, b: tf.Tensor, a_axis: int, b_axis: int) -> tf.Tensor:
-    axes = xla_data_pb2.DotDimensionNumbers(
-        lhs_contracting_dimensions=[a_axis], rhs_contracting_dimensions=[b_axis]
-    )
-    return gen_xla_ops.xla_dot_v2(
-        a, b, axes.SerializeToString(), precision_config="", preferred_element_type=tf.float32
-    )
+    return tf.cast(compat.xla_dot(x, rounded, [1], [0]), x.dtype), gradient
 
 
 def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,11 +202,12 @@ def _adam(usual: Callable[..., Any]) -> Callable[..., Any]:
         if self.amsgrad or not isinstance(gradient, tf.Tensor) or variable.dtype != tf.float32:
             usual(self, gradient, variable, learning_rate)
             return
-        index, step = self._get_variable_index(variable), tf.cast(self.iterations.value + 1, tf.float32)
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        first_moment, second_moment = compat.adam_slots(self, variable)
         tf.raw_ops.ResourceApplyAdam(
-            var=_handle(variable),
-            m=_handle(self._momentums[index]),
-            v=_handle(self._velocities[index]),
+            var=compat.resource_handle(variable),
+            m=compat.resource_handle(first_moment),
+            v=compat.resource_handle(second_moment),
             beta1_power=tf.pow(tf.constant(self.beta_1), step),
             beta2_power=tf.pow(tf.constant(self.beta_2), step),
             lr=tf.cast(learning_rate, tf.float32),
@@ -211,7 +218,3 @@ def _adam(usual: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return update_step
-
-
-def _handle(variable: Any) -> tf.Tensor:
-    return (variable.value if isinstance(variable, keras.Variable) else variable).handle

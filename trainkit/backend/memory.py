@@ -1,4 +1,4 @@
-"""From a task to something that can be trained: data checked, model, optimizer and metrics built, and all made to fit each other."""
+"""How much memory is free where the rows of a training would stay."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ import os
 
 import tensorflow as tf
 
+from trainkit.backend.compat import local_devices
 
-def _free_memory(distribution: tf.distribute.Strategy) -> tuple[float, int]:
-    """Bytes free where resident rows go, and copies that share them: one a GPU, but all logical CPUs share the host's memory."""
-    gpus = tf.config.list_logical_devices("GPU")
-    if gpus:
-        from tensorflow.python.client import device_lib
-
-        return min(d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"), 1
-    return _available(), distribution.num_replicas_in_sync
+__all__ = ["available_host_bytes", "free_bytes", "mebibytes"]
 
 
-def _available() -> float:
-    """Bytes of memory that programs can have without swapping; what caches of files hold counts, where the system says so."""
+def free_bytes(strategy: tf.distribute.Strategy) -> tuple[float, int]:
+    """Free bytes where resident rows go, and the number of copies that share them.
+
+    There is one copy per GPU in its own memory; logical CPU devices share the memory of the host.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        limits = [d.memory_limit for d in local_devices() if d.device_type == "GPU"]
+        return min(limits), 1
+    return available_host_bytes(), strategy.num_replicas_in_sync
+
+
+def available_host_bytes() -> float:
+    """Bytes of memory that programs can have without swapping; on Linux, what caches of files hold counts."""
     try:
         with open("/proc/meminfo") as file:
-            return next(float(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
+            lines = [line.split() for line in file if line.startswith("MemAvailable")]
+        return float(lines[0][1]) * 1024
+    except (OSError, IndexError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+
+
+def mebibytes(size: float) -> str:
+    """A number of bytes for people: `17.2 MiB`."""
+    return f"{size / 2**20:,.1f} MiB"

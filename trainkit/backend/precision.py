@@ -1,21 +1,28 @@
-"""Numeric precision: the dtype policy while a task is built, and what must stay float32 whatever the policy."""
+"""Numeric precision: the dtype policy while a model is built, and what must stay float32 under every
+policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
 from trainkit.core.errors import UserError
 
+__all__ = ["check_float32", "inner_optimizer", "learning_rate", "loss_scale", "policy"]
+
+HALF = ("float16", "bfloat16")
+
 
 @contextmanager
 def policy(precision: str) -> Iterator[None]:
-    """Keras's global dtype policy inside the block, the former one after it.
+    """Keras's global dtype policy in the block, the former one after it.
 
     Args:
-        precision: `float32`, `mixed_bfloat16` (no loss scale needed) or `mixed_float16` (Keras then wraps the optimizer in a dynamic loss scale).
+        precision: `float32`, `mixed_bfloat16` (needs no loss scale) or `mixed_float16` (Keras then wraps the
+            optimizer in a dynamic loss scale).
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
@@ -25,24 +32,46 @@ def policy(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def check(model: keras.Model) -> None:
-    """Refuse a model whose variables or outputs are not float32: a half-precision softmax or loss trains badly without a word.
+def check_float32(model: keras.Model, outputs: Any) -> None:
+    """Refuse a model whose variables or outputs are half precision: its softmax or loss would train badly
+    without a word.
+
+    Args:
+        outputs: Symbolic outputs of the model.
 
     Raises:
-        UserError: naming the first output or variable that is not.
+        UserError: naming the first variable or output that is not float32.
     """
     for variable in model.variables:
-        if variable.dtype in ("float16", "bfloat16"):
+        if variable.dtype in HALF:
             raise UserError(
-                f"Variable {variable.path} of the model is {variable.dtype}; mixed precision keeps variables in float32. Remove its dtype argument."
+                f"Variable {variable.path} of the model is {variable.dtype}; mixed precision keeps variables "
+                "in float32. "
+                "Remove its dtype argument."
             )
-    for output in keras.tree.flatten(model.outputs or []):
-        if output.dtype in ("float16", "bfloat16"):
+    for output in keras.tree.flatten(outputs):
+        if getattr(output, "dtype", None) in HALF:
             raise UserError(
-                f"Output {output.name} of the model is {output.dtype}; outputs must be float32 for loss and metrics. Give the last layer dtype='float32'."
+                f"Output {output.name} of the model is {output.dtype}; outputs must be float32 for loss and "
+                "metrics. "
+                "Give the last layer dtype='float32'."
             )
 
 
-def loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.LossScaleOptimizer | None:
-    """The optimizer's dynamic loss scale, if it has one."""
+def loss_scale(optimizer: Any) -> keras.optimizers.LossScaleOptimizer | None:
+    """The optimizer's dynamic loss scale, or None."""
     return optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else None
+
+
+def inner_optimizer(optimizer: Any) -> Any:
+    """The optimizer inside of a dynamic loss scale, or the optimizer itself."""
+    return optimizer.inner_optimizer if loss_scale(optimizer) is not None else optimizer
+
+
+def learning_rate(optimizer: Any) -> Any:
+    """The current learning rate, a tensor or number; None for an optimizer that has several, such as
+    `MultiOptimizer`."""
+    inner = inner_optimizer(optimizer)
+    if inner is None or isinstance(inner, keras.optimizers.MultiOptimizer):
+        return None
+    return inner.learning_rate

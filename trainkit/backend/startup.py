@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from trainkit.core.errors import UserError
 
-# Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the warning that precedes them.
+# Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the
+# warning that precedes them.
 LOG_LINE = re.compile(
     r"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\])"
 )
@@ -24,14 +25,16 @@ OURS = "TRAINKIT_SET_LOG_LEVEL"  # says to the processes that we start that the 
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and look for its devices; its log lines are dropped unless the user set TF_CPP_MIN_LOG_LEVEL.
+    """Import TensorFlow and look for its devices; its log lines are dropped unless the user set
+    TF_CPP_MIN_LOG_LEVEL.
 
     Raises:
         UserError: if Keras is told to use another backend.
     """
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise UserError(
-            f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set it to tensorflow."
+            f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set "
+            "it to tensorflow."
         )
     if "tensorflow" in sys.modules:
         return
@@ -43,7 +46,8 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def _filtered(*, enabled: bool) -> Iterator[None]:
-    """Hold back what is written to the file of stderr in the block, by C++ too; afterwards write what is no log line of TensorFlow."""
+    """Hold back what is written to the file of stderr in the block, by C++ too; afterwards write what is no
+    log line of TensorFlow."""
     if not enabled:
         yield
         return

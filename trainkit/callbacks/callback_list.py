@@ -1,199 +1,229 @@
-"""The callbacks of one training: what they need of it, and how they are told."""
+"""Drives the Keras callbacks of one fit, and works out what they require of the loop."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from trainkit.callbacks import checkpoints
+from trainkit.callbacks.callback_state import (
+    load_callback_states,
+    named_callbacks,
+    state_of,
+    unknown_states,
+)
+from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
-from trainkit.config import TrainerConfig
+from trainkit.checkpoint.train_state import TrainState
+from trainkit.core.monitor import MonitorRule
 from trainkit.core.run_info import EpochRecord, RunInfo
-from trainkit.trainer.setup import Built
 
-TELL_SECONDS = 0.25  # between two reports of steps to observers
+__all__ = ["CallbackList"]
+
+REPORT_SECONDS = 0.25  # between two reports of steps to observers
+TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 
 
-class Audience:
-    """Keras callbacks, driven in Keras's order.
+class CallbackList:
+    """Keras callbacks, called in Keras's order with Keras's logs.
 
     Args:
-        built: The task made ready.
-        config: Settings.
         callbacks: Any Keras callbacks.
+        state: The training that they watch.
+        direction: Gives `min` or `max` for a monitored value, and raises for one that the training does not
+            log.
+        clock: Seconds; for tests.
 
     Attributes:
-        hooks: Whether one of them must be called at every batch.
-        observed: Whether all of them only observe, so that they can be told of several epochs at once.
-        params: What all callbacks share, see `trainkit.state.Observer`.
+        needs_train_batches: Whether one of them must be called at every training batch.
+        needs_test_batches: Whether one of them must be called at every validation batch.
+        only_observers: Whether all of them only observe, so that several epochs may be reported at once.
+        monitors: Those that follow a value.
+        resumed_execution: Mode of execution of the training that is resumed; "" if none is.
         logs: Those of the last epoch.
+        verbose: What Keras's callbacks find as `params["verbose"]`.
     """
 
     def __init__(
-        self, built: Built, config: TrainerConfig, callbacks: Sequence[keras.callbacks.Callback]
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        state: TrainState,
+        direction: Callable[[str], str],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.built, self.config, self.state, self.told = built, config, built.state, list(callbacks)
+        self.callbacks = list(callbacks)
+        self.state = state
+        self.clock = clock
         self.observers = [c for c in callbacks if isinstance(c, Observer)]
+        others = [c for c in callbacks if not isinstance(c, (Observer, keras.callbacks.History))]
         self.monitors = [c for c in self.observers if isinstance(c, Monitor)]
         for monitor in self.monitors:
-            monitor.aim(built.direction(monitor.monitor))
-        self.hooks = any(needs_every_batch(c) for c in callbacks if not isinstance(c, Observer))
-        deaf = [
-            type(c).__name__
-            for c in callbacks
-            if any(overrides(c, name) for name in ("on_test_batch_begin", "on_test_batch_end"))
-        ]
-        if deaf and config.engine == "trainkit":
+            monitor.reset(direction(monitor.monitor))
+        self.needs_train_batches = any(_acts_on_batches(c, TRAIN_BATCH_HOOKS) for c in others)
+        self.needs_test_batches = any(_acts_on_batches(c, TEST_BATCH_HOOKS) for c in others)
+        self.only_observers = not others
+        self.resumed_execution = ""
+        self.logs: dict[str, Any] = {}
+        self.verbose = 0
+        self._named = named_callbacks(self.callbacks)
+        self._resumed: Mapping[str, Any] = {}
+        self._reported_at = 0.0
+        self._best_epochs: list[int] = []
+        self.list: keras.callbacks.CallbackList | None = None
+
+    # Before the training.
+
+    def load_states(self, restored: Mapping[str, Any]) -> None:
+        """Give the callbacks what a checkpoint kept of them; `restored` is what `checkpoint.store.restore`
+        returned."""
+        self.resumed_execution = restored.get("execution", "")
+        self._resumed = restored.get("callbacks", {})
+        load_callback_states(self._named, self._resumed, own=True)
+        unknown = unknown_states(self.callbacks)
+        if unknown:
             warnings.warn(
-                f"{', '.join(deaf)}: on_test_batch_* is not called, since validation runs in one piece; trainer.engine=keras calls it.",
+                f"{', '.join(unknown)}: what the callback remembers is not in the checkpoint; it begins "
+                "anew. "
+                "Give it state_dict() and load_state_dict() to keep it.",
                 stacklevel=2,
             )
-        self.observed = len(self.observers) == len(self.told)
-        self.params: dict[str, Any] = {}
-        self.logs: dict[str, float] = {}
-        self.before = ""  # how the run that is resumed was executed
-        self._told_at = 0.0
-        self._bests: list[int] = []
 
-    def remember(self, memory: Mapping[str, Any]) -> None:
-        """Give the monitors what a checkpoint kept of them."""
-        self.before = memory.get("execution", "")
-        for name, monitor in self._named().items():
-            if name in memory:
-                monitor.remember(memory[name])
+    def states(self) -> dict[str, Any]:
+        """What a checkpoint keeps of all callbacks, by their names."""
+        known = {name: state_of(callback) for name, callback in self._named.items()}
+        return {name: state for name, state in known.items() if state is not None}
 
-    def gather(self, execution: str, reason: str) -> keras.callbacks.CallbackList:
-        """The list that calls them all, with a history."""
-        built, config = self.built, self.config
-        params = {
-            "epochs": config.epochs, "steps": built.steps, "verbose": 0, "initial_epoch": self.state.epoch, "task": built.task.name,
-            "dataset": built.splits.source, "batch_size": built.step_rows, "rows": built.rows_per_epoch, "execution": execution, "reason": reason,
-            "logged": built.logged(), "input": built.spec[0], "precision": config.precision, "strategy": built.strategy_name,
-            "replicas": built.strategy.num_replicas_in_sync, "devices": built.devices, "feed": f"{built.feed_kind} ({built.feed_reason})",
-            "config": asdict(config),
-        }  # fmt: skip
-        self.callbacks = keras.callbacks.CallbackList(
-            self.told, add_history=True, model=built.model, **params
+    @property
+    def rules(self) -> tuple[MonitorRule, ...]:
+        """The rules of the monitors, in their order."""
+        return tuple(monitor.rule for monitor in self.monitors)
+
+    def attach(self, info: RunInfo) -> None:
+        """Make the list that calls them all, with a history; nothing is called yet."""
+        self.inform(info)
+        self.list = keras.callbacks.CallbackList(
+            self.callbacks,
+            add_history=True,
+            model=self.state.model,
+            verbose=self.verbose,
+            epochs=info.epochs,
+            steps=info.steps_per_epoch or None,
         )
-        self.params = self.callbacks.params
-        info = RunInfo(
-            task=built.task.name,
-            dataset=built.splits.source,
-            epochs=config.epochs,
-            initial_epoch=self.state.epoch,
-            steps_per_epoch=built.steps,
-            batch_size=built.step_rows,
-            rows_per_epoch=built.rows_per_epoch,
-            execution=execution,
-            execution_reason=reason,
-            logged=tuple(built.logged()),
-            row_spec=built.spec[0],
-            precision=config.precision,
-            strategy=built.strategy_name,
-            replicas=built.strategy.num_replicas_in_sync,
-            devices=built.devices,
-            feed=f"{built.feed_kind} ({built.feed_reason})",
-            settings=asdict(config),
-        )
+        monitors = {name: c for name, c in self._named.items() if isinstance(c, Monitor)}
+        for saver in self._savers():
+            saver.monitors = monitors
+            saver.collect = self.states
+        self.state.model.stop_training = any(m.out_of_patience for m in self.monitors)
+        self._best_epochs = [m.best_epoch for m in self.monitors]
+
+    def inform(self, info: RunInfo) -> None:
+        """Give the observers the facts of the training."""
         for observer in self.observers:
             observer.run = info
-        for keeper in self._keepers():
-            keeper.execution, keeper.monitors = execution, self._named()
-        self.built.model.stop_training = any(m.over for m in self.monitors)
-        self._bests = [m.best_epoch for m in self.monitors]
-        return self.callbacks
+        for saver in self._savers():
+            saver.execution = info.execution
 
     @property
     def history(self) -> keras.callbacks.History:
-        return next(c for c in self.callbacks.callbacks if isinstance(c, keras.callbacks.History))
+        """The history of the training."""
+        return next(c for c in self.keras.callbacks if isinstance(c, keras.callbacks.History))
+
+    @property
+    def keras(self) -> keras.callbacks.CallbackList:
+        """The list of Keras, once `attach` has made it."""
+        if self.list is None:
+            raise RuntimeError("CallbackList.attach comes before the first event.")
+        return self.list
+
+    # Events.
+
+    def on_train_begin(self) -> None:
+        """Begin the training; then Keras's callbacks, which forget everything here, get their states back."""
+        self.keras.on_train_begin()
+        load_callback_states(self._named, self._resumed, own=False)
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        for callback in self.keras.callbacks:
+            callback.on_epoch_begin(epoch, {})
+
+    def on_train_batches(self, batch: int, logs: dict[str, Any]) -> None:
+        """`on_train_batch_end` for all if somebody needs every batch, else for observers a few times per
+        second."""
+        if self.needs_train_batches:
+            self.keras.on_train_batch_end(batch, logs)
+        elif self.clock() - self._reported_at > REPORT_SECONDS:
+            self._reported_at = self.clock()
+            for observer in self.observers:
+                observer.on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any], record: EpochRecord) -> None:
+        """One logs dict goes through all callbacks: what one writes into it, the next ones and the history
+        see."""
+        for observer in self.observers:
+            observer.record = record
+        self.logs = dict(logs)
+        if self.needs_train_batches:  # the list waits for batch hooks that it called in other threads
+            self.keras.on_epoch_end(epoch, self.logs)
+        else:
+            # Not by the list, which first turns plain numbers into plain numbers: half the time of an epoch
+            # of 11 steps.
+            for callback in self.keras.callbacks:
+                callback.on_epoch_end(epoch, self.logs)
+        self.after_epoch(epoch)
+
+    def after_epoch(self, epoch: int) -> None:
+        """Note the states of all callbacks as they are after the best epoch so far."""
+        for saver in self._savers():
+            if saver.best_epoch == epoch + 1:
+                saver.best_states = self.states()
+
+    def on_train_end(self) -> None:
+        self.keras.on_train_end(self.logs or None)
+
+    # What the loop asks and tells between calls.
 
     def due(self, epoch: int) -> bool:
         """Whether somebody wants the model as it is after this epoch (1-based)."""
         return any(observer.due(epoch) for observer in self.observers)
 
-    def tell_steps(self, batch: int, logs: dict[str, float]) -> None:
-        """`on_train_batch_end`: for all if somebody needs every batch, else for observers a few times a second."""
-        if self.hooks:
-            self.callbacks.on_train_batch_end(batch, logs)
-        elif time.perf_counter() - self._told_at > TELL_SECONDS:
-            self._told_at = time.perf_counter()
-            for observer in self.observers:
-                observer.on_train_batch_end(batch, logs)
+    def capture_best(self, snapshots: Sequence[Sequence[tf.Variable]] = ()) -> None:
+        """Hand the state of their best epoch to the monitors that found one.
 
-    def record(
-        self, epoch: int, seconds: float, train_seconds: float, steps: int, more: Mapping[str, float]
-    ) -> None:
-        """Put what observers may want to know of an epoch into `params["record"]`."""
-        rate = steps / max(train_seconds, 1e-9)
-        more = {**more, **self.built.speed(rate)}
-        self.params["record"] = {
-            "epoch": epoch + 1, "step": self.state.step, "seconds": seconds, "train_seconds": train_seconds,
-            "examples_per_second": rate * self.built.rows_per_step, "steps_per_second": rate, **more,
-        }  # fmt: skip
-        known = {f.name for f in fields(EpochRecord)}
-        values = {k: v for k, v in self.params["record"].items() if k in known}
-        self._share_record(EpochRecord(roofline_fraction=more.get("ceiling_share"), **values))
-
-    def _share_record(self, record: EpochRecord) -> None:
-        for observer in self.observers:
-            observer.record = record
-
-    def begin_epoch(self, epoch: int) -> None:
-        for callback in self.callbacks.callbacks:
-            callback.on_epoch_begin(epoch, {})
-
-    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        self.logs = logs
-        if self.hooks:  # the list waits for calls of batch hooks that it made in other threads
-            self.callbacks.on_epoch_end(epoch, dict(logs))
-        else:  # not by the list, which first makes plain numbers of what are plain numbers: half the time of an epoch of 11 steps
-            for callback in self.callbacks.callbacks:
-                callback.on_epoch_end(epoch, dict(logs))
-        for keeper in self._keepers():
-            if keeper.best_epoch == epoch + 1:
-                keeper.best_memories = keeper.memories()
-
-    def capture(self, snapshots: Sequence[Sequence[Any]] = ()) -> None:
-        """Hand the state of their best epoch to the monitors that found one; `snapshots` are those of the graph, if it kept them."""
-        for i, monitor in sorted(
-            enumerate(self.monitors), key=lambda pair: isinstance(pair[1], checkpoints.Checkpoints)
-        ):  # they keep what others hold
-            if monitor.best_epoch != self._bests[i]:
-                self._bests[i] = monitor.best_epoch
-                monitor.capture(self.state, [np.asarray(v) for v in snapshots[i]] if snapshots else None)
-
-    def _keepers(self) -> list[checkpoints.Checkpoints]:
-        return [m for m in self.monitors if isinstance(m, checkpoints.Checkpoints)]
-
-    def _named(self) -> dict[str, Monitor]:
-        """The monitors by the names under which a checkpoint remembers them."""
-        named: dict[str, Monitor] = {}
-        for monitor in self.monitors:
-            kind = type(monitor).__name__
-            same = sum(type(m).__name__ == kind for m in named.values())
-            named[f"{kind}{same + 1}" if same else kind] = monitor
-        return named
+        Args:
+            snapshots: Those that the graph kept, one per monitor; empty: the model is as it was after the
+                best epoch.
+        """
+        # Savers come last: they keep what the others hold.
+        for i, monitor in sorted(enumerate(self.monitors), key=lambda pair: isinstance(pair[1], Checkpoints)):
+            if monitor.best_epoch != self._best_epochs[i]:
+                self._best_epochs[i] = monitor.best_epoch
+                values = [np.asarray(v) for v in snapshots[i]] if snapshots else None
+                monitor.on_new_best(self.state, values)
 
     def after_call(self, *, final: bool = False) -> None:
+        """Tell the monitors that a call of the compiled program is over."""
         for monitor in self.monitors:
             monitor.after_call(self.state, self.logs, final=final)
 
+    def _savers(self) -> list[Checkpoints]:
+        return [m for m in self.monitors if isinstance(m, Checkpoints)]
 
-def needs_every_batch(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback must be called after every training step; savers that act once an epoch need not."""
-    hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-    return (
-        any(overrides(callback, name) for name in hooks) and getattr(callback, "save_freq", None) != "epoch"
+
+def _acts_on_batches(callback: keras.callbacks.Callback, hooks: Sequence[str]) -> bool:
+    """Whether a callback must be called at every batch; savers that act once per epoch need not."""
+    overridden = any(_overrides(callback, name) for name in hooks)
+    return overridden and getattr(callback, "save_freq", None) != "epoch"
+
+
+def _overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+    """Whether a callback has a hook of its own, of its class or set on the instance."""
+    return name in vars(callback) or getattr(type(callback), name) is not getattr(
+        keras.callbacks.Callback, name
     )
-
-
-def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
-    """Whether a callback has a hook of its own."""
-    return getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name)

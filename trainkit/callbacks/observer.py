@@ -12,8 +12,8 @@ __all__ = ["Observer"]
 class Observer(keras.callbacks.Callback):
     """A callback that only reads `logs`, and neither the model nor the optimizer.
 
-    The trainer may run many epochs in one call and report them to an observer afterwards, in order; the model then already has
-    later weights. `on_train_batch_end` of an observer is called a few times per second at the most.
+    The trainer may run many epochs in one call and report them to an observer afterwards, in order; the model
+    then already has later weights. `on_train_batch_end` of an observer is called a few times per second at the most.
 
     Attributes:
         run: The facts of the training; set before `on_train_begin`.
@@ -24,5 +24,6 @@ class Observer(keras.callbacks.Callback):
     record: EpochRecord
 
     def due(self, epoch: int) -> bool:
-        """Whether a call of several epochs must end with `epoch` (1-based), because this observer wants the model as it is then."""
+        """Whether a call of several epochs must end with `epoch` (1-based), because this observer wants the
+        model as it is then."""
         return False

@@ -1,4 +1,4 @@
-"""What a run is at one moment, in one object, and what its observers are."""
+"""Everything that a checkpoint holds of a training, in one object."""
 
 from __future__ import annotations
 
@@ -9,43 +9,58 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+__all__ = ["TrainState"]
 
-class State:
-    """Everything that a checkpoint holds: model, optimizer, metrics, seeds, and the position in the training.
+POSITION = ("epoch", "step_in_epoch", "step")
 
-    Build model, optimizer and metrics first: the lists are fixed here. `model.variables` also has the states of the seed
-    generators (dropout), which `model.weights` and `.weights.h5` files lack.
+
+class TrainState:
+    """Model, optimizer, metrics, random states and the position of a training.
+
+    Build model, optimizer and metrics first: the lists of variables are fixed here. Besides what Keras lists,
+    they hold the states of seed generators (dropout), which `model.weights` and `.weights.h5` files lack, and
+    variables that Keras does not list at all (the state of a stateful RNN, a `tf.Variable` in a layer).
 
     Args:
         model: Compiled model with built optimizer and metrics.
+        unlisted: Variables of the model that Keras does not list.
 
     Attributes:
         epoch: Epochs that are complete.
-        step_in_epoch: Optimizer steps done in the epoch that is not.
+        step_in_epoch: Optimizer steps done in the epoch that is not complete.
         step: Optimizer steps in all.
+        groups: The variables by where they belong: `model`, `optimizer`, `metrics`.
+        names: Name of each variable, in order: `model/sequential/dense/kernel`.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, unlisted: Sequence[Any] = ()) -> None:
         self.model = model
         self.epoch = 0
         self.step_in_epoch = 0
         self.step = 0
         self.groups: dict[str, list[tf.Variable]] = {}
-        self.names: list[str] = []  # of all variables: `model/sequential/dense/kernel`
+        self.names: list[str] = []
+        optimizer = [] if model.optimizer is None else model.optimizer.variables
+        listed = {
+            "model": [*model.variables, *unlisted],
+            "optimizer": optimizer,
+            "metrics": model.metrics_variables,
+        }
         seen: set[int] = set()
-        for group, variables in (
-            ("model", model.variables),
-            ("optimizer", model.optimizer.variables),
-            ("metrics", model.metrics_variables),
-        ):
-            fresh = [v for v in variables if id(v) not in seen]
-            seen.update(id(v) for v in fresh)
-            self.groups[group] = [v.value for v in fresh]
-            self.names += [f"{group}/{v.path}" for v in fresh]
+        for group, variables in listed.items():
+            self.groups[group] = []
+            for variable in variables:
+                value = variable.value if isinstance(variable, keras.Variable) else variable
+                if id(value) in seen:
+                    continue
+                seen.add(id(value))
+                self.groups[group].append(value)
+                self.names.append(f"{group}/{_path(variable)}")
 
     @property
     def variables(self) -> list[tf.Variable]:
-        return [v for group in self.groups.values() for v in group]
+        """All variables, group after group."""
+        return [variable for group in self.groups.values() for variable in group]
 
     @property
     def nbytes(self) -> int:
@@ -53,21 +68,30 @@ class State:
         return sum(int(np.prod(v.shape)) * v.dtype.size for v in self.variables)
 
     def position(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "step_in_epoch": self.step_in_epoch, "step": self.step}
+        """Where the training stands."""
+        return {name: getattr(self, name) for name in POSITION}
 
     def seek(self, position: Mapping[str, int]) -> None:
-        self.epoch, self.step_in_epoch, self.step = (
-            int(position[k]) for k in ("epoch", "step_in_epoch", "step")
-        )
+        """Put the training at a position that `position` returned."""
+        for name in POSITION:
+            setattr(self, name, int(position[name]))
 
-    def finish(self) -> None:
-        """Make the average weights the weights, where the optimizer keeps an average, as `model.fit` does at its end."""
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+    def finalize(self) -> None:
+        """Make the average weights the weights, if the optimizer keeps an average, as `model.fit` does when
+        it ends."""
+        if self.model.optimizer is not None:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def values(self) -> list[np.ndarray]:
         """Host copies of all variables, in the order of `variables`."""
         return [v.numpy() for v in self.variables]
 
     def assign(self, values: Sequence[Any]) -> None:
+        """Set all variables, in the order of `variables`."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+
+
+def _path(variable: Any) -> str:
+    """The name of a variable within its model: `sequential/dense/kernel`."""
+    return str(variable.path if isinstance(variable, keras.Variable) else variable.name.partition(":")[0])

@@ -10,7 +10,7 @@ __all__ = ["ENGINES", "EXECUTIONS", "FEEDS", "PRECISIONS", "STRATEGIES", "Traine
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
-EXECUTIONS = ("auto", "epoch_xla", "epoch", "step_xla", "step")
+EXECUTIONS = ("auto", "measure", "epoch_xla", "epoch", "step_xla", "step")
 FEEDS = ("auto", "resident", "stream")
 ENGINES = ("trainkit", "keras")
 MAX_SEED = 2**32  # NumPy and TensorFlow take 32 bits

@@ -20,7 +20,8 @@ NAME = "trainkit.tasks"
 
 
 class TasksFinder:
-    """A meta path finder for `trainkit.tasks` alone; what lies inside is then found by the package's own path."""
+    """A meta path finder for `trainkit.tasks` alone; what lies inside is then found by the package's own
+    path."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

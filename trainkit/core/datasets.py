@@ -39,7 +39,8 @@ class Arrays:
         rows = {len(a) if np.ndim(a) else 0 for a in leaves((self.x, self.y, self.weight))}
         if len(rows) != 1 or rows == {0}:
             raise UserError(
-                f"Arrays need one and the same number of rows (at least 1) in x, y and weight; got {sorted(rows)}."
+                "Arrays need one and the same number of rows (at least 1) in x, y and weight; got "
+                f"{sorted(rows)}."
             )
 
     def __len__(self) -> int:

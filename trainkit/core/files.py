@@ -98,7 +98,8 @@ def write_text(path: Path | str, text: str) -> Path:
 
 
 def write_json(path: Path | str, content: Mapping[str, Any]) -> Path:
-    """Write a JSON file atomically; NaN and infinite numbers become null, since JSON has no other word for them."""
+    """Write a JSON file atomically; NaN and infinite numbers become null, since JSON has no other word for
+    them."""
     return write_text(path, json.dumps(plain_json(content), indent=2, allow_nan=False) + "\n")
 
 

@@ -1,4 +1,5 @@
-"""The values that an epoch logs, and the only place that knows how Keras's names (`val_loss`) and ours (`val/loss`) relate."""
+"""The values that an epoch logs, and the only place that knows how Keras's names (`val_loss`) and ours
+(`val/loss`) relate."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def split_logs(logs: Mapping[str, float]) -> tuple[dict[str, float], dict[str, f
 
 
 def logged_names(metrics: Iterable[str], *, validated: bool) -> list[str]:
-    """Keras's names of all that a training logs: each metric, and its twin of the validation rows if there are any."""
+    """Keras's names of all that a training logs: each metric, and its twin of the validation rows if there
+    are any."""
     names = list(metrics)
     return [*names, *map(validation_name, names)] if validated else names
 

@@ -1,4 +1,5 @@
-"""The one rule of "better": whether a monitored value improves on the best so far, and when training stops for want of it."""
+"""The one rule of "better": whether a monitored value improves on the best so far, and when training stops
+for want of it."""
 
 from __future__ import annotations
 

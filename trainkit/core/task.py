@@ -1,4 +1,5 @@
-"""What a task is: the data, model, loss and metrics that a `Trainer` trains. Imports neither TensorFlow nor Keras."""
+"""What a task is: the data, model, loss and metrics that a `Trainer` trains. Imports neither TensorFlow nor
+Keras."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self) -> Any:
-        """The loss: whatever `model.compile(loss=...)` takes; None for a model that only adds losses itself."""
+        """The loss: whatever `model.compile(loss=...)` takes; None for a model that only adds losses
+        itself."""
 
     def metrics(self) -> Any:
         """Fresh metrics: a list, or for several outputs a list or dict of lists."""

@@ -1,4 +1,5 @@
-"""Structures of arrays: nested tuples, named tuples, lists and dicts, in the order in which `tf.nest` flattens them."""
+"""Structures of arrays: nested tuples, named tuples, lists and dicts, in the order in which `tf.nest`
+flattens them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ Structure = Any
 
 
 def leaves(structure: Structure) -> list[Any]:
-    """The arrays of a structure. Dicts are read in the order of their sorted keys, as `tf.nest` does; None has no leaves."""
+    """The arrays of a structure. Dicts are read in the order of their sorted keys, as `tf.nest` does; None
+    has no leaves."""
     return list(_walk(structure))
 
 

@@ -1,4 +1,4 @@
-"""Devices and replicas: which `tf.distribute` strategy a config means, and Keras's loss scaling put where it can be right."""
+"""What any of several workers asks for, made known to all of them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+__all__ = ["Agreement"]
+
 
 class Agreement:
-    """What any of several workers asks for, made known to all. Every worker must ask equally often: it is one small reduction.
+    """Lets several workers agree on a word that any of them asks for. All must call it equally often: it is a
+    reduction.
 
     Args:
-        strategy: That of the workers.
+        strategy: The strategy of the workers.
         words: What can be asked for; at most one of them is ever agreed upon, the first.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, words: Sequence[str]) -> None:
         self.words = list(words)
-        self._sum = tf.function(
-            lambda asked: strategy.reduce("SUM", strategy.run(lambda: tf.identity(asked)), axis=None),
-            autograph=False,
-        )
+
+        @tf.function(autograph=False)
+        def total(asked: tf.Tensor) -> tf.Tensor:
+            return strategy.reduce("SUM", strategy.run(tf.identity, args=(asked,)), axis=None)
+
+        self._total = total
 
     def __call__(self, asked: str | None) -> str | None:
-        totals = self._sum(tf.constant([float(asked == word) for word in self.words])).numpy()
-        return next((word for word, total in zip(self.words, totals, strict=True) if total), None)
+        """The word that somebody asks for, or None; `asked` is what this worker asks for."""
+        totals = self._total(tf.constant([float(asked == word) for word in self.words])).numpy()
+        agreed = [word for word, total in zip(self.words, totals, strict=True) if total]
+        return agreed[0] if agreed else None

@@ -1,0 +1,1 @@
+"""The inner loop: what runs inside the compiled graph. No files, clocks or output."""

@@ -1,81 +1,163 @@
-"""The loop inside the graph: epochs of steps, with shuffled rows, metrics, validation and the best weights, as one compiled program.
-
-Every execution mode runs this one program and differs in two things only: whether XLA compiles it, and how much of it a call runs.
-`step` calls it for one step, `epoch` for an epoch or several. So the modes train the same, bit for bit.
-"""
+"""Loss and metrics over all rows of a split, inside the graph; each row counts once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from trainkit.backend import patches
-from trainkit.core.errors import UserError
-from trainkit.engine.inputs import Feed
-from trainkit.engine.train_step import Step
+from trainkit.backend.patches import Replacement, joining, patched
+from trainkit.core.tree import Structure
+from trainkit.engine.log_layout import LogLayout
+from trainkit.engine.train_step import TrainStep
+
+__all__ = ["EvaluationProgram", "EvaluationShape", "evaluation_steps", "packed_results", "reset_metrics"]
 
 
-def scalar_results(model: Any) -> dict[str, tf.Tensor]:
-    """The model's current metric values as float32 scalars.
+@dataclass(frozen=True)
+class EvaluationShape:
+    """Sizes of an evaluation, fixed when it is traced.
 
-    Raises:
-        UserError: for a metric that gives several numbers.
+    Args:
+        rows: Rows of the split.
+        batch_rows: Rows per batch.
     """
-    results = {
-        name: tf.cast(tf.convert_to_tensor(value), tf.float32)
-        for name, value in model.get_metrics_result().items()
-    }
-    for name, value in results.items():
-        if value.shape.rank != 0:
-            raise UserError(
-                f"Metric {name!r} gives values of shape {value.shape}; a logged metric must be one number, e.g. average='macro'."
-            )
-    return results
+
+    rows: int
+    batch_rows: int
+
+    @property
+    def steps(self) -> int:
+        """Batches, the ragged last one included."""
+        return -(-self.rows // self.batch_rows)
+
+
+def reset_metrics(model: keras.Model) -> tf.Operation:
+    """Let all metrics of a model begin anew."""
+    for metric in model.metrics:
+        metric.reset_state()
+    return tf.no_op()
+
+
+def packed_results(model: keras.Model, layout: LogLayout) -> tf.Tensor:
+    """The current results of a model's metrics, as one vector."""
+    return layout.pack(model.get_metrics_result())
 
 
 def evaluation_steps(
-    step: Step, distribution: tf.distribute.Strategy, feed: Feed, arguments: Any, *, compiled: bool = False
-) -> None:
-    """Add all rows of a feed, in their own order, to the metrics: the full batches in a loop, the ragged last one apart.
+    step: TrainStep,
+    strategy: tf.distribute.Strategy,
+    tensors: Structure,
+    shape: EvaluationShape,
+    *,
+    by_step: bool = False,
+    zero: tf.Tensor | None = None,
+    start: Any = 0,
+    stop: Any = None,
+    logs: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Add batches `start : stop` of a split to the metrics, in the order of its rows.
 
     Args:
-        compiled: Let XLA compile each step, where it does not compile all of this.
+        step: The evaluation step.
+        strategy: Where it runs.
+        tensors: All rows of the split.
+        shape: Sizes.
+        by_step: Let XLA compile each step, where it does not compile all of this.
+        zero: See `TrainStep.train`.
+        start: First batch.
+        stop: Batch after the last one; default: all.
+        logs: What the last step logged, if that is logged.
+
+    Returns:
+        The values of the evaluation so far, packed by `step.test_logs`.
     """
-    size = min(step.batch_size, feed.rows)
-    full, rest = divmod(feed.rows, size)
+    layout = step.test_logs
+    size = min(shape.batch_rows, shape.rows)
+    full, rest = divmod(shape.rows, size)
+    end = full + 1 if stop is None else stop
+    if logs is None:
+        logs = tf.zeros([layout.width if layout.from_step else 0], layout.dtype)
 
-    def run(rows: tf.Tensor, count: int) -> None:
-        def one(fetched: Any) -> None:
-            distribution.run(lambda f: step.evaluate(feed, f, count), args=(fetched,))
+    def run(begin: tf.Tensor, count: int) -> tf.Tensor:
+        def evaluate(tensors: Structure, picked: tf.Tensor) -> tf.Tensor:
+            one = joining(lambda t, which: step.evaluate(t, which, count, zero))
+            return strategy.experimental_local_results(strategy.run(one, args=(tensors, picked)))[0]
 
-        fetched = feed.fetch(arguments, rows, count)
-        tf.function(one, autograph=False, jit_compile=True)(fetched) if compiled else one(fetched)
+        picked = tf.range(count) + begin
+        if by_step:
+            return tf.function(evaluate, autograph=False, jit_compile=True)(tensors, picked)
+        return evaluate(tensors, picked)
 
-    def body(i: tf.Tensor) -> tf.Tensor:
-        run(tf.range(size) + i * size, size)
-        return i + 1
+    def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return i + 1, run(i * size, size)
 
-    tf.while_loop(lambda i: i < full, body, [tf.constant(0)], parallel_iterations=1)
+    begin = (tf.convert_to_tensor(start), logs)
+    last = tf.minimum(full, end)
+    logs = tf.while_loop(lambda i, _: i < last, body, begin, parallel_iterations=1)[1]
     if rest:
-        run(tf.range(full * size, feed.rows), rest)
+        before = logs
+        due = tf.convert_to_tensor(end) > full
+        logs = tf.cond(due, lambda: run(tf.constant(full * size), rest), lambda: before)
+    return logs if layout.from_step else packed_results(step.model, layout)
 
 
-def evaluator(
-    step: Step, distribution: tf.distribute.Strategy, feed: Feed, xla: bool
-) -> Callable[[], dict[str, float]]:
-    """A function that gives the metrics over all rows of a feed, compiled once."""
-    names: list[str] = []
+class EvaluationProgram:
+    """Evaluates a split, all of it or batch by batch, in the mode of execution of the training.
 
-    @tf.function(autograph=False, jit_compile=xla or None)
-    def run(arguments: Any) -> tf.Tensor:
-        with patches.plain_losses():
-            for metric in step.model.metrics:
-                metric.reset_state()
-            evaluation_steps(step, distribution, feed, arguments)
-            results = scalar_results(step.model)
-        names[:] = list(results)
-        return tf.stack(list(results.values()))
+    Args:
+        step: The evaluation step.
+        strategy: Where it runs.
+        shape: Sizes.
+        replacements: Gives the changes of Keras that hold while it is traced.
+        xla: Whether XLA compiles it.
+        hidden_rows: Trace the steps for an unknown number of rows, as `model.evaluate` does.
+    """
 
-    return lambda: dict(zip(names, map(float, run(feed.arguments()).numpy()), strict=True))
+    def __init__(
+        self,
+        step: TrainStep,
+        strategy: tf.distribute.Strategy,
+        shape: EvaluationShape,
+        replacements: Callable[[], list[Replacement]],
+        *,
+        xla: bool = False,
+        hidden_rows: bool = False,
+    ) -> None:
+        self.step = step
+        self.strategy = strategy
+        self.shape = shape
+        self.replacements = replacements
+        self.hidden_rows = hidden_rows
+        self._run = tf.function(self._program, autograph=False, jit_compile=xla or None)
+        layout = step.test_logs
+        self._logs: Any = np.zeros([layout.width if layout.from_step else 0], layout.dtype)
+
+    def __call__(self, tensors: Structure, *, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+        """The values over batches up to `stop`; the metrics begin anew with batch 0."""
+        end = self.shape.steps if stop is None else stop
+        control = tf.constant([start, end, 0], tf.int32)
+        packed = self._run(tensors, control, tf.constant(self._logs))
+        values = packed.numpy()
+        if self.step.test_logs.from_step:
+            self._logs = values
+        return self.step.test_logs.unpack(values)
+
+    def _program(self, tensors: Structure, control: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
+        start, stop, zero = tf.unstack(control)
+        with patched(self.replacements()):
+            tf.cond(tf.equal(start, 0), lambda: reset_metrics(self.step.model), tf.no_op)
+            return evaluation_steps(
+                self.step,
+                self.strategy,
+                tensors,
+                self.shape,
+                zero=zero if self.hidden_rows else None,
+                start=start,
+                stop=stop,
+                logs=logs,
+            )

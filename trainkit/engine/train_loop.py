@@ -1,245 +1,285 @@
-"""The loop inside the graph: epochs of steps, with shuffled rows, metrics, validation and the best weights, as one compiled program.
+"""The loop inside the graph: epochs of steps, with shuffled rows, metrics, validation and the best weights,
+as one program.
 
-Every execution mode runs this one program and differs in two things only: whether XLA compiles it, and how much of it a call runs.
-`step` calls it for one step, `epoch` for an epoch or several. So the modes train the same, bit for bit.
+Every execution mode runs this one program and differs in two things only: whether XLA compiles it, and how
+much of it a call runs. `step` calls it for one step, `epoch` for an epoch or several. So the modes train the
+same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainkit.backend import kernels, patches
-from trainkit.backend.precision import loss_scale
-from trainkit.callbacks.monitor import Monitor
-from trainkit.checkpoint.train_state import State
-from trainkit.engine.evaluation import evaluation_steps, scalar_results
-from trainkit.engine.inputs import Feed, Stream
-from trainkit.engine.train_step import Step
+from trainkit.backend.patches import Replacement, joining, patched
+from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scale
+from trainkit.checkpoint.train_state import TrainState
+from trainkit.core.logs import EpochLogs
+from trainkit.core.tree import Structure
+from trainkit.engine.best_epochs import BestEpochs, Decision
+from trainkit.engine.evaluation import evaluation_steps, packed_results, reset_metrics
+from trainkit.engine.program_spec import ProgramSpec
+from trainkit.engine.train_step import TrainStep
+
+__all__ = ["TrainProgram"]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of the training: `rows` of which `step_rows` make a step, `steps` an epoch, at most `epochs` epochs a call."""
-
-    rows: int
-    step_rows: int
-    steps: int
-    epochs: int = 1
-
-    @property
-    def full(self) -> int:
-        """Steps of an epoch that have all their rows."""
-        return min(self.steps, self.rows // self.step_rows)
-
-
-@dataclass
-class Program:
-    """The compiled training program of one task, feed and plan.
+class TrainProgram:
+    """The compiled training program of one task.
 
     Args:
-        validation: Feed of the validation rows, read in their own order, or None.
-        monitors: Observers whose best epoch and early stop are decided in the graph when a call runs several epochs.
-        xla: Whether XLA compiles the program: all of it, or with a `Stream` feed each step of it.
-        fast: Use the kernels of `trainkit.kernels` instead of Keras's own.
+        spec: What it runs.
+        step: The steps.
+        state: Variables of the training.
+        strategy: Where it runs.
+        replacements: Gives the changes of Keras that hold while it is traced.
+
+    Attributes:
+        traces: How often it was traced.
     """
 
-    step: Step
-    state: State
-    strategy: tf.distribute.Strategy
-    feed: Feed
-    plan: Plan
-    validation: Feed | None = None
-    monitors: Sequence[Monitor] = ()
-    xla: bool = False
-    fast: bool = False
-    names: list[str] = field(default_factory=list, init=False)  # of the logged values, once traced
-    traces: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        self.snapshots = (
-            [[tf.Variable(v, trainable=False) for v in self.state.variables] for _ in self.monitors]
-            if self.plan.epochs > 1
-            else []
+    def __init__(
+        self,
+        spec: ProgramSpec,
+        step: TrainStep,
+        state: TrainState,
+        strategy: tf.distribute.Strategy,
+        replacements: Callable[[], list[Replacement]],
+    ) -> None:
+        self.spec = spec
+        self.step = step
+        self.state = state
+        self.strategy = strategy
+        self.replacements = replacements
+        self.traces = 0
+        several = spec.shape.max_epochs > 1
+        self._best = BestEpochs(spec.rules if several else (), step.train_logs, step.test_logs, state)
+        whole = spec.xla and not spec.by_step
+        self._run = tf.function(
+            self._program, autograph=False, jit_compile=whole or None, reduce_retracing=spec.direct
         )
-        whole = self.xla and not isinstance(self.feed, Stream)
-        self._run = tf.function(self._program, autograph=False, jit_compile=whole or None)
-        self._inner = inner = self.xla and not whole
-        self._step: Callable[..., Any] = self._one_step
-        if inner:
-            self._step = lambda fetched, size: tf.function(
-                lambda f: self._one_step(f, size), autograph=False, jit_compile=True
-            )(fetched)
+        self._no_logs = np.zeros(
+            [step.train_logs.width if step.train_logs.from_step else 0], step.train_logs.dtype
+        )
+        self._step_logs: Any = self._no_logs
 
     def __call__(
         self,
+        rows: Structure,
         orders: tf.Tensor,
         *,
+        validation: Structure = None,
+        base: int = 0,
         epochs: int = 1,
         start: int = 0,
         stop: int | None = None,
+        reset: bool | None = None,
         validate: Sequence[bool] = (False,),
-    ) -> tuple[int, np.ndarray]:
+        best: Sequence[float] = (),
+        wait: Sequence[int] = (),
+    ) -> list[EpochLogs]:
         """Run steps `start : stop` of `epochs` epochs.
 
         Args:
-            orders: Row orders `[plan.epochs, rows]` int32, of which the first `epochs` are used.
-            validate: For each epoch whether to validate after it.
+            rows: Tensors of all rows that the call may read.
+            orders: Row numbers `[max_epochs, n]` int32 in the order of the steps, of which the first `epochs`
+                are used.
+            validation: Tensors of the validation rows, for a program that validates.
+            base: The step of the epoch whose rows come first in `orders`.
+            epochs: Epochs to run, at most `max_epochs`.
+            start: First step.
+            stop: Step after the last one; default: the steps of an epoch.
+            reset: Whether the metrics begin anew before the first step; default: if it is the first of an
+                epoch.
+            validate: For each epoch, whether to validate after it.
+            best: The best value so far, for each rule.
+            wait: Epochs without improvement so far, for each rule.
 
         Returns:
-            The number of epochs run (fewer than asked when a monitor stopped the training), and a row of values each, named by `names`.
+            The logs of each epoch that was run: fewer than asked when a rule stopped the training.
         """
-        flags = np.zeros([self.plan.epochs], bool)
-        flags[:epochs] = validate
-        best = np.array([m.best for m in self.monitors], np.float32)
-        wait = np.array([m.wait for m in self.monitors], np.int32)
-        end = self.plan.steps if stop is None else stop
-        scalars = tf.constant([epochs, start, end], tf.int32)
-        validation = self.validation.arguments() if self.validation else None
-        done, rows = self._run(
-            self.feed.arguments(),
+        shape = self.spec.shape
+        flags = np.zeros([shape.max_epochs], bool)
+        flags[: len(validate)] = validate[: shape.max_epochs]
+        end = shape.steps if stop is None else stop
+        begins = start == 0 if reset is None else reset
+        control = np.array([epochs, start, end, base, int(begins), 0], np.int32)
+        done, values, rates, updates, self._step_logs = self._run(
+            rows,
             validation,
             orders,
-            scalars,
+            tf.constant(control),
             tf.constant(flags),
-            tf.constant(best),
-            tf.constant(wait),
+            tf.constant(np.array(best, np.float32)),
+            tf.constant(np.array(wait, np.int32)),
+            tf.constant(self._step_logs),
         )
-        rows = rows.numpy()  # the one host-device sync of a call
-        return int(done), rows[: int(done)]
+        count = int(done)  # the one host-device sync of a call; what follows is there already
+        values = values.numpy()
+        rates = rates.numpy()
+        updates = updates.numpy()
+        return [self._logs(values[i], rates[i], int(updates[i]), bool(flags[i])) for i in range(count)]
+
+    @property
+    def snapshots(self) -> list[list[tf.Variable]]:
+        """For each rule, a copy of all variables as they were after the best epoch."""
+        return self._best.snapshots
+
+    def trace(self, rows: Structure, orders: tf.Tensor, *, validation: Structure = None) -> None:
+        """Compile the program without running a step."""
+        rules = self.spec.rules
+        best = [float(rule.worst) for rule in rules]
+        self(rows, orders, validation=validation, epochs=0, validate=[], best=best, wait=[0] * len(rules))
+
+    def _logs(self, values: np.ndarray, rates: np.ndarray, updates: int, validated: bool) -> EpochLogs:
+        train = self.step.train_logs
+        validation = {}
+        if validated and self.spec.validation is not None:
+            validation = self.step.test_logs.unpack(values[train.width :])
+        scaled = loss_scale(self.step.model.optimizer) is not None
+        return EpochLogs(
+            train=train.unpack(values[: train.width]),
+            validation=validation,
+            learning_rate=float(rates[0]),
+            loss_scale=float(rates[1]) if scaled else None,
+            applied_updates=updates if scaled else None,
+        )
+
+    # The graph.
 
     def _program(
         self,
-        train: Any,
-        validation: Any,
+        rows: Structure,
+        validation: Structure,
         orders: tf.Tensor,
-        scalars: tf.Tensor,
+        control: tf.Tensor,
         validate: tf.Tensor,
         best: tf.Tensor,
         wait: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        step_logs: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         self.traces += 1
-        epochs, start, stop = tf.unstack(scalars)
-        with ExitStack() as stack:
-            stack.enter_context(patches.streams())
-            if self.fast:
-                stack.enter_context(kernels.fast(self.xla))
-            stack.enter_context(patches.plain_losses())
-            width = self._row_width()
+        epochs, start, stop, base, begins, zero = tf.unstack(control)
+        shown = zero if self.spec.hidden_rows else None
+        width = self.step.train_logs.width + (self.step.test_logs.width if self.spec.validation else 0)
+        dtype = self._dtype()
 
-            def body(
-                epoch: tf.Tensor, rows: tf.Tensor, best: tf.Tensor, wait: tf.Tensor, stopped: tf.Tensor
-            ) -> tuple[tf.Tensor, ...]:
-                tf.cond(tf.equal(start, 0), self._reset, tf.no_op)
-                self._steps(train, orders[epoch], start, stop)
-                row = self._row(validation, validate[epoch])
-                rows = tf.tensor_scatter_nd_update(rows, [[epoch]], [row])
-                if self.snapshots:
-                    best, wait, stopped = self._follow(row, validate[epoch], best, wait)
-                return epoch + 1, rows, best, wait, stopped
+        def body(epoch: tf.Tensor, decided: Decision, logs: tf.Tensor, *series: tf.Tensor) -> tuple[Any, ...]:
+            first = (epoch > 0) | (begins > 0)
+            tf.cond(first, lambda: reset_metrics(self.step.model), tf.no_op)
+            logs = self._steps(rows, orders[epoch], logs, start=start, stop=stop, base=base, zero=shown)
+            values = self._values(logs, validation, validate[epoch], shown)
+            if self._best.rules:
+                decided = self._best.decide(values, validate[epoch], decided)
+            news = (values, self._rates(), self._updates())
+            written = [
+                tf.tensor_scatter_nd_update(old, [[epoch]], [new])
+                for old, new in zip(series, news, strict=True)
+            ]
+            return (epoch + 1, decided, logs, *written)
 
-            rows = tf.zeros([self.plan.epochs, width])
-            going = lambda epoch, rows, best, wait, stopped: (epoch < epochs) & ~stopped  # noqa: E731
-            done, rows, *_ = tf.while_loop(going, body, [0, rows, best, wait, False], parallel_iterations=1)
-        return done, rows
+        def going(epoch: tf.Tensor, decided: Decision, *_: Any) -> tf.Tensor:
+            return (epoch < epochs) & ~decided.stopped
 
-    def _steps(self, arguments: Any, order: tf.Tensor, start: tf.Tensor, stop: tf.Tensor) -> None:
-        """Steps `start : stop` of an epoch: the full ones in a loop, the last, ragged one apart since its shape differs."""
-        size, full = self.plan.step_rows, self.plan.full
+        with patched(self.replacements()):
+            most = self.spec.shape.max_epochs
+            series = (tf.zeros([most, width], dtype), tf.zeros([most, 2]), tf.zeros([most], tf.int64))
+            begin = (tf.constant(0), Decision(best, wait, tf.constant(False)), step_logs, *series)
+            done, _, logs, *series = tf.while_loop(going, body, begin, parallel_iterations=1)
+        return (done, *series, logs)
 
-        def body(i: tf.Tensor) -> tf.Tensor:
-            self._step(self.feed.fetch(arguments, tf.slice(order, [i * size], [size]), size), size)
-            return i + 1
+    def _dtype(self) -> str:
+        wide = "float64" in (self.step.train_logs.dtype, self.step.test_logs.dtype)
+        return "float64" if wide else "float32"
 
-        if full:
-            tf.while_loop(lambda i: i < tf.minimum(stop, full), body, [start], parallel_iterations=1)
-        if self.plan.steps > full:
-            rest = self.plan.rows - full * size
+    def _steps(
+        self,
+        rows: Structure,
+        order: tf.Tensor,
+        logs: tf.Tensor,
+        *,
+        start: tf.Tensor,
+        stop: tf.Tensor,
+        base: tf.Tensor,
+        zero: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """Steps `start : stop` of an epoch: the full ones in a loop, the ragged last one apart, since its
+        shape differs."""
+        shape = self.spec.shape
+        size = shape.step_rows
 
-            def ragged() -> tf.Operation:
-                return self._effect(
-                    lambda: self._step(self.feed.fetch(arguments, order[full * size :], rest), rest)
+        def run(i: tf.Tensor, count: int) -> tf.Tensor:
+            begin = (i - base) * size
+            picked = order if self.spec.direct else tf.slice(order, [begin], [count])
+            return self._one_step(rows, picked, count, zero)
+
+        def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return i + 1, run(i, size)
+
+        if shape.full_steps:
+            end = tf.minimum(stop, shape.full_steps)
+            logs = tf.while_loop(lambda i, _: i < end, body, (start, logs), parallel_iterations=1)[1]
+        if shape.rest:
+            due = (start <= shape.full_steps) & (stop > shape.full_steps)
+            last = tf.constant(shape.full_steps)
+            before = logs
+            logs = tf.cond(due, lambda: run(last, shape.rest), lambda: before)
+        return logs
+
+    def _one_step(self, rows: Structure, picked: tf.Tensor, size: int, zero: tf.Tensor | None) -> tf.Tensor:
+        direct = self.spec.direct
+
+        def train(rows: Structure, picked: tf.Tensor) -> tf.Tensor:
+            run = joining(lambda tensors, which: self.step.train(tensors, which, size, zero, direct))
+            logs = self.strategy.run(run, args=(rows, picked))
+            self.step.after()
+            return self.strategy.experimental_local_results(logs)[0]
+
+        if self.spec.xla and self.spec.by_step:
+            return tf.function(train, autograph=False, jit_compile=True)(rows, picked)
+        return train(rows, picked)
+
+    def _values(
+        self, step_logs: tf.Tensor, validation: Structure, validate: tf.Tensor, zero: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Training values, then validation values: zeros if not validated."""
+        dtype = self._dtype()
+        train = self.step.train_logs
+        values = [step_logs if train.from_step else packed_results(self.step.model, train)]
+        if self.spec.validation is not None:
+            shape = self.spec.validation
+
+            def evaluate() -> tf.Tensor:
+                reset_metrics(self.step.model)
+                return tf.cast(
+                    evaluation_steps(
+                        self.step,
+                        self.strategy,
+                        validation,
+                        shape,
+                        by_step=self.spec.xla and self.spec.by_step,
+                        zero=zero,
+                    ),
+                    dtype,
                 )
 
-            tf.cond((start <= full) & (stop > full), ragged, tf.no_op)
+            nothing = tf.zeros([self.step.test_logs.width], dtype)
+            values.append(tf.cond(validate, evaluate, lambda: nothing))
+        return tf.concat([tf.cast(v, dtype) for v in values], 0)
 
-    def _one_step(self, fetched: Any, size: int) -> None:
-        self.strategy.run(lambda f: self.step.train(self.feed, f, size), args=(fetched,))
-        self.step.after()
-
-    def _reset(self) -> tf.Operation:
-        return self._effect(lambda: [m.reset_state() for m in self.step.model.metrics])
-
-    @staticmethod
-    def _effect(function: Callable[[], Any]) -> tf.Operation:
-        function()
-        return tf.no_op()
-
-    def _row(self, validation: Any, validate: tf.Tensor) -> tf.Tensor:
-        """Training values, validation values (zeros where not validated), learning rate, and the loss scale if there is one."""
-        train = self._results()
-        self.names[:] = list(train)
-        values = [tf.stack(list(train.values()))]
-        if self.validation is not None:
-            self.names += [f"val_{name}" for name in train]
-            values.append(
-                tf.cond(
-                    validate,
-                    lambda: self._evaluate(self.validation, validation),
-                    lambda: tf.zeros([len(train)]),
-                )
-            )
+    def _rates(self) -> tf.Tensor:
+        """Learning rate and loss scale, zero where there is none."""
         optimizer = self.step.model.optimizer
-        extra = {"learning_rate": tf.cast(optimizer.learning_rate, tf.float32)}
+        rate = learning_rate(optimizer)
         scaled = loss_scale(optimizer)
-        if scaled is not None:
-            # Skipped steps do not advance `iterations`, so the host knows how many there were.
-            extra["loss_scale"], extra["iterations"] = (
-                tf.cast(v.value, tf.float32) for v in (scaled.dynamic_scale, scaled.iterations)
-            )
-        self.names += [f"/{name}" for name in extra]
-        return tf.concat([*values, tf.stack(list(extra.values()))], 0)
+        scale = 0.0 if scaled is None else scaled.dynamic_scale.value
+        return tf.stack([tf.cast(0.0 if rate is None else rate, tf.float32), tf.cast(scale, tf.float32)])
 
-    def _row_width(self) -> int:
-        logs = len(self.step.model.get_metrics_result())
-        return logs * (2 if self.validation is not None else 1) + (
-            1 if loss_scale(self.step.model.optimizer) is None else 3
-        )
-
-    def _results(self) -> dict[str, tf.Tensor]:
-        return scalar_results(self.step.model)
-
-    def _evaluate(self, feed: Feed, arguments: Any) -> tf.Tensor:
-        self._reset()
-        evaluation_steps(self.step, self.strategy, feed, arguments, compiled=self._inner)
-        return tf.stack(list(self._results().values()))
-
-    def _follow(
-        self, row: tf.Tensor, validated: tf.Tensor, best: tf.Tensor, wait: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What `Monitor.on_epoch_end` decides, in the graph: keep the state of a better epoch, count the others, stop when patience ends."""
-        bests, waits, stops = [], [], [tf.constant(False)]
-        for i, monitor in enumerate(self.monitors):
-            value = row[self.names.index(monitor.monitor)]
-            known = validated if monitor.monitor.startswith("val_") else tf.constant(True)
-            better = known & (
-                value < best[i] - monitor.min_delta
-                if monitor.mode == "min"
-                else value > best[i] + monitor.min_delta
-            )
-            pairs = list(zip(self.snapshots[i], self.state.variables, strict=True))
-            tf.cond(
-                better,
-                lambda pairs=pairs: self._effect(lambda: [kept.assign(v) for kept, v in pairs]),
-                tf.no_op,
-            )
-            bests.append(tf.where(better, value, best[i]))
-            waits.append(tf.where(better, 0, wait[i] + tf.cast(known, tf.int32)))
-            if monitor.patience is not None:
-                stops.append(known & ~better & (waits[-1] >= monitor.patience))
-        return tf.stack(bests), tf.stack(waits), tf.reduce_any(tf.stack(stops))
+    def _updates(self) -> tf.Tensor:
+        """Updates that the optimizer has made: skipped float16 steps do not count."""
+        if loss_scale(self.step.model.optimizer) is None:
+            return tf.constant(0, tf.int64)
+        return tf.cast(inner_optimizer(self.step.model.optimizer).iterations.value, tf.int64)

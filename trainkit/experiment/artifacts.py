@@ -8,23 +8,24 @@ from pathlib import Path
 
 import keras
 
+from trainkit.backend import devices
 from trainkit.core import files
 from trainkit.experiment.job import Job
 from trainkit.runs import manifest, run_dir
 from trainkit.runs.run_dir import RunDir
-from trainkit.trainer.setup import Built
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
 __all__ = ["model_summary", "open_run_dir", "save_model"]
 
 
-def open_run_dir(job: Job, trainer: Trainer, setup: Built) -> RunDir:
+def open_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> RunDir:
     """Make the run directory, or take the resumed one, and write what is known before the training.
 
     Raises:
         UserError: if it cannot be written.
     """
-    about = manifest.describe(job.argv, job.config.trainer.seed, setup.splits.source, setup.devices)
+    about = manifest.describe(job.argv, job.config.trainer.seed, setup.splits.source, devices.describe())
     about["config_dir"] = job.config_dir
     if job.found is not None and job.found.run is not None:
         run = job.found.run

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from trainkit.backend.precision import loss_scale
+from trainkit.backend.precision import inner_optimizer, learning_rate
 from trainkit.callbacks import progress
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
@@ -23,12 +23,12 @@ from trainkit.core.logs import base_name
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
 from trainkit.runs.run_dir import RunDir
-from trainkit.trainer.setup import Built
+from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["best_keeper", "make_callbacks", "monitored_value"]
 
 
-def monitored_value(job: Job, setup: Built) -> str:
+def monitored_value(job: Job, setup: TrainSetup) -> str:
     """The logged value that decides which epoch is best.
 
     The config's, else the task's; where nothing is validated, the task's value over the training rows.
@@ -47,17 +47,24 @@ def monitored_value(job: Job, setup: Built) -> str:
     return name
 
 
-def best_keeper(job: Job, run: RunDir, setup: Built, monitor: str) -> Monitor:
+def best_keeper(job: Job, run: RunDir, setup: TrainSetup, monitor: str) -> Monitor:
     """The callback that follows the monitored value; it saves checkpoints unless they are switched off."""
     config = job.config.checkpoint
     if not config.enabled:
         return Monitor(monitor, config.mode)
-    every_call = setup.lockstep is not None
-    return Checkpoints(run.checkpoints, config, monitor, config.mode, every_call=every_call)
+    return Checkpoints(
+        run.checkpoints,
+        monitor,
+        config.mode,
+        every_epochs=config.every_epochs,
+        keep=config.keep,
+        pattern=config.pattern,
+        every_call=setup.in_lockstep,
+    )
 
 
 def make_callbacks(
-    job: Job, run: RunDir, setup: Built, best: Monitor, write: Callable[[str], None]
+    job: Job, run: RunDir, setup: TrainSetup, best: Monitor, write: Callable[[str], None]
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that the config asks for; on a worker that is not the chief, those that decide something.
 
@@ -69,12 +76,20 @@ def make_callbacks(
         write: Takes lines for the terminal.
     """
     made: list[keras.callbacks.Callback] = []
-    if setup.chief:
+    if setup.is_chief:
         made += _reporters(job, run, setup, write)
     made.append(best)
     early = job.config.callbacks.early_stopping
     if early.enabled:
-        made.append(EarlyStopping(early, best.monitor))
+        made.append(
+            EarlyStopping(
+                early.monitor or best.monitor,
+                patience=early.patience,
+                mode=early.mode,
+                min_delta=early.min_delta,
+                restore_best_weights=early.restore_best_weights,
+            )
+        )
     rate = job.config.optimizer.learning_rate
     if rate is not None and _rate_was_changed(job):
         made.append(SetLearningRate(rate))
@@ -82,7 +97,7 @@ def make_callbacks(
 
 
 def _reporters(
-    job: Job, run: RunDir, setup: Built, write: Callable[[str], None]
+    job: Job, run: RunDir, setup: TrainSetup, write: Callable[[str], None]
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that write files and lines."""
     config = job.config
@@ -104,7 +119,7 @@ def _reporters(
     return made
 
 
-def _tensorboard(job: Job, run: RunDir, setup: Built) -> list[keras.callbacks.Callback]:
+def _tensorboard(job: Job, run: RunDir, setup: TrainSetup) -> list[keras.callbacks.Callback]:
     # Imported here: TensorBoard takes a moment, and not every run wants it.
     from trainkit.callbacks.profile import Profile
     from trainkit.callbacks.tensorboard import TensorBoard
@@ -127,12 +142,12 @@ def _rate_was_changed(job: Job) -> bool:
     return "optimizer.learning_rate" in job.changed and is_constant
 
 
-def _hparams(job: Job, setup: Built) -> dict[str, Any]:
+def _hparams(job: Job, setup: TrainSetup) -> dict[str, Any]:
     """The settings that runs are compared by: the task's arguments, the optimizer and the training."""
     trainer = job.config.trainer
     optimizer = setup.model.optimizer
-    scaled = loss_scale(optimizer)
-    inner = scaled.inner_optimizer if scaled else optimizer
+    inner = inner_optimizer(optimizer)
+    rate = learning_rate(optimizer)
     own = {
         key: str(value) if isinstance(value, list) else value
         for key, value in job.config.task.items()
@@ -141,7 +156,7 @@ def _hparams(job: Job, setup: Built) -> dict[str, Any]:
     return {
         **own,
         "optimizer": type(inner).__name__,
-        "learning_rate": float(keras.ops.convert_to_numpy(inner.learning_rate)),
+        "learning_rate": 0.0 if rate is None else float(keras.ops.convert_to_numpy(rate)),
         "batch_size": trainer.batch_size,
         "epochs": trainer.epochs,
         "seed": trainer.seed,

@@ -27,7 +27,7 @@ from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import best_epoch, closing_lines, summarise
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
-from trainkit.trainer.setup import Built
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
 __all__ = ["fit"]
@@ -83,7 +83,7 @@ class _Training:
 
     job: Job
     trainer: Trainer
-    setup: Built
+    setup: TrainSetup
     run: RunDir
     best: Monitor
     write: Write
@@ -116,14 +116,13 @@ class _Training:
 
     def measure_ceiling(self) -> None:
         """Time what a step computes, alone, so that speeds are also told as a share of it."""
-        if self.setup.chief:
-            work = roofline.measure(self.setup)
-            self.setup.flops, self.setup.product_seconds = work.flops, work.seconds
+        if self.setup.is_chief:
+            self.trainer.step_cost = roofline.measure(self.setup)
 
     def check_ceiling(self) -> None:
         """Measure again where the training was faster: a busy moment gave a ceiling that is too low."""
-        if self.setup.chief and self.trainer.throughput.get("ceiling_share", 0.0) > 1:
-            self.setup.product_seconds = roofline.measure(self.setup, again=True).seconds
+        if self.setup.is_chief and self.trainer.throughput.get("roofline_fraction", 0.0) > 1:
+            self.trainer.step_cost = roofline.measure(self.setup, again=True)
 
     def test_and_save(self, summary: dict[str, Any]) -> None:
         """Add the test results of the last and the best weights to the summary; save the best model."""
@@ -135,7 +134,7 @@ class _Training:
         if checkpoint is not None:
             position = trainer.state.position()
             trainer.restore(checkpoint)
-            trainer.state.finish()
+            trainer.state.finalize()
             trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
             if tested:
                 summary["best"]["test"] = trainer.evaluate()
@@ -171,7 +170,7 @@ class _Training:
         if os.environ.get("TRAINKIT_TRACEBACK") == "1":
             traceback.print_exception(error)
         run, state = self.run, self.trainer.state
-        chief = self.setup.chief
+        chief = self.setup.is_chief
         lost = self.setup.workers > 1 and isinstance(error, LOST_WORKER)
         text = _reason(error, lost=lost)
         try:
@@ -198,7 +197,7 @@ def _finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | No
         return None
     epochs = trainer.state.epoch
     early = job.config.callbacks.early_stopping
-    waited = memory.get("EarlyStopping", {}).get("wait", 0)
+    waited = memory.get(EarlyStopping.state_name, {}).get("wait", 0)
     if epochs >= job.config.trainer.epochs:
         text = f"is complete with {epochs} epochs; to train on, set trainer.epochs to more."
     elif early.enabled and waited >= early.patience:
@@ -211,13 +210,13 @@ def _finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | No
 
 
 @contextmanager
-def _run_dir(job: Job, trainer: Trainer, setup: Built) -> Iterator[RunDir]:
+def _run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[RunDir]:
     """The run directory for the block.
 
     A worker that is not the chief does the same as the chief, since saving and testing need all workers; but
     its files are dropped, and it is silent.
     """
-    if setup.chief:
+    if setup.is_chief:
         yield open_run_dir(job, trainer, setup)
         return
     with (

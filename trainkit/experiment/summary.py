@@ -11,7 +11,7 @@ from trainkit.core.files import read_json
 from trainkit.core.logs import split_logs
 from trainkit.experiment.job import Job
 from trainkit.runs.run_dir import RunDir
-from trainkit.trainer.setup import Built
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
 __all__ = ["best_epoch", "closing_lines", "summarise"]
@@ -20,7 +20,7 @@ __all__ = ["best_epoch", "closing_lines", "summarise"]
 def summarise(
     job: Job,
     trainer: Trainer,
-    setup: Built,
+    setup: TrainSetup,
     run: RunDir,
     history: Mapping[str, Sequence[float]],
     best: Monitor,
@@ -46,9 +46,9 @@ def summarise(
         "execution_reason": trainer.execution_reason,
         "precision": job.config.trainer.precision,
         "strategy": setup.strategy_name,
-        "replicas": setup.strategy.num_replicas_in_sync,
+        "replicas": setup.replicas,
         "throughput": trainer.throughput,
-        "bound": trainer.bound,
+        "bottleneck": trainer.bottleneck,
         "seconds": trainer.seconds,
     }
 

@@ -1,4 +1,5 @@
-"""Which way to run the compiled program: by what is asked, by what is known, and by a few timed steps whose effect is undone."""
+"""Which way to run the compiled program: as asked, by rule, or by a few timed steps whose effect is
+undone."""
 
 from __future__ import annotations
 
@@ -8,146 +9,151 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import keras
 import tensorflow as tf
 
-from trainkit.checkpoint.train_state import State
-from trainkit.config import TrainerConfig
+from trainkit.backend import compat
+from trainkit.backend.devices import has_gpu
+from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
-from trainkit.engine.inputs import Feed, Stream
-from trainkit.engine.train_loop import Program
+from trainkit.engine.train_loop import TrainProgram
+from trainkit.trainer.windows import Window
 
-COMPILE_SECONDS = 0.1  # of XLA for each trainable variable, about: a training that is shorter without XLA than this cannot win by it
+__all__ = ["XLA_ERRORS", "Choice", "Situation", "choose", "step_seconds", "undone", "xla_by_rule"]
 
-
-PROBE = 0.15  # seconds of timed steps a candidate
-
-
+PROBE_SECONDS = 0.15  # of timed steps per candidate
 CLOSE = 1.5  # candidates within this factor are timed once more, since a busy moment may have decided
+COMPILE_SECONDS = 0.1  # of XLA per trainable variable: a training shorter than that cannot win by it
+OP_SECONDS = 25e-6  # of a step without XLA, per trainable variable: what starting its operations costs
+FLOPS_PER_SECOND = 5e10  # of two CPU cores, about
+# XLA on a CPU runs these far more slowly than TensorFlow does, or repeats them in a loop of its own.
+SLOW_IN_XLA = ("Conv", "Pool", "While", "CudnnRNN", "FusedBatchNorm")
+NOT_IN_XLA = (
+    "CTC",
+    "HashTable",
+    "ImageProjective",
+    "LookupTable",
+    "MutableHash",
+    "PyFunc",
+    "Ragged",
+    "SparseTensor",
+    "String",
+    "Unique",
+)
+XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choice:
-    """A program and how it is run: `execution` is one of the four modes, `per_call` the steps that a call may take at the most."""
+    """How a program is run.
 
-    program: Any  # a `Program`; None: model.fit
+    Args:
+        execution: `epoch_xla`, `epoch`, `step_xla`, `step`, or what `model.fit` does.
+        reason: Why, for people.
+        step_seconds: Measured seconds per step; 0: not measured.
+    """
+
     execution: str
     reason: str
-    step_seconds: float  # 0: not measured
+    step_seconds: float = 0.0
+
+    @property
+    def xla(self) -> bool:
+        """Whether XLA compiles the program."""
+        return self.execution.endswith("_xla")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the choice depends on.
+
+    Args:
+        asked: `trainer.execution`.
+        every_batch: Whether a callback needs the host at every batch.
+        replicas: Replicas in sync.
+        steps_left: Optimizer steps that the training still has.
+        step_rows: Rows per optimizer step.
+        resumed: Execution of the training that is resumed: `auto` keeps to it, since another rounds
+            otherwise.
+        operations: Names of TensorFlow's operations in the forward pass.
+    """
+
+    asked: str
+    every_batch: bool
+    replicas: int
+    steps_left: int
+    step_rows: int
+    resumed: str
+    operations: frozenset[str]
 
 
 def choose(
-    config: TrainerConfig,
-    build: Callable[[bool], Program],
-    state: State,
-    orders: tf.Tensor,
-    *,
-    hooks: bool,
-    steps_left: int,
-    before: str = "",
+    situation: Situation,
+    model: keras.Model,
+    measure: Callable[[bool, float], float],
 ) -> Choice:
-    """The program for `config.execution`, measured where that is `auto`.
+    """The mode of execution.
 
     Args:
-        build: Makes the program with (True) or without XLA.
-        orders: Row orders to measure on.
-        hooks: Whether a callback needs the host at every step.
-        steps_left: Steps that the training still has.
-        before: Execution of the run that is resumed: `auto` keeps to it, since another rounds otherwise.
+        situation: What it depends on.
+        model: What is trained.
+        measure: Times a step with (True) or without XLA, and gives up beyond so many seconds per step; for
+            `measure` alone.
     """
-    unit = "step" if hooks else "epoch"
-    asked = config.execution
-    no_xla = (
-        "an XLA program runs on one device" if tf.distribute.get_strategy().num_replicas_in_sync > 1 else ""
-    )
-    if asked != "auto":
-        xla = asked.endswith("_xla")
-        if xla:
-            return _with_xla(build, asked, "as asked", state, orders, hooks)
-        return Choice(
-            build(False),
-            "step" if hooks else asked,
-            "as asked" if not (hooks and asked == "epoch") else "a callback needs the host at every step",
-            0.0,
-        )
-    if no_xla:
-        return Choice(build(False), unit, no_xla, 0.0)
-    if before:
-        resumed = "as before the resumption"
-        xla = before.endswith("_xla")
-        return (
-            _with_xla(build, f"{unit}_xla", resumed, state, orders, hooks)
-            if xla
-            else Choice(build(False), unit, resumed, 0.0)
-        )
-    if config.deterministic:
-        xla = _by_rule(state)
-        return Choice(
-            build(xla),
-            f"{unit}_xla" if xla else unit,
-            "by rule, since trainer.deterministic forbids measuring",
-            0.0,
-        )
-    with undone(state):
-        plain = build(False)
-        plain_step = _measure(plain, orders, hooks=hooks)
-        if plain_step * steps_left < COMPILE_SECONDS * len(state.model.trainable_variables):
-            whole = plain_step * steps_left
-            reason = f"{plain_step * 1e3:.3g} ms a step, {whole:.2g} s for the whole training: too short for XLA to pay for its compilation"
-            return Choice(plain, unit, reason, plain_step)
-        try:
-            fast = build(True)
-            fast_step = _measure(fast, orders, hooks=hooks, give_up=3 * plain_step)
-            if max(fast_step, plain_step) < CLOSE * min(fast_step, plain_step):
-                plain_step, fast_step = (
-                    min(known, _measure(p, orders, hooks=hooks))
-                    for p, known in ((plain, plain_step), (fast, fast_step))
-                )
-        except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
-            return Choice(
-                plain,
-                unit,
-                f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})",
-                plain_step,
-            )
-    numbers = f"measured {fast_step * 1e3:.3g} ms a step with XLA, {plain_step * 1e3:.3g} ms without"
-    return (
-        Choice(fast, f"{unit}_xla", numbers, fast_step)
-        if fast_step < plain_step
-        else Choice(plain, unit, numbers, plain_step)
-    )
+    unit = "step" if situation.every_batch else "epoch"
+    asked = situation.asked
+    if asked not in ("auto", "measure"):
+        if situation.every_batch and asked.startswith("epoch"):
+            return Choice(asked.replace("epoch", "step"), "a callback needs the host at every step")
+        return Choice(asked, "as asked")
+    if situation.replicas > 1:
+        return Choice(unit, "an XLA program runs on one device")
+    if situation.resumed and not situation.resumed.startswith("model.fit"):
+        xla = situation.resumed.endswith("_xla")
+        return Choice(f"{unit}_xla" if xla else unit, "as before the resumption")
+    xla, reason = xla_by_rule(situation, model)
+    if asked == "auto" or not xla:
+        return Choice(f"{unit}_xla" if xla else unit, reason)
+    return _measured(unit, measure)
 
 
-def _with_xla(
-    build: Callable[[bool], Program], asked: str, reason: str, state: State, orders: tf.Tensor, hooks: bool
-) -> Choice:
-    program = build(True)
+def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
+    """Whether XLA pays for this model, device and length of training, without any timing; and why."""
+    operations = situation.operations
+    lacking = sorted(op for op in operations if any(part in op for part in NOT_IN_XLA))
+    if lacking or not compat.supports_xla(model):
+        return False, f"XLA cannot compile {lacking[0] if lacking else 'a layer of this model'}"
+    if has_gpu():
+        return True, "XLA fuses operations on a GPU"
+    slow = sorted(op for op in operations if any(part in op for part in SLOW_IN_XLA))
+    if slow:
+        return False, f"XLA on a CPU is slow at {slow[0]}"
+    variables = len(model.trainable_variables)
+    flops = 6.0 * model.count_params() * situation.step_rows
+    seconds = situation.steps_left * (flops / FLOPS_PER_SECOND + OP_SECONDS * variables)
+    if seconds < COMPILE_SECONDS * variables:
+        return False, f"about {seconds:.2g} s of steps: too short for XLA to pay for its compilation"
+    return True, "XLA fuses the operations of a step"
+
+
+def _measured(unit: str, measure: Callable[[bool, float], float]) -> Choice:
+    plain = measure(False, float("inf"))
     try:
-        with undone(state):
-            program(orders, epochs=0, validate=[])
-    except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
+        fast = measure(True, 3 * plain)
+        if max(fast, plain) < CLOSE * min(fast, plain):
+            plain = min(plain, measure(False, float("inf")))
+            fast = min(fast, measure(True, 3 * plain))
+    except XLA_ERRORS as error:
         if isinstance(error, UserError):
             raise
-        plain = asked.removesuffix("_xla")
-        return Choice(
-            build(False),
-            plain,
-            f"XLA cannot compile this model ({str(error).strip().splitlines()[0][:160]})",
-            0.0,
-        )
-    if hooks and asked == "epoch_xla":
-        return Choice(program, "step_xla", "a callback needs the host at every step", 0.0)
-    return Choice(program, asked, reason, 0.0)
-
-
-def _by_rule(state: State) -> bool:
-    """XLA pays on GPUs, and on CPUs for models without convolutions, which XLA:CPU runs very slowly inside a loop."""
-    convolutions = any("conv" in type(layer).__name__.lower() for layer in state.model._flatten_layers())
-    return bool(tf.config.list_logical_devices("GPU")) or not convolutions
+        first = str(error).strip().partition("\n")[0]
+        return Choice(unit, f"XLA cannot compile this model ({first[:160]})", plain)
+    numbers = f"measured {fast * 1e3:.3g} ms per step with XLA, {plain * 1e3:.3g} ms without"
+    return Choice(f"{unit}_xla", numbers, fast) if fast < plain else Choice(unit, numbers, plain)
 
 
 @contextmanager
-def undone(state: State) -> Iterator[None]:
+def undone(state: TrainState) -> Iterator[None]:
     """Put every variable back at the end of the block, exactly."""
     values = state.values()
     try:
@@ -156,49 +162,30 @@ def undone(state: State) -> Iterator[None]:
         state.assign(values)
 
 
-def _measure(program: Program, orders: tf.Tensor, *, hooks: bool, give_up: float = float("inf")) -> float:
-    """Seconds a full step: the best of three timings that last about `PROBE` together, after a call that compiles.
+def step_seconds(
+    program: TrainProgram,
+    window: Window,
+    *,
+    every_batch: bool,
+    give_up: float = float("inf"),
+    **arguments: Any,
+) -> float:
+    """Seconds per full step: the best of three timings that last about `PROBE_SECONDS` together, after a call
+    that compiles.
 
-    What a call costs by itself is taken off, unless `hooks` make every step a call of its own.
+    What a call costs by itself is taken off, unless `every_batch` makes every step a call of its own.
     """
 
     def seconds(steps: int) -> float:
         begin = time.perf_counter()
-        program(orders, start=0, stop=steps)
+        program(window.rows, window.orders, start=0, stop=steps, **arguments)
         return time.perf_counter() - begin
 
-    program(orders, epochs=0, validate=[])
     seconds(1)
-    call = 0.0 if hooks else min(seconds(0) for _ in range(3))
+    call = 0.0 if every_batch else min(seconds(0) for _ in range(3))
     once = max(seconds(1) - call, 1e-6)
-    if once > give_up and once > PROBE / 3:
+    if once > give_up and once > PROBE_SECONDS / 3:
         return once
-    steps = 1 if hooks else min(max(1, program.plan.full), max(1, int(PROBE / 3 / once)))
+    full = max(1, min(program.spec.shape.full_steps, window.stop))
+    steps = 1 if every_batch else min(full, max(1, int(PROBE_SECONDS / 3 / once)))
     return max(min(seconds(steps) for _ in range(3)) - call, 1e-7) / steps
-
-
-def bound_by(seconds: float, inside: float, reading: float) -> dict[str, Any]:
-    """What a loop of so many `seconds` hangs on: the host, for what it was not `inside` of computing calls; the input, for `reading`; else the device."""
-    shares = {
-        "host": min(1.0, max(0.0, 1 - inside / max(seconds, 1e-9))),
-        "input": reading / max(seconds, 1e-9),
-    }
-    by = next((name for name in ("input", "host") if shares[name] > 0.5), "device")
-    return {"by": by, "host_share": shares["host"], "input_share": shares["input"]}
-
-
-def batch_seconds(feed: Feed, order: np.ndarray, steps: int) -> float:
-    """Seconds a batch that a stream takes by itself; resident rows take none."""
-    if not isinstance(feed, Stream):
-        return 0.0
-    count = min(20, steps)
-    batches = iter(feed.dataset([order] * 2, 0))
-    next(batches)
-    return timed(lambda: [next(batches) for _ in range(count)]) / count
-
-
-def timed(function: Callable[[], Any]) -> float:
-    """Seconds that a call takes."""
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin

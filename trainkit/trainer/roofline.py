@@ -1,4 +1,5 @@
-"""How fast a training could be here: its matrix products and convolutions, counted from the graph of a step, and timed alone."""
+"""How fast a training could be here: its matrix products and convolutions, counted from the graph of a step,
+and timed alone."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ import tensorflow as tf
 
 from trainkit.core import files
 from trainkit.core.errors import UserError
-from trainkit.trainer.setup import Built
+from trainkit.trainer.loop import StepCost
+from trainkit.trainer.setup import TrainSetup
 
 SECONDS = 0.07  # of each of three timings
 
@@ -42,21 +44,6 @@ LOOPS = ("While", "StatelessWhile", "If", "StatelessIf")
 
 
 @dataclass(frozen=True)
-class Work:
-    """The products of one optimizer step.
-
-    Attributes:
-        flops: Floating-point operations, a multiplication and an addition counting two.
-        seconds: What the products alone take, one after the other as in the step; 0 where that is not known.
-        reason: Why something is not known.
-    """
-
-    flops: float
-    seconds: float
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Product:
     """One operation of the graph: its inputs are tensors, or whole numbers where it takes sizes."""
 
@@ -68,36 +55,43 @@ class Product:
     flops: float
 
 
-def measure(built: Built, cache: Path | None = None, *, again: bool = False) -> Work:
-    """Count a step's products, and time them alone: for less than a second, once for each machine and list of products.
+def measure(setup: TrainSetup, cache: Path | None = None, *, again: bool = False) -> StepCost:
+    """Count a step's products, and time them alone: for less than a second, once for each machine and list of
+    products.
 
     Args:
         cache: File that keeps the timings; default: `trainkit/ceiling.json` in the user's cache folder.
-        again: Time them once more and keep the faster timing: a busy moment makes a ceiling that trainings then exceed.
+        again: Time them once more and keep the faster timing: a busy moment makes a ceiling that trainings
+            then exceed.
     """
-    replicas = built.strategy.num_replicas_in_sync
-    found, reason = products(built, max(1, built.step.batch_size // replicas))
-    flops = sum(p.flops for p in found) * replicas * built.step_rows / built.step.batch_size
+    replicas = setup.replicas
+    found, reason = products(setup, max(1, setup.config.batch_size // replicas))
+    flops = sum(p.flops for p in found) * replicas * setup.shape.step_rows / setup.config.batch_size
     if reason or not found:
-        return Work(0.0, 0.0, reason or "the step has no matrix product and no convolution")
-    if built.workers > 1:
-        return Work(flops, 0.0, "the ceiling of several workers is not measured")
+        return StepCost(0.0, 0.0, reason or "the step has no matrix product and no convolution")
+    if setup.workers > 1:
+        return StepCost(flops, 0.0, "the ceiling of several workers is not measured")
     gpu = bool(tf.config.list_logical_devices("GPU"))
     seconds = _cached(found, cache or _cache_file(), "GPU" if gpu else "CPU", again)
     # Logical CPU devices share the same cores; GPUs work side by side.
-    return Work(flops, seconds * (1 if gpu else replicas) * built.step_rows / built.step.batch_size)
+    return StepCost(
+        flops, seconds * (1 if gpu else replicas) * setup.shape.step_rows / setup.config.batch_size
+    )
 
 
-def products(built: Built, rows: int) -> tuple[list[Product], str]:
-    """The products of the forward and backward pass over so many rows, and a reason if they cannot be counted."""
-    task, model = built.task, built.model
+def products(setup: TrainSetup, rows: int) -> tuple[list[Product], str]:
+    """The products of the forward and backward pass over so many rows, and a reason if they cannot be
+    counted."""
+    task, model = setup.task, setup.model
+    if setup.facts.own_train_step:
+        return [], "the model has its own train_step"
 
     def step(batch: Any) -> Any:
         with tf.GradientTape() as tape:
             loss, _ = task.compute(model, batch, training=True)
         return [g for g in tape.gradient(loss, model.trainable_weights) if g is not None]
 
-    batch = tf.nest.map_structure(lambda s: tf.TensorSpec([rows, *s.shape], s.dtype), built.spec)
+    batch = tf.nest.map_structure(lambda s: tf.TensorSpec([rows, *s.shape], s.dtype), setup.source.spec)
     graph = tf.function(step, autograph=False).get_concrete_function(batch).graph
     operations = _needed(graph)
     if any(op.type in LOOPS for op in operations):
@@ -109,7 +103,8 @@ def products(built: Built, rows: int) -> tuple[list[Product], str]:
 
 
 def _needed(graph: Any) -> list[Any]:
-    """The operations that the results depend on: TensorFlow's gradients leave some behind that nobody asked for, and that never run."""
+    """The operations that the results depend on: TensorFlow's gradients leave some behind that nobody asked
+    for, and that never run."""
     needed: dict[str, Any] = {}
     todo = [tensor.op for tensor in graph.outputs]
     while todo:
@@ -161,7 +156,8 @@ def _einsum(op: Any, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...]) ->
     return (2.0 if len(sides) > 1 else 0.0) * math.prod(sizes.values())
 
 
-# A convolution multiplies each element of its output with a patch of the kernel `[height, width, channels in, channels out]`.
+# A convolution multiplies each element of its output with a patch of the kernel `[height, width, channels in,
+# channels out]`.
 FLOPS: dict[str, Callable[[Any, Sequence[tuple[int, ...]], tuple[int, ...]], float]] = {
     "MatMul": _matmul,
     "BatchMatMulV2": _matmul,
@@ -174,7 +170,8 @@ FLOPS: dict[str, Callable[[Any, Sequence[tuple[int, ...]], tuple[int, ...]], flo
 
 
 def _time(found: Sequence[Product]) -> float:
-    """Seconds that all products take together: the best of three, as TensorFlow runs them or, but for convolutions, as XLA does."""
+    """Seconds that all products take together: the best of three, as TensorFlow runs them or, but for
+    convolutions, as XLA does."""
     ways = [_turns] if any("Conv" in p.kind for p in found) else [_turns, _turns_xla]
     best = math.inf
     for way in ways:
@@ -198,7 +195,8 @@ def _turns(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
     @tf.function(autograph=False)
     def turns(count: tf.Tensor, arrays: Any) -> tf.Tensor:
         def body(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # An element of each result is used, so that no product can be left out; without XLA none is taken out of the loop either.
+            # An element of each result is used, so that no product can be left out; without XLA none is taken
+            # out of the loop either.
             return i + 1, total + _firsts(_run(p, inputs) for p, inputs in zip(found, arrays, strict=True))
 
         return tf.while_loop(
@@ -209,7 +207,8 @@ def _turns(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _turns_xla(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The same in one XLA program, which would leave out what nobody reads and do once what is the same in each turn.
+    """The same in one XLA program, which would leave out what nobody reads and do once what is the same in
+    each turn.
 
     So each turn takes other operands than the turn before, and hands its results on whole.
     """

@@ -1,28 +1,33 @@
-"""The trainer: the loop on the host around the compiled program, and evaluation, prediction and checkpoints of the same state."""
+"""The trainer: trains, evaluates and predicts tasks, and keeps what they share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
-from trainkit.checkpoint.train_state import State
+from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
-from trainkit.engine.evaluation import evaluator
-from trainkit.engine.inputs import Resident
-from trainkit.trainer import setup
-from trainkit.trainer.fit_loop import HostLoop
-from trainkit.trainer.keras_fit_loop import KerasLoop
-from trainkit.trainer.setup import Built
+from trainkit.engine.train_loop import TrainProgram
+from trainkit.trainer import loop as loops
+from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.keras_fit_loop import KerasFitLoop
+from trainkit.trainer.loop import StepCost
+from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
+from trainkit.trainer.setup import TrainSetup, assemble
+
+__all__ = ["Trainer"]
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM")
 
@@ -32,11 +37,11 @@ class Trainer:
 
     Args:
         config: Settings; or give them as keywords, the fields of `TrainerConfig`.
-        optimizer: Settings or a Keras optimizer that override the task's own; None: the task's.
+        optimizer: Settings or a Keras optimizer in place of the task's own; None: the task's.
         callbacks: Keras callbacks that watch every `fit`.
 
     Raises:
-        UserError: for a setting that does not exist.
+        UserError: for a setting that does not exist, or a value that is impossible.
 
     Example:
         >>> trainer = Trainer(epochs=5, batch_size=64)
@@ -57,86 +62,112 @@ class Trainer:
         for name in settings:
             if name not in known:
                 raise UserError(f"Trainer has no setting {name!r}; {did_you_mean(name, known)}")
+        if config is not None and settings:
+            raise UserError(f"Trainer got a config and also {', '.join(settings)}; give one of both.")
         self.config = config or TrainerConfig(**settings)
+        validate_section(self.config, "trainer")
+        if isinstance(optimizer, OptimizerConfig):
+            validate_section(optimizer, "optimizer")
         self.optimizer = optimizer
         self.callbacks = list(callbacks)
-        self.built: Built | None = None
-        self.loop: HostLoop | KerasLoop | None = None
+        self.step_cost = StepCost()
         self.stopped: str | None = None
+        self._setup: TrainSetup | None = None
+        self._cache: ProgramCache | None = None
+        self._loop: FitLoop | KerasFitLoop | None = None
+        self._trained = False
         self._stop_reason: str | None = None
         self._agreement: Agreement | None = None
 
-    # What a run is made of, once `prepare` has run.
+    # What a training is made of, once `prepare` has run.
+
+    @property
+    def setup(self) -> TrainSetup:
+        """The task made ready.
+
+        Raises:
+            UserError: if there is none yet.
+        """
+        if self._setup is None:
+            raise UserError(
+                "The trainer has no task yet; call fit(task), or evaluate(task) and predict(task) with one."
+            )
+        return self._setup
 
     @property
     def model(self) -> keras.Model:
-        return self._built().model
+        """The model that is trained."""
+        return self.setup.model
 
     @property
-    def state(self) -> State:
-        return self._built().state
+    def state(self) -> TrainState:
+        """All variables and the position of the training."""
+        return self.setup.state
 
     @property
     def splits(self) -> Splits:
-        return self._built().splits
+        """The rows."""
+        return self.setup.splits
 
     @property
     def execution(self) -> str:
-        """The mode that was chosen; before `fit`, the one that was asked for."""
-        return self.loop.choice.execution if self.loop else self.config.execution
+        """The mode of execution that was chosen; before `fit`, the one that was asked for."""
+        return self._loop.choice.execution if self._loop else self.config.execution
 
     @property
     def execution_reason(self) -> str:
-        return self.loop.choice.reason if self.loop else ""
+        """Why it was chosen."""
+        return self._loop.choice.reason if self._loop else ""
 
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds of the last `fit`: total, compile, train, validate."""
-        return (
-            dict(self.loop.seconds)
-            if self.loop
-            else {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
-        )
+        nothing = {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
+        return self._loop.times.as_dict() if self._loop else nothing
 
     @property
     def throughput(self) -> dict[str, float]:
-        """Rows and optimizer steps a second of training, without compilation and validation."""
-        return self.loop.throughput() if self.loop else {"examples_per_second": 0.0, "steps_per_second": 0.0}
+        """Rows and optimizer steps per second of training, without compilation and validation."""
+        if self._loop is None:
+            return {"examples_per_second": 0.0, "steps_per_second": 0.0}
+        return loops.throughput(self._loop.times, self.step_cost)
 
     @property
-    def bound(self) -> dict[str, Any]:
-        """What the speed of the last `fit` hung on: `by` is `input`, `host` or `device`; empty if that is not known."""
-        return self.loop.bound() if self.loop else {}
+    def bottleneck(self) -> dict[str, Any]:
+        """What bounds the speed of the last `fit`: `by` is `input`, `host` or `device`; empty if that is not
+        known."""
+        found = self._loop.times.bottleneck if self._loop else None
+        return found.as_dict() if found else {}
 
-    def _built(self) -> Built:
-        if self.built is None:
-            raise UserError(
-                "The trainer has no task yet; call fit(task), or evaluate(task) and predict(task) with one."
-            )
-        return self.built
+    @property
+    def programs(self) -> list[TrainProgram]:
+        """The training programs that were compiled for the task so far."""
+        return self._cache.programs if self._cache else []
 
-    def prepare(self, task: Task, *, data: Splits | None = None) -> Built:
-        """Load the data, build model, optimizer and metrics, and check that they fit each other, before anything is trained.
+    def prepare(self, task: Task, *, data: Splits | None = None) -> TrainSetup:
+        """Load the data, build model, optimizer and metrics, and check that they fit each other; nothing is
+        trained.
+
+        Args:
+            task: What to train.
+            data: Rows to use in place of `task.data()`.
 
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        self.built = setup.build(task, self.config, self.optimizer, data)
-        return self.built
+        self._setup = assemble(task, self.config, self.optimizer, data)
+        self._cache = ProgramCache(self._setup)
+        self._trained = False
+        return self._setup
 
     def request_stop(self, reason: str) -> None:
-        """Ask a running `fit` to stop at the next safe point, with its state saved; safe to call from a signal handler.
+        """Ask a running `fit` to stop at the next safe point, with its state saved; safe to call from a
+        signal handler.
 
         Args:
             reason: `SIGINT` or `SIGTERM` on several workers, which all stop when one is asked; else any word.
         """
         self._stop_reason = reason
-
-    def _stopping(self) -> str | None:
-        """Why the training should stop, as far as anybody asked for it."""
-        if self.stopped is None:
-            self.stopped = self._agreement(self._stop_reason) if self._agreement else self._stop_reason
-        return self.stopped
 
     def fit(
         self, task: Task, *, data: Splits | None = None, resume: Path | str | None = None
@@ -146,59 +177,54 @@ class Trainer:
             build model, optimizer, metrics under precision and strategy
             restore if asked
             while epochs remain and nobody asked to stop:
-                run as many epochs, or steps of one, as the callbacks allow in one call
+                run the epoch in as few graph calls as its callbacks allow
                 validate if due; tell the callbacks; save
 
         Args:
             task: What to train.
-            data: Rows to use instead of `task.data()`.
+            data: Rows to use in place of `task.data()`.
             resume: Checkpoint folder to continue from, up to `epochs` in all.
 
         Returns:
-            The history, as Keras's: `history.history["val_loss"]` is a list of one value an epoch.
+            The history, as Keras's: `history.history["val_loss"]` has one value per epoch.
+
+        Raises:
+            UserError: for data, settings or a model that cannot be trained.
         """
         begin = time.perf_counter()
-        known = self.built
-        if (
-            known is None
-            or known.task is not task
-            or data is not None
-            or (known.trained and (known.config != self.config or self.config.engine == "keras"))
-        ):
-            self.prepare(task, data=data)
-        elif known.trained:
-            known.afresh()
-        built, self.stopped = self._built(), None
-        built.trained = True
-        self._agreement = Agreement(built.strategy, STOP_SIGNALS) if built.lockstep else None
-        with built.strategy.scope():
-            loop = KerasLoop if self.config.engine == "keras" else HostLoop
-            self.loop = loop(built, self.config, self.callbacks, self._stopping)
-            history = self.loop.run(resume)
-        self.loop.seconds["total"] = time.perf_counter() - begin
+        setup, cache = self._fresh(task, data)
+        self.stopped = None
+        self._trained = True
+        self._agreement = Agreement(setup.strategy, STOP_SIGNALS) if setup.in_lockstep else None
+        with setup.strategy.scope():
+            callbacks = CallbackList(self.callbacks, setup.state, setup.direction)
+            if self.config.engine == "keras":
+                self._loop = KerasFitLoop(setup, callbacks, self._asked_to_stop, self.step_cost)
+            else:
+                self._loop = FitLoop(setup, cache, callbacks, self._asked_to_stop, self.step_cost)
+            history = self._loop.run(resume)
+        self._loop.times.total = time.perf_counter() - begin
         self._stop_reason = None
         return history
 
     def evaluate(
         self, task: Task | None = None, *, split: str = "test", checkpoint: Path | str | None = None
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Loss and metrics over all rows of a split, each counted once.
 
         Args:
             task: Default: the task that was trained.
             split: `train`, `validation` or `test`.
-            checkpoint: Folder of a checkpoint to evaluate instead of the current state.
+            checkpoint: Folder of a checkpoint to evaluate in place of the current state.
 
         Raises:
             UserError: if the task has no such split.
         """
-        built = self._ready(task, checkpoint)
-        arrays = built.arrays(split)
-        with built.strategy.scope():
-            if split not in built.evaluators:
-                feed = Resident(arrays, built.strategy)
-                built.evaluators[split] = evaluator(built.step, built.strategy, feed, xla=False)
-            return built.evaluators[split]()
+        setup, cache = self._ready(task, checkpoint)
+        setup.arrays(split)
+        xla, fast = self._mode()
+        with setup.strategy.scope():
+            return cache.evaluator(split, xla=xla, fast=fast)(cache.rows(split))
 
     def predict(
         self,
@@ -212,26 +238,61 @@ class Trainer:
 
         Args:
             task: Default: the task that was trained.
-            x: Rows `[N, ...]` to use instead of a split's.
+            x: Rows `[N, ...]` to use in place of a split's.
             split: `train`, `validation` or `test`.
-            checkpoint: Folder of a checkpoint to use instead of the current state.
+            checkpoint: Folder of a checkpoint to use in place of the current state.
         """
-        built = self._ready(task, checkpoint)
-        rows = built.arrays(split).x if x is None else x
-        return built.predict(rows, self.config.batch_size)
+        setup, cache = self._ready(task, checkpoint)
+        rows = setup.arrays(split).x if x is None else x
+        return cache.predict(rows, self.config.batch_size, xla=self._mode()[0])
 
     def save_checkpoint(self, path: Path | str) -> Path:
         """Write the whole state as the folder `path`, atomically."""
         return store.save(self.state, path)
 
-    def restore(self, path: Path | str) -> dict[str, Any]:
-        """Put the state of the checkpoint folder `path` back; returns what it remembers of its observers."""
-        return store.restore(self.state, path)
+    def restore(self, path: Path | str) -> Mapping[str, Any]:
+        """Put the state of the checkpoint folder `path` back; returns what it keeps of its callbacks, by
+        name."""
+        return dict(store.restore(self.state, path)["callbacks"])
 
-    def _ready(self, task: Task | None, folder: Path | str | None) -> Built:
-        if task is not None and (self.built is None or self.built.task is not task):
+    def _fresh(self, task: Task, data: Splits | None) -> tuple[TrainSetup, ProgramCache]:
+        """A setup of the task before any training: that of the last fit, put back to its start, if nothing
+        else changed."""
+        known = self._setup
+        same = known is not None and known.task is task and data is None
+        if known is None or not same or (self._trained and self._changed(known)):
+            self.prepare(task, data=data)
+        elif self._trained:
+            known.state.assign(known.initial)
+            known.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
+            known.model.stop_training = False
+        return self._ready(None, None)
+
+    def _changed(self, known: TrainSetup) -> bool:
+        """Whether a second fit needs a new model: for other settings, or since `model.fit` traced the old
+        one."""
+        return known.config != self.config or self.config.engine == "keras"
+
+    def _ready(self, task: Task | None, folder: Path | str | None) -> tuple[TrainSetup, ProgramCache]:
+        if task is not None and (self._setup is None or self._setup.task is not task):
             self.prepare(task)
         if folder is not None:
             self.restore(folder)
-            self.state.finish()
-        return self._built()
+            self.state.finalize()
+        setup = self.setup
+        if self._cache is None:
+            self._cache = ProgramCache(setup)
+        return setup, self._cache
+
+    def _mode(self) -> tuple[bool, bool]:
+        """Whether evaluation and prediction use XLA, and our kernels.
+
+        As the training did, else as it
+        would."""
+        return evaluation_mode(self.setup, self._loop.choice if self._loop else None)
+
+    def _asked_to_stop(self) -> str | None:
+        """Why the training should stop, if anybody asked for it."""
+        if self.stopped is None:
+            self.stopped = self._agreement(self._stop_reason) if self._agreement else self._stop_reason
+        return self.stopped

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from trainkit.backend import devices
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
@@ -156,7 +157,7 @@ def _train(
         "precision": config.precision,
         "strategy": built.strategy_name,
         "replicas": built.strategy.num_replicas_in_sync,
-        "feed": built.feed_kind,
+        "feed": built.source.kind,
         "keras": keras.__version__,
     }
     return Training(
@@ -168,10 +169,10 @@ def _train(
         checksums=recorder.checksums,
         outputs=_outputs(trainer),
         seconds=seconds,
-        steps=built.steps,
+        steps=built.shape.steps,
         about=about,
         splits=built.splits,
-        devices=built.devices,
+        devices=devices.describe(),
     )
 
 

@@ -50,7 +50,7 @@ def open_checkpoint(job: Job) -> Opened:
     trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
     trainer.prepare(job.task, data=job.data())
     trainer.restore(job.found.checkpoint)
-    trainer.state.finish()
+    trainer.state.finalize()
     _warn_of_other_data(job.found, trainer)
     return Opened(job.found, trainer)
 

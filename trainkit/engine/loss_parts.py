@@ -1,0 +1,110 @@
+"""How the loss of a part of a batch counts in the loss of the whole batch, as Keras reduces it.
+
+A batch is trained in parts: one per replica, one per micro-batch. Keras divides a loss by its number of
+values, by its unmasked values, by the sum of its weights, or not at all; only the first is the same share in
+each part. The functions here give each part the value `v` with `sum(v * rows of the part) / rows of the batch
+= loss of the whole batch`, exactly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from trainkit.backend import compat
+from trainkit.backend.patches import Replacement
+
+__all__ = ["LossParts", "loss_part_reduction"]
+
+_current = threading.local()
+
+
+def loss_part_reduction() -> list[Replacement]:
+    """Keras's reduction of losses, weighed by the `LossParts` that is active in the thread, if any."""
+    usual = compat.losses.reduce_weighted_values
+
+    def reduce(
+        values: Any,
+        sample_weight: Any = None,
+        mask: Any = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> tf.Tensor:
+        local = usual(values, sample_weight=sample_weight, mask=mask, reduction=reduction, dtype=dtype)
+        parts: LossParts | None = getattr(_current, "parts", None)
+        return local if parts is None else parts.weigh(local, sample_weight, mask, reduction)
+
+    return [Replacement(compat.losses, "reduce_weighted_values", reduce)]
+
+
+@dataclass
+class LossParts:
+    """Takes the place of Keras's reduction of losses while one part of a batch is traced.
+
+    Args:
+        rows: Rows of the part; 0 for a replica without rows.
+        batch_rows: Rows of the whole batch.
+        totals: Divisors of the whole batch `[n]`, for the losses that have one that depends on the data, in
+            the order in which the forward pass computes them; None: sum them over the replicas when they are
+            met.
+        counting: Only note the divisors of this part.
+    """
+
+    rows: int
+    batch_rows: int
+    totals: tf.Tensor | None = None
+    counting: bool = False
+    divisors: list[tf.Tensor] = field(default_factory=list)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Weigh the losses that this thread traces in the block; replicas are traced in threads of their
+        own."""
+        _current.parts = self
+        try:
+            yield
+        finally:
+            _current.parts = None
+
+    def weigh(self, local: tf.Tensor, sample_weight: Any, mask: Any, reduction: str | None) -> tf.Tensor:
+        """The value of a loss that Keras reduced to `local` over this part alone."""
+        if reduction in (None, "none") or (self.batch_rows == self.rows and not self.counting):
+            return local
+        share = self.batch_rows / self.rows if self.rows else 0.0
+        if reduction == "sum":
+            return local * tf.cast(share, local.dtype)
+        divisor = _divisor(sample_weight, mask, reduction)
+        if divisor is None:  # the number of values, the same for each row
+            return local
+        whole = self._whole(divisor)
+        if self.counting:
+            return local
+        return local * tf.cast(share * tf.math.divide_no_nan(divisor, whole), local.dtype)
+
+    def _whole(self, divisor: tf.Tensor) -> tf.Tensor:
+        divisor = tf.stop_gradient(divisor if self.rows else tf.zeros_like(divisor))
+        number = len(self.divisors)
+        self.divisors.append(divisor)
+        if self.counting:
+            return divisor
+        if self.totals is not None:
+            return self.totals[number]
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, divisor)
+
+
+def _divisor(sample_weight: Any, mask: Any, reduction: str | None) -> tf.Tensor | None:
+    """What Keras divides a sum of losses by, if that depends on the data: unmasked values, or the sum of the
+    weights."""
+    if reduction == "mean_with_sample_weight" and sample_weight is not None:
+        weight = tf.cast(sample_weight, tf.float32)
+        if mask is not None:
+            mask = tf.cast(mask, tf.float32)
+            weight = weight[..., None] if weight.shape.rank < mask.shape.rank else weight
+            weight = weight * mask
+        return tf.reduce_sum(weight)
+    return None if mask is None else tf.reduce_sum(tf.cast(mask, tf.float32))

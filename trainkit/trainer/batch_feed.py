@@ -1,0 +1,148 @@
+"""Rows that come as batches, in an order of their own: a dataset, a `PyDataset` or a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import tensorflow as tf
+
+from trainkit.core.tree import Structure
+from trainkit.engine.inputs import EpochShape
+from trainkit.trainer.windows import CHUNK_BYTES, Feed, Window
+
+__all__ = ["BatchFeed"]
+
+MAX_STEPS = 64  # batches that are read ahead, at the most
+
+
+class BatchFeed(Feed):
+    """Reads an epoch's batches ahead and hands them on in windows of equal batches.
+
+    A batch that differs from the first one (a ragged last one), or that cannot be joined with others (ragged
+    or sparse tensors), is a window by itself. Only the end of the rows says how many steps an epoch has.
+
+    Args:
+        batches: Gives an iterator over the batches of an epoch, as structures of tensors.
+        chunk_bytes: Size of a window; it holds one batch at the least.
+    """
+
+    def __init__(self, batches: Callable[[], Iterator[Structure]], chunk_bytes: int = CHUNK_BYTES) -> None:
+        super().__init__(EpochShape(1, 1))
+        self.batches = batches
+        self.chunk_bytes = chunk_bytes
+        self._thread = ThreadPoolExecutor(1)
+        self._epoch: Iterator[Structure] | None = None
+        self._held: Structure | None = None  # the batch that did not fit the window before
+        self._ahead: Future[tuple[Any, ...] | None] | None = None
+        self._current: Window | None = None
+        self._number = -1  # of the epoch that is being read
+        self._usual: Any = None  # signature of the first batch
+        self._steps = 1
+        self._identity: tf.Tensor | None = None
+
+    def window(self, epoch: int, start: int) -> Window | None:
+        current = self._current
+        if current is not None and self._number == epoch and current.offset <= start < current.stop:
+            return current
+        if self._number != epoch:
+            self._number = epoch
+            self._begin_epoch()
+        found = self._ahead.result() if self._ahead is not None else self._read()
+        self._ahead = None
+        if found is None:
+            return None
+        rows, count, steps, direct = found
+        if self._epoch is not None or self._held is not None:
+            self._ahead = self._thread.submit(self._read)
+        self._current = self._window(start, rows, count, steps, direct)
+        return self._current
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._epoch = None
+
+    def _begin_epoch(self) -> None:
+        if self._ahead is not None:  # of an epoch that was cut off
+            self._ahead.result()
+        self._ahead = None
+        self._held = None
+        self._current = None
+        self._epoch = self.batches()
+
+    def _window(self, start: int, rows: Structure, count: int, steps: int, direct: bool) -> Window:
+        if direct or self._identity is None:
+            shape = EpochShape(0, 1)
+            return Window(
+                rows, tf.zeros([1, 1], tf.int32), 0, start + 1, shape, start, direct=True, count=count
+            )
+        shape = EpochShape(count, self._steps)
+        return Window(rows, self._identity, start, start + steps, shape, start)
+
+    def _read(self) -> tuple[Any, ...] | None:
+        """Rows, rows per step, steps and whether they are one batch as it came; None: the epoch is over."""
+        first = self._next()
+        if first is None:
+            return None
+        signature = _signature(first)
+        if self._usual is None and signature is not None:
+            self._usual = signature
+            self._steps = self._steps_per_window(first)
+            numbers = tf.range(self._steps * _rows(first))
+            self._identity = numbers[None]
+        if signature is None or signature != self._usual:
+            return first, _rows(first), 1, True
+        joined = [first]
+        while len(joined) < self._steps:
+            batch = self._next()
+            if batch is None:
+                break
+            if _signature(batch) != self._usual:
+                self._held = batch
+                break
+            joined.append(batch)
+        return self._join(joined), _rows(first), len(joined), False
+
+    def _next(self) -> Structure | None:
+        if self._held is not None:
+            batch, self._held = self._held, None
+            return batch
+        if self._epoch is None:
+            return None
+        batch = next(self._epoch, None)
+        if batch is None:
+            self._epoch = None
+        return batch
+
+    def _steps_per_window(self, batch: Structure) -> int:
+        size = sum(int(tf.size(t)) * max(1, t.dtype.size) for t in tf.nest.flatten(batch))
+        return int(max(1, min(MAX_STEPS, self.chunk_bytes // max(1, size))))
+
+    def _join(self, batches: list[Structure]) -> Structure:
+        """The rows of several batches one after the other, padded to a full window, so that all have one
+        shape."""
+        missing = self._steps - len(batches)
+
+        def join(*tensors: tf.Tensor) -> tf.Tensor:
+            parts = list(tensors)
+            if missing:
+                parts.append(
+                    tf.zeros([missing * int(tensors[0].shape[0]), *tensors[0].shape[1:]], tensors[0].dtype)
+                )
+            return tf.concat(parts, 0) if len(parts) > 1 else parts[0]
+
+        return tf.nest.map_structure(join, *batches)
+
+
+def _rows(batch: Structure) -> int:
+    first: Any = tf.nest.flatten(batch)[0]
+    return int(tf.shape(first)[0]) if isinstance(first, tf.Tensor) else int(first.shape[0])
+
+
+def _signature(batch: Structure) -> Any:
+    """Shapes and types of a batch; None if it cannot be joined with others."""
+    tensors = tf.nest.flatten(batch)
+    if not all(isinstance(t, tf.Tensor) and t.shape.rank for t in tensors):
+        return None
+    return tuple((tuple(t.shape), t.dtype) for t in tensors)

@@ -1,0 +1,99 @@
+"""A compiled Keras model made ready for the loop, as it is: nothing is built or compiled anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from trainkit.backend import compat
+from trainkit.checkpoint.train_state import TrainState
+from trainkit.config import TrainerConfig
+from trainkit.core.datasets import Splits
+from trainkit.core.task import Task
+from trainkit.engine.inputs import EpochShape
+from trainkit.trainer import model_checks
+from trainkit.trainer.setup import TrainSetup, make_step
+from trainkit.trainer.sources import RowSource
+
+__all__ = ["CompiledModel", "assemble_compiled"]
+
+WHOLE = 1 << 30  # rows of a micro-batch: each batch is trained in one piece
+
+
+@dataclass(frozen=True)
+class CompiledModel(Task):
+    """A task around a compiled model.
+
+    Args:
+        compiled: The model, with its optimizer, losses and metrics.
+        splits: The rows.
+    """
+
+    compiled: keras.Model
+    splits: Splits
+
+    @property
+    def name(self) -> str:
+        return str(self.compiled.name)
+
+    def data(self) -> Splits:
+        return self.splits
+
+    def model(self, train: Any) -> keras.Model:
+        return self.compiled
+
+    def loss(self) -> Any:
+        return self.compiled.loss
+
+    def optimizer(self) -> Any:
+        return self.compiled.optimizer
+
+
+def assemble_compiled(
+    model: keras.Model,
+    config: TrainerConfig,
+    source: RowSource,
+    splits: Splits,
+    steps: int | None,
+    validation_batch: int,
+) -> TrainSetup:
+    """Make a compiled model ready; its variables are as they were.
+
+    Args:
+        model: The model; it is built if it was not.
+        config: Settings.
+        source: How the training rows reach the graph.
+        splits: The rows that are in memory.
+        steps: Steps per epoch; None: until the rows end.
+        validation_batch: Rows per batch of the validation.
+
+    Raises:
+        UserError: if model and rows do not fit each other.
+    """
+    task = CompiledModel(model, splits)
+    strategy = model.distribute_strategy
+    with strategy.scope():
+        facts = model_checks.examine(task, model, source.spec)
+        if model.optimizer is not None and not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+    replicas = int(strategy.num_replicas_in_sync)
+    state = TrainState(model, compat.unlisted_variables(model))
+    return TrainSetup(
+        task=task,
+        config=config,
+        strategy=strategy,
+        splits=splits,
+        source=source,
+        model=model,
+        state=state,
+        step=make_step(task, model, config, facts, replicas, micro_rows=WHOLE, reduce_first=False),
+        facts=facts,
+        shape=EpochShape.of(source.rows, config.batch_size)
+        if source.arrays is not None
+        else EpochShape(1, 1),
+        steps_per_epoch=steps,
+        validation_batch=validation_batch,
+        initial=(),
+    )

@@ -1,0 +1,67 @@
+"""The training rows as `model.fit` reads them: a `tf.data` pipeline of the same batches in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainkit.core.tree import leaves, pack_leaves
+from trainkit.trainer.sources import RowSource
+
+__all__ = ["batches_for_keras"]
+
+
+@dataclass(frozen=True)
+class _Orders:
+    """The row orders of the epochs, from the first on each time they are asked for: `fit` opens its data more
+    than once."""
+
+    source: RowSource
+    used: int
+    epochs: range
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.source.order(epoch)[: self.used] for epoch in self.epochs)
+
+
+def batches_for_keras(source: RowSource, step_rows: int, used: int, epochs: range) -> tf.data.Dataset:
+    """Batches of all `epochs`, one after the other.
+
+    Args:
+        source: The rows.
+        step_rows: Rows per batch.
+        used: Rows per epoch.
+        epochs: Numbers of the epochs.
+    """
+    if source.dataset is not None:
+        steps = -(-used // step_rows)
+        return source.dataset.batch(step_rows).take(steps).repeat().prefetch(tf.data.AUTOTUNE)
+    if source.arrays is None:
+        raise ValueError("A source of rows has arrays or a dataset.")
+    structure = source.arrays.batch()
+    flat = leaves(structure)
+    orders = _Orders(source, used, epochs)
+
+    def gather(rows: tf.Tensor) -> Any:
+        def picked(numbers: np.ndarray) -> list[np.ndarray]:
+            return [np.ascontiguousarray(a[numbers]) for a in flat]
+
+        tensors = tf.numpy_function(picked, [rows], [a.dtype for a in flat])
+        for tensor, array in zip(tensors, flat, strict=True):
+            tensor.set_shape([None, *array.shape[1:]])
+        return pack_leaves(structure, tensors)
+
+    signature = tf.TensorSpec([None], tf.int32)
+    numbers = tf.data.Dataset.from_generator(lambda: _cut(orders, step_rows), output_signature=signature)
+    batches = numbers.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _cut(orders: Iterable[np.ndarray], step_rows: int) -> Iterator[np.ndarray]:
+    for rows in orders:
+        for begin in range(0, len(rows), step_rows):
+            yield rows[begin : begin + step_rows]

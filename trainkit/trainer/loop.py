@@ -1,0 +1,123 @@
+"""What the two loops have in common: ours, and the one around `model.fit`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+
+from trainkit.backend import devices
+from trainkit.core.logs import EpochLogs
+from trainkit.core.run_info import EpochRecord, RunInfo
+from trainkit.trainer.execution import Choice
+from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.timing import FitTimes
+
+__all__ = ["Loop", "StepCost", "epoch_record", "run_info", "throughput"]
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """The products of one optimizer step: what bounds its speed.
+
+    Args:
+        flops: Floating-point operations, a multiplication and an addition counting two; 0: not known.
+        matmul_seconds: What the products alone take on this machine; 0: not known.
+        reason: Why something is not known.
+    """
+
+    flops: float = 0.0
+    matmul_seconds: float = 0.0
+    reason: str = ""
+
+    def tflops(self, steps_per_second: float) -> float | None:
+        """Arithmetic speed in TFLOP/s, if known."""
+        return self.flops * steps_per_second / 1e12 if self.flops else None
+
+    def roofline_fraction(self, steps_per_second: float) -> float | None:
+        """Share of the speed that the products alone reach, if known."""
+        return self.matmul_seconds * steps_per_second if self.matmul_seconds else None
+
+
+class Loop(Protocol):
+    """One fit.
+
+    Attributes:
+        times: Where the time goes.
+    """
+
+    times: FitTimes
+
+    @property
+    def choice(self) -> Choice:
+        """Mode of execution, and why."""
+        ...
+
+    def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
+        """Restore if asked, train until the end or until somebody stops it, and return the history."""
+        ...
+
+
+def run_info(setup: TrainSetup, choice: Choice) -> RunInfo:
+    """The facts of a training that is about to begin."""
+    return RunInfo(
+        task=setup.task.name,
+        dataset=setup.splits.source,
+        epochs=setup.config.epochs,
+        initial_epoch=setup.state.epoch,
+        steps_per_epoch=setup.steps_per_epoch or 0,
+        batch_size=setup.shape.step_rows,
+        rows_per_epoch=setup.shape.rows,
+        execution=choice.execution,
+        execution_reason=choice.reason,
+        logged=tuple(setup.logged()),
+        row_spec=setup.source.spec[0],
+        precision=setup.config.precision,
+        strategy=setup.strategy_name,
+        replicas=setup.replicas,
+        devices=devices.describe(),
+        feed=f"{setup.source.kind} ({setup.source.reason})",
+        settings=asdict(setup.config),
+    )
+
+
+def epoch_record(
+    setup: TrainSetup,
+    logs: EpochLogs,
+    cost: StepCost,
+    *,
+    epoch: int,
+    seconds: float,
+    train_seconds: float,
+    steps: int,
+    rows: int,
+) -> EpochRecord:
+    """Position, speed and rates of epoch `epoch` (from 1), which ran `steps` steps over `rows` rows in this
+    process."""
+    rate = steps / max(train_seconds, 1e-9)
+    skipped = None if logs.applied_updates is None else setup.state.step - logs.applied_updates
+    return EpochRecord(
+        epoch=epoch,
+        step=setup.state.step,
+        seconds=seconds,
+        train_seconds=train_seconds,
+        examples_per_second=rows / max(train_seconds, 1e-9),
+        steps_per_second=rate,
+        learning_rate=logs.learning_rate,
+        tflops=cost.tflops(rate),
+        roofline_fraction=cost.roofline_fraction(rate),
+        loss_scale=logs.loss_scale,
+        skipped_steps=skipped,
+    )
+
+
+def throughput(times: FitTimes, cost: StepCost) -> dict[str, float]:
+    """Rows and optimizer steps per second of training, without compilation and validation; arithmetic speed
+    if known."""
+    rate = times.steps_per_second
+    known = {"tflops": cost.tflops(rate), "roofline_fraction": cost.roofline_fraction(rate)}
+    speed = {name: value for name, value in known.items() if value is not None and math.isfinite(value)}
+    return {"examples_per_second": times.examples_per_second, "steps_per_second": rate, **speed}

@@ -1,0 +1,249 @@
+"""What a symbolic pass tells about a model, and the mistakes that it shows before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainkit.backend import compat
+from trainkit.backend.patches import patched
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
+from trainkit.core.task import Task
+from trainkit.core.tree import leaves, map_leaves
+from trainkit.engine.log_layout import LogLayout
+from trainkit.engine.loss_parts import LossParts, loss_part_reduction
+from trainkit.engine.train_step import own_objective, task_steps
+
+__all__ = ["ModelFacts", "check_labels", "direction", "examine"]
+
+# Losses that compare each output with a label of the same place: a label of another shape would be broadcast
+# in silence.
+ELEMENTWISE = (
+    keras.losses.MeanSquaredError,
+    keras.losses.MeanAbsoluteError,
+    keras.losses.MeanAbsolutePercentageError,
+    keras.losses.MeanSquaredLogarithmicError,
+    keras.losses.Huber,
+    keras.losses.LogCosh,
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.CategoricalFocalCrossentropy,
+    keras.losses.CategoricalHinge,
+    keras.losses.Hinge,
+    keras.losses.SquaredHinge,
+    keras.losses.Poisson,
+    keras.losses.KLDivergence,
+)
+HIGHER_IS_BETTER = ("accuracy", "acc", "auc", "precision", "recall", "f1", "fbeta", "r2", "iou")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a symbolic forward pass told about a model.
+
+    Args:
+        outputs: Symbolic outputs of the model; None if only its own `train_step` can call it.
+        train_logs: What a training step logs.
+        test_logs: What an evaluation step logs.
+        dynamic_divisors: Losses whose divisor depends on the data: on masks, or on sums of weights.
+        operations: Names of TensorFlow's operations in the forward pass.
+        own_train_step: Whether the model has its own `train_step`.
+    """
+
+    outputs: Any
+    train_logs: LogLayout
+    test_logs: LogLayout
+    dynamic_divisors: int
+    operations: frozenset[str]
+    own_train_step: bool
+
+
+def examine(task: Task, model: keras.Model, spec: Any) -> ModelFacts:
+    """Trace the model on symbolic rows: builds model, loss and metrics, and finds shapes that do not fit.
+
+    Args:
+        spec: Structure `(x[, y[, weight]])` of `tf.TensorSpec` of one row.
+
+    Raises:
+        UserError: if model, loss, metrics and rows do not fit each other.
+    """
+    own_step = compat.has_own(model, "train_step")
+    batch = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), spec)
+    seen: dict[str, Any] = {"operations": frozenset(), "divisors": 0, "outputs": None}
+
+    def forward(*batch: Any) -> Any:
+        x, y, weight = (*batch, None, None)[:3]
+        parts = LossParts(1, 2, counting=True)
+        with parts.active():
+            if own_objective(task):
+                loss, outputs = task.compute(model, batch, training=True)
+            else:
+                outputs = model(x, training=True)
+                loss = tf.zeros(())  # of a model that only adds losses: symbolic layers add none
+                if compat.compiled_losses(model) is not None or compat.has_own(model, "compute_loss"):
+                    loss = compat.model_loss(model, x, y, outputs, weight, True)
+        logs = model.compute_metrics(x, y, outputs, sample_weight=weight)
+        seen["divisors"] = len(parts.divisors)
+        graph = tf.compat.v1.get_default_graph()
+        seen["operations"] = frozenset(op.type for op in graph.get_operations())
+        return loss, outputs, logs
+
+    logs: Any = None
+    try:
+        with patched(loss_part_reduction()):
+            loss, seen["outputs"], logs = compat.symbolic_call(forward, *batch)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's model, loss or metric raises, it is theirs to mend
+        if not own_step:
+            raise UserError(_mismatch(task, model, spec, error)) from error
+        loss = None
+    if loss is not None and not own_step and tuple(loss.shape) != ():
+        raise UserError(
+            f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. "
+            "A Keras loss needs reduction='sum_over_batch_size'."
+        )
+    train_logs, test_logs = _layouts(task, model, spec, logs)
+    return ModelFacts(
+        outputs=seen["outputs"],
+        train_logs=train_logs,
+        test_logs=test_logs,
+        dynamic_divisors=seen["divisors"],
+        operations=seen["operations"],
+        own_train_step=own_step,
+    )
+
+
+def _layouts(task: Task, model: keras.Model, spec: Any, logs: Any) -> tuple[LogLayout, LogLayout]:
+    """What training and evaluation steps log: the metrics, or what the model's own steps return."""
+
+    def metrics() -> LogLayout:
+        return LogLayout.of(compat.symbolic_call(model.get_metrics_result))
+
+    layouts = []
+    for name in ("train_step", "test_step"):
+        own = compat.has_own(model, name)
+        if not own and not compat.has_own(model, "compute_metrics"):
+            layouts.append(metrics())
+            continue
+        returned = _returned(task, model, name, spec) if own else logs
+        names = set(compat.symbolic_call(model.get_metrics_result))
+        if not isinstance(returned, dict):
+            raise UserError(
+                f"Task {task.name}: {type(model).__name__}.{name} returned {type(returned).__name__}; "
+                "expected a dict of values to log."
+            )
+        layouts.append(metrics() if set(returned) == names else LogLayout.of(returned, from_step=True))
+    return layouts[0], layouts[1]
+
+
+def _returned(task: Task, model: keras.Model, name: str, spec: Any) -> Any:
+    """What a step of the model's own returns, found by tracing it once."""
+    batch = map_leaves(lambda s: tf.TensorSpec([None, *s.shape], s.dtype), spec)
+    step = getattr(model, name)
+    try:
+        with patched(task_steps(task, model)):
+            traced = tf.function(lambda data: step(data), autograph=False).get_concrete_function(batch)
+        return traced.structured_outputs
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"Task {task.name}: {type(model).__name__}.{name} cannot be traced into a graph: {first}. "
+            "Use trainer.engine=keras with run_eagerly, or TensorFlow operations in the step."
+        ) from error
+
+
+def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception) -> str:
+    labels = [tuple(s.shape) for s in leaves(spec[1])] if len(spec) > 1 else []
+    outputs = [tuple(o.shape) for o in keras.tree.flatten(getattr(model, "outputs", None) or [])]
+    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    return (
+        f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (per row) in loss "
+        "or "
+        f"metrics: {first}"
+    )
+
+
+def check_labels(task: Task, model: keras.Model, splits: Splits, facts: ModelFacts) -> None:
+    """Refuse labels that Keras would train on without a word, and to no purpose: broadcast, or outside of the
+    classes.
+
+    Raises:
+        UserError: naming the shapes, or the labels and the classes.
+    """
+    loss = _as_object(task.loss())
+    outputs = keras.tree.flatten(facts.outputs)
+    single = len(outputs) == 1 and isinstance(splits.train, Arrays) and not own_objective(task)
+    if not single or facts.own_train_step or not isinstance(splits.train.y, np.ndarray):
+        return
+    shape = tuple(outputs[0].shape[1:])
+    for part, arrays in splits.in_memory().items():
+        if not isinstance(arrays.y, np.ndarray):
+            continue
+        if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+            _check_classes(task, arrays.y, shape, part, loss.ignore_class)
+        elif isinstance(loss, ELEMENTWISE):
+            _check_shape(task, arrays.y.shape[1:], shape)
+
+
+def _as_object(loss: Any) -> Any:
+    """The Keras loss that a name means; other losses as they are."""
+    if not isinstance(loss, str):
+        return loss
+    try:
+        found = keras.losses.get(loss)
+    except ValueError:
+        return loss
+    kinds = [
+        k
+        for k in (*ELEMENTWISE, keras.losses.SparseCategoricalCrossentropy)
+        if getattr(k(), "fn", None) is found
+    ]
+    return kinds[0]() if kinds else found
+
+
+def _check_classes(
+    task: Task, labels: np.ndarray, shape: tuple[int | None, ...], part: str, ignored: int | None
+) -> None:
+    classes = shape[-1] if shape else None
+    counted = labels[labels != ignored] if ignored is not None else labels
+    if classes is None or not counted.size:
+        return
+    low = int(counted.min())
+    high = int(counted.max())
+    if low < 0 or high >= classes:
+        raise UserError(
+            f"Task {task.name}: labels go from {low} to {high} in the {part} rows, but the model has "
+            f"{classes} outputs, "
+            f"for classes 0 to {classes - 1}."
+        )
+
+
+def _check_shape(task: Task, label: tuple[int, ...], shape: tuple[int | None, ...]) -> None:
+    fits = len(label) == len(shape) and all(b in (None, a) for a, b in zip(label, shape, strict=True))
+    if not (fits or (*label, 1) == shape or label == (*shape, 1)):
+        raise UserError(
+            f"Task {task.name}: the model's output {shape} does not fit its labels {label} (per row). "
+            "Change the last layer, or use a sparse loss for integer labels."
+        )
+
+
+def direction(model: keras.Model, name: str) -> str:
+    """`min` or `max` for a metric of a model, as the metric says; by its name where it does not."""
+    for metric in _flat_metrics(model):
+        if metric.name == name and compat.metric_direction(metric):
+            return "max" if compat.metric_direction(metric) == "up" else "min"
+    return "max" if any(part in name for part in HIGHER_IS_BETTER) else "min"
+
+
+def _flat_metrics(model: keras.Model) -> Iterable[Any]:
+    for metric in model.metrics:
+        yield metric
+        yield from getattr(metric, "metrics", [])

@@ -1,0 +1,149 @@
+"""Compiled programs and tensors of rows, kept by a trainer for its next fit of the same task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainkit.core.tree import Structure, leaves, map_leaves
+from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
+from trainkit.engine.inputs import resident
+from trainkit.engine.program_spec import ProgramSpec
+from trainkit.engine.train_loop import TrainProgram
+from trainkit.trainer.execution import Choice, Situation, xla_by_rule
+from trainkit.trainer.setup import TrainSetup
+
+__all__ = ["ProgramCache", "evaluation_mode"]
+
+
+class ProgramCache:
+    """What a second fit of the same task uses again.
+
+    Compiling takes seconds, and XLA never gives the memory of its programs back. Programs are kept by frozen
+    values: what they run, and which variables they train.
+
+    Args:
+        setup: The task made ready.
+    """
+
+    def __init__(self, setup: TrainSetup) -> None:
+        self.setup = setup
+        self._programs: dict[Any, TrainProgram] = {}
+        self._evaluators: dict[Any, EvaluationProgram] = {}
+        self._rows: dict[str, Structure] = {}
+        self._predict: dict[bool, Callable[..., Any]] = {}
+
+    def program(self, spec: ProgramSpec) -> TrainProgram:
+        """The training program of a spec; compiled when it is called."""
+        trained = tuple(id(v) for v in self.setup.model.trainable_variables)
+        if (spec, trained) not in self._programs:
+            replacements = partial(self.setup.replacements, xla=spec.xla, fast=spec.fast)
+            self._programs[spec, trained] = TrainProgram(
+                spec, self.setup.step, self.setup.state, self.setup.strategy, replacements
+            )
+        return self._programs[spec, trained]
+
+    @property
+    def programs(self) -> list[TrainProgram]:
+        """All training programs so far."""
+        return list(self._programs.values())
+
+    def rows(self, split: str) -> Structure:
+        """The rows of a split as tensors on the devices."""
+        if split not in self._rows:
+            source = self.setup.source
+            train = split == "train" and source.arrays is not None
+            arrays = source.arrays if train and source.arrays is not None else self.setup.arrays(split)
+            self._rows[split] = resident(arrays.batch(), self.setup.strategy)
+        return self._rows[split]
+
+    def renew(self, setup: TrainSetup) -> None:
+        """Go on with another set-up of the same model, compiled in the same way, and other rows."""
+        self.setup = setup
+        self.forget_rows()
+
+    def forget_rows(self) -> None:
+        """Let the rows go; the programs stay."""
+        self._rows.clear()
+
+    def evaluation_shape(self, split: str) -> EvaluationShape:
+        """Sizes of the evaluation of a split, in batches of the training's size."""
+        rows = len(self.setup.arrays(split))
+        size = self.setup.validation_batch if split == "validation" else self.setup.config.batch_size
+        return EvaluationShape(rows, min(size, rows))
+
+    def evaluator(
+        self, split: str, *, xla: bool = False, fast: bool = False, hidden_rows: bool = False
+    ) -> EvaluationProgram:
+        """The evaluation program of a split."""
+        key = (self.evaluation_shape(split), xla, fast, hidden_rows)
+        if key not in self._evaluators:
+            self._evaluators[key] = EvaluationProgram(
+                self.setup.step,
+                self.setup.strategy,
+                key[0],
+                partial(self.setup.replacements, xla=xla, fast=fast),
+                xla=xla,
+                hidden_rows=hidden_rows,
+            )
+        return self._evaluators[key]
+
+    def predict(self, x: Structure, size: int, *, xla: bool = False) -> Any:
+        """Outputs for rows `x`, batch by batch; the last batch is filled up, so that one trace serves all."""
+        rows = len(leaves(x)[0])
+        if xla not in self._predict:
+
+            def outputs(batch: Structure) -> Any:
+                return self.setup.model.predict_step((batch,))
+
+            self._predict[xla] = tf.function(outputs, autograph=False, jit_compile=xla or None)
+        parts = []
+        for begin in range(0, rows, size):
+            count = min(size, rows - begin)
+            last = max(0, rows - size)
+            index = np.arange(begin, begin + count) if count == size else np.arange(last, rows)
+            batch = map_leaves(partial(_take, index), x)
+            result = self._predict[xla](batch)
+            parts.append(tf.nest.map_structure(partial(_last_rows, count), result))
+        return tf.nest.map_structure(lambda *p: np.concatenate(p), *parts)
+
+
+def _take(index: np.ndarray, array: np.ndarray) -> tf.Tensor:
+    return tf.constant(np.asarray(array)[index])
+
+
+def _last_rows(count: int, tensor: tf.Tensor) -> np.ndarray:
+    return np.asarray(tensor)[-count:]
+
+
+def evaluation_mode(setup: TrainSetup, choice: Choice | None) -> tuple[bool, bool]:
+    """Whether evaluation and prediction use XLA, and our kernels: as the training did, else as it would.
+
+    Args:
+        setup: The task made ready.
+        choice: How it was trained in this process; None: it was not.
+    """
+    config = setup.config
+    if config.engine == "keras":
+        return False, False
+    if choice is not None:
+        xla = choice.xla
+    elif config.execution in ("auto", "measure"):
+        steps = config.epochs * setup.shape.steps
+        situation = Situation(
+            asked=config.execution,
+            every_batch=False,
+            replicas=setup.replicas,
+            steps_left=steps,
+            step_rows=setup.shape.step_rows,
+            resumed="",
+            operations=setup.facts.operations,
+        )
+        xla = setup.replicas == 1 and xla_by_rule(situation, setup.model)[0]
+    else:
+        xla = config.execution.endswith("_xla")
+    return xla, xla if config.fast_kernels is None else config.fast_kernels

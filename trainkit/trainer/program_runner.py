@@ -1,0 +1,283 @@
+"""What a fit runs: the feed of its rows, the mode of execution, and calls of the compiled program."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import tensorflow as tf
+
+from trainkit.callbacks.callback_list import CallbackList
+from trainkit.core.errors import UserError
+from trainkit.core.logs import EpochLogs
+from trainkit.engine.program_spec import ProgramSpec
+from trainkit.engine.train_loop import TrainProgram
+from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation, choose, step_seconds, undone
+from trainkit.trainer.pacing import MAX_EPOCHS_PER_CALL
+from trainkit.trainer.program_cache import ProgramCache
+from trainkit.trainer.row_orders import RowOrders
+from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.timing import FitTimes
+from trainkit.trainer.windows import ChunkFeed, Feed, ResidentFeed, Window
+
+__all__ = ["ProgramRunner"]
+
+ORDER_BYTES = 16e6  # row orders handed to one call, at the most
+SNAPSHOT_BYTES = 64e6  # state that the graph may copy for a best epoch inside of a call of several
+
+
+class ProgramRunner:
+    """Chooses how a fit is run, and makes its calls.
+
+    Args:
+        setup: The task made ready.
+        cache: Programs and rows of former fits of the same task.
+        callbacks: What they require decides how much a call may run.
+        times: Where the time of the fit is noted.
+        feed: Where the rows come from; default: from the set-up's source.
+        validated_by_host: Whether the host validates between epochs.
+
+    Attributes:
+        max_epochs: Epochs per call, at most.
+        choice: Mode of execution, and why; settled by `choose`.
+    """
+
+    def __init__(
+        self,
+        setup: TrainSetup,
+        cache: ProgramCache,
+        callbacks: CallbackList,
+        times: FitTimes,
+        feed: Feed | None = None,
+        *,
+        validated_by_host: bool = False,
+    ) -> None:
+        self.setup = setup
+        self.cache = cache
+        self.callbacks = callbacks
+        self.times = times
+        self.config = setup.config
+        self.max_epochs = 1
+        self.choice = Choice(setup.config.execution, "not chosen yet")
+        self._feed = feed
+        self.validated_by_host = validated_by_host
+        self._latest: Window
+
+    # Before the first step.
+
+    def choose(self) -> Choice:
+        """Lay out the rows and settle the mode of execution; nothing is traced, but for
+        `execution=measure`."""
+        begin = time.perf_counter()
+        if self._feed is None:
+            self.max_epochs = self._max_epochs_per_call()
+            self._feed = self._make_feed()
+        steps = self.setup.steps_per_epoch or 1
+        left = (self.config.epochs - self.setup.state.epoch) * steps
+        situation = Situation(
+            asked=self.config.execution,
+            every_batch=self.callbacks.needs_train_batches,
+            replicas=self.setup.replicas,
+            steps_left=min(left, self.config.steps or left),
+            step_rows=self.setup.shape.step_rows,
+            resumed=self.callbacks.resumed_execution,
+            operations=self.setup.facts.operations,
+        )
+        self.choice = choose(situation, self.setup.model, self._measure)
+        self.times.compile += time.perf_counter() - begin
+        return self.choice
+
+    def compile(self) -> bool:
+        """Trace the program; whether that changed the choice, since XLA cannot compile the model."""
+        begin = time.perf_counter()
+        try:
+            self._trace()
+            return False
+        except XLA_ERRORS as error:
+            if isinstance(error, UserError) or not self.choice.xla:
+                raise
+            first = str(error).strip().partition("\n")[0][:160]
+            plain = self.choice.execution.removesuffix("_xla")
+            self.choice = Choice(plain, f"XLA cannot compile this model ({first})")
+            warnings.warn(f"{self.choice.reason}; the training goes on without.", stacklevel=2)
+            self._trace()
+            return True
+        finally:
+            self.times.compile += time.perf_counter() - begin
+
+    def _trace(self) -> None:
+        window = self.window(self.setup.state.epoch, self.setup.state.step_in_epoch)
+        if window is None:
+            return
+        program = self.program(window)
+        if not program.traces:
+            program.trace(window.rows, window.orders, validation=self._validation_rows())
+
+    def close(self) -> None:
+        """Let go of threads."""
+        if self._feed is not None:
+            self._feed.close()
+
+    @property
+    def feed(self) -> Feed:
+        """Where the rows come from, once `choose` has run."""
+        if self._feed is None:
+            raise RuntimeError("ProgramRunner.choose comes before the first call.")
+        return self._feed
+
+    def _make_feed(self) -> Feed:
+        shape = replace(self.setup.shape, max_epochs=self.max_epochs)
+        source = self.setup.source
+        if source.kind == "resident":
+            orders = RowOrders(source.order, source.rows, self.max_epochs)
+            return ResidentFeed(shape, self.cache.rows("train"), orders)
+        return ChunkFeed(shape, source, self.setup.strategy, self.config.epochs)
+
+    def _max_epochs_per_call(self) -> int:
+        """One, unless all callbacks only observe and nothing else needs the host between epochs."""
+        config, setup = self.config, self.setup
+        needs_host = (
+            not self.callbacks.only_observers
+            or setup.source.kind == "stream"
+            or setup.replicas > 1
+            or config.steps is not None
+            or config.execution.startswith("step")
+            or setup.state.nbytes > SNAPSHOT_BYTES
+            or self.validated_by_host
+        )
+        if needs_host:
+            return 1
+        left = max(1, config.epochs - setup.state.epoch)
+        orders = max(1, int(ORDER_BYTES // (4 * setup.source.rows)))
+        return min(left, config.epochs_per_call or MAX_EPOCHS_PER_CALL, orders)
+
+    def _measure(self, xla: bool, give_up: float) -> float:
+        window = self.window(self.setup.state.epoch, 0)
+        if window is None:
+            raise UserError("There are no training rows to time a step on.")
+        program = self.cache.program(self._spec(window, "epoch_xla" if xla else "epoch"))
+        rows = self._validation_rows()
+        every_batch = self.callbacks.needs_train_batches
+        with undone(self.setup.state):
+            return step_seconds(
+                program, window, every_batch=every_batch, give_up=give_up, validation=rows, **self._decided()
+            )
+
+    def _spec(self, window: Window, execution: str) -> ProgramSpec:
+        config = self.config
+        xla = execution.endswith("_xla")
+        chosen_here = config.execution in ("auto", "measure")
+        fast = config.fast_kernels if config.fast_kernels is not None else xla or chosen_here
+        return ProgramSpec(
+            shape=window.shape,
+            validation=self.cache.evaluation_shape("validation") if self.validates_in_graph else None,
+            rules=self.callbacks.rules if window.shape.max_epochs > 1 else (),
+            xla=xla,
+            by_step=xla and self.setup.source.kind == "stream" and execution.startswith("step"),
+            fast=fast,
+            hidden_rows=config.dynamic_rows and not xla,
+            direct=window.direct,
+        )
+
+    # Calls.
+
+    @property
+    def validates_in_graph(self) -> bool:
+        """Whether the training program validates, in one piece."""
+        return self.setup.validates_in_graph and not self.callbacks.needs_test_batches
+
+    def program(self, window: Window) -> TrainProgram:
+        """The program for the rows of a window."""
+        return self.cache.program(self._spec(window, self.choice.execution))
+
+    def window(self, epoch: int, start: int) -> Window | None:
+        """Rows for step `start` of an epoch, and for some that follow; None: the epoch has no such step."""
+        begin = time.perf_counter()
+        window = self.feed.window(epoch, start)
+        self.times.waiting += time.perf_counter() - begin
+        if window is not None:
+            self._latest = window
+        return window
+
+    def run_steps(self, window: Window, start: int, stop: int) -> EpochLogs:
+        """Run steps `start : stop` of an epoch; the metrics begin anew with step 0."""
+        begin = time.perf_counter()
+        logs = self.program(window)(
+            window.rows,
+            window.orders,
+            validation=self._validation_rows(),
+            base=window.base - window.offset,
+            start=start - window.offset,
+            stop=stop - window.offset,
+            reset=start == 0,
+            **self._decided(),
+        )[0]
+        rows = window.rows_between(start, stop)
+        self.times.trained(time.perf_counter() - begin, stop - start, rows)
+        return logs
+
+    def run_epochs(self, first: int, count: int, start: int, validate: Sequence[bool]) -> list[EpochLogs]:
+        """Run `count` epochs, the first of them from step `start` on; fewer if a rule stops the training."""
+        if not isinstance(self.feed, ResidentFeed):
+            raise RuntimeError("Only rows that stay on the device train several epochs per call.")
+        window = self._latest = self.feed.epochs(first, count)
+        begin = time.perf_counter()
+        logs = self.program(window)(
+            window.rows,
+            window.orders,
+            validation=self._validation_rows(),
+            epochs=count,
+            start=start,
+            validate=validate,
+            **self._decided(),
+        )
+        steps = len(logs) * self.setup.shape.steps - start
+        rows = len(logs) * self.setup.shape.rows - start * self.setup.shape.step_rows
+        self.times.trained(time.perf_counter() - begin, steps, rows)
+        return logs
+
+    def run_nothing(self, epochs: int = 1, *, validate: bool) -> list[EpochLogs]:
+        """Run epochs without a step: only their validation."""
+        window = self._latest
+        end = window.shape.steps
+        return self.program(window)(
+            window.rows,
+            window.orders,
+            validation=self._validation_rows(),
+            epochs=epochs,
+            start=end,
+            stop=end,
+            reset=False,
+            validate=[validate] * epochs,
+            **self._decided(),
+        )
+
+    def prepare_epochs(self, first: int, count: int) -> None:
+        """Make the row orders of the next call while this one computes."""
+        if isinstance(self.feed, ResidentFeed):
+            self.feed.orders.prepare(first, min(count, self.config.epochs - first))
+
+    def snapshots(self) -> list[list[tf.Variable]]:
+        """What the graph kept of the best epoch of each rule."""
+        return self.program(self._latest).snapshots
+
+    def evaluate_batch(self, number: int) -> dict[str, Any]:
+        """Validate one batch; the values so far."""
+        spec = self._spec(self._latest, self.choice.execution)
+        evaluator = self.cache.evaluator(
+            "validation", xla=spec.xla, fast=spec.fast, hidden_rows=spec.hidden_rows
+        )
+        return evaluator(self.cache.rows("validation"), start=number, stop=number + 1)
+
+    def _validation_rows(self) -> Any:
+        return self.cache.rows("validation") if self.validates_in_graph else None
+
+    def _decided(self) -> dict[str, Any]:
+        """What the rules have decided so far."""
+        if self.max_epochs == 1:
+            return {}
+        monitors = self.callbacks.monitors
+        return {"best": [m.best for m in monitors], "wait": [m.wait for m in monitors]}

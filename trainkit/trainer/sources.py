@@ -1,0 +1,140 @@
+"""Where the training rows come from, as the loops see it: arrays that are read in any order, or a dataset in
+its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainkit.backend.memory import free_bytes, mebibytes
+from trainkit.config import TrainerConfig
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError
+from trainkit.data import checks
+from trainkit.data.order import order
+from trainkit.engine.inputs import row_spec
+
+__all__ = ["RowSource", "arrays_source", "batches_source", "row_source"]
+
+RESIDENT_SHARE = 0.5  # of the free memory that resident rows may take
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """The training rows.
+
+    Args:
+        arrays: The rows, if they are in memory: read in an order that is a pure function of (seed, epoch).
+        dataset: Else, a `tf.data.Dataset` of single rows, read in its own order.
+        rows: Rows per epoch; 0: not known.
+        spec: Structure `(x[, y[, weight]])` of `tf.TensorSpec` of one row.
+        kind: `resident`: the whole split stays on the device; `stream`: one chunk after the other.
+        reason: Why, for people.
+        order: Gives the order `[rows]` of an epoch, a pure function of its number.
+    """
+
+    arrays: Arrays | None
+    dataset: tf.data.Dataset | None
+    rows: int
+    spec: Any
+    kind: str
+    reason: str
+    order: Callable[[int], np.ndarray]
+
+    @property
+    def seekable(self) -> bool:
+        """Whether any row can be read at any time."""
+        return self.arrays is not None
+
+    def batches(self, epoch: int, step_rows: int, start: int = 0) -> Iterator[Any]:
+        """Batches of an epoch as NumPy structures, from batch `start` on."""
+        if self.arrays is not None:
+            rows = self.order(epoch)
+            for begin in range(start * step_rows, self.rows, step_rows):
+                picked = rows[begin : begin + step_rows]
+                yield self.arrays.take(picked).batch()
+            return
+        if self.dataset is not None:
+            yield from self.dataset.batch(step_rows).skip(start).as_numpy_iterator()
+
+
+def row_source(
+    train: Arrays | tf.data.Dataset,
+    class_weight: Any,
+    config: TrainerConfig,
+    strategy: tf.distribute.Strategy,
+) -> RowSource:
+    """Look at the training rows: how many, of what kind, and whether they fit the device.
+
+    Raises:
+        UserError: for a dataset that cannot be counted, or is not of rows, or cannot be used as asked.
+    """
+    if isinstance(train, Arrays):
+        weighted = checks.weighted(train, class_weight)
+        kind, reason = _arrays_kind(weighted, config, strategy)
+        by_seed = partial(_shuffled, config.seed, len(train))
+        return RowSource(weighted, None, len(train), row_spec(weighted), kind, reason, by_seed)
+    if class_weight:
+        raise UserError(
+            "class_weight() needs the training rows as arrays; this task's data() gives a tf.data.Dataset. "
+            "Let the dataset yield (x, y, weight)."
+        )
+    if config.feed == "resident":
+        raise UserError(
+            "trainer.feed=resident needs the rows as arrays; this task's data() gives a tf.data.Dataset."
+        )
+    rows = int(train.cardinality())
+    if rows < 0:
+        raise UserError(
+            "A tf.data.Dataset needs a known, finite size; add "
+            ".apply(tf.data.experimental.assert_cardinality(rows)) or .take(rows)."
+        )
+    if not isinstance(train.element_spec, tuple):
+        raise UserError(
+            f"A tf.data.Dataset must yield rows (x, y) or (x, y, weight); got {train.element_spec}."
+        )
+    return RowSource(
+        None,
+        train,
+        rows,
+        train.element_spec,
+        "stream",
+        "the task gives a tf.data.Dataset",
+        partial(_in_place, rows),
+    )
+
+
+def arrays_source(arrays: Arrays, strategy: tf.distribute.Strategy, seed: int | None) -> RowSource:
+    """Rows in memory, in an order drawn from `seed` for each epoch; None: in their own order."""
+    kind, reason = _arrays_kind(arrays, TrainerConfig(), strategy)
+    rows = len(arrays)
+    order_of = partial(_in_place, rows) if seed is None else partial(_shuffled, seed, rows)
+    return RowSource(arrays, None, rows, row_spec(arrays), kind, reason, order_of)
+
+
+def batches_source(spec: Any) -> RowSource:
+    """Rows that come in batches, in an order of their own."""
+    return RowSource(None, None, 0, spec, "batches", "in batches, in their own order", partial(_in_place, 0))
+
+
+def _shuffled(seed: int, rows: int, epoch: int) -> np.ndarray:
+    return order(seed, epoch, rows)
+
+
+def _in_place(rows: int, epoch: int) -> np.ndarray:
+    return np.arange(rows, dtype=np.int32)
+
+
+def _arrays_kind(arrays: Arrays, config: TrainerConfig, strategy: tf.distribute.Strategy) -> tuple[str, str]:
+    """Resident rows if they take at most half of the free memory, else a stream of chunks."""
+    if config.feed != "auto":
+        return config.feed, f"as asked, {mebibytes(arrays.nbytes)}"
+    free, copies = free_bytes(strategy)
+    kind = "resident" if arrays.nbytes * copies <= RESIDENT_SHARE * free else "stream"
+    many = f" x {copies} replicas" if copies > 1 else ""
+    return kind, f"{mebibytes(arrays.nbytes)}{many} of {mebibytes(free)} free"

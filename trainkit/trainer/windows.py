@@ -1,0 +1,198 @@
+"""The rows that one call of the compiled program reads: a whole split, or a chunk that a host thread has
+gathered."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainkit.core.tree import Structure, leaves, map_leaves
+from trainkit.engine.inputs import EpochShape, resident
+from trainkit.trainer.row_orders import RowOrders
+from trainkit.trainer.sources import RowSource
+
+__all__ = ["ChunkFeed", "Feed", "ResidentFeed", "Window"]
+
+CHUNK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows for steps of one epoch.
+
+    Args:
+        rows: Tensors that the program reads.
+        orders: In which order, `[1, n]` int32 or more.
+        base: The step of the epoch whose rows come first in `orders`.
+        stop: The step after the last one that these rows serve.
+        shape: Sizes that the program is traced for.
+        offset: Step of the epoch that the program counts as its step 0.
+        direct: Whether the rows are one batch as it came, of any structure and shape: nothing is gathered
+            from it.
+        count: Rows of such a batch.
+    """
+
+    rows: Structure
+    orders: tf.Tensor
+    base: int
+    stop: int
+    shape: EpochShape
+    offset: int = 0
+    direct: bool = False
+    count: int = 0
+
+    def rows_between(self, start: int, stop: int) -> int:
+        """Rows that steps `start : stop` of the epoch train."""
+        if self.direct:
+            return self.count
+        size = self.shape.step_rows
+        first = start - self.offset
+        last = stop - self.offset
+        return min(last * size, self.shape.rows) - first * size
+
+
+class Feed(ABC):
+    """Gives the loop the rows of its calls.
+
+    Args:
+        shape: Sizes of an epoch.
+    """
+
+    def __init__(self, shape: EpochShape) -> None:
+        self.shape = shape
+
+    @abstractmethod
+    def window(self, epoch: int, start: int) -> Window | None:
+        """Rows for step `start` of an epoch and for some that follow it; None: the epoch has no such step."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of threads."""
+
+
+class ResidentFeed(Feed):
+    """All rows stay on the device: a window is a whole epoch.
+
+    Args:
+        shape: Sizes of an epoch.
+        rows: Tensors of all rows.
+        orders: The order of each epoch.
+    """
+
+    def __init__(self, shape: EpochShape, rows: Structure, orders: RowOrders) -> None:
+        super().__init__(shape)
+        self.rows = rows
+        self.orders = orders
+
+    def window(self, epoch: int, start: int) -> Window:
+        return Window(self.rows, self.orders(epoch), 0, self.shape.steps, self.shape)
+
+    def epochs(self, first: int, count: int) -> Window:
+        """Rows for several epochs."""
+        return Window(self.rows, self.orders(first, count), 0, self.shape.steps, self.shape)
+
+    def close(self) -> None:
+        self.orders.close()
+
+
+class ChunkFeed(Feed):
+    """Rows that do not stay on the device: one chunk after the other, each in the order of the epoch.
+
+    A thread gathers the next chunk while the device computes on this one. The rows of arrays may lie in a
+    memory-mapped file.
+
+    Args:
+        shape: Sizes of an epoch.
+        source: The rows.
+        strategy: Where the rows go.
+        epochs: Epochs of the training: none is gathered beyond.
+        chunk_bytes: Size of a chunk; it holds one step at the least.
+    """
+
+    def __init__(
+        self,
+        shape: EpochShape,
+        source: RowSource,
+        strategy: tf.distribute.Strategy,
+        epochs: int,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        super().__init__(shape)
+        self.source = source
+        self.strategy = strategy
+        self.epochs = epochs
+        row_bytes = sum(int(np.prod(s.shape)) * s.dtype.size for s in leaves(source.spec))
+        fits = chunk_bytes // max(1, row_bytes * shape.step_rows)
+        self.steps_per_chunk = int(max(1, min(shape.steps, fits)))
+        self._identity = tf.constant(np.arange(self.steps_per_chunk * shape.step_rows, dtype=np.int32)[None])
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: tuple[tuple[int, int], Future[Structure]] | None = None
+        self._current: tuple[tuple[int, int], Structure] | None = None
+        self._stream: tuple[tuple[int, int], Iterator[Any]] | None = None
+
+    def window(self, epoch: int, start: int) -> Window:
+        key = (epoch, start // self.steps_per_chunk)
+        if self._current is None or self._current[0] != key:
+            self._current = (key, self._fetch(key))
+            self._prepare(self._after(key))
+        base = key[1] * self.steps_per_chunk
+        stop = min(base + self.steps_per_chunk, self.shape.steps)
+        return Window(self._current[1], self._identity, base, stop, self.shape)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, key: tuple[int, int]) -> Structure:
+        if self._ahead is not None:
+            ahead, future = self._ahead
+            self._ahead = None
+            chunk = (
+                future.result()
+            )  # also one that nobody wants any more: a dataset is read by one thread at a time
+            if ahead == key:
+                return chunk
+        return self._gather(key)
+
+    def _prepare(self, key: tuple[int, int]) -> None:
+        if key[0] < self.epochs:
+            self._ahead = (key, self._thread.submit(self._gather, key))
+
+    def _after(self, key: tuple[int, int]) -> tuple[int, int]:
+        epoch, number = key
+        last = (number + 1) * self.steps_per_chunk >= self.shape.steps
+        return (epoch + 1, 0) if last else (epoch, number + 1)
+
+    def _gather(self, key: tuple[int, int]) -> Structure:
+        """The rows of a chunk in the order of the epoch; a chunk that is not full is padded, so that all have
+        one shape."""
+        number = key[1]
+        first = number * self.steps_per_chunk
+        steps = min(self.steps_per_chunk, self.shape.steps - first)
+        size = self.shape.step_rows
+        buffer = map_leaves(
+            lambda s: np.zeros([self.steps_per_chunk * size, *s.shape], s.dtype.as_numpy_dtype),
+            self.source.spec,
+        )
+        batches = self._batches(key)
+        filled = 0
+        for _ in range(steps):
+            batch = next(batches)
+            count = len(leaves(batch)[0])
+            for place, values in zip(leaves(buffer), leaves(batch), strict=True):
+                place[filled : filled + count] = values
+            filled += count
+        self._stream = (self._after(key), batches)
+        return resident(buffer, self.strategy)
+
+    def _batches(self, key: tuple[int, int]) -> Iterator[Any]:
+        """The batches from a chunk on; those of the epoch that is being read go on where they are."""
+        if self._stream is not None and self._stream[0] == key and key[1] > 0:
+            return self._stream[1]
+        epoch, number = key
+        return self.source.batches(epoch, self.shape.step_rows, number * self.steps_per_chunk)
