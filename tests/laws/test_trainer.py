@@ -26,7 +26,7 @@ from trainkit.config import (
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
-from trainkit.trainer import execution, fit_loop, row_orders, sources
+from trainkit.trainer import execution, program_runner, sources
 from trainkit.trainer.trainer import Trainer
 
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
@@ -82,7 +82,7 @@ def test_a_dataset_of_rows_trains_like_its_arrays_in_that_order(monkeypatch: pyt
             return replace(splits, train=dataset)
 
     a, _ = fit(FromDataset())
-    for module in (row_orders, sources):
+    for module in (sources,):
         monkeypatch.setattr(module, "order", lambda seed, epoch, n: np.arange(n, dtype=np.int32))
     b, _ = fit(Toy())
     assert difference(a, b) == 0.0
@@ -184,7 +184,7 @@ def test_a_resumed_run_keeps_to_what_auto_chose(
     def measured(fast: bool) -> None:
         monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
         monkeypatch.setattr(
-            fit_loop, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
+            program_runner, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
         )
 
     task = Toy(dropout=0.3, batch_norm=False)

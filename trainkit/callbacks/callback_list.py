@@ -34,6 +34,9 @@ TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 class CallbackList:
     """Keras callbacks, called in Keras's order with Keras's logs.
 
+    Not by Keras's own list, which turns plain numbers into plain numbers at each call: half the time of an epoch of
+    11 steps. It holds them, and gives them the model and the parameters.
+
     Args:
         callbacks: Any Keras callbacks.
         state: The training that they watch.
@@ -153,15 +156,36 @@ class CallbackList:
         for callback in self.keras.callbacks:
             callback.on_epoch_begin(epoch, {})
 
+    def on_train_batch_begin(self, batch: int) -> None:
+        for callback in self.keras.callbacks:
+            callback.on_train_batch_begin(batch, logs={})
+
     def on_train_batches(self, batch: int, logs: dict[str, Any]) -> None:
-        """`on_train_batch_end` for all if somebody needs every batch, else for observers a few times per
-        second."""
-        if self.needs_train_batches:
-            self.keras.on_train_batch_end(batch, logs)
-        elif self.clock() - self._reported_at > REPORT_SECONDS:
+        """`on_train_batch_end` for all if somebody needs every batch, else for observers a few times per second."""
+        told: Sequence[keras.callbacks.Callback] = self.keras.callbacks
+        if not self.needs_train_batches:
+            if self.clock() - self._reported_at <= REPORT_SECONDS:
+                return
             self._reported_at = self.clock()
-            for observer in self.observers:
-                observer.on_train_batch_end(batch, logs)
+            told = self.observers
+        for callback in told:
+            callback.on_train_batch_end(batch, logs=logs)
+
+    def on_test_begin(self) -> None:
+        for callback in self.keras.callbacks:
+            callback.on_test_begin({})
+
+    def on_test_batch_begin(self, batch: int) -> None:
+        for callback in self.keras.callbacks:
+            callback.on_test_batch_begin(batch, logs={})
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        for callback in self.keras.callbacks:
+            callback.on_test_batch_end(batch, logs=logs)
+
+    def on_test_end(self, logs: dict[str, Any]) -> None:
+        for callback in self.keras.callbacks:
+            callback.on_test_end(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any], record: EpochRecord) -> None:
         """One logs dict goes through all callbacks: what one writes into it, the next ones and the history
@@ -169,13 +193,8 @@ class CallbackList:
         for observer in self.observers:
             observer.record = record
         self.logs = dict(logs)
-        if self.needs_train_batches:  # the list waits for batch hooks that it called in other threads
-            self.keras.on_epoch_end(epoch, self.logs)
-        else:
-            # Not by the list, which first turns plain numbers into plain numbers: half the time of an epoch
-            # of 11 steps.
-            for callback in self.keras.callbacks:
-                callback.on_epoch_end(epoch, self.logs)
+        for callback in self.keras.callbacks:
+            callback.on_epoch_end(epoch, self.logs)
         self.after_epoch(epoch)
 
     def after_epoch(self, epoch: int) -> None:

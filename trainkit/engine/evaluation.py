@@ -38,8 +38,7 @@ class EvaluationShape:
 
 def reset_metrics(model: keras.Model) -> tf.Operation:
     """Let all metrics of a model begin anew."""
-    for metric in model.metrics:
-        metric.reset_state()
+    model.reset_metrics()
     return tf.no_op()
 
 

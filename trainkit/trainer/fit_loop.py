@@ -205,7 +205,7 @@ class FitLoop:
         state, start = self.state, self.state.step_in_epoch
         hooks = self.callbacks.needs_train_batches
         if hooks:
-            self.callbacks.keras.on_train_batch_begin(start)
+            self.callbacks.on_train_batch_begin(start)
         window = self.runner.window(epoch, start)
         if window is None:
             return None
@@ -239,14 +239,13 @@ class FitLoop:
         """
         kept = self.state.values() if keep_metrics else None
         begin = time.perf_counter()
-        keras_list = self.callbacks.keras
         if self.host_validation is not None:
-            values = self.host_validation(keras_list)
+            values = self.host_validation(self.callbacks.keras)
         else:
-            keras_list.on_test_begin()
+            self.callbacks.on_test_begin()
             in_graph = self.runner.validates_in_graph
             values = self._validate_in_graph() if in_graph else self._validate_by_batch()
-            keras_list.on_test_end(values)
+            self.callbacks.on_test_end(values)
         self.times.validate += time.perf_counter() - begin
         if kept is not None:
             self.state.assign(kept)
@@ -258,9 +257,9 @@ class FitLoop:
     def _validate_by_batch(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for number in range(self.setup.validation_steps):
-            self.callbacks.keras.on_test_batch_begin(number)
+            self.callbacks.on_test_batch_begin(number)
             values = self.runner.evaluate_batch(number)
-            self.callbacks.keras.on_test_batch_end(number, values)
+            self.callbacks.on_test_batch_end(number, values)
         return values
 
     # After an epoch.
