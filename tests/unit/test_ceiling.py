@@ -85,7 +85,7 @@ def test_the_timing_is_kept_and_a_damaged_file_is_measured_anew(
     assert [roofline.measure(prepared(Toy()), cache).matmul_seconds for _ in range(2)] == [1.0, 1.0]
     assert roofline.measure(prepared(TwoByTwo()), cache).matmul_seconds == 2.0
     assert (
-        roofline.measure(prepared(Toy()), cache, again=True).seconds == 1.0
+        roofline.measure(prepared(Toy()), cache, again=True).matmul_seconds == 1.0
     )  # the third timing, 3.0, is slower
     times = iter([3.0])
     cache.write_text("{")

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from trainkit.backend.patches import Replacement, joining, patched
 from trainkit.core.tree import Structure
+from trainkit.engine.inputs import gather
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.train_step import TrainStep
 
@@ -88,8 +89,9 @@ def evaluation_steps(
             return strategy.experimental_local_results(strategy.run(one, args=(tensors, picked)))[0]
 
         picked = tf.range(count) + begin
-        if by_step:
-            return tf.function(evaluate, autograph=False, jit_compile=True)(tensors, picked)
+        if by_step:  # as in model.evaluate, the batch comes from outside of what XLA compiles
+            batch = gather(tensors, picked)
+            return tf.function(evaluate, autograph=False, jit_compile=True)(batch, tf.range(count))
         return evaluate(tensors, picked)
 
     def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

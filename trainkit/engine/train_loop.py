@@ -21,6 +21,7 @@ from trainkit.core.logs import EpochLogs
 from trainkit.core.tree import Structure
 from trainkit.engine.best_epochs import BestEpochs, Decision
 from trainkit.engine.evaluation import evaluation_steps, packed_results, reset_metrics
+from trainkit.engine.inputs import gather
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_step import TrainStep
 
@@ -239,7 +240,10 @@ class TrainProgram:
             return self.strategy.experimental_local_results(logs)[0]
 
         if self.spec.xla and self.spec.by_step:
-            return tf.function(train, autograph=False, jit_compile=True)(rows, picked)
+            # As in model.fit, the batch comes from outside of what XLA compiles: fused with it, it rounds otherwise.
+            direct = True
+            batch = rows if self.spec.direct else gather(rows, picked)
+            return tf.function(train, autograph=False, jit_compile=True)(batch, tf.range(size))
         return train(rows, picked)
 
     def _values(

@@ -129,7 +129,7 @@ def evaluation_mode(setup: TrainSetup, choice: Choice | None) -> tuple[bool, boo
     """
     config = setup.config
     if config.engine == "keras":
-        return False, False
+        return config.execution.endswith("_xla"), False
     if choice is not None:
         xla = choice.xla
     elif config.execution in ("auto", "measure"):

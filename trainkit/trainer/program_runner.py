@@ -197,7 +197,8 @@ class ProgramRunner:
         """Rows for step `start` of an epoch, and for some that follow; None: the epoch has no such step."""
         begin = time.perf_counter()
         window = self.feed.window(epoch, start)
-        self.times.waiting += time.perf_counter() - begin
+        if not isinstance(self.feed, ResidentFeed):  # rows on the device are there
+            self.times.waiting += time.perf_counter() - begin
         if window is not None:
             self._latest = window
         return window
