@@ -1,4 +1,4 @@
-"""Shared by all tests: a quiet TensorFlow with four logical CPU devices, and the real data where it is given."""
+"""Shared by all tests: a quiet TensorFlow with four logical CPU devices, and the real data if it is given."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REAL_FILES = ("mnist.npz", "boston_housing.npz")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Make four logical CPU devices for the tests of strategies, before TensorFlow runs and fixes their number.
+    """Make four logical CPU devices for the tests of strategies, before TensorFlow fixes their number.
 
     They share one pool of threads, so a result on one of them is that of a program that has only one. If no
     collected test imports TensorFlow, this does not either: it takes seconds.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainkit.core.datasets import Arrays, Source, Splits
     from trainkit.core.errors import UserError
     from trainkit.core.task import Task
+    from trainkit.trainer.drop_in import fit
     from trainkit.trainer.trainer import Trainer
 else:
     __getattr__, __dir__ = lazy.public_names(
@@ -29,6 +30,7 @@ else:
             "trainkit.core.datasets": ("Arrays", "Source", "Splits"),
             "trainkit.core.errors": ("UserError",),
             "trainkit.core.task": ("Task",),
+            "trainkit.trainer.drop_in": ("fit",),
             "trainkit.trainer.trainer": ("Trainer",),
         },
         folders=("callbacks", "data", "metrics", "optim", "tasks", "verification"),
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "data",
+    "fit",
     "metrics",
     "optim",
     "tasks",

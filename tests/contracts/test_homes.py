@@ -1,4 +1,4 @@
-"""One place for each dangerous thing: private names, foreign objects, renames, prints. And files of 300 lines."""
+"""One place for each dangerous thing: private names, foreign objects, renames, prints. And short files."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def assert_replicas_equal_one(task: Task, replicas: int, *, close: float = CLOSE
     assert gap(history_one, history_many) <= 5 * close
 
 
-# The recipes use SGD: Adam divides by the root of a squared gradient, which for a gradient that is nearly zero turns a rounding into a step.
+# The recipes use SGD: Adam divides by the root of a squared gradient, and so turns the rounding of a gradient
+# that is nearly zero into a step.
 SGD = OptimizerConfig(name="momentum", learning_rate=0.05)
 TASKS = [Toy(), Toy(l2=1e-2), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 
@@ -169,7 +170,7 @@ def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int
 
 
 def test_dropout_masks_are_independent_in_a_training() -> None:
-    """Two replicas that hold equal rows have equal gradients only if their masks are equal, and then train as one of them alone does."""
+    """Two replicas that hold equal rows train as one of them alone does only if their masks are equal."""
 
     @dataclass(frozen=True)
     class Doubled(Toy):
@@ -351,7 +352,8 @@ def test_a_tf_config_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -
     for job in ("ps", "evaluator"):
         monkeypatch.setenv(
             "TF_CONFIG",
-            f'{{"cluster": {{"worker": ["a:1", "b:1"], "{job}": ["c:1"]}}, "task": {{"type": "worker", "index": 0}}}}',
+            f'{{"cluster": {{"worker": ["a:1", "b:1"], "{job}": ["c:1"]}},'
+            ' "task": {"type": "worker", "index": 0}}',
         )
         with pytest.raises(UserError, match=job):
             fit(Toy())

@@ -22,7 +22,7 @@ def rows(n: int, features: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 
 @dataclass(frozen=True)
 class Toy(Task):
-    """Three classes from 6 features: 75 training rows, so that batches of 16 leave a ragged one, 21 and 19."""
+    """Three classes from 6 features, in 75, 21 and 19 rows: batches of 16 leave a ragged one."""
 
     dropout: float = 0.0
     batch_norm: bool = False

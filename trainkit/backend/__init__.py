@@ -1,2 +1,4 @@
 """All that is particular to Keras and TensorFlow: private names, patches, kernels, precision, devices,
-memory, start-up."""
+memory, start-up. Its modules are imported by name."""
+
+__all__ = []

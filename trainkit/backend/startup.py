@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 from trainkit.core.errors import UserError
 
+__all__ = ["import_tensorflow"]
+
 # Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the
 # warning that precedes them.
 LOG_LINE = re.compile(

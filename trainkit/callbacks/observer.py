@@ -13,7 +13,8 @@ class Observer(keras.callbacks.Callback):
     """A callback that only reads `logs`, and neither the model nor the optimizer.
 
     The trainer may run many epochs in one call and report them to an observer afterwards, in order; the model
-    then already has later weights. `on_train_batch_end` of an observer is called a few times per second at the most.
+    then already has later weights. `on_train_batch_end` of an observer is called a few times per
+    second at most.
 
     Attributes:
         run: The facts of the training; set before `on_train_begin`.

@@ -1,7 +1,8 @@
 """Finds `conf/` and `tasks/`: beside the package in a checkout, inside it in a wheel.
 
-In a checkout the one name `trainkit.tasks` becomes importable, and nothing else of the repository's root: no
-`trainkit.tests`, no second copy of a module. A user's own `tasks` folder neither hides ours nor is hidden by it.
+In a checkout the one name `trainkit.tasks` becomes importable, and nothing else of the repository's root:
+no `trainkit.tests`, no second copy of a module. A user's own `tasks` folder neither hides ours nor is hidden
+by it.
 """
 
 from __future__ import annotations

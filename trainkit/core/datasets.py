@@ -20,12 +20,13 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Arrays:
-    """Rows held in memory: `x`, `y` and optionally a weight per row. Every array has the rows on its first axis.
+    """Rows held in memory: `x`, `y` and optionally a weight per row. Rows are on the first axis.
 
     Args:
         x: Array `[N, ...]`, or nested tuples, lists or dicts of them for a model with several inputs.
         y: Array `[N, ...]`, or nested tuples, lists or dicts of them; None for a model that needs no labels.
-        weight: Array `[N]` or `[N, T]` that multiplies the loss of each row, or of each of its steps; None: all weigh 1.
+        weight: Array `[N]` or `[N, T]` that multiplies the loss of each row, or of each of its steps; None:
+            all weigh 1.
 
     Raises:
         UserError: if the arrays disagree on the number of rows, or there are none.

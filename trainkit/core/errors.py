@@ -35,7 +35,8 @@ def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) ->
 def nearest_key(key: str, known: Iterable[str]) -> str:
     """The valid dotted key nearest to a wrong one: `did you mean trainer.epochs?`
 
-    Looks in the key's own section first, then in the others; without a near match, lists what the section has.
+    Looks in the key's own section first, then in the others. Without a near match, lists what the section
+    has.
     """
     known = list(known)
     section, _, last = key.rpartition(".")

@@ -37,7 +37,8 @@ __all__ = [
 def replacing_file(path: Path | str) -> Iterator[Path]:
     """A path to write to in the block; at its end the file is flushed and takes the name `path`.
 
-    The file keeps the ending of `path`, since some writers choose the format by it. If the block raises, `path` is as it was.
+    The file keeps the ending of `path`, since some writers choose the format by it. If the block raises,
+    `path` is as it was.
 
     Raises:
         UserError: if the file cannot be written.
@@ -61,7 +62,7 @@ def replacing_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path | str) -> Iterator[Path]:
-    """A new folder to fill in the block; at its end it is flushed and takes the name `folder`, whole or not at all.
+    """A new folder to fill in the block; at its end it is flushed and takes the name `folder`, or not at all.
 
     Raises:
         UserError: if the folder cannot be written.

@@ -69,7 +69,8 @@ class EpochLogs:
         validation: Each metric over the validation rows; empty if they were not evaluated.
         learning_rate: After the epoch's last step.
         loss_scale: Of float16 training; None elsewhere.
-        applied_updates: Optimizer updates in all; fewer than steps where float16 training skipped some. None elsewhere.
+        applied_updates: Optimizer updates in all; fewer than steps where float16 training skipped some. None
+            elsewhere.
     """
 
     train: Mapping[str, float]

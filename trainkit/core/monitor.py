@@ -21,7 +21,8 @@ KERAS_DIRECTION = "_direction"  # where Keras's callbacks look whether a metric 
 class MonitorRule:
     """Which logged value is followed, and what counts as an improvement.
 
-    `value` improves on `best` if `value < best - min_delta` (mode `min`) or `value > best + min_delta` (mode `max`), in float32.
+    `value` improves on `best` if `value < best - min_delta` (mode `min`) or `value > best + min_delta` (mode
+    `max`), in float32.
     The host applies the rule after an epoch, the graph inside a call of several epochs; both call `improves`.
 
     Args:

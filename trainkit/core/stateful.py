@@ -12,8 +12,8 @@ __all__ = ["Stateful"]
 class Stateful(Protocol):
     """An object whose state a checkpoint keeps, so that a resumed training goes on as an uninterrupted one.
 
-    A state is a dict of JSON values (numbers, texts, lists, dicts, None) and NumPy arrays. A user's own callback takes part by
-    having these two methods.
+    A state is a dict of JSON values (numbers, texts, lists, dicts, None) and NumPy arrays. A user's own
+    callback takes part by having these two methods.
     """
 
     def state_dict(self) -> dict[str, Any]:

@@ -20,9 +20,9 @@ __all__ = ["Task"]
 
 
 class Task(ABC):
-    """A frozen dataclass that makes the Keras objects of one training problem; every call makes fresh objects.
+    """A frozen dataclass that makes the Keras objects of one training problem; each call makes fresh ones.
 
-    Override `data`, `model`, `loss`; `metrics`, `optimizer`, `monitor`, `class_weight`, `decode` have defaults.
+    Override `data`, `model`, `loss`; the others, such as `metrics` and `optimizer`, have defaults.
     A task that needs its own step (several losses, a custom objective) overrides `compute` alone.
     """
 
@@ -81,7 +81,8 @@ class Task(ABC):
             training: True in training steps.
 
         Returns:
-            `(loss, outputs)`: the scalar to be minimised (a mean over the rows), and what the metrics compare with `y`.
+            `(loss, outputs)`: the scalar to be minimised (a mean over the rows), and what the metrics compare
+            with `y`.
         """
         x, y, weight = (*batch, None, None)[:3]
         outputs = model(x, training=training)

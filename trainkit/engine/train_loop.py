@@ -240,7 +240,7 @@ class TrainProgram:
             return self.strategy.experimental_local_results(logs)[0]
 
         if self.spec.xla and self.spec.by_step:
-            # As in model.fit, the batch comes from outside of what XLA compiles: fused with it, it rounds otherwise.
+            # As in model.fit, the batch comes from outside of what XLA compiles: fused, it rounds otherwise.
             direct = True
             batch = rows if self.spec.direct else gather(rows, picked)
             return tf.function(train, autograph=False, jit_compile=True)(batch, tf.range(size))

@@ -23,6 +23,8 @@ from trainkit.core.errors import UserError
 from trainkit.trainer.loop import StepCost
 from trainkit.trainer.setup import TrainSetup
 
+__all__ = ["Product", "measure", "products"]
+
 SECONDS = 0.07  # of each of three timings
 
 
