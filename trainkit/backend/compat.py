@@ -186,6 +186,12 @@ def overwrite_with_average(optimizer: keras.optimizers.Optimizer) -> None:
     optimizer._overwrite_model_variables_with_average_value(optimizer._trainable_variables)
 
 
+def is_multi_optimizer(optimizer: Any) -> bool:
+    """Whether an optimizer is a `MultiOptimizer`, which Keras has from 3.15 on."""
+    kind = getattr(keras.optimizers, "MultiOptimizer", None)
+    return kind is not None and isinstance(optimizer, kind)
+
+
 def own_schedule(optimizer: keras.optimizers.Optimizer) -> Callable[..., Any] | None:
     """The schedule or function that gives an optimizer its learning rate; None for a plain number."""
     rate = optimizer._learning_rate

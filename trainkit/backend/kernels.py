@@ -171,7 +171,8 @@ def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
         mask: Any = None,
     ) -> tf.Tensor:
         last = self.axis in (-1, inputs.shape.rank - 1)
-        special = mask is not None or self.renorm or self.synchronized or self.epsilon < SMALLEST_EPSILON
+        renorm = getattr(self, "renorm", False)  # Keras has it from 3.14 on
+        special = mask is not None or renorm or self.synchronized or self.epsilon < SMALLEST_EPSILON
         if (
             not (training and self.trainable)
             or special

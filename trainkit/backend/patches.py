@@ -202,7 +202,7 @@ def inner_optimizers(optimizer: Any) -> list[Any]:
     `MultiOptimizer`."""
     inner = inner_optimizer(optimizer)
     parts = getattr(inner, "optimizers", None)
-    if isinstance(inner, keras.optimizers.MultiOptimizer) and parts:
+    if compat.is_multi_optimizer(inner) and parts:
         return [one for part in parts for one in inner_optimizers(part)]
     return [inner]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from trainkit.backend import compat
 from trainkit.core.errors import UserError
 
 __all__ = ["check_float32", "inner_optimizer", "learning_rate", "loss_scale", "policy"]
@@ -72,6 +73,6 @@ def learning_rate(optimizer: Any) -> Any:
     """The current learning rate, a tensor or number; None for an optimizer that has several, such as
     `MultiOptimizer`."""
     inner = inner_optimizer(optimizer)
-    if inner is None or isinstance(inner, keras.optimizers.MultiOptimizer):
+    if inner is None or compat.is_multi_optimizer(inner):
         return None
     return inner.learning_rate

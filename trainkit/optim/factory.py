@@ -122,7 +122,7 @@ def _changed(config: OptimizerConfig, recipe: Optimizer) -> list[str]:
     asked = _asked(config)
     if not asked:
         return []
-    if isinstance(recipe, keras.optimizers.MultiOptimizer):
+    if compat.is_multi_optimizer(recipe):
         return list(asked)
     current = {**_config_of(recipe), "learning_rate": _rate(recipe)}
     return [key for key, value in asked.items() if key not in current or not _same(value, current[key])]
@@ -165,7 +165,7 @@ def _check_rebuildable(recipe: Optimizer, changed: list[str]) -> None:
     """
     name = type(recipe).__name__
     asked = ", ".join(changed)
-    if isinstance(recipe, keras.optimizers.MultiOptimizer):
+    if compat.is_multi_optimizer(recipe):
         raise UserError(
             f"optimizer settings ({asked}) do not say which optimizer of a MultiOptimizer they mean; set "
             "them in the task's optimizer()."

@@ -83,7 +83,6 @@ def decay_that_spares_some_weights(side: Side) -> None:
     fit(side, model, epochs=3)
 
 
-@case
 def several_optimizers(side: Side) -> None:
     inputs = keras.Input((3,))
     hidden = layers.Dense(4, activation="tanh", name="slow")(inputs)
@@ -92,6 +91,10 @@ def several_optimizers(side: Side) -> None:
         default_optimizer=sgd(0.1), optimizer_map={"slow/.*": optimizers.Adam(0.001)}
     )
     fit(side, compiled(model, optimizer=optimizers.MultiOptimizer(table)))
+
+
+if hasattr(optimizers, "MultiOptimizer"):  # Keras has it from 3.15 on
+    case(several_optimizers)
 
 
 class Warmup(schedules.LearningRateSchedule):
