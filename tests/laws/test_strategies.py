@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
+from tests.support.replicas import CLOSE, assert_replicas_equal_one, fit_on, gap
 from tests.support.toys import AddLoss, Auc, ClassWeighted, Custom, Toy, TwoByTwo, Weighted
 from tests.support.training import difference, fit
 from trainkit.backend import patches
 from trainkit.callbacks.early_stopping import EarlyStopping
-from trainkit.callbacks.observer import Observer
 from trainkit.config import (
     ClipConfig,
     EmaConfig,
@@ -24,40 +23,16 @@ from trainkit.config import (
     ScheduleConfig,
     TrainerConfig,
 )
-from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
-from trainkit.data import order
 from trainkit.trainer.trainer import Trainer
-
-CLOSE = 1e-6  # float32 sums in another order
-
-
-def fit_on(replicas: int, task: Task, **settings: Any) -> tuple[Trainer, dict[str, list[float]]]:
-    """4 epochs of 5 steps: 20 steps, the last of each epoch ragged."""
-    where = {"strategy": "mirrored", "replicas": replicas} if replicas > 1 else {"strategy": "one_device"}
-    return fit(task, **{"epochs": 4, **where, **settings})
-
-
-def gap(a: dict[str, list[float]], b: dict[str, list[float]]) -> float:
-    assert a.keys() == b.keys()
-    return max(float(np.abs(np.array(a[name]) - b[name]).max()) for name in a)
-
-
-def assert_replicas_equal_one(task: Task, replicas: int, *, close: float = CLOSE, **settings: Any) -> None:
-    (one, history_one), (many, history_many) = fit_on(1, task, **settings), fit_on(replicas, task, **settings)
-    assert many.setup.replicas == replicas
-    model = [
-        (v.path, float(np.abs(v.numpy() - w.numpy()).max()))
-        for v, w in zip(one.model.weights, many.model.weights, strict=True)
-    ]
-    assert max(gap for _, gap in model) <= close, model
-    assert gap(history_one, history_many) <= 5 * close
-
 
 # The recipes use SGD: Adam divides by the root of a squared gradient, and so turns the rounding of a gradient
 # that is nearly zero into a step.
 SGD = OptimizerConfig(name="momentum", learning_rate=0.05)
+
+
 TASKS = [Toy(), Toy(l2=1e-2), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 
 
@@ -129,9 +104,6 @@ def test_feeds_are_alike(execution: str) -> None:
     assert difference(a, b) == 0.0
 
 
-# Normalisation and dropout.
-
-
 def test_synchronised_batch_normalisation_equals_one_device() -> None:
     """Over even shares, which weigh alike in Keras's synchronised statistics."""
     assert_replicas_equal_one(Toy(batch_norm=True, n=64), 2, optimizer=SGD, sync_batch_norm=True, close=5e-6)
@@ -183,106 +155,6 @@ def test_dropout_masks_are_independent_in_a_training() -> None:
     assert difference(one, two) > 1e-6
 
 
-# Half precision.
-
-
-@dataclass(frozen=True)
-class Planted(Toy):
-    """An infinite loss wherever a row's first feature is the mark."""
-
-    mark: float = 1234.0
-    row: int = 0
-
-    def data(self) -> Splits:
-        splits = Toy.data(self)
-        x = splits.train.x.copy()
-        x[self.row, 0] = self.mark
-        return Splits(Arrays(x, splits.train.y), splits.validation)
-
-    def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
-        x, y = batch
-        marked = tf.reduce_any(x[:, 0] == self.mark)
-        x = tf.where(x == self.mark, 0.0, x)
-        outputs = model(x, training=training)
-        loss = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, outputs))
-        return loss * tf.where(marked & training, np.inf, 1.0), outputs
-
-
-class Skips(Observer):
-    """Notes what an epoch's record says of the loss scale."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[dict[str, float]] = []
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.records.append(asdict(self.record))
-
-
-@pytest.mark.parametrize("replica", [0, 1])
-def test_an_infinite_gradient_on_one_replica_makes_all_skip_exactly_that_step(replica: int) -> None:
-    row_order = order.order(0, 0, 75)
-    task = Planted(row=int(row_order[16 * 2 + 8 * replica + 3]))  # in the third batch, in that replica's half
-    settings: dict[str, Any] = {
-        "precision": "mixed_float16",
-        "optimizer": OptimizerConfig(name="sgd", learning_rate=0.1),
-        "epochs": 1,
-    }
-    noted = Skips()
-    two, _ = fit_on(2, task, callbacks=[noted], **settings)
-    one, _ = fit_on(1, task, **settings)
-    optimizer = two.model.optimizer
-    assert two.state.step == 5
-    assert int(optimizer.iterations.numpy()) == 4
-    assert noted.records[-1]["skipped_steps"] == 1
-    assert noted.records[-1]["loss_scale"] == 2.0**14
-    for variable in two.model.weights:
-        copies = [np.asarray(v) for v in getattr(variable.value, "values", [variable.value])]
-        assert np.isfinite(copies[0]).all()
-        assert all(np.array_equal(copies[0], copy) for copy in copies), variable.path
-    assert all(
-        np.abs(a.numpy() - b.numpy()).max() < 2e-3
-        for a, b in zip(one.model.weights, two.model.weights, strict=True)
-    )
-
-
-@dataclass(frozen=True)
-class Hopeless(Toy):
-    def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
-        loss, outputs = Toy.compute(self, model, batch, training)
-        return loss * (np.inf if training else 1.0), outputs
-
-
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_many_skipped_steps_in_a_row_are_an_error_that_says_what_to_do(replicas: int) -> None:
-    with pytest.raises(UserError, match=r"steps in a row had gradients that are not finite.*mixed_bfloat16"):
-        fit_on(replicas, Hopeless(), precision="mixed_float16", max_skipped_steps=12, epochs=9)
-
-
-def test_skipped_steps_in_a_row_are_noticed_when_one_call_runs_all_epochs() -> None:
-    with pytest.raises(UserError, match="steps in a row had gradients that are not finite"):
-        fit(Hopeless(), precision="mixed_float16", max_skipped_steps=12, epochs=30, epochs_per_call=30)
-
-
-def test_the_loss_scale_has_a_floor() -> None:
-    trainer, _ = fit(Hopeless(), precision="mixed_float16", max_skipped_steps=1000, epochs=12)
-    assert float(trainer.model.optimizer.dynamic_scale.numpy()) == 2.0**-14
-    assert int(trainer.model.optimizer.iterations.numpy()) == 0
-
-
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(precision: str) -> None:
-    (full, a), (half, b) = fit_on(1, Toy(), epochs=10), fit_on(1, Toy(), epochs=10, precision=precision)
-    assert abs(a["val_loss"][-1] - b["val_loss"][-1]) < 0.03
-    assert {v.dtype for v in half.model.variables if "seed" not in v.path} == {"float32"}
-    assert half.model.outputs[0].dtype == "float32"
-    assert half.model.layers[0].compute_dtype == precision.removeprefix("mixed_")
-    assert difference(full, half) > 0 if len(full.state.variables) == len(half.state.variables) else True
-
-
-# The rest of a run.
-
-
 def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
     def stopped(replicas: int) -> tuple[Trainer, dict[str, list[float]]]:
         stopping = EarlyStopping("val_loss", patience=2)
@@ -320,9 +192,6 @@ def test_evaluation_counts_every_row_once_on_replicas() -> None:
     assert np.abs(one.predict() - four.predict()).max() < 1e-5
 
 
-# What cannot work.
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -357,32 +226,3 @@ def test_a_tf_config_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -
         )
         with pytest.raises(UserError, match=job):
             fit(Toy())
-
-
-# With a GPU.
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_one_gpu_learns_in_every_precision(precision: str) -> None:
-    trainer, history = fit(Toy(), epochs=10, precision=precision, execution="auto")
-    assert history["loss"][-1] < 0.8 * history["loss"][0]
-    assert all(
-        "GPU" in v.device for v in trainer.state.variables if v.dtype == tf.float32 and v.shape.rank == 2
-    )
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(
-    ("one", "other"), [("step", "epoch"), ("step_xla", "epoch_xla"), ("epoch", "epoch_xla")]
-)
-def test_execution_modes_agree_on_a_gpu(one: str, other: str) -> None:
-    (a, _), (b, _) = (fit(Toy(), execution=execution, deterministic=True) for execution in (one, other))
-    assert difference(a, b) <= (0.0 if one.endswith("xla") == other.endswith("xla") else 1e-4)
-
-
-@pytest.mark.gpu
-def test_resident_rows_lie_on_the_gpu() -> None:
-    trainer, _ = fit(Toy(), feed="resident")
-    assert trainer.loop is not None
-    assert all("GPU" in t.device for t in tf.nest.flatten(trainer.loop.feed.arguments()))

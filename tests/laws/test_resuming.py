@@ -1,0 +1,181 @@
+"""A resumed training equals an uninterrupted one, and checkpoints hold what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.toys import Toy
+from tests.support.training import difference, fit, weights
+from trainkit.callbacks.checkpoints import Checkpoints
+from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.config import (
+    OptimizerConfig,
+)
+from trainkit.core.errors import UserError
+from trainkit.trainer import execution, program_runner
+from trainkit.trainer.trainer import Trainer
+
+
+@pytest.mark.parametrize("stop_epoch", [1, 2])
+def test_resume_equals_uninterrupted(tmp_path: Path, stop_epoch: int) -> None:
+    task = Toy(dropout=0.3, batch_norm=True)
+    whole, _ = fit(task, epochs=4)
+    part, _ = fit(task, epochs=stop_epoch, callbacks=[Checkpoints(tmp_path, "val_loss")])
+    assert difference(whole, part) > 0
+    rest, _ = fit(task, epochs=4, resume=tmp_path / "last")
+    assert difference(whole, rest) == 0.0
+    assert rest.state.position() == whole.state.position()
+
+
+def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -> None:
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if trainer.state.step == 7:
+                trainer.request_stop("test")
+
+    task = Toy(dropout=0.3, batch_norm=True)
+    whole, _ = fit(task, execution="step")
+    trainer = Trainer(
+        epochs=3,
+        batch_size=16,
+        execution="step",
+        callbacks=[Stop(), Checkpoints(tmp_path, "val_loss")],
+    )
+    trainer.fit(task)
+    assert trainer.stopped == "test"
+    assert trainer.state.position() == {"epoch": 1, "step_in_epoch": 2, "step": 7}
+    rest, _ = fit(task, resume=tmp_path / "last")
+    assert difference(whole, rest) == 0.0
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_a_resumed_run_keeps_to_what_auto_chose(
+    xla: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a busy moment could make the rest of a run round otherwise than its beginning."""
+
+    def measured(fast: bool) -> None:
+        monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
+        monkeypatch.setattr(
+            program_runner, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
+        )
+
+    task = Toy(dropout=0.3, batch_norm=False)
+    measured(xla)
+    whole, _ = fit(task, epochs=4, execution="measure")
+    fit(task, epochs=2, execution="measure", callbacks=[Checkpoints(tmp_path, "val_loss")])
+    measured(not xla)
+    rest, _ = fit(task, epochs=4, execution="measure", resume=tmp_path / "last")
+    assert rest.execution == whole.execution == ("epoch_xla" if xla else "epoch")
+    assert difference(whole, rest) == 0.0
+
+
+def test_save_checkpoint_and_restore_are_exact(tmp_path: Path) -> None:
+    a, _ = fit(Toy(dropout=0.3))
+    a.save_checkpoint(tmp_path / "by-hand")
+    before = weights(a)
+    b, _ = fit(Toy(dropout=0.3), epochs=1)
+    b.restore(tmp_path / "by-hand")
+    assert all(np.array_equal(x, y) for x, y in zip(before, weights(b), strict=True))
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    a, _ = fit(Toy())
+    a.save_checkpoint(tmp_path / "c")
+    b = Trainer(epochs=1, batch_size=16)
+    b.prepare(Toy(batch_norm=True))
+    with pytest.raises(UserError, match="of another model or optimizer"):
+        b.restore(tmp_path / "c")
+
+
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_weights(
+    engine: str, tmp_path: Path
+) -> None:
+    def run(
+        epochs: int, folder: Path, resume: Path | None = None
+    ) -> tuple[Trainer, list[float], Checkpoints]:
+        ours = EarlyStopping("val_loss", patience=4, min_delta=0.01)
+        keeper = Checkpoints(folder, "val_accuracy")  # another value, so that its best epoch is another one
+        overfits = OptimizerConfig(learning_rate=0.2)
+        trainer, history = fit(
+            Toy(dropout=0.1),
+            epochs=epochs,
+            callbacks=[keeper, ours],
+            optimizer=overfits,
+            resume=resume,
+            engine=engine,
+        )
+        return trainer, history.get("loss", []), keeper
+
+    whole, losses, keeper = run(60, tmp_path / "whole")
+    stopped, best = len(losses), len(losses) - 4
+    assert 1 < best < stopped < 60
+    run(best + 2, tmp_path / "part")  # the best epoch lies before the resumption
+    starts = {tmp_path / "part" / "last": best + 2, tmp_path / "whole" / "last": stopped}
+    assert keeper.best_epoch > best, (
+        "so that its checkpoint remembers an early stopping that has waited, and holds its weights"
+    )
+    starts[tmp_path / "whole" / "best"] = keeper.best_epoch
+    for resume, epoch in starts.items():
+        resumed, rest, _ = run(60, tmp_path / "part", resume)
+        assert rest == losses[epoch:]
+        assert all(
+            np.array_equal(x, y)
+            for x, y in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True)
+        )
+
+
+def test_two_observers_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
+    def observers() -> list[EarlyStopping]:
+        return [EarlyStopping(name, patience=50) for name in ("val_loss", "val_accuracy")]
+
+    first, second = observers()
+    fit(Toy(), callbacks=[first, second, Checkpoints(tmp_path, "val_loss")])
+    again = observers()
+    fit(Toy(), callbacks=again, resume=tmp_path / "last")
+    assert [m.best_epoch for m in again] == [m.best_epoch for m in (first, second)]
+    assert first.best != second.best
+
+
+def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None:
+    ours = EarlyStopping("val_loss", patience=3)
+    trainer = Trainer(
+        epochs=60,
+        batch_size=16,
+        execution="epoch",
+        callbacks=[ours],
+        optimizer=OptimizerConfig(learning_rate=0.2),
+    )
+    task = Toy()
+    first = trainer.fit(task).history
+    assert len(first["loss"]) < 60
+    assert trainer.fit(task).history == first
+
+
+def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
+    overfits = OptimizerConfig(learning_rate=0.2)
+    keeper = Checkpoints(tmp_path, "val_loss")
+    trainer, history = fit(Toy(), epochs=30, callbacks=[keeper], optimizer=overfits)
+    best = int(np.argmin(history["val_loss"]))
+    assert keeper.best_epoch == best + 1 < 30
+    assert trainer.evaluate(split="validation", checkpoint=tmp_path / "best")["loss"] == pytest.approx(
+        history["val_loss"][best], abs=1e-6
+    )
+    assert trainer.state.epoch == best + 1
+
+
+def test_epoch_checkpoints_keep_the_newest_and_hold_their_own_epoch(tmp_path: Path) -> None:
+    pattern = "e{epoch:02d}-{val_loss:.3f}"
+    keeper = Checkpoints(tmp_path, "val_loss", every_epochs=2, keep=2, pattern=pattern)
+    trainer, history = fit(Toy(), epochs=7, callbacks=[keeper])
+    names = sorted(p.name for p in tmp_path.glob("e*"))
+    assert names == [f"e{e:02d}-{history['val_loss'][e - 1]:.3f}" for e in (4, 6)]
+    assert trainer.evaluate(split="validation", checkpoint=tmp_path / names[0])["loss"] == pytest.approx(
+        history["val_loss"][3], abs=1e-6
+    )
