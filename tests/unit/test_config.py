@@ -13,6 +13,7 @@ from trainkit.config import (
     Config,
     OptimizerConfig,
     TrainerConfig,
+    TrainerSettings,
     validate,
     validate_section,
 )
@@ -130,3 +131,10 @@ def test_a_dataclass_field_without_a_meaning_cannot_be_a_setting() -> None:
 
     with pytest.raises(KeyError):
         settings_of(Bare)
+
+
+def test_the_keywords_of_a_trainer_are_the_fields_of_its_settings() -> None:
+    fields = {field.name: field.type for field in dataclasses.fields(TrainerConfig)}
+    keywords = TrainerSettings.__annotations__
+    assert list(keywords) == list(fields)
+    assert {name: kind.__forward_arg__ for name, kind in keywords.items()} == fields

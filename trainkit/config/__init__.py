@@ -7,11 +7,12 @@ from trainkit.config.checkpoint import CheckpointConfig
 from trainkit.config.data import DataConfig
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
-from trainkit.config.root import Config
-from trainkit.config.trainer import TrainerConfig
+from trainkit.config.root import PROGRESS, Config
+from trainkit.config.trainer import TrainerConfig, TrainerSettings
 from trainkit.config.validation import validate, validate_section
 
 __all__ = [
+    "PROGRESS",
     "CallbacksConfig",
     "CheckpointConfig",
     "ClipConfig",
@@ -25,6 +26,7 @@ __all__ = [
     "ScheduleConfig",
     "TensorBoardConfig",
     "TrainerConfig",
+    "TrainerSettings",
     "validate",
     "validate_section",
 ]

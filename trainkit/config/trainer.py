@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from trainkit.config.fields import setting
 
-__all__ = ["ENGINES", "EXECUTIONS", "FEEDS", "PRECISIONS", "STRATEGIES", "TrainerConfig"]
+__all__ = ["ENGINES", "EXECUTIONS", "FEEDS", "PRECISIONS", "STRATEGIES", "TrainerConfig", "TrainerSettings"]
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
@@ -49,3 +50,31 @@ class TrainerConfig:
         50, "mixed_float16: consecutive non-finite steps that fail the training", at_least=1
     )
     heartbeat_seconds: float = setting(30.0, "multi_worker: silence after which a worker is lost", above=0)
+
+
+class TrainerSettings(TypedDict, total=False):
+    """The fields of `TrainerConfig` as keywords, so that an editor completes them; a test compares the two."""
+
+    epochs: int
+    steps: int | None
+    batch_size: int
+    accumulate: int
+    seed: int
+    deterministic: bool
+    precision: str
+    strategy: str
+    replicas: int | None
+    devices: list[int] | None
+    tf32: bool
+    sync_batch_norm: bool
+    execution: str
+    engine: str
+    feed: str
+    fast_kernels: bool | None
+    dropout: bool
+    dynamic_rows: bool
+    epochs_per_call: int | None
+    limit_train_batches: int | None
+    validate_every: int
+    max_skipped_steps: int
+    heartbeat_seconds: float

@@ -24,9 +24,10 @@ from trainkit.experiment.artifacts import open_run_dir, save_model
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.job import Job
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
-from trainkit.experiment.summary import best_epoch, closing_lines, summarise
+from trainkit.experiment.summary import closing_lines
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
+from trainkit.trainer.run_summary import best_epoch, summarise
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
@@ -99,7 +100,9 @@ class _Training:
                 resume = job.found.checkpoint if job.found else None
                 history = trainer.fit(job.task, resume=resume)
                 self.check_ceiling()
-                summary = summarise(job, trainer, self.setup, run, history.history, self.best)
+                summary = summarise(
+                    job.config.name, self.setup, run, history.history, self.best, trainer.report()
+                )
                 if trainer.stopped is None:
                     self.test_and_save(summary)
                 files.write_json(run.summary, summary)

@@ -1,61 +1,13 @@
-"""The results of a run: `summary.json`, and the last lines on the terminal."""
+"""The results of a run: the last lines on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.progress import format_values
-from trainkit.core.files import read_json
-from trainkit.core.logs import split_logs
-from trainkit.experiment.job import Job
-from trainkit.runs.run_dir import RunDir
-from trainkit.trainer.setup import TrainSetup
-from trainkit.trainer.trainer import Trainer
 
-__all__ = ["best_epoch", "closing_lines", "summarise"]
-
-
-def summarise(
-    job: Job,
-    trainer: Trainer,
-    setup: TrainSetup,
-    run: RunDir,
-    history: Mapping[str, Sequence[float]],
-    best: Monitor,
-) -> dict[str, Any]:
-    """The content of `summary.json`, without the test results.
-
-    Where this process completed no epoch, the values of the last one are those that the run had before.
-    """
-    before = read_json(run.summary)
-    train, validation = split_logs({name: values[-1] for name, values in history.items() if values})
-    return {
-        "task": job.config.name,
-        "dataset": setup.splits.source.name,
-        "status": "completed" if trainer.stopped is None else "preempted",
-        "epochs": trainer.state.epoch,
-        "steps": trainer.state.step,
-        "monitor": best.monitor,
-        "best": best_epoch(best),
-        "train": train or before.get("train", {}),
-        "val": validation or before.get("val", {}),
-        "test": {},
-        "execution": trainer.execution,
-        "execution_reason": trainer.execution_reason,
-        "precision": job.config.trainer.precision,
-        "strategy": setup.strategy_name,
-        "replicas": setup.replicas,
-        "throughput": trainer.throughput,
-        "bottleneck": trainer.bottleneck,
-        "seconds": trainer.seconds,
-    }
-
-
-def best_epoch(best: Monitor) -> dict[str, Any]:
-    """The best monitored value and its epoch; empty as long as no epoch is complete."""
-    return {"value": float(best.best), "epoch": best.best_epoch} if best.best_epoch else {}
+__all__ = ["closing_lines"]
 
 
 def closing_lines(

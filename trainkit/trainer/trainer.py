@@ -6,39 +6,41 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
-from trainkit.checkpoint.train_state import TrainState
-from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.config import PROGRESS, OptimizerConfig, TrainerConfig, TrainerSettings
 from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
-from trainkit.engine.train_loop import TrainProgram
-from trainkit.trainer import loop as loops
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
-from trainkit.trainer.loop import StepCost
 from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
+from trainkit.trainer.run_files import RunFiles, progress_display
 from trainkit.trainer.setup import TrainSetup, assemble
+from trainkit.trainer.trainer_view import TrainerView
 
 __all__ = ["Trainer"]
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM")
 
 
-class Trainer:
+class Trainer(TrainerView):
     """Trains tasks: `Trainer(epochs=5, batch_size=64).fit(MNIST())`.
 
     Args:
         config: Settings; or give them as keywords, the fields of `TrainerConfig`.
         optimizer: Settings or a Keras optimizer in place of the task's own; None: the task's.
         callbacks: Keras callbacks that watch every `fit`.
+        run_dir: Folder for what the command leaves of a run: metrics.csv, plots, checkpoints, status,
+            summary.
+        progress: `auto`, `rich`, `plain` or `none`: what is shown while it trains.
+        **settings: Fields of `TrainerConfig`.
 
     Raises:
         UserError: for a setting that does not exist, or a value that is impossible.
@@ -56,7 +58,9 @@ class Trainer:
         *,
         optimizer: OptimizerConfig | keras.optimizers.Optimizer | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        **settings: Any,
+        run_dir: Path | str | None = None,
+        progress: str = "none",
+        **settings: Unpack[TrainerSettings],
     ) -> None:
         known = [f.name for f in fields(TrainerConfig)]
         for name in settings:
@@ -70,79 +74,14 @@ class Trainer:
             validate_section(optimizer, "optimizer")
         self.optimizer = optimizer
         self.callbacks = list(callbacks)
-        self.step_cost = StepCost()
-        self.stopped: str | None = None
-        self._setup: TrainSetup | None = None
-        self._cache: ProgramCache | None = None
-        self._loop: FitLoop | KerasFitLoop | None = None
+        if progress not in PROGRESS:
+            raise UserError(f"progress={progress}: unknown; {did_you_mean(progress, PROGRESS)}")
+        self.run_dir = run_dir
+        self.progress = progress
+        super().__init__()
         self._trained = False
         self._stop_reason: str | None = None
         self._agreement: Agreement | None = None
-
-    # What a training is made of, once `prepare` has run.
-
-    @property
-    def setup(self) -> TrainSetup:
-        """The task made ready.
-
-        Raises:
-            UserError: if there is none yet.
-        """
-        if self._setup is None:
-            raise UserError(
-                "The trainer has no task yet; call fit(task), or evaluate(task) and predict(task) with one."
-            )
-        return self._setup
-
-    @property
-    def model(self) -> keras.Model:
-        """The model that is trained."""
-        return self.setup.model
-
-    @property
-    def state(self) -> TrainState:
-        """All variables and the position of the training."""
-        return self.setup.state
-
-    @property
-    def splits(self) -> Splits:
-        """The rows."""
-        return self.setup.splits
-
-    @property
-    def execution(self) -> str:
-        """The mode of execution that was chosen; before `fit`, the one that was asked for."""
-        return self._loop.choice.execution if self._loop else self.config.execution
-
-    @property
-    def execution_reason(self) -> str:
-        """Why it was chosen."""
-        return self._loop.choice.reason if self._loop else ""
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Seconds of the last `fit`: total, compile, train, validate."""
-        nothing = {"total": 0.0, "compile": 0.0, "train": 0.0, "validate": 0.0}
-        return self._loop.times.as_dict() if self._loop else nothing
-
-    @property
-    def throughput(self) -> dict[str, float]:
-        """Rows and optimizer steps per second of training, without compilation and validation."""
-        if self._loop is None:
-            return {"examples_per_second": 0.0, "steps_per_second": 0.0}
-        return loops.throughput(self._loop.times, self.step_cost)
-
-    @property
-    def bottleneck(self) -> dict[str, Any]:
-        """What bounds the speed of the last `fit`: `by` is `input`, `host` or `device`; empty if that is not
-        known."""
-        found = self._loop.times.bottleneck if self._loop else None
-        return found.as_dict() if found else {}
-
-    @property
-    def programs(self) -> list[TrainProgram]:
-        """The training programs that were compiled for the task so far."""
-        return self._cache.programs if self._cache else []
 
     def prepare(self, task: Task, *, data: Splits | None = None) -> TrainSetup:
         """Load the data, build model, optimizer and metrics, and check that they fit each other; nothing is
@@ -196,8 +135,25 @@ class Trainer:
         self.stopped = None
         self._trained = True
         self._agreement = Agreement(setup.strategy, STOP_SIGNALS) if setup.in_lockstep else None
+        shown = progress_display(self.progress)
+        if self.run_dir is None:
+            return self._run(setup, cache, [*self.callbacks, *shown], resume, begin)
+        run = RunFiles(self.run_dir, setup, resumed=resume is not None)
+        with run.open(self.report) as values:
+            history = self._run(setup, cache, [*self.callbacks, *run.callbacks(), *shown], resume, begin)
+            values.update(history.history)
+        return history
+
+    def _run(
+        self,
+        setup: TrainSetup,
+        cache: ProgramCache,
+        observed: Sequence[keras.callbacks.Callback],
+        resume: Path | str | None,
+        begin: float,
+    ) -> keras.callbacks.History:
         with setup.strategy.scope():
-            callbacks = CallbackList(self.callbacks, setup.state, setup.direction)
+            callbacks = CallbackList(observed, setup.state, setup.direction)
             if self.config.engine == "keras":
                 self._loop = KerasFitLoop(setup, callbacks, self._asked_to_stop, self.step_cost)
             else:

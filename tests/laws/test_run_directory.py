@@ -1,0 +1,62 @@
+"""A training from Python leaves what the command leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.toys import Toy
+from tests.support.training import difference, fit
+from trainkit.core.errors import UserError
+from trainkit.trainer.trainer import Trainer
+
+
+def test_a_run_directory_from_python_holds_curves_checkpoints_and_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = Trainer(epochs=3, batch_size=16, execution="epoch", run_dir=tmp_path / "run", progress="plain")
+    history = trainer.fit(Toy()).history
+    run = tmp_path / "run"
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [float(row["val/loss"]) for row in rows] == history["val_loss"]
+    assert json.loads((run / "status.json").read_text())["status"] == "completed"
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["best"]["value"] == pytest.approx(min(history["val_loss"]))
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last", "best"}
+    assert (run / "plots" / "loss.png").stat().st_size > 1000
+    assert "Epoch 3/3" in capsys.readouterr().out
+
+
+def test_a_run_from_python_resumes_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, _ = fit(Toy(dropout=0.3), epochs=4)
+    first = Trainer(epochs=2, batch_size=16, execution="epoch", run_dir=tmp_path)
+    first.fit(Toy(dropout=0.3))
+    rest = Trainer(epochs=4, batch_size=16, execution="epoch", run_dir=tmp_path)
+    rest.fit(Toy(dropout=0.3), resume=tmp_path / "checkpoints" / "last")
+    assert difference(whole, rest) == 0.0
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 5
+
+
+def test_a_directory_that_holds_something_is_refused_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="already holds something"):
+        Trainer(epochs=1, batch_size=16, run_dir=tmp_path).fit(Toy())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"limit_train_batches": 0}, "limit_train_batches=0"),
+        ({"execution": "epcoh"}, "did you mean epoch"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"epochs": "5"}, "epochs"),
+        ({"progress": "loud"}, "progress=loud"),
+    ],
+)
+def test_a_trainer_from_python_is_checked_as_the_command_is(settings: dict[str, object], text: str) -> None:
+    with pytest.raises(UserError, match=text):
+        Trainer(**settings)  # type: ignore[arg-type]

@@ -1,0 +1,90 @@
+"""A run directory for a training from Python: what the command leaves, without its config."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+
+from trainkit.backend import devices
+from trainkit.callbacks import progress
+from trainkit.callbacks.checkpoints import Checkpoints
+from trainkit.callbacks.metrics_csv import MetricsCSV
+from trainkit.callbacks.plots import Plots
+from trainkit.callbacks.run_status import RunStatus
+from trainkit.core import files
+from trainkit.core.logs import base_name
+from trainkit.runs import manifest, run_dir
+from trainkit.runs.run_dir import RunDir
+from trainkit.trainer.run_summary import FitReport, summarise
+from trainkit.trainer.setup import TrainSetup
+
+__all__ = ["RunFiles", "progress_display"]
+
+
+def progress_display(kind: str) -> list[keras.callbacks.Callback]:
+    """The progress display of a training: `auto`, `rich` bars, `plain` lines, or `none`."""
+    return [] if kind == "none" else [progress.make(kind, sys.stdout)]
+
+
+class RunFiles:
+    """The files of one training.
+
+    Args:
+        path: The run directory, new or empty; one that holds a run if that is resumed.
+        setup: The task made ready.
+        resumed: Whether a training goes on.
+
+    Raises:
+        UserError: if the directory holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path | str, setup: TrainSetup, *, resumed: bool) -> None:
+        self.setup = setup
+        place = Path(path)
+        if resumed and place.is_dir():
+            self.run = RunDir(place)
+        else:
+            self.run = run_dir.create(run_dir.new_path("", "", str(place)), "", "")
+        about = manifest.describe(sys.argv, setup.config.seed, setup.splits.source, devices.describe())
+        files.write_json(self.run.manifest, {**about, "settings": asdict(setup.config)})
+        name = setup.task.monitor()
+        monitored = name if setup.splits.validation is not None else base_name(name)
+        setup.direction(monitored)
+        self.best = Checkpoints(self.run.checkpoints, monitored, every_call=setup.in_lockstep)
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """The callbacks that write the files."""
+        return [
+            RunStatus(self._write_running),
+            MetricsCSV(self.run.metrics),
+            Plots(self.run.plots, self.run.metrics),
+            self.best,
+        ]
+
+    @contextmanager
+    def open(self, report: Callable[[], FitReport]) -> Iterator[dict[str, Sequence[float]]]:
+        """Keep `status.json` true during the block, which fills the dict with its history; then write the
+        summary."""
+        history: dict[str, Sequence[float]] = {}
+        self._write_running()
+        try:
+            yield history
+        except BaseException as error:
+            self._write("failed", reason=f"{type(error).__name__}: {error}")
+            raise
+        done = report()
+        summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
+        files.write_json(self.run.summary, summary)
+        self._write("completed" if done.stopped is None else "preempted", reason=done.stopped or "")
+
+    def _write_running(self) -> None:
+        self._write("running")
+
+    def _write(self, status: str, reason: str = "") -> None:
+        state = self.setup.state
+        self.run.write_status(status, state.epoch, state.step, reason=reason)

@@ -1,0 +1,85 @@
+"""The content of `summary.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainkit.callbacks.monitor import Monitor
+from trainkit.core.files import read_json
+from trainkit.core.logs import split_logs
+from trainkit.runs.run_dir import RunDir
+from trainkit.trainer.setup import TrainSetup
+
+__all__ = ["FitReport", "best_epoch", "summarise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitReport:
+    """How a fit went.
+
+    Args:
+        stopped: Why it was stopped; None: it came to its end.
+        execution: Mode of execution.
+        execution_reason: Why it was chosen.
+        throughput: Rows and steps per second.
+        bottleneck: What bounds the speed.
+        seconds: Seconds of its parts.
+    """
+
+    stopped: str | None = None
+    execution: str = ""
+    execution_reason: str = ""
+    throughput: Mapping[str, float] = field(default_factory=dict)
+    bottleneck: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def summarise(
+    name: str,
+    setup: TrainSetup,
+    run: RunDir,
+    history: Mapping[str, Sequence[float]],
+    best: Monitor,
+    report: FitReport,
+) -> dict[str, Any]:
+    """The content of `summary.json`, without the test results.
+
+    Where this process completed no epoch, the values of the last one are those that the run had before.
+
+    Args:
+        name: Name of the task.
+        setup: The task made ready.
+        run: The run directory.
+        history: Values per epoch, by Keras's names.
+        best: What followed the monitored value.
+        report: How the fit went.
+    """
+    before = read_json(run.summary)
+    train, validation = split_logs({name: values[-1] for name, values in history.items() if values})
+    return {
+        "task": name,
+        "dataset": setup.splits.source.name,
+        "status": "completed" if report.stopped is None else "preempted",
+        "epochs": setup.state.epoch,
+        "steps": setup.state.step,
+        "monitor": best.monitor,
+        "best": best_epoch(best),
+        "train": train or before.get("train", {}),
+        "val": validation or before.get("val", {}),
+        "test": {},
+        "execution": report.execution,
+        "execution_reason": report.execution_reason,
+        "precision": setup.config.precision,
+        "strategy": setup.strategy_name,
+        "replicas": setup.replicas,
+        "throughput": dict(report.throughput),
+        "bottleneck": dict(report.bottleneck),
+        "seconds": dict(report.seconds),
+    }
+
+
+def best_epoch(best: Monitor) -> dict[str, Any]:
+    """The best monitored value and its epoch; empty as long as no epoch is complete."""
+    return {"value": float(best.best), "epoch": best.best_epoch} if best.best_epoch else {}
