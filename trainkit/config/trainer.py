@@ -53,7 +53,8 @@ class TrainerConfig:
 
 
 class TrainerSettings(TypedDict, total=False):
-    """The fields of `TrainerConfig` as keywords, so that an editor completes them; a test compares the two."""
+    """The fields of `TrainerConfig` as keywords, so that an editor completes them; a test compares the
+    two."""
 
     epochs: int
     steps: int | None

@@ -214,7 +214,8 @@ class TrainProgram:
 
         def run(i: tf.Tensor, count: int) -> tf.Tensor:
             begin = (i - base) * size
-            picked = order if self.spec.direct else tf.slice(order, [begin], [count])
+            # Not by a slice: XLA would take its begin for a constant, and compile anew for each call.
+            picked = order if self.spec.direct else tf.gather(order, begin + tf.range(count))
             return self._one_step(rows, picked, count, zero)
 
         def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

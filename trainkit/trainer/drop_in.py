@@ -131,6 +131,7 @@ def fit(
         validation=validation.by_host,
         validates=validates,
         steps_per_hook=model.steps_per_execution,
+        finds_bottleneck=False,
     )
     try:
         return loop.run()

@@ -51,6 +51,7 @@ class FitLoop:
         validation: Validates rows that are not in memory.
         validates: Whether to validate after an epoch (0-based); default: every `validate_every` epochs.
         steps_per_hook: Steps between two calls of the batch hooks.
+        finds_bottleneck: Whether to time, at the end, what bounds the speed.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class FitLoop:
         validation: HostValidation | None = None,
         validates: Callable[[int], bool] | None = None,
         steps_per_hook: int = 1,
+        finds_bottleneck: bool = True,
     ) -> None:
         self.setup = setup
         self.callbacks = callbacks
@@ -80,6 +82,7 @@ class FitLoop:
         self.host_validation = validation
         self.validates = validates or self._validates_by_config
         self.steps_per_hook = steps_per_hook
+        self.finds_bottleneck = finds_bottleneck
 
     @property
     def choice(self) -> Choice:
@@ -106,7 +109,8 @@ class FitLoop:
                 else:
                     self._one_epoch()
                 self.callbacks.after_call()
-            fit_timing.finish(self.runner, time.perf_counter() - begin)
+            if self.finds_bottleneck:
+                fit_timing.finish(self.runner, time.perf_counter() - begin)
         finally:
             self.runner.close()
         self.callbacks.after_call(final=True)
