@@ -34,11 +34,7 @@ TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 class CallbackList:
     """Keras callbacks, called in Keras's order with Keras's logs.
 
-<<<<<<< HEAD
     Not by Keras's own list, which converts the logs at each call, plain numbers too: half the time of an
-=======
-    Not by Keras's own list, which turns plain numbers into plain numbers at each call: half the time of an
->>>>>>> 3b47f54 (No call compiles anew: XLA took the first row of a call for a constant; trainkit.fit beside model.fit as a benchmark)
     epoch of 11 steps. It holds them, and gives them the model and the parameters.
 
     Args:
@@ -165,12 +161,7 @@ class CallbackList:
             callback.on_train_batch_begin(batch, logs={})
 
     def on_train_batches(self, batch: int, logs: dict[str, Any]) -> None:
-<<<<<<< HEAD
         """`on_train_batch_end` for all if one needs every batch, else for observers now and then."""
-=======
-        """`on_train_batch_end` for all if somebody needs every batch, else for observers a few times per
-        second."""
->>>>>>> 3b47f54 (No call compiles anew: XLA took the first row of a call for a constant; trainkit.fit beside model.fit as a benchmark)
         told: Sequence[keras.callbacks.Callback] = self.keras.callbacks
         if not self.needs_train_batches:
             if self.clock() - self._reported_at <= REPORT_SECONDS:
