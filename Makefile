@@ -16,7 +16,7 @@ INSTALL += -c $(VENV)/lowest.txt
 LOWEST_FILE := $(VENV)/lowest.txt
 endif
 
-.PHONY: help mnist boston test test-quick test-lowest lint format types check bench scaling clean
+.PHONY: help mnist boston test test-quick test-conformance test-lowest lint format types check bench scaling clean
 
 help:
 	@echo "make mnist         install, then train MNIST"
@@ -36,6 +36,9 @@ test: $(VENV)/.installed-dev
 
 test-quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not slow"
+
+test-conformance: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/conformance
 
 test-lowest:
 	$(MAKE) VENV=.venv-lowest LOWEST=1 test

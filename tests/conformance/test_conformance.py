@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,20 @@ def check_refusals(side: Side) -> None:
             assert "\n" not in str(refusal), f"not one line: {refusal}"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+KNOWN = (Path(__file__).parent / "known_differences.txt").read_text().split()
+
+
+def marked(case: Case) -> Any:
+    """A case that still differs is expected to fail; one that no longer does has to leave the list."""
+    known = [pytest.mark.xfail(strict=True, reason="a known difference")] if case.name in KNOWN else []
+    return pytest.param(case, id=case.name, marks=known)
+
+
+def test_every_known_difference_is_a_case() -> None:
+    assert set(KNOWN) <= {case.name for case in CASES}
+
+
+@pytest.mark.parametrize("case", [marked(case) for case in CASES])
 def test_the_candidate_does_what_model_fit_does(case: Case, tmp_path: Path) -> None:
     expected = run(case.run, keras_fit, tmp_path / "keras")
     if case.name in REFUSED:

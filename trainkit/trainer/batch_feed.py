@@ -25,11 +25,18 @@ class BatchFeed(Feed):
 
     Args:
         batches: Gives an iterator over the batches of an epoch, as structures of tensors.
+        counted: Whether the number of batches is known by now.
         chunk_bytes: Size of a window; it holds one batch at the least.
     """
 
-    def __init__(self, batches: Callable[[], Iterator[Structure]], chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self,
+        batches: Callable[[], Iterator[Structure]],
+        counted: Callable[[], bool],
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
         super().__init__(EpochShape(1, 1))
+        self.is_counted = counted
         self.batches = batches
         self.chunk_bytes = chunk_bytes
         self._thread = ThreadPoolExecutor(1)
@@ -41,6 +48,10 @@ class BatchFeed(Feed):
         self._usual: Any = None  # signature of the first batch
         self._steps = 1
         self._identity: tf.Tensor | None = None
+
+    @property
+    def counted(self) -> bool:
+        return self.is_counted()
 
     def window(self, epoch: int, start: int) -> Window | None:
         current = self._current

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -107,8 +108,13 @@ def fit(
         "validation_batch_size": validation_batch_size,
         "validation_freq": validation_freq,
     }
-    if model.run_eagerly:  # asked for to look into each step, which a compiled loop cannot offer
+    # Nothing to train, or asked to run eagerly to look into each step, which a compiled loop cannot offer.
+    if epochs <= initial_epoch or model.run_eagerly:
         return model.fit(x, y, verbose=verbose, callbacks=callbacks, **arguments)
+    limit = keras.config.max_epochs()
+    if limit and limit < epochs:
+        warnings.warn(f"Limiting epochs to {limit}, as keras.config.set_max_epochs asks.", stacklevel=2)
+        epochs = limit
     if validation_split and validation_data is None:
         (x, y, sample_weight), validation_data = compat.train_validation_split(
             (x, y, sample_weight), validation_split=validation_split
@@ -166,7 +172,8 @@ class _Rows:
             class_weight=class_weight,
         )
         self.feed: Feed | None = None
-        arrays = compat.adapter_arrays(iterator) if steps_per_epoch is None else None
+        whole = steps_per_epoch is None and not keras.config.max_steps_per_epoch()
+        arrays = compat.adapter_arrays(iterator) if whole else None
         if arrays is not None:
             if shuffle not in (True, False):
                 raise UserError(f"shuffle={shuffle!r}: expected True or False.")
@@ -180,7 +187,8 @@ class _Rows:
         self.source = batches_source(compat.batch_spec(iterator))
         self.batch_rows = 1
         self.steps = steps_per_epoch or iterator.num_batches
-        self.feed = BatchFeed(lambda: _batches(iterator))
+        iterator.reset()  # as fit does: a PyDataset is told of an epoch's end before the first
+        self.feed = BatchFeed(lambda: _batches(iterator), lambda: iterator.num_batches is not None)
 
 
 def _batches(iterator: Any) -> Iterator[Structure]:

@@ -208,9 +208,12 @@ class FitLoop:
         """The next steps of the epoch; None if it has none."""
         state, start = self.state, self.state.step_in_epoch
         hooks = self.callbacks.needs_train_batches
-        if hooks:
-            self.callbacks.on_train_batch_begin(start)
-        window = self.runner.window(epoch, start)
+        window = self.runner.window(epoch, start) if self.runner.feed.counted else None
+        if hooks and (window is not None or not self.runner.feed.counted):
+            self.callbacks.on_train_batch_begin(
+                start
+            )  # rows that were never counted end after this hook, as in Keras
+        window = window or self.runner.window(epoch, start)
         if window is None:
             return None
         stop = min(window.stop, start + self._steps_per_call(), start + self._steps_left())

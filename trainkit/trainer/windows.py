@@ -67,6 +67,11 @@ class Feed(ABC):
     def __init__(self, shape: EpochShape) -> None:
         self.shape = shape
 
+    @property
+    def counted(self) -> bool:
+        """Whether the number of steps of an epoch is known."""
+        return True
+
     @abstractmethod
     def window(self, epoch: int, start: int) -> Window | None:
         """Rows for step `start` of an epoch and for some that follow it; None: the epoch has no such step."""
