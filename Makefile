@@ -16,7 +16,8 @@ INSTALL += -c $(VENV)/lowest.txt
 LOWEST_FILE := $(VENV)/lowest.txt
 endif
 
-.PHONY: help mnist boston test test-quick test-conformance test-lowest lint format types check bench scaling clean
+.PHONY: help mnist boston test test-quick test-conformance test-lowest
+.PHONY: lint format types check bench scaling clean
 
 help:
 	@echo "make mnist         install, then train MNIST"

@@ -119,7 +119,8 @@ def fit(
         (x, y, sample_weight), validation_data = compat.train_validation_split(
             (x, y, sample_weight), validation_split=validation_split
         )
-    rows = _Rows(model, x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle, seed)
+    weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+    rows = _Rows(model, seed, steps_per_epoch, batch_size, x=x, y=y, shuffle=shuffle, **weights)
     config = _config(model, rows, epochs, exact, execution)
     validation = _Validation(model, validation_data, validation_batch_size or batch_size, validation_steps)
     splits = Splits(rows.source.arrays or Arrays(np.zeros([1])), validation.arrays)
@@ -152,24 +153,14 @@ class _Rows:
     def __init__(
         self,
         model: keras.Model,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Any,
-        batch_size: int | None,
-        steps_per_epoch: int | None,
-        shuffle: Any,
         seed: int | None,
+        steps_per_epoch: int | None,
+        batch_size: int | None,
+        **given: Any,
     ) -> None:
+        shuffle = given["shuffle"]
         iterator = compat.epoch_iterator(
-            model,
-            x=x,
-            y=y,
-            sample_weight=sample_weight,
-            batch_size=batch_size,
-            steps_per_epoch=steps_per_epoch,
-            shuffle=shuffle,
-            class_weight=class_weight,
+            model, batch_size=batch_size, steps_per_epoch=steps_per_epoch, **given
         )
         self.feed: Feed | None = None
         whole = steps_per_epoch is None and not keras.config.max_steps_per_epoch()

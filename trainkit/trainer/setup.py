@@ -16,7 +16,7 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError, did_you_mean
-from trainkit.core.logs import base_name, logged_names
+from trainkit.core.logs import base_name, validation_name
 from trainkit.core.task import Task
 from trainkit.data import checks
 from trainkit.distributed import cluster
@@ -120,14 +120,11 @@ class TrainSetup:
         return have[split]
 
     def logged(self) -> list[str]:
-        """Keras's names of the values that an epoch logs."""
-        names = list(self.step.train_logs.names)
+        """Keras's names of the values that an epoch logs, for people: the loss first, then the metrics."""
+        train = sorted(self.step.train_logs.names, key=_loss_first)
         if self.splits.validation is None:
-            return names
-        return [
-            *names,
-            *logged_names(self.step.test_logs.names, validated=True)[len(self.step.test_logs.names) :],
-        ]
+            return train
+        return [*train, *map(validation_name, sorted(self.step.test_logs.names, key=_loss_first))]
 
     def direction(self, monitor: str) -> str:
         """`min` or `max`: whether a logged value is better when lower or higher.
@@ -304,3 +301,7 @@ def _optimizer(
         return optimizer
     recipe = task.optimizer()
     return recipe if optimizer is None else factory.build(optimizer, recipe, total_steps)
+
+
+def _loss_first(name: str) -> tuple[bool, str]:
+    return name != "loss", name
