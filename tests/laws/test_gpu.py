@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.support.toys import Toy
 from tests.support.training import difference, fit
+from trainkit.engine.inputs import resident
 
 
 @pytest.mark.gpu
@@ -31,5 +32,5 @@ def test_execution_modes_agree_on_a_gpu(one: str, other: str) -> None:
 @pytest.mark.gpu
 def test_resident_rows_lie_on_the_gpu() -> None:
     trainer, _ = fit(Toy(), feed="resident")
-    assert trainer.loop is not None
-    assert all("GPU" in t.device for t in tf.nest.flatten(trainer.loop.feed.arguments()))
+    rows = resident(Toy().data().train.batch(), trainer.setup.strategy)
+    assert all("GPU" in t.device for t in tf.nest.flatten(rows))
