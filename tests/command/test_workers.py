@@ -144,7 +144,7 @@ def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(tmp
     row = int(order.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
     (tmp_path / "conf" / "task").mkdir(parents=True)
     (tmp_path / "conf" / "task" / "planted.yaml").write_text(
-        f"_target_: tests.laws.test_strategies.Planted\nrow: {row}\n"
+        f"_target_: tests.laws.test_half_precision.Planted\nrow: {row}\n"
     )
     words = (
         "trainer.precision=mixed_float16",
