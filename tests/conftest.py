@@ -32,6 +32,18 @@ LOGICAL_CPUS = 4
 REAL_FILES = ("mnist.npz", "boston_housing.npz")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow all cases but the first of each test that is marked `slow_but_first`."""
+    seen = set()
+    for item in items:
+        if item.get_closest_marker("slow_but_first"):
+            name = item.nodeid.partition("[")[0]
+            if name in seen:
+                item.add_marker("slow")
+            seen.add(name)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Make four logical CPU devices for the tests of strategies, before TensorFlow fixes their number.
 

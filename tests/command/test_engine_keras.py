@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 def test_engine_keras_leaves_the_same_metrics_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trainkit.cli import main
 

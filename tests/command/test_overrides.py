@@ -116,6 +116,7 @@ def test_a_word_that_is_no_choice_is_refused_with_the_choices(refuse: Any, key: 
     assert all(choice in text for choice in SETTINGS[key].choices)
 
 
+@pytest.mark.slow
 @SOME
 @given(data=st.data())
 def test_a_misspelt_key_is_refused_with_its_section(refuse: Any, data: st.DataObject) -> None:

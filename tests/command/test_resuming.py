@@ -12,6 +12,7 @@ from tests.support.commands import read, table
 from trainkit.cli import main
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int]) -> None:
     assert train("trainer.epochs=5", "run_dir=whole") == 0
     assert train("trainer.epochs=2", "run_dir=parts") == 0
@@ -22,6 +23,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int]) ->
     assert read("manifest.json", "parts")["resumed"][0]["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +44,7 @@ def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(
     assert read("summary.json")["epochs"] == 5
 
 
+@pytest.mark.slow
 def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train() == 0
     before = read("summary.json")
@@ -51,6 +54,7 @@ def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.
     assert len(list(Path("runs/tiny").glob("2*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_settings_but_for_those_named(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +75,7 @@ def test_a_resumed_run_keeps_its_settings_but_for_those_named(
     assert "optimizer.learning_rate is 0.5 now; the run began with 0.1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_changed_learning_rate_takes_effect_on_resuming(train: Callable[..., int]) -> None:
     assert train("optimizer=sgd", "optimizer.learning_rate=0.1", "callbacks.csv=true") == 0
     assert (
@@ -100,6 +105,7 @@ def test_a_checkpoint_of_another_model_is_wrong_use_and_leaves_the_run_alone(
     assert read("status.json")["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_from_its_own_config(train: Callable[..., int]) -> None:
     assert train("trainer.seed=3", "run_dir=first") == 0
     assert main.main(["--config-dir", "first", "--config-name", "config"]) == 0
@@ -113,6 +119,7 @@ def resumed(run: Path, capsys: pytest.CaptureFixture[str]) -> bool:
     return f"{run.name} is complete" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resume_last_means_the_newest_run_of_the_task_or_of_all(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,12 +140,14 @@ def test_resume_last_means_the_newest_run_of_the_task_or_of_all(
     assert "no run in runs/boston" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_evaluating_without_a_name_means_the_newest_run_of_all(train: Callable[..., int]) -> None:
     assert train("trainer.epochs=1") == 0
     assert main.main(["mode=evaluate"]) == 0
     assert read("evaluate.json")["checkpoint"] == "best"
 
 
+@pytest.mark.slow
 def test_an_experiment_changes_of_a_resumed_run_what_it_sets(
     train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +168,7 @@ def test_an_experiment_changes_of_a_resumed_run_what_it_sets(
     assert (config["trainer"]["batch_size"], config["trainer"]["epochs"]) == (4, 4)
 
 
+@pytest.mark.slow
 def test_an_experiment_of_another_task_cannot_resume_a_run(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

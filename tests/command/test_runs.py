@@ -15,6 +15,7 @@ from tests.support.commands import read, table
 from trainkit.cli import main
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train("callbacks=default", "progress=plain") == 0
     run = Path("runs/tiny/latest").resolve()
@@ -75,6 +76,7 @@ def test_the_model_loads_with_plain_keras(train: Callable[..., int]) -> None:
     assert isinstance(keras.saving.load_model("runs/tiny/latest/model.keras"), keras.Sequential)
 
 
+@pytest.mark.slow
 def test_the_printed_command_works(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +92,7 @@ def test_the_printed_command_works(
     assert results["test"] == pytest.approx(read("summary.json", "a b, (c)")["best"]["test"])
 
 
+@pytest.mark.slow
 def test_predict_writes_every_row(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert train() == 0
     capsys.readouterr()
@@ -105,6 +108,7 @@ def test_predict_writes_every_row(train: Callable[..., int], capsys: pytest.Capt
     assert set(rows[0]) == {"row", "predicted", "actual", "confidence", "output_0"}
 
 
+@pytest.mark.slow
 def test_multirun_gives_each_job_its_run(train: Callable[..., int]) -> None:
     assert train("-m", "optimizer.learning_rate=1e-2,1e-3", "trainer.epochs=1") == 0
     runs = sorted(Path("runs/tiny").glob("2*"))
@@ -116,6 +120,7 @@ def test_multirun_gives_each_job_its_run(train: Callable[..., int]) -> None:
     assert {Path(job["run"]).name for job in jobs} == {run.name for run in runs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_saves_the_state_and_says_how_to_go_on(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str], name: str, code: int

@@ -34,6 +34,7 @@ print([name for name in sys.modules if name.split(".")[0] in slow])
 """
 
 
+@pytest.mark.slow
 def test_looking_does_not_import_tensorflow() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOOKING],

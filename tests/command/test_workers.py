@@ -61,6 +61,7 @@ def values(run_dir: Path) -> dict[str, np.ndarray]:
     return {name: np.asarray(tensor, np.float64) for name, tensor in tensors.items()}
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_device_and_the_chief_alone_writes(tmp_path: Path) -> None:
     output = run(
         tmp_path,
@@ -97,6 +98,7 @@ def worker_pid(process: subprocess.Popen[str], index: int) -> int:
     raise AssertionError(f"no worker {index}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_path: Path) -> None:
     run(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=whole")
@@ -125,6 +127,7 @@ def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_p
     assert again["test"] == summary["test"]
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_workers_at_the_same_step_with_the_state_saved(tmp_path: Path) -> None:
     process = start(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=4000", "run_dir=out")
     wait_for(tmp_path / "out" / "checkpoints" / "last", process)
@@ -138,6 +141,7 @@ def test_a_signal_stops_all_workers_at_the_same_step_with_the_state_saved(tmp_pa
     assert "python -m trainkit launch workers=2 resume=out" in output
 
 
+@pytest.mark.slow
 def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(tmp_path: Path) -> None:
     from trainkit.data import order
 

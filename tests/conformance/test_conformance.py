@@ -27,17 +27,21 @@ def check_refusals(side: Side) -> None:
 KNOWN = (Path(__file__).parent / "known_differences.txt").read_text().split()
 
 
-def marked(case: Case) -> Any:
+QUICK = 40  # one case in so many is trained also where slow tests are left out
+
+
+def marked(number: int, case: Case) -> Any:
     """A case that still differs is expected to fail; one that no longer does has to leave the list."""
     known = [pytest.mark.xfail(strict=True, reason="a known difference")] if case.name in KNOWN else []
-    return pytest.param(case, id=case.name, marks=known)
+    slow = [pytest.mark.slow] if number % QUICK else []
+    return pytest.param(case, id=case.name, marks=known + slow)
 
 
 def test_every_known_difference_is_a_case() -> None:
     assert set(KNOWN) <= {case.name for case in CASES}
 
 
-@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.parametrize("case", [marked(number, case) for number, case in enumerate(CASES)])
 def test_the_candidate_does_what_model_fit_does(case: Case, tmp_path: Path) -> None:
     expected = run(case.run, keras_fit, tmp_path / "keras")
     if case.name in REFUSED:

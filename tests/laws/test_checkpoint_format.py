@@ -51,6 +51,7 @@ def test_the_numbers_that_keras_counts_up_are_no_names(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
 
 
+@pytest.mark.slow
 def test_the_former_format_is_read(tmp_path: Path) -> None:
     whole, _ = fit(Toy(dropout=0.3), epochs=3)
     first, _ = fit(Toy(dropout=0.3), epochs=2)
@@ -67,6 +68,7 @@ def test_the_former_format_is_read(tmp_path: Path) -> None:
     assert difference(whole, rest) == 0.0
 
 
+@pytest.mark.slow
 def test_a_later_format_is_refused(tmp_path: Path) -> None:
     trainer, _ = fit(Toy(), epochs=1)
     folder = trainer.save_checkpoint(tmp_path / "c")

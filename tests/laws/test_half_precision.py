@@ -55,6 +55,7 @@ class Skips(Observer):
         self.records.append(asdict(self.record))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replica", [0, 1])
 def test_an_infinite_gradient_on_one_replica_makes_all_skip_exactly_that_step(replica: int) -> None:
     row_order = order.order(0, 0, 75)
@@ -89,6 +90,7 @@ class Hopeless(Toy):
         return loss * (np.inf if training else 1.0), outputs
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_many_skipped_steps_in_a_row_are_an_error_that_says_what_to_do(replicas: int) -> None:
     with pytest.raises(UserError, match=r"steps in a row had gradients that are not finite.*mixed_bfloat16"):
@@ -106,6 +108,7 @@ def test_the_loss_scale_has_a_floor() -> None:
     assert int(trainer.model.optimizer.iterations.numpy()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(precision: str) -> None:
     (full, a), (half, b) = fit_on(1, Toy(), epochs=10), fit_on(1, Toy(), epochs=10, precision=precision)

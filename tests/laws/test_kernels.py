@@ -102,6 +102,7 @@ def test_dropout_keeps_the_mean_and_the_dtype(dtype: str) -> None:
     assert abs(values.mean() - 1.0) < 0.01
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("shape", [(64, 6), (16, 5, 6), (8, 4, 5, 6)])
 @pytest.mark.parametrize(
     "options",
@@ -167,6 +168,7 @@ def rows(i: int) -> tf.IndexedSlices:
     return tf.IndexedSlices(dense(i)[:2], tf.constant([i % 4, 3 - i % 3]), tf.constant([4, 3]))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("gradient", [dense, rows])
 @pytest.mark.parametrize(
     "make",
@@ -218,6 +220,7 @@ def test_dense_layers_in_bfloat16_take_that_product() -> None:
     assert "XlaDotV2" in {op.type for op in graph.get_operations()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"strategy": "mirrored", "replicas": 2}, {"precision": "mixed_float16"}, {"accumulate": 2}],
@@ -231,6 +234,7 @@ def test_a_training_is_the_same_with_them(settings: dict[str, Any]) -> None:
     assert with_them["loss"] != without["loss"], "the kernels were not used"
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_by_name_is_keras_s_own() -> None:
     """`auto` is free to round otherwise; `epoch` is not."""
     _, named = fit(Toy(batch_norm=True), execution="epoch", epochs=2)

@@ -22,6 +22,7 @@ from trainkit.trainer.trainer import Trainer
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("task", TOYS, ids=lambda t: type(t).__name__)
 def test_two_identical_runs_are_bitwise_identical(task: Task) -> None:
     (a, history_a), (b, history_b) = fit(task), fit(task)
@@ -29,6 +30,7 @@ def test_two_identical_runs_are_bitwise_identical(task: Task) -> None:
     assert history_a == history_b
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("task", TOYS, ids=lambda t: type(t).__name__)
 def test_epoch_equals_step(task: Task) -> None:
     (a, history_a), (b, history_b) = fit(task, execution="epoch"), fit(task, execution="step")
@@ -36,6 +38,7 @@ def test_epoch_equals_step(task: Task) -> None:
     assert history_a == history_b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task", [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3)], ids=["dropout", "batch_norm"]
 )
@@ -47,6 +50,7 @@ def test_epoch_xla_equals_step_xla(task: Task) -> None:
     assert (a.execution, b.execution) == ("epoch_xla", "step_xla")
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("execution", ["epoch", "epoch_xla"])
 def test_several_epochs_a_call_equal_one(execution: str) -> None:
     a, history_a = fit(Toy(dropout=0.3), epochs=7, execution=execution)
@@ -55,6 +59,7 @@ def test_several_epochs_a_call_equal_one(execution: str) -> None:
     assert history_a == history_b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["epoch", "step"])
 def test_feeds_yield_identical_batches(execution: str) -> None:
     a, history_a = fit(Toy(dropout=0.3), feed="resident", execution=execution)
@@ -83,6 +88,7 @@ def test_epoch_traces_once() -> None:
     assert traces(trainer) == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compile_seconds", [1e9, 0.0], ids=["by rule", "both ways"])
 def test_measuring_leaves_no_trace(compile_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "COMPILE_SECONDS", compile_seconds)
@@ -93,6 +99,7 @@ def test_measuring_leaves_no_trace(compile_seconds: float, monkeypatch: pytest.M
     assert history_a == history_b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_a_finished_training_leaves_no_graph_behind(precision: str) -> None:
     fit(Toy(), epochs=1)  # whatever TensorFlow makes once for a process
@@ -120,6 +127,7 @@ def test_a_model_that_xla_cannot_compile_goes_on_without(monkeypatch: pytest.Mon
     assert len(history["loss"]) == 3
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("feed", ["resident", "stream"])
 def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path: Path) -> None:
     task = Toy(dropout=0.3)

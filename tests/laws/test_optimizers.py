@@ -112,6 +112,7 @@ CASES: dict[str, tuple[Make, OptimizerConfig, Make]] = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("recipe", "settings", "expected"), CASES.values(), ids=CASES.keys())
 def test_an_optimizer_trains_as_in_model_fit(recipe: Make, settings: OptimizerConfig, expected: Make) -> None:
     assert_equal_bits(ours(recipe, settings), plain_fit(expected))

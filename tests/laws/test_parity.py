@@ -69,12 +69,14 @@ TASKS = [
 ]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
 def test_every_kind_of_task_has_equal_bits(task: Task, execution: str) -> None:
     assert_equal_bits(compare(task, execution=execution))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_optimizer_has_equal_bits(name: str) -> None:
     assert_equal_bits(compare(Toy(dropout=0.3), optimizer=OptimizerConfig(name=name)))
@@ -91,16 +93,19 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
 def test_every_option_of_an_optimizer_has_equal_bits(optimizer: OptimizerConfig) -> None:
     assert_equal_bits(compare(Toy(dropout=0.3), optimizer=optimizer))
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_has_equal_bits(precision: str) -> None:
     assert_equal_bits(compare(Toy(dropout=0.3), precision=precision))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [Toy(dropout=0.3), Toy(batch_norm=True)], ids=["dropout", "batch_norm"])
 def test_the_same_step_under_xla_has_equal_bits(task: Task) -> None:
     assert_equal_bits(compare(task, execution="step_xla"))
@@ -134,6 +139,7 @@ def digits() -> Splits:
     )
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     "task",
     [MNIST(source="embedded"), MnistCnn(source="embedded", filters=(4, 8, 8), units=(16,))],
@@ -147,6 +153,7 @@ def test_boston_has_equal_bits() -> None:
     assert_equal_bits(compare(Boston(source="embedded"), epochs=2, batch_size=32))
 
 
+@pytest.mark.slow
 def test_real_rows_have_equal_bits(real_data: Path) -> None:
     assert_equal_bits(
         parity.compare(MNIST(dir=str(real_data)), TrainerConfig(batch_size=128), ParityConfig(steps=20))
@@ -156,6 +163,7 @@ def test_real_rows_have_equal_bits(real_data: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_two_replicas_train_what_model_fit_trains_on_them(precision: str) -> None:
     """On batches that divide evenly: Keras weighs a ragged one by replica, trainkit by row."""
@@ -181,6 +189,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("fault", "task", "step", "named"), FAULTS, ids=[f.__name__.removeprefix("fault_") for f, *_ in FAULTS]
 )
@@ -200,6 +209,7 @@ def test_a_wrong_loop_is_caught_and_pointed_at(
 # The command.
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("tolerance", "fault", "code"),
     [("auto", False, 0), ("exact", False, 0), ("exact", True, 1), ("0.5", True, 0)],

@@ -45,6 +45,7 @@ def test_a_replacement_serves_the_thread_that_made_it_and_no_other() -> None:
     assert (mine, seen, Place.name()) == ("replaced", ["own"], "own")
 
 
+@pytest.mark.slow
 def test_two_threads_that_trace_at_once_leave_keras_as_it_was() -> None:
     before = [(one.owner, one.name, vars(one.owner)[one.name]) for one in fast_kernels(xla=False)]
     errors: list[BaseException] = []
@@ -91,6 +92,7 @@ def test_training_without_dropout_leaves_the_rates_of_the_model() -> None:
     assert drawn == [False]  # no mask was drawn
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("settings", [{}, {"strategy": "mirrored", "replicas": 2}], ids=["one", "replicas"])
 def test_an_optimizer_is_after_a_training_as_the_user_made_it(settings: dict[str, Any]) -> None:
     @dataclass(frozen=True)

@@ -118,6 +118,7 @@ def training() -> tuple[Trainer, StopAfter, Toy]:
     return trainer, stop, Toy(dropout=0.3, batch_norm=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(step=st.integers(1, EPOCHS * STEPS_PER_EPOCH - 1))
 def test_stopping_at_any_step_then_resuming_equals_not_stopping(

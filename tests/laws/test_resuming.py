@@ -21,6 +21,7 @@ from trainkit.trainer import execution, program_runner
 from trainkit.trainer.trainer import Trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_epoch", [1, 2])
 def test_resume_equals_uninterrupted(tmp_path: Path, stop_epoch: int) -> None:
     task = Toy(dropout=0.3, batch_norm=True)
@@ -32,6 +33,7 @@ def test_resume_equals_uninterrupted(tmp_path: Path, stop_epoch: int) -> None:
     assert rest.state.position() == whole.state.position()
 
 
+@pytest.mark.slow
 def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -> None:
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -53,6 +55,7 @@ def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -
     assert difference(whole, rest) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xla", [False, True])
 def test_a_resumed_run_keeps_to_what_auto_chose(
     xla: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,6 +96,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         b.restore(tmp_path / "c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["trainkit", "keras"])
 def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_weights(
     engine: str, tmp_path: Path

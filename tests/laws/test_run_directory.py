@@ -30,6 +30,7 @@ def test_a_run_directory_from_python_holds_curves_checkpoints_and_results(
     assert "Epoch 3/3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_from_python_resumes_as_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, _ = fit(Toy(dropout=0.3), epochs=4)
     first = Trainer(epochs=2, batch_size=16, execution="epoch", run_dir=tmp_path)

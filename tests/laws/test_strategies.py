@@ -36,12 +36,14 @@ SGD = OptimizerConfig(name="momentum", learning_rate=0.05)
 TASKS = [Toy(), Toy(l2=1e-2), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("replicas", [2, 4])
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: f"{type(t).__name__}{'-l2' if t.l2 else ''}")
 def test_replicas_equal_one(task: Task, replicas: int) -> None:
     assert_replicas_equal_one(task, replicas, optimizer=SGD)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("rows", [73, 66, 64])
 def test_a_ragged_last_batch_smaller_than_the_replicas_is_trained_on(rows: int) -> None:
     """73 rows by 24 leave one row for 4 replicas, 66 by 16 two, 64 none."""
@@ -64,6 +66,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
 def test_options_of_the_optimizer_act_on_the_global_gradient(optimizer: OptimizerConfig) -> None:
     assert_replicas_equal_one(
@@ -79,6 +82,7 @@ def test_clipping_by_replica_is_another_training_as_in_keras() -> None:
     assert difference(a, b) > 1e-3
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 def test_accumulation_equals_one_large_batch(execution: str) -> None:
     settings: dict[str, Any] = {
@@ -96,6 +100,7 @@ def test_accumulation_equals_one_large_batch(execution: str) -> None:
     assert gap(a, b) <= 5 * CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 def test_feeds_are_alike(execution: str) -> None:
     (a, _), (b, _) = (
@@ -141,6 +146,7 @@ def test_dropout_masks_differ_between_replicas_and_keep_their_rate(replicas: int
             assert abs(np.corrcoef(drawn[i].ravel(), drawn[j].ravel())[0, 1]) < 5 / np.sqrt(n)
 
 
+@pytest.mark.slow
 def test_dropout_masks_are_independent_in_a_training() -> None:
     """Two replicas that hold equal rows train as one of them alone does only if their masks are equal."""
 
@@ -174,6 +180,7 @@ def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 7])
 def test_resume_equals_uninterrupted_on_replicas(tmp_path: Path, stop: int) -> None:
     """Also in the middle of an epoch, with dropout and momentum."""
@@ -184,6 +191,7 @@ def test_resume_equals_uninterrupted_on_replicas(tmp_path: Path, stop: int) -> N
     assert difference(whole, rest) == 0.0
 
 
+@pytest.mark.slow
 def test_evaluation_counts_every_row_once_on_replicas() -> None:
     (one, _), (four, _) = fit_on(1, Toy(), optimizer=SGD), fit_on(4, Toy(), optimizer=SGD)
     for split in ("train", "validation", "test"):

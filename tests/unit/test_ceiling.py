@@ -98,6 +98,7 @@ def test_what_cannot_be_counted_says_so(tmp_path: Path) -> None:
     assert "loops" in work.reason
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("feed", ["resident", "stream"])
 def test_a_run_says_what_bounds_it(feed: str) -> None:
     trainer, _ = fit(Toy(), feed=feed, epochs=4)

@@ -96,6 +96,7 @@ def compiled(metric: Any, mode: str) -> Callable[..., Any]:
     return tf.function(metric.update_state, jit_compile=mode == "xla")
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 @pytest.mark.parametrize("rows", [many_classes, two_classes], ids=["many", "two"])
 @pytest.mark.parametrize(("make", "reference"), METRICS.values(), ids=METRICS.keys())
@@ -189,6 +190,7 @@ def test_logits_give_what_their_probabilities_give() -> None:
             assert float(of_logits.result()) == pytest.approx(float(of_scores.result()), abs=1e-5)
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("make", "mode"), [(F1, "max"), (BalancedAccuracy, "max"), (CalibrationError, "min")]
 )
