@@ -56,6 +56,8 @@ def _first(pairs: Any) -> str | None:
 def _array_difference(expected: np.ndarray, got: np.ndarray, where: str) -> str | None:
     if expected.dtype != got.dtype or expected.shape != got.shape:
         return f"{where}: {got.dtype}{got.shape} instead of {expected.dtype}{expected.shape}"
+    if expected.dtype == object:
+        return difference(expected.tolist(), got.tolist(), where)
     if expected.tobytes() == got.tobytes():
         return None
     if not np.issubdtype(expected.dtype, np.number):

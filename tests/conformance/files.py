@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> Any:
-    if path.name.endswith(".h5"):
+    if path.name.endswith((".h5", ".h5.bkp")):
         return _arrays(path)
     if path.suffix == ".keras":
         return _model(path)

@@ -14,7 +14,7 @@ from tests.conformance.registry import Case
 from tests.conformance.side import Side, run
 from trainkit.core.errors import UserError
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def check_refusals(side: Side) -> None:
@@ -50,7 +50,9 @@ def test_the_candidate_does_what_model_fit_does(case: Case, tmp_path: Path) -> N
         return
     got = run(case.run, candidate(), tmp_path / "candidate")
     check_refusals(got)
-    assert first_difference(expected.noted, got.noted) is None
+    found = first_difference(expected.noted, got.noted)
+    if found:
+        pytest.fail(f"{case.name}: {found}", pytrace=False)
 
 
 def test_every_refused_case_exists() -> None:

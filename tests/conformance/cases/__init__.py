@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from tests.conformance.cases import (
-    architectures,
-    inputs,
-    lengths,
-    losses,
-    metrics,
-    optimizers,
-    outputs,
-    own_losses,
-    sequences,
-    sources,
-    subclasses,
-    weights,
-)
+from importlib import import_module
 
-__all__ = ["CASES"]
+from tests.conformance.registry import Case
+
+__all__ = ["CASES", "GROUPS"]
 
 GROUPS = (
-    architectures,
-    sequences,
-    subclasses,
-    own_losses,
-    inputs,
-    outputs,
-    optimizers,
-    losses,
-    metrics,
-    weights,
-    sources,
-    lengths,
+    "architectures",
+    "sequences",
+    "subclasses",
+    "own_losses",
+    "inputs",
+    "outputs",
+    "optimizers",
+    "losses",
+    "metrics",
+    "weights",
+    "sources",
+    "lengths",
+    "running",
+    "hooks",
+    "changes",
+    "stopping",
+    "monitors",
+    "writers",
+    "errors",
+    "afterwards",
 )
-CASES = [case for group in GROUPS for case in group.case.all]
+CASES: list[Case] = [case for group in GROUPS for case in import_module(f"{__name__}.{group}").case.all]

@@ -137,6 +137,12 @@ class Named(keras.Model):
 
 
 @case
+def a_list_of_two_for_one_input(side: Side) -> None:
+    """A Sequential model reads the first, and says nothing of the second."""
+    fit(side, compiled(keras.Sequential([keras.Input((3,)), layers.Dense(2)])), [WIDE, NARROW])
+
+
+@case
 def a_named_tuple_from_a_dataset(side: Side) -> None:
     data = tf.data.Dataset.from_tensor_slices((Point(WIDE, NARROW), Y)).batch(4)
     fit(side, compiled(Named()), data, None, batch_size=None)

@@ -145,3 +145,20 @@ def gan_with_two_optimizers(side: Side) -> None:
     fit(side, model, X, Y)
     for optimizer in (model.d_optimizer, model.g_optimizer):
         side.note("own optimizer", [np.array(v) for v in optimizer.variables])
+
+
+@case
+def a_model_without_any_weight_of_its_own(side: Side) -> None:
+    """A loss on what an inner, trained model gives."""
+    inner = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+
+    class Wrapper(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x):
+            return self.inner(x)
+
+    fit(side, compiled(Wrapper()))
+    side.note("inner", inner.get_weights())

@@ -270,23 +270,6 @@ def an_own_optimizer_class(side: Side) -> None:
 
 
 @case
-def a_model_without_any_weight_of_its_own(side: Side) -> None:
-    """A loss on what an inner, trained model gives."""
-    inner = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-
-    class Wrapper(keras.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def call(self, x):
-            return self.inner(x)
-
-    fit(side, compiled(Wrapper()))
-    side.note("inner", inner.get_weights())
-
-
-@case
 def an_own_train_step_with_a_python_effect(side: Side) -> None:
     """A step's Python runs when it is traced, and the number of traces is the loop's own affair."""
 
