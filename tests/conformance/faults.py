@@ -1,0 +1,370 @@
+"""`model.fit` with one fault each, of the kinds that a loop of one's own falls into.
+
+The suite is worth what it finds: `test_planted_faults.py` runs each of these as the candidate.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.callbacks import Callback, CallbackList, History
+
+from tests.conformance.candidate import Fit
+
+__all__ = ["FAULTS", "driven"]
+
+# Each fault with the case that has to find it.
+FAULTS: dict[str, tuple[Fit, str]] = {}
+
+
+def found_by(case: str) -> Callable[[Fit], Fit]:
+    def add(fault: Fit) -> Fit:
+        FAULTS[fault.__name__] = (fault, case)
+        return fault
+
+    return add
+
+
+def driven(kind: type[CallbackList]) -> Fit:
+    """`model.fit` whose callbacks are driven by `kind`, with the parameters that Keras gives its own list."""
+
+    def fit(model: keras.Model, x: Any = None, y: Any = None, **given: Any) -> History:
+        size = given.get("batch_size") or 32
+        steps = given.get("steps_per_epoch") or math.ceil(len(x) / size)
+        params = {"verbose": given.get("verbose", 1), "epochs": given.get("epochs", 1), "steps": steps}
+        given["callbacks"] = kind(given.get("callbacks"), add_history=True, model=model, **params)
+        return model.fit(x, y, **given)
+
+    return fit
+
+
+def by_list(case: str) -> Callable[[type[CallbackList]], type[CallbackList]]:
+    """A fault in how callbacks are driven."""
+
+    def add(kind: type[CallbackList]) -> type[CallbackList]:
+        FAULTS[kind.__name__] = (driven(kind), case)
+        return kind
+
+    return add
+
+
+# Rows, steps and epochs.
+
+
+@found_by("architectures.sequential")
+def drops_the_last_batch(model: keras.Model, x: Any, y: Any, **given: Any) -> History:
+    whole = len(x) // given["batch_size"] * given["batch_size"]
+    return model.fit(x[:whole], y[:whole], **given)
+
+
+@found_by("architectures.sequential_without_callbacks")
+def shuffles(model: keras.Model, *args: Any, **given: Any) -> History:
+    return model.fit(*args, **(given | {"shuffle": True}))
+
+
+@found_by("lengths.a_later_start")
+def starts_at_epoch_zero(model: keras.Model, *args: Any, **given: Any) -> History:
+    return model.fit(*args, **(given | {"initial_epoch": 0}))
+
+
+@found_by("lengths.no_epochs")
+def trains_one_epoch_at_least(model: keras.Model, *args: Any, **given: Any) -> History:
+    return model.fit(*args, **(given | {"epochs": max(1, given["epochs"])}))
+
+
+@found_by("lengths.validation_every_second_epoch")
+def validates_each_epoch(model: keras.Model, *args: Any, **given: Any) -> History:
+    given.pop("validation_freq")
+    return model.fit(*args, **given)
+
+
+@found_by("lengths.steps_below_the_rows")
+def begins_each_epoch_with_the_first_row(model: keras.Model, x: Any, y: Any, **given: Any) -> History:
+    rows = given.pop("steps_per_epoch") * given["batch_size"]
+    return model.fit(x[:rows], y[:rows], **given)
+
+
+@found_by("outputs.one_loss_for_all_outputs")
+def swaps_the_labels(model: keras.Model, x: Any, y: Any, **given: Any) -> History:
+    return model.fit(x, y[::-1], **given)
+
+
+@found_by("weights.of_classes")
+def forgets_class_weights(model: keras.Model, *args: Any, **given: Any) -> History:
+    given.pop("class_weight")
+    return model.fit(*args, **given)
+
+
+@found_by("weights.of_rows_with_a_split")
+def forgets_sample_weights(model: keras.Model, *args: Any, **given: Any) -> History:
+    given.pop("sample_weight")
+    return model.fit(*args, **given)
+
+
+@found_by("errors.class_weight_beside_sample_weight")
+def takes_what_is_refused(model: keras.Model, *args: Any, **given: Any) -> History:
+    given.pop("sample_weight")
+    return model.fit(*args, **given)
+
+
+# The model's own step, its state, its random numbers.
+
+
+@found_by("subclasses.own_train_step")
+def passes_over_the_models_step(model: keras.Model, *args: Any, **given: Any) -> History:
+    model.train_step = types.MethodType(keras.Model.train_step, model)
+    return model.fit(*args, **given)
+
+
+@found_by("subclasses.own_compute_loss")
+def passes_over_the_models_loss(model: keras.Model, *args: Any, **given: Any) -> History:
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean(keras.ops.square(y - y_pred))
+
+    model.compute_loss = types.MethodType(compute_loss, model)
+    return model.fit(*args, **given)
+
+
+@found_by("sequences.masked_steps")
+def ignores_masks(model: keras.Model, *args: Any, **given: Any) -> History:
+    compute_loss = model.compute_loss
+
+    def without_mask(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return compute_loss(x, y, tf.identity(y_pred), sample_weight, training)
+
+    model.compute_loss = without_mask
+    return model.fit(*args, **given)
+
+
+@found_by("sequences.embeddings_under_adam")
+def makes_sparse_gradients_dense(model: keras.Model, *args: Any, **given: Any) -> History:
+    apply = model.optimizer.apply
+
+    def dense(gradients: Any, variables: Any = None) -> None:
+        apply([tf.convert_to_tensor(gradient) for gradient in gradients], variables)
+
+    model.optimizer.apply = dense
+    return model.fit(*args, **given)
+
+
+@found_by("architectures.variables_that_count_calls")
+def builds_by_a_call_in_training(model: keras.Model, x: Any, y: Any, **given: Any) -> History:
+    model(x[:1], training=True)
+    return model.fit(x, y, **given)
+
+
+@found_by("architectures.dropout")
+def puts_seeds_back(model: keras.Model, *args: Any, **given: Any) -> History:
+    seeds = [variable for variable in model.variables if "seed" in variable.path]
+    before = [np.array(seed) for seed in seeds]
+    history = model.fit(*args, **given)
+    for seed, value in zip(seeds, before, strict=True):
+        seed.assign(value)
+    return history
+
+
+@found_by("architectures.an_own_seed_generator")
+def evaluates_once_more_for_timing(model: keras.Model, *args: Any, **given: Any) -> History:
+    history = model.fit(*args, **given)
+    model.evaluate(*given["validation_data"], verbose=0)
+    return history
+
+
+@by_list("sequences.stateful_rnn")
+class ForgetsStateBetweenEpochs(CallbackList):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        for layer in self.model.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+        super().on_epoch_begin(epoch, logs)
+
+
+@found_by("afterwards.random_numbers_of_the_user")
+def draws_the_users_random_numbers(model: keras.Model, *args: Any, **given: Any) -> History:
+    np.random.permutation(3)
+    return model.fit(*args, **given)
+
+
+@found_by("changes.freeze_a_layer_at_the_start")
+def traces_before_the_training_begins(model: keras.Model, x: Any, y: Any, **given: Any) -> History:
+    before = [np.array(variable) for variable in model.variables]
+    model.train_on_batch(x[:4], y[:4])
+    for variable, value in zip(model.variables, before, strict=True):
+        variable.assign(value)
+    for variable in model.optimizer.variables:
+        if "learning_rate" not in variable.path:
+            variable.assign(keras.ops.zeros_like(variable))
+    return model.fit(x, y, **given)
+
+
+# Optimizers.
+
+
+@found_by("lengths.one_training_after_another")
+def begins_the_optimizer_anew(model: keras.Model, *args: Any, **given: Any) -> History:
+    model.optimizer.iterations.assign(0)
+    return model.fit(*args, **given)
+
+
+@found_by("optimizers.ema")
+def leaves_the_weights_unaveraged(model: keras.Model, *args: Any, **given: Any) -> History:
+    model.optimizer.finalize_variable_values = lambda variables: None
+    return model.fit(*args, **given)
+
+
+@found_by("optimizers.accumulation_that_the_training_leaves_half_way")
+def drops_half_accumulated_gradients(model: keras.Model, *args: Any, **given: Any) -> History:
+    for variable in model.optimizer.variables:
+        if "accumul" in variable.path:
+            variable.assign(keras.ops.zeros_like(variable))
+    return model.fit(*args, **given)
+
+
+@found_by("architectures.sequential_without_callbacks")
+def rounds_one_weight_otherwise(model: keras.Model, *args: Any, **given: Any) -> History:
+    history = model.fit(*args, **given)
+    kernel = np.array(model.layers[0].kernel)
+    kernel[0, 0] = np.nextafter(kernel[0, 0], np.float32(9))
+    model.layers[0].kernel.assign(kernel)
+    return history
+
+
+# Logs and history.
+
+
+@found_by("metrics.state_goes_over_batches_and_not_over_epochs")
+def forgets_to_reset_metrics(model: keras.Model, *args: Any, **given: Any) -> History:
+    model.reset_metrics = lambda: None
+    return model.fit(*args, **given)
+
+
+@found_by("architectures.sequential_without_callbacks")
+def logs_numpy_numbers(model: keras.Model, *args: Any, **given: Any) -> History:
+    history = model.fit(*args, **given)
+    history.history = {key: list(map(np.float32, values)) for key, values in history.history.items()}
+    return history
+
+
+@found_by("architectures.sequential_without_callbacks")
+def logs_in_another_order(model: keras.Model, *args: Any, **given: Any) -> History:
+    history = model.fit(*args, **given)
+    history.history = dict(reversed(history.history.items()))
+    return history
+
+
+@found_by("metrics.a_result_in_a_vector")
+def logs_scalars_alone(model: keras.Model, *args: Any, **given: Any) -> History:
+    history = model.fit(*args, **given)
+    kept = {key: values for key, values in history.history.items() if isinstance(values[0], float)}
+    history.history = kept
+    return history
+
+
+@found_by("architectures.sequential_without_callbacks")
+def returns_another_history(model: keras.Model, *args: Any, **given: Any) -> History:
+    history = model.fit(*args, **given)
+    other = History()
+    other.set_params(history.params)
+    other.history, other.epoch = history.history, history.epoch
+    return other
+
+
+# Callbacks.
+
+
+@by_list("hooks.only_on_epoch_end_of_the_instance")
+class CallsAHookTwice(CallbackList):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_end(epoch, dict(logs or {}))
+        super().on_epoch_end(epoch, logs)
+
+
+@by_list("hooks.of_the_instance")
+class CallsNoBatchOfATest(CallbackList):
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Nothing is called."""
+
+
+@by_list("architectures.sequential")
+class CountsBatchesFromOne(CallbackList):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        super().on_train_batch_end(batch + 1, logs)
+
+
+@by_list("architectures.sequential")
+class CallsBatchesAtAnEpochsEnd(CallbackList):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.late: list[tuple[int, Any]] = []
+        super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.late.append((batch, None))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.late[-1] = (batch, dict(logs))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        for batch, seen in self.late:
+            super().on_train_batch_begin(batch)
+            super().on_train_batch_end(batch, seen)
+        super().on_test_begin(logs)
+
+
+@by_list("changes.write_into_the_epochs_logs")
+class CopiesTheLogs(CallbackList):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, {k: float(v) for k, v in (logs or {}).items()})
+
+
+@by_list("stopping.in_on_train_batch_end")
+class HearsAStopAtTheEpochsEnd(CallbackList):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        super().on_train_batch_end(batch, logs)
+        self.wished = self.model.stop_training
+        self.model.stop_training = False
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.model.stop_training = self.wished
+        super().on_epoch_end(epoch, logs)
+
+
+@by_list("hooks.set_model_and_set_params")
+class KnowsNoSteps(CallbackList):
+    def set_params(self, params: Any) -> None:
+        super().set_params(params | {"steps": None} if params else params)
+
+
+@by_list("writers.a_backup_each_epoch")
+class TrainsRestoredEpochsAgain(CallbackList):
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        self.model._initial_epoch = None
+
+
+@by_list("changes.change_the_rate_of_each_batch")
+class KeepsTheFirstRate(CallbackList):
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        super().on_train_batch_begin(batch, logs)
+        self.model.optimizer.learning_rate = rate
+
+
+@found_by("hooks.set_on_the_instance_by_hand")
+def hears_hooks_of_classes_alone(model: keras.Model, *args: Any, **given: Any) -> History:
+    given["callbacks"] = [callback for callback in given["callbacks"] if type(callback) is not Callback]
+    return model.fit(*args, **given)
+
+
+@found_by("stopping.by_raising_in_on_epoch_end")
+def swallows_what_a_hook_raises(model: keras.Model, *args: Any, **given: Any) -> History:
+    try:
+        return model.fit(*args, **given)
+    except Exception:
+        return model.history
