@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
-__all__ = ["REFUSED", "Fit", "candidate", "keras_fit"]
+__all__ = ["REFUSED", "Fit", "candidate", "keras_fit", "this_part"]
+
+T = TypeVar("T")
 
 Fit = Callable[..., keras.callbacks.History]
 
@@ -35,3 +37,12 @@ def candidate() -> Fit:
         return keras_fit
     drop_in = importlib.import_module("trainkit.trainer.drop_in")
     return partial(drop_in.fit, exact=True)
+
+
+def this_part(cases: Sequence[T]) -> Sequence[T]:
+    """The cases of this process: all, or with `TRAINKIT_CONFORMANCE_PART=1/2` each second one.
+
+    A training of a few rows is tracing, which takes one core: two processes need half the time.
+    """
+    number, _, of = os.environ.get("TRAINKIT_CONFORMANCE_PART", "1/1").partition("/")
+    return cases[int(number) - 1 :: int(of)]

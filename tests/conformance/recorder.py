@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["BatchRecorder", "EpochRecorder", "optimizers_of", "state"]
+__all__ = ["BatchRecorder", "EpochRecorder", "optimizers_of", "slots_of"]
 
 Note = Callable[[str, Any], None]
 
@@ -23,39 +23,46 @@ def optimizers_of(optimizer: Any) -> list[keras.optimizers.Optimizer]:
     return [optimizer, *(found for part in parts for found in optimizers_of(part))]
 
 
-def digest(model: keras.Model) -> str:
+def slots_of(optimizer: Any, counted: bool) -> list[Any]:
+    """The variables of `optimizer`; without its count of steps unless `counted`."""
+    return [v for v in optimizer.variables if counted or not v.path.endswith("iteration")]
+
+
+def digest(model: keras.Model, counted: bool) -> str:
     """A hash of all variables of the model and its optimizers."""
     hashed = hashlib.blake2b(digest_size=8)
     variables = list(model.variables)
     for optimizer in optimizers_of(model.optimizer):
-        variables += optimizer.variables
+        variables += slots_of(optimizer, counted)
     for variable in variables:
         hashed.update(np.asarray(variable).tobytes())
     return hashed.hexdigest()
 
 
-def state(model: keras.Model, *, weights: bool) -> dict[str, Any]:
+def state(model: keras.Model, *, weights: bool, counted: bool) -> dict[str, Any]:
     """What a callback can read on its model; with `weights`, a hash of all variables too."""
     optimizers = optimizers_of(model.optimizer)
     seen: dict[str, Any] = {"stop_training": model.stop_training}
-    seen["iterations"] = [int(optimizer.iterations) for optimizer in optimizers]
+    if counted:
+        seen["iterations"] = [int(optimizer.iterations) for optimizer in optimizers]
     plain = [optimizer for optimizer in optimizers if not hasattr(optimizer, "optimizers")]
     seen["learning_rate"] = [float(np.asarray(optimizer.learning_rate)) for optimizer in plain]
     if weights:
-        seen["digest"] = digest(model)
+        seen["digest"] = digest(model, counted)
     return seen
 
 
 class EpochRecorder(keras.callbacks.Callback):
     """Notes the hooks of the training and its epochs, so that a loop may run an epoch in one go."""
 
-    def __init__(self, note: Note) -> None:
+    def __init__(self, note: Note, counted: bool = True) -> None:
         super().__init__()
         self._note = note
+        self._counted = counted
 
     def called(self, hook: str, index: int | None, logs: Any) -> None:
         # No hash at a beginning: when an unbuilt model is built is the loop's own affair.
-        now = state(self.model, weights=hook.endswith("_end"))
+        now = state(self.model, weights=hook.endswith("_end"), counted=self._counted)
         copied = None if logs is None else dict(logs)
         self._note(hook, {"index": index, "logs": copied, "state": now})
 

@@ -175,7 +175,11 @@ def in_steps_of_several(side: Side) -> None:
 @case
 def in_steps_that_do_not_divide_the_epoch(side: Side) -> None:
     """The last hook's index goes beyond the batches that there are."""
-    fit(side, dense(steps_per_execution=3), batch_size=2, validation_data=VALIDATION, record="batches")
+    ends: list[int] = []
+    shown = LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))
+    model = dense(steps_per_execution=3)
+    fit(side, model, batch_size=2, callbacks=[shown], validation_data=VALIDATION, record="batches")
+    assert ends == [2, 5] * 2
 
 
 @case

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from keras.callbacks import LambdaCallback
 
 from tests.conformance.cases.sources import dataset, of_unknown_size
 from tests.conformance.parts import VALIDATION, X, Y, dense, fit, numbers, sgd
@@ -57,6 +58,16 @@ for name, given in ARGUMENTS.items():
 
 
 @case
+def steps_that_do_not_divide_the_rows(side: Side) -> None:
+    """Two steps over three batches: the next epoch has the third alone, then it begins again."""
+    steps: list[int] = []
+    shown = LambdaCallback(on_epoch_end=lambda epoch, logs: steps.append(int(model.optimizer.iterations)))
+    model = dense()
+    fit(side, model, steps_per_epoch=2, epochs=4, callbacks=[shown])
+    assert steps == [2, 3, 5, 6]
+
+
+@case
 def without_epochs_and_callbacks(side: Side) -> None:
     fit(side, dense(), epochs=0, record=None)
 
@@ -68,7 +79,7 @@ def steps_of_a_dataset(size: str, steps: int, side: Side) -> None:
     """Below its batches an epoch goes on where the former ended; beyond them the training warns."""
     data = SIZED[size]()
     given = {"batch_size": None, "steps_per_epoch": steps, "epochs": 3, "record": "batches"}
-    fit(side, dense(), data, None, **given)
+    fit(side, dense(), data, None, counted=size == "known", **given)
 
 
 for size in SIZED:

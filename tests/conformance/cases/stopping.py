@@ -25,6 +25,8 @@ def stops_in(hook: str, record: str | None, side: Side) -> None:
     model = dense(metrics=["mae"])
     callback = LambdaCallback(**{hook: stop})
     fit(side, model, callbacks=[callback], epochs=3, validation_data=VALIDATION, record=record)
+    if hook in ("on_train_begin", "on_epoch_begin"):
+        assert int(model.optimizer.iterations) == 1, "Keras trains one batch before it looks"
 
 
 for hook in INDEXED + BATCHES + ENDS:
