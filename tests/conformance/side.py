@@ -85,12 +85,12 @@ class Side:
         self.note_model(model, counted)
 
     def note_model(self, model: keras.Model, counted: bool = True) -> None:
-        """Note the model's variables and its optimizer's, by name, and the wish to stop."""
+        """Note the model's variables by path, its optimizer's by name, and the wish to stop."""
         self.note("stop_training", model.stop_training)
         self.note("weights", [(variable.path, variable) for variable in model.variables])
         for optimizer in optimizers_of(model.optimizer):
             slots = slots_of(optimizer, counted)
-            self.note(f"optimizer {optimizer.name}", [(v.path, np.asarray(v)) for v in slots])
+            self.note(f"optimizer {optimizer.name}", [(v.name, np.asarray(v)) for v in slots])
 
     def note_files(self, folder: Path) -> None:
         """Note the names and contents of all files in `folder`."""
@@ -104,12 +104,14 @@ class Side:
             model: Its weights have to be as before. Leave it out where Keras notices only after some steps.
         """
         before = [np.array(v) for v in model.variables] if model is not None else []
+        noted = len(self.noted)
         try:
             train()
         except Exception as refusal:
             self.refusals.append(refusal)
         else:
             raise Refused("was expected to be refused, and was taken")
+        del self.noted[noted:]  # how far it came is free: the sooner the better
         after = [np.array(v) for v in model.variables] if model is not None else []
         kept = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True))
         self.note("weights are as before the refusal", kept)

@@ -118,7 +118,7 @@ REFUSALS: dict[str, tuple[Callable[[], keras.Model], Callable[[], dict[str, Any]
 }
 
 # Keras notices these after some training: then the weights have moved, and only the refusal counts.
-LATE = {"validation_of_another_width"}
+LATE = {"validation_of_another_width", "validation_rows_that_do_not_match"}
 
 
 def refused(

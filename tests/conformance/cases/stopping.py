@@ -162,12 +162,13 @@ def by_the_keyboard(side: Side) -> None:
 
 @case
 def by_data_that_fail(side: Side) -> None:
-    """A generator that raises ends the training; the batches before it count."""
+    """A generator that raises ends the training, with what it raised in the message."""
 
     def rows() -> Any:
         yield X[:4], Y[:4]
         yield X[4:8], Y[4:8]
-        raise Oops("no more")
+        raise Oops("no more rows")
 
     model = dense()
     side.refuses(lambda: fit(side, model, rows(), None, batch_size=None, epochs=1))
+    assert "no more rows" in str(side.refusals[0])
