@@ -11,11 +11,13 @@ from keras.callbacks import CallbackList
 from tests.conformance.candidate import Fit, keras_fit
 from tests.conformance.cases import CASES
 from tests.conformance.compare import Noted, difference, first_difference
-from tests.conformance.faults import FAULTS, driven
+from tests.conformance.faults import FAULTS
+from tests.conformance.faulty_lists import LIST_FAULTS, driven
 from tests.conformance.side import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
+PLANTED = {**FAULTS, **LIST_FAULTS}
 BY_NAME = {case.name: case for case in CASES}
 CONTROLS = ["architectures.sequential", "hooks.of_the_instance", "changes.write_into_the_epochs_logs"]
 
@@ -40,9 +42,9 @@ def found(name: str, fault: Fit, expected: Noted, folder: Path) -> str | None:
     return first_difference(expected, got.noted)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found(fault: str, expected, tmp_path: Path) -> None:
-    faulty, name = FAULTS[fault]
+    faulty, name = PLANTED[fault]
     assert found(name, faulty, expected(name), tmp_path / "faulty") is not None
 
 
