@@ -15,7 +15,7 @@ from tests.conformance.faults import FAULTS
 from tests.conformance.faulty_lists import LIST_FAULTS, driven
 from tests.conformance.side import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow_but_first, pytest.mark.filterwarnings("ignore")]
 
 PLANTED = {**FAULTS, **LIST_FAULTS}
 BY_NAME = {case.name: case for case in CASES}
