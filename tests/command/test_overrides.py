@@ -87,6 +87,7 @@ def misspelt(key: str) -> st.SearchStrategy[str]:
     return good.map(lambda word: f"{section}.{word}")
 
 
+@pytest.mark.slow
 @SOME
 @given(data=st.data())
 def test_a_value_of_another_type_is_refused_by_its_key(refuse: Any, data: st.DataObject) -> None:
@@ -97,6 +98,7 @@ def test_a_value_of_another_type_is_refused_by_its_key(refuse: Any, data: st.Dat
     assert "expected" in text
 
 
+@pytest.mark.slow
 @SOME
 @given(data=st.data())
 def test_a_number_outside_the_range_is_refused_with_the_range(refuse: Any, data: st.DataObject) -> None:
@@ -108,6 +110,7 @@ def test_a_number_outside_the_range_is_refused_with_the_range(refuse: Any, data:
     assert setting.range in text
 
 
+@pytest.mark.slow
 @SOME
 @given(key=st.sampled_from(CHOICES), value=st.from_regex(r"[a-z]{3,8}_x", fullmatch=True))
 def test_a_word_that_is_no_choice_is_refused_with_the_choices(refuse: Any, key: str, value: str) -> None:

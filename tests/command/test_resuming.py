@@ -89,6 +89,7 @@ def test_a_changed_learning_rate_takes_effect_on_resuming(train: Callable[..., i
     )
 
 
+@pytest.mark.slow
 def test_another_task_cannot_resume_a_run(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,6 +48,7 @@ def test_looking_does_not_import_tensorflow() -> None:
     assert "trainer.epochs" in done.stdout.partition("== -sc")[2]
 
 
+@pytest.mark.slow
 def test_every_group_option_is_valid() -> None:
     for group in ("task", "callbacks", "experiment", "debug"):
         for file in (CONF / group).glob("*.yaml"):
@@ -67,6 +68,7 @@ def test_optimizer_options_are_those_of_keras() -> None:
         assert files[name].get("weight_decay") == defaults["weight_decay"]
 
 
+@pytest.mark.slow
 def test_recipe_then_group_then_experiment_then_command_line() -> None:
     assert settings().trainer.epochs == 20
     assert settings("task=boston").trainer.batch_size == 32

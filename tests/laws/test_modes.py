@@ -68,6 +68,7 @@ def test_feeds_yield_identical_batches(execution: str) -> None:
     assert history_a == history_b
 
 
+@pytest.mark.slow
 def test_a_dataset_of_rows_trains_like_its_arrays_in_that_order(monkeypatch: pytest.MonkeyPatch) -> None:
     splits = Toy().data()
     dataset = tf.data.Dataset.from_tensor_slices((splits.train.x, splits.train.y))
@@ -113,6 +114,7 @@ def graphs() -> int:
     return sum(isinstance(o, tf.Graph) for o in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_a_model_that_xla_cannot_compile_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
     class Host(Toy):
         def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:

@@ -118,6 +118,7 @@ def test_an_optimizer_trains_as_in_model_fit(recipe: Make, settings: OptimizerCo
     assert_equal_bits(ours(recipe, settings), plain_fit(expected))
 
 
+@pytest.mark.slow
 def test_an_object_given_to_the_trainer_is_the_one_that_trains() -> None:
     given = adamw()
     assert_equal_bits(ours(keras.optimizers.SGD, given), plain_fit(adamw))

@@ -111,12 +111,14 @@ def test_the_same_step_under_xla_has_equal_bits(task: Task) -> None:
     assert_equal_bits(compare(task, execution="step_xla"))
 
 
+@pytest.mark.slow
 def test_accumulation_stays_within_its_bound() -> None:
     report = compare(Toy(l2=1e-3), batch_size=8, accumulate=2)
     assert 0 < report.tolerance <= 1e-5
     assert report.passed, "\n".join(report.lines())
 
 
+@pytest.mark.slow
 def test_a_keras_learning_rate_callback_acts_alike() -> None:
     def rates() -> list[keras.callbacks.Callback]:
         return [
@@ -149,6 +151,7 @@ def test_the_digits_tasks_have_equal_bits(task: Task, digits: Splits) -> None:
     assert_equal_bits(compare(task, epochs=1, data=digits, batch_size=128))
 
 
+@pytest.mark.slow
 def test_boston_has_equal_bits() -> None:
     assert_equal_bits(compare(Boston(source="embedded"), epochs=2, batch_size=32))
 

@@ -64,6 +64,7 @@ def plain(states: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(data=st.data(), shapes=SHAPES, observer=json_states, seed=st.integers(0, 2**16))
 def test_saving_then_restoring_is_identity(data: Any, shapes: list[Any], observer: Any, seed: int) -> None:

@@ -78,6 +78,7 @@ def test_a_resumed_run_keeps_to_what_auto_chose(
     assert difference(whole, rest) == 0.0
 
 
+@pytest.mark.slow
 def test_save_checkpoint_and_restore_are_exact(tmp_path: Path) -> None:
     a, _ = fit(Toy(dropout=0.3))
     a.save_checkpoint(tmp_path / "by-hand")
@@ -135,6 +136,7 @@ def test_a_resumed_training_stops_early_as_the_whole_one_and_puts_back_the_same_
         )
 
 
+@pytest.mark.slow
 def test_two_observers_of_one_kind_are_remembered_apart(tmp_path: Path) -> None:
     def observers() -> list[EarlyStopping]:
         return [EarlyStopping(name, patience=50) for name in ("val_loss", "val_accuracy")]
@@ -162,6 +164,7 @@ def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None
     assert trainer.fit(task).history == first
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
     overfits = OptimizerConfig(learning_rate=0.2)
     keeper = Checkpoints(tmp_path, "val_loss")
@@ -174,6 +177,7 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
     assert trainer.state.epoch == best + 1
 
 
+@pytest.mark.slow
 def test_epoch_checkpoints_keep_the_newest_and_hold_their_own_epoch(tmp_path: Path) -> None:
     pattern = "e{epoch:02d}-{val_loss:.3f}"
     keeper = Checkpoints(tmp_path, "val_loss", every_epochs=2, keep=2, pattern=pattern)

@@ -74,6 +74,7 @@ def test_options_of_the_optimizer_act_on_the_global_gradient(optimizer: Optimize
     )
 
 
+@pytest.mark.slow
 def test_clipping_by_replica_is_another_training_as_in_keras() -> None:
     def clip(scope):
         return OptimizerConfig(name="sgd", learning_rate=0.1, clip=ClipConfig(global_norm=0.05, scope=scope))
@@ -109,11 +110,13 @@ def test_feeds_are_alike(execution: str) -> None:
     assert difference(a, b) == 0.0
 
 
+@pytest.mark.slow
 def test_synchronised_batch_normalisation_equals_one_device() -> None:
     """Over even shares, which weigh alike in Keras's synchronised statistics."""
     assert_replicas_equal_one(Toy(batch_norm=True, n=64), 2, optimizer=SGD, sync_batch_norm=True, close=5e-6)
 
 
+@pytest.mark.slow
 def test_batch_normalisation_by_replica_keeps_one_set_of_statistics() -> None:
     one, _ = fit_on(1, Toy(batch_norm=True, n=64))
     two, _ = fit_on(2, Toy(batch_norm=True, n=64))
@@ -161,6 +164,7 @@ def test_dropout_masks_are_independent_in_a_training() -> None:
     assert difference(one, two) > 1e-6
 
 
+@pytest.mark.slow
 def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
     def stopped(replicas: int) -> tuple[Trainer, dict[str, list[float]]]:
         stopping = EarlyStopping("val_loss", patience=2)

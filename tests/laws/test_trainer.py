@@ -65,6 +65,7 @@ def test_accumulation_equals_large_batch(execution: str) -> None:
     assert a.state.step == b.state.step == 9
 
 
+@pytest.mark.slow
 def test_the_average_of_the_weights_does_not_move_on_micro_batches() -> None:
     ema = OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.9))
     a, _ = fit(Toy(), batch_size=8, accumulate=4, optimizer=ema)
@@ -138,6 +139,7 @@ def test_observers_hear_of_every_epoch_in_order_with_its_own_record() -> None:
     assert watch.seen == [(e, 5 * (e + 1), history["val_loss"][e]) for e in range(9)]
 
 
+@pytest.mark.slow
 def test_schedules_follow_their_formula() -> None:
     class Rates(Observer):
         def __init__(self) -> None:

@@ -65,6 +65,7 @@ def test_the_operations_of_a_step_are_those_of_its_layers(task: Any, flops: int,
     assert work.matmul_seconds > 0
 
 
+@pytest.mark.slow
 def test_accumulation_and_replicas_count_the_whole_step(tmp_path: Path) -> None:
     one = roofline.measure(prepared(Toy()), tmp_path / "cache.json")
     assert (
@@ -108,6 +109,7 @@ def test_a_run_says_what_bounds_it(feed: str) -> None:
     assert (bound["input_share"] > 0) == (feed == "stream")
 
 
+@pytest.mark.slow
 def test_speed_is_part_of_the_throughput_where_the_work_is_known() -> None:
     trainer = Trainer(epochs=2, batch_size=16, execution="epoch")
     task = Toy()

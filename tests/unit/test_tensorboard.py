@@ -102,6 +102,7 @@ def test_histograms_are_of_the_weights_of_their_epoch(run: Run) -> None:
         assert not np.array_equal(tf.make_ndarray(first.tensor_proto), tf.make_ndarray(second.tensor_proto))
 
 
+@pytest.mark.slow
 def test_histograms_and_graph_are_written_on_demand(tmp_path: Path) -> None:
     fit(Toy(), epochs=1, callbacks=[TensorBoard(tmp_path, {}, {}, graph=False)])
     without = events(tmp_path / "train").Tags()
