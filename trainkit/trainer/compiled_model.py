@@ -14,7 +14,8 @@ from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
 from trainkit.engine.inputs import EpochShape
 from trainkit.trainer import model_checks
-from trainkit.trainer.setup import TrainSetup, make_step
+from trainkit.trainer.assembly import make_step
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource
 
 __all__ = ["CompiledModel", "assemble_compiled"]

@@ -18,11 +18,12 @@ from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
+from trainkit.trainer.assembly import assemble
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
 from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
 from trainkit.trainer.run_files import RunFiles, progress_display
-from trainkit.trainer.setup import TrainSetup, assemble
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer_view import TrainerView
 
 __all__ = ["Trainer"]

@@ -1,0 +1,166 @@
+"""From a task to something that can be trained: data checked, model, optimizer and metrics built, and all
+made to fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import tensorflow as tf
+
+from trainkit.backend import compat, precision
+from trainkit.checkpoint.train_state import TrainState
+from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.core.datasets import Splits
+from trainkit.core.errors import UserError
+from trainkit.core.task import Task
+from trainkit.data import checks
+from trainkit.distributed import cluster
+from trainkit.distributed.strategy import make_strategy
+from trainkit.engine.inputs import EpochShape
+from trainkit.engine.split_step import SplitStep
+from trainkit.engine.train_step import TrainStep, own_objective
+from trainkit.optim import factory
+from trainkit.trainer import model_checks
+from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.sources import row_source
+
+__all__ = ["assemble", "make_step"]
+
+
+def assemble(
+    task: Task,
+    config: TrainerConfig,
+    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None = None,
+    data: Splits | None = None,
+) -> TrainSetup:
+    """Make a task ready; nothing is trained and nothing is written.
+
+    Raises:
+        UserError: for data, settings or a model that cannot be trained.
+    """
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = make_strategy(config, cluster.workers(), by_slurm=cluster.by_slurm())
+    replicas = int(strategy.num_replicas_in_sync)
+    _check_execution(config, replicas)
+    splits = data or task.data()
+    for name, part in splits.in_memory().items():
+        checks.check_rows(part, "training" if name == "train" else name)
+    source = row_source(splits.train, task.class_weight(), config, strategy)
+    shape = _epoch_shape(config, source.rows)
+    steps = config.epochs * shape.steps
+    total = min(steps, config.steps or steps)
+    with strategy.scope(), precision.policy(config.precision):
+        keras.utils.set_random_seed(config.seed)
+        model = task.model(splits.train)
+        if not isinstance(model, keras.Model):
+            raise UserError(
+                f"Task {task.name}: model() returned {type(model).__name__}; expected a keras.Model."
+            )
+        model.compile(
+            optimizer=_optimizer(task, optimizer, total),
+            loss=task.loss(),
+            metrics=task.metrics() or None,
+            loss_weights=task.loss_weights(),
+            jit_compile=False,
+        )
+        facts = model_checks.examine(task, model, source.spec)
+        model_checks.check_labels(task, model, splits, facts)
+        model.optimizer.build(model.trainable_variables)
+        if config.precision != "float32":
+            precision.check_float32(model, facts.outputs)
+    clip = optimizer.clip if isinstance(optimizer, OptimizerConfig) else OptimizerConfig().clip
+    step = make_step(
+        task,
+        model,
+        config,
+        facts,
+        replicas,
+        micro_rows=config.batch_size,
+        reduce_first=clip.scope == "global",
+    )
+    state = TrainState(model, compat.unlisted_variables(model))
+    return TrainSetup(
+        task=task,
+        config=replace(config),
+        strategy=strategy,
+        splits=splits,
+        source=source,
+        model=model,
+        state=state,
+        step=step,
+        facts=facts,
+        shape=shape,
+        steps_per_epoch=shape.steps,
+        validation_batch=config.batch_size,
+        initial=tuple(state.values()),
+    )
+
+
+def make_step(
+    task: Task,
+    model: keras.Model,
+    config: TrainerConfig,
+    facts: model_checks.ModelFacts,
+    replicas: int,
+    *,
+    micro_rows: int,
+    reduce_first: bool,
+) -> TrainStep:
+    """The steps of a model.
+
+    Raises:
+        UserError: for a `train_step` of the model's own that would have to train a batch in several parts.
+    """
+    if facts.own_train_step and (config.accumulate > 1 or replicas > 1) and config.engine == "trainkit":
+        what = f"trainer.accumulate={config.accumulate}" if config.accumulate > 1 else f"{replicas} replicas"
+        raise UserError(
+            f"Task {task.name}: {type(model).__name__} has its own train_step, which trains a batch as "
+            f"a whole; {what} would split it. Use one device and trainer.accumulate=1, or "
+            "trainer.engine=keras."
+        )
+    split = SplitStep(
+        task=task,
+        model=model,
+        micro_rows=micro_rows,
+        own_objective=own_objective(task),
+        reduce_first=reduce_first,
+        dynamic_divisors=facts.dynamic_divisors,
+    )
+    overwrite_every = None
+    if replicas > 1 and config.engine == "trainkit":
+        overwrite_every = precision.inner_optimizer(model.optimizer).ema_overwrite_frequency
+    return TrainStep(model, split, facts.train_logs, facts.test_logs, overwrite_every)
+
+
+def _check_execution(config: TrainerConfig, replicas: int) -> None:
+    if config.execution.endswith("_xla") and replicas > 1 and config.engine == "trainkit":
+        raise UserError(
+            f"trainer.execution={config.execution} cannot work with {replicas} replicas: an XLA program runs "
+            "on one device. Use trainer.execution=epoch or one device."
+        )
+
+
+def _epoch_shape(config: TrainerConfig, rows: int) -> EpochShape:
+    step_rows = config.batch_size * config.accumulate
+    if config.batch_size > rows:
+        raise UserError(
+            f"trainer.batch_size={config.batch_size} is larger than the data: {rows} training rows. "
+            f"Use at most {rows}."
+        )
+    if step_rows > rows:
+        raise UserError(
+            f"trainer.accumulate={config.accumulate} x batch_size={config.batch_size} makes steps of "
+            f"{step_rows} rows, but there are {rows} training rows."
+        )
+    return EpochShape.of(rows, step_rows, config.limit_train_batches)
+
+
+def _optimizer(
+    task: Task, optimizer: OptimizerConfig | keras.optimizers.Optimizer | None, total_steps: int
+) -> keras.optimizers.Optimizer:
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer
+    recipe = task.optimizer()
+    return recipe if optimizer is None else factory.build(optimizer, recipe, total_steps)
