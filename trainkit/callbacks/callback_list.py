@@ -24,7 +24,7 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.monitor import MonitorRule
 from trainkit.core.run_info import EpochRecord, RunInfo
 
-__all__ = ["CallbackList"]
+__all__ = ["CallbackList", "needs_test_batches"]
 
 REPORT_SECONDS = 0.25  # between two reports of steps to observers
 TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -70,7 +70,7 @@ class CallbackList:
         for monitor in self.monitors:
             monitor.reset(direction(monitor.monitor))
         self.needs_train_batches = any(_acts_on_batches(c, TRAIN_BATCH_HOOKS) for c in others)
-        self.needs_test_batches = any(_acts_on_batches(c, TEST_BATCH_HOOKS) for c in others)
+        self.needs_test_batches = needs_test_batches(others)
         self.only_observers = not others
         self.resumed_execution = ""
         self.logs: dict[str, Any] = {}
@@ -233,6 +233,11 @@ class CallbackList:
 
     def _savers(self) -> list[Checkpoints]:
         return [m for m in self.monitors if isinstance(m, Checkpoints)]
+
+
+def needs_test_batches(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    """Whether a callback must be called at every batch of an evaluation."""
+    return any(_acts_on_batches(c, TEST_BATCH_HOOKS) for c in callbacks)
 
 
 def _acts_on_batches(callback: keras.callbacks.Callback, hooks: Sequence[str]) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
+from trainkit.experiment.decoding import Decoded, decode, losses_by_output, output_kind
 
-__all__ = ["Predictions", "confidences"]
+__all__ = ["Predictions"]
 
 MAX_COLUMNS = 100  # an output with more numbers per row is left out of the CSV file
 
@@ -21,52 +22,70 @@ class Predictions:
     """What a model predicts for some rows, and what is true.
 
     Args:
-        task: Its `decode` turns outputs and labels into text.
-        outputs: Model outputs `[N, ...]`, or a tuple or dict of them.
-        labels: Labels `[N, ...]` in the same structure.
+        task: Its loss tells what outputs mean; its `decode`, if it has one, turns them into text.
+        outputs: Model outputs `[N, ...]`, or nested tuples, lists or dicts of them.
+        labels: Labels `[N, ...]` in the same structure; None: not known.
+        names: Names of the outputs, where they are a tuple or list.
     """
 
-    def __init__(self, task: Task, outputs: Structure, labels: Structure) -> None:
-        pairs = _pairs(outputs, labels)
-        self.outputs = {name: np.asarray(output) for name, (output, _) in pairs.items()}
-        self.predicted = {name: task.decode(np.asarray(output)) for name, (output, _) in pairs.items()}
-        self.actual = {name: task.decode(np.asarray(label)) for name, (_, label) in pairs.items()}
-        self.confidence = {
-            name: confidences(np.asarray(output), np.asarray(label))
-            for name, (output, label) in pairs.items()
-        }
+    def __init__(
+        self, task: Task, outputs: Structure, labels: Structure = None, names: Sequence[str] = ()
+    ) -> None:
+        found = _named(outputs, names)
+        losses = losses_by_output(task.loss(), list(found))
+        true = _labels(found, labels, names)
+        self.outputs = {name: np.asarray(output) for name, output in found.items()}
+        self.decoded: dict[str, Decoded] = {}
+        for name, output in self.outputs.items():
+            label = None if true.get(name) is None else np.asarray(true[name])
+            kind = output_kind(losses[name], output, label)
+            self.decoded[name] = decode(task, kind, output, label)
 
     def lines(self, count: int) -> list[str]:
         """One line per output and row: `Predicted: 7  Actual: 7  confidence  99.9%`; of `count` rows."""
         lines = []
-        for name in self.predicted:
-            predicted = self.predicted[name][:count]
-            actual = self.actual[name][:count]
-            confidence = self.confidence[name]
+        for name, decoded in self.decoded.items():
+            predicted = decoded.predicted[:count]
+            actual = decoded.actual[:count] if decoded.actual is not None else None
             width = max([len(text) for text in predicted], default=0)
-            actual_width = max([len(text) for text in actual], default=0)
+            actual_width = max([len(text) for text in actual or []], default=0)
             title = f"{name}: " if name else ""
-            for i, (text, true) in enumerate(zip(predicted, actual, strict=True)):
-                line = f"{title}Predicted: {text:>{width}}  Actual: {true:>{actual_width}}"
-                if confidence is not None:
-                    line += f"  confidence {confidence[i]:6.1%}"
-                    line += "" if text == true else "  wrong"
-                lines.append(line)
+            for i, text in enumerate(predicted):
+                line = f"{title}Predicted: {text:>{width}}"
+                line += f"  Actual: {actual[i]:>{actual_width}}" if actual is not None else ""
+                if decoded.confidence is not None:
+                    line += f"  confidence {decoded.confidence[i]:6.1%}"
+                wrong = decoded.right is not None and decoded.counted[i] and not decoded.right[i]
+                lines.append(line + ("  wrong" if wrong else ""))
+        return lines
+
+    def totals(self) -> list[str]:
+        """One line per output of classes: how many of all rows are predicted as labelled."""
+        lines = []
+        for name, decoded in self.decoded.items():
+            if decoded.right is None or not decoded.counted.any():
+                continue
+            right = int(decoded.right[decoded.counted].sum())
+            rows = int(decoded.counted.sum())
+            title = f"{name}: " if name else ""
+            lines.append(f"{title}{right:,} of {rows:,} rows right ({right / rows:.2%})")
         return lines
 
     def csv(self) -> str:
         """All rows: `row`, then of each output `predicted`, `actual`, `confidence` if known, its numbers."""
         header = ["row"]
-        columns: list[Sequence[Any]] = [range(len(next(iter(self.predicted.values()))))]
-        for name, predicted in self.predicted.items():
+        columns: list[Sequence[Any]] = [range(len(next(iter(self.outputs.values()))))]
+        for name, decoded in self.decoded.items():
             prefix = f"{name}/" if name else ""
-            header += [f"{prefix}predicted", f"{prefix}actual"]
-            columns += [predicted, self.actual[name]]
-            confidence = self.confidence[name]
-            if confidence is not None:
+            header.append(f"{prefix}predicted")
+            columns.append(decoded.predicted)
+            if decoded.actual is not None:
+                header.append(f"{prefix}actual")
+                columns.append(decoded.actual)
+            if decoded.confidence is not None:
                 header.append(f"{prefix}confidence")
-                columns.append([f"{value:.6g}" for value in confidence])
-            raw = self.outputs[name].reshape(len(predicted), -1)
+                columns.append([f"{value:.6g}" for value in decoded.confidence])
+            raw = self.outputs[name].reshape(len(decoded.predicted), -1)
             if raw.shape[1] <= MAX_COLUMNS:
                 header += [f"{prefix}output_{i}" for i in range(raw.shape[1])]
                 columns += [[f"{value:.7g}" for value in column] for column in raw.T]
@@ -77,20 +96,37 @@ class Predictions:
         return text.getvalue()
 
 
-def confidences(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
-    """Probability `[N]` of the predicted class, if the outputs `[N, ...]` are probabilities; else None."""
-    flat = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if not np.issubdtype(outputs.dtype, np.floating) or not ((flat >= 0) & (flat <= 1)).all():
-        return None
-    if flat.shape[1] > 1:
-        return flat.max(1) if np.allclose(flat.sum(1), 1, atol=1e-2) else None
-    return np.maximum(flat[:, 0], 1 - flat[:, 0]) if np.isin(labels, (0, 1)).all() else None
+def _named(outputs: Structure, names: Sequence[str]) -> dict[str, Any]:
+    """Each output by its name; one output alone has the name ""."""
+    if not isinstance(outputs, (Mapping, tuple, list)):
+        return {"": outputs}
+    flat = list(_walk(outputs, ""))
+    if isinstance(outputs, (tuple, list)) and len(names) == len(flat):
+        return {name: value for name, (_, value) in zip(names, flat, strict=True)}
+    return dict(flat)
 
 
-def _pairs(outputs: Structure, labels: Structure) -> dict[str, tuple[Any, Any]]:
-    """Each output with its labels, by name; one output alone has the name ""."""
-    if isinstance(outputs, Mapping):
-        return {str(name): (outputs[name], labels[name]) for name in outputs}
-    if isinstance(outputs, (tuple, list)):
-        return {f"output_{i}": pair for i, pair in enumerate(zip(outputs, labels, strict=True))}
-    return {"": (outputs, labels)}
+def _walk(structure: Structure, path: str) -> Iterator[tuple[str, Any]]:
+    """The leaves with their paths: `a/b` in dicts, `output_0` in sequences."""
+    if isinstance(structure, Mapping):
+        for key, value in structure.items():
+            yield from _walk(value, f"{path}/{key}" if path else str(key))
+    elif isinstance(structure, (tuple, list)):
+        for i, value in enumerate(structure):
+            yield from _walk(value, f"{path}/{i}" if path else f"output_{i}")
+    elif structure is not None:
+        yield path, structure
+
+
+def _labels(found: Mapping[str, Any], labels: Structure, names: Sequence[str]) -> dict[str, Any]:
+    """The labels of each output: of its name, else of its place."""
+    if labels is None:
+        return {}
+    if list(found) == [""]:
+        flat = [value for _, value in _walk(labels, "")]
+        return {"": flat[0]} if len(flat) == 1 else {}
+    known = dict(_walk(labels, ""))
+    if isinstance(labels, Mapping):
+        return {name: known.get(name) for name in found}
+    values = list(known.values())
+    return dict(zip(found, values, strict=True)) if len(values) == len(found) else {}

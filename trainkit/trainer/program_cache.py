@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -92,7 +92,7 @@ class ProgramCache:
             )
         return self._evaluators[key]
 
-    def predict(self, x: Structure, size: int, *, xla: bool = False) -> Any:
+    def predicted_batches(self, x: Structure, size: int, *, xla: bool = False) -> Iterator[Structure]:
         """Outputs for rows `x`, batch by batch; the last batch is filled up, so that one trace serves all."""
         rows = len(leaves(x)[0])
         if xla not in self._predict:
@@ -101,15 +101,13 @@ class ProgramCache:
                 return self.setup.model.predict_step((batch,))
 
             self._predict[xla] = tf.function(outputs, autograph=False, jit_compile=xla or None)
-        parts = []
         for begin in range(0, rows, size):
             count = min(size, rows - begin)
             last = max(0, rows - size)
             index = np.arange(begin, begin + count) if count == size else np.arange(last, rows)
             batch = map_leaves(partial(_take, index), x)
             result = self._predict[xla](batch)
-            parts.append(tf.nest.map_structure(partial(_last_rows, count), result))
-        return tf.nest.map_structure(lambda *p: np.concatenate(p), *parts)
+            yield tf.nest.map_structure(partial(_last_rows, count), result)
 
 
 def _take(index: np.ndarray, array: np.ndarray) -> tf.Tensor:

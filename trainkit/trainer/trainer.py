@@ -18,6 +18,7 @@ from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
+from trainkit.trainer import inference
 from trainkit.trainer.assembly import assemble
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
@@ -181,27 +182,37 @@ class Trainer(TrainerView):
         setup.arrays(split)
         xla, fast = self._mode()
         with setup.strategy.scope():
-            return cache.evaluator(split, xla=xla, fast=fast)(cache.rows(split))
+            return inference.evaluate(cache, split, self.callbacks, xla=xla, fast=fast)
 
     def predict(
         self,
-        task: Task | None = None,
-        *,
         x: Any = None,
+        *,
+        task: Task | None = None,
         split: str = "test",
         checkpoint: Path | str | None = None,
     ) -> Any:
-        """The model's outputs `[N, ...]` for all rows of a split, or for `x`, on one device.
+        """The model's outputs for `x`, or for all rows of a split, on one device.
 
         Args:
+            x: Rows `[N, ...]`, structures of them, a Dataset, PyDataset or generator; or the task; default:
+                the rows of the split.
             task: Default: the task that was trained.
-            x: Rows `[N, ...]` to use in place of a split's.
             split: `train`, `validation` or `test`.
             checkpoint: Folder of a checkpoint to use in place of the current state.
+
+        Returns:
+            Outputs `[N, ...]` in the structure in which the model returns them.
+
+        Raises:
+            UserError: for rows that do not fit the model, or a split that the task does not have.
         """
+        if isinstance(x, Task):
+            task = x
+            x = None
         setup, cache = self._ready(task, checkpoint)
         rows = setup.arrays(split).x if x is None else x
-        return cache.predict(rows, self.config.batch_size, xla=self._mode()[0])
+        return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=self._mode()[0])
 
     def save_checkpoint(self, path: Path | str) -> Path:
         """Write the whole state as the folder `path`, atomically."""

@@ -21,8 +21,9 @@ def run(job: Job) -> int:
     split = job.config.predict.split
     outputs = opened.trainer.predict(split=split)
     labels = getattr(opened.trainer.splits, split).y
-    predictions = Predictions(job.task, outputs, labels)
-    for line in predictions.lines(job.config.predict.show):
+    names = getattr(opened.trainer.model, "output_names", None) or ()
+    predictions = Predictions(job.task, outputs, labels, names)
+    for line in [*predictions.lines(job.config.predict.show), *predictions.totals()]:
         print(line)
     opened.print_written(files.write_text(opened.folder / "predictions.csv", predictions.csv()))
     return 0

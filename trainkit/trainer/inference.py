@@ -1,0 +1,81 @@
+"""Evaluation and prediction outside of a training, with the `on_test_*` and `on_predict_*` hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainkit.callbacks.callback_list import needs_test_batches
+from trainkit.core.errors import UserError, one_line
+from trainkit.core.tree import Structure, leaves
+from trainkit.trainer.program_cache import ProgramCache
+
+__all__ = ["evaluate", "predict"]
+
+Callbacks = Sequence[keras.callbacks.Callback]
+
+
+def evaluate(
+    cache: ProgramCache, split: str, callbacks: Callbacks, *, xla: bool, fast: bool
+) -> dict[str, Any]:
+    """Loss and metrics over all rows of a split; in one call, or one per batch if a callback acts on them."""
+    program = cache.evaluator(split, xla=xla, fast=fast)
+    rows = cache.rows(split)
+    hooks = _hooks(callbacks, cache, program.shape.steps)
+    hooks.on_test_begin()
+    if needs_test_batches(callbacks):
+        values: dict[str, Any] = {}
+        for batch in range(program.shape.steps):
+            hooks.on_test_batch_begin(batch)
+            values = program(rows, start=batch, stop=batch + 1)
+            hooks.on_test_batch_end(batch, values)
+    else:
+        values = program(rows)
+    hooks.on_test_end(values)
+    return values
+
+
+def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla: bool) -> Structure:
+    """The model's outputs `[N, ...]` for rows, in the structure in which the model returns them.
+
+    Args:
+        cache: Programs of the model.
+        x: Rows `[N, ...]`, structures of them; or a Dataset, PyDataset or generator, which Keras reads.
+        size: Rows per batch.
+        callbacks: Called as `model.predict` calls them.
+        xla: Whether XLA compiles the program.
+
+    Raises:
+        UserError: for rows that do not fit the model.
+    """
+    model = cache.setup.model
+    if not all(isinstance(a, np.ndarray) or hasattr(a, "__array__") for a in leaves(x)):
+        return model.predict(x, verbose=0, callbacks=list(callbacks))
+    lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}
+    if len(lengths) != 1 or lengths == {0}:
+        raise UserError(f"predict: expected one and the same number of rows in x, at least 1; got {lengths}.")
+    hooks = _hooks(callbacks, cache, -(-lengths.pop() // size))
+    hooks.on_predict_begin()
+    parts = []
+    batches: Iterator[Structure] = cache.predicted_batches(x, size, xla=xla)
+    for number in range(hooks.params["steps"]):
+        hooks.on_predict_batch_begin(number)
+        try:
+            parts.append(next(batches))
+        except (ValueError, TypeError) as error:
+            shapes = [tuple(np.shape(a)[1:]) for a in leaves(x)]
+            raise UserError(
+                f"predict: rows of shape {shapes} do not fit the model: {one_line(str(error))}"
+            ) from error
+        hooks.on_predict_batch_end(number, {"outputs": parts[-1]})
+    hooks.on_predict_end()
+    return keras.tree.map_structure(lambda *p: np.concatenate(p), *parts)
+
+
+def _hooks(callbacks: Callbacks, cache: ProgramCache, steps: int) -> keras.callbacks.CallbackList:
+    return keras.callbacks.CallbackList(
+        list(callbacks), model=cache.setup.model, verbose=0, epochs=1, steps=steps
+    )
