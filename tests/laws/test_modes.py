@@ -17,6 +17,7 @@ from tests.support.training import difference, fit, traces, weights
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
 from trainkit.trainer import execution, sources
+from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.trainer import Trainer
 
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
@@ -144,3 +145,29 @@ def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path:
     trainer.config.batch_size = 25
     assert len(trainer.fit(task).history["loss"]) == 3
     assert trainer.setup.shape.steps == 3
+
+
+def test_a_measured_mode_is_chosen_again_without_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command on the same machine trains in the same mode, whatever the clock says then."""
+    seconds = {True: 1.0, False: 2.0}
+    timed: list[bool] = []
+
+    def measure(self: Any, xla: bool, give_up: float) -> float:
+        timed.append(xla)
+        return seconds[xla]
+
+    monkeypatch.setattr(ProgramRunner, "_measure", measure)
+    first = Trainer(epochs=400, batch_size=4, execution="measure")
+    first.fit(Toy(n=64))
+    assert first.execution == "epoch_xla"
+    assert timed
+    timed.clear()
+    seconds[False] = 0.5
+    again = Trainer(epochs=400, batch_size=4, execution="measure")
+    again.fit(Toy(n=64))
+    assert again.execution == "epoch_xla"
+    assert not timed
+    other = Trainer(epochs=400, batch_size=5, execution="measure")
+    other.fit(Toy(n=64))
+    assert other.execution == "epoch"
+    assert timed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -268,57 +269,23 @@ def test_validation_batches_are_told_with_running_values() -> None:
     assert told.calls[-1][2] == {"accuracy": history["val_accuracy"][0], "loss": history["val_loss"][0]}
 
 
-class Told(keras.callbacks.Callback):
-    """Notes the hooks of evaluation and prediction."""
+@dataclass(frozen=True)
+class Gaps(Toy):
+    """Rows with gaps in one column, which the model fills."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[Any] = []
+    def data(self) -> Splits:
+        splits = super().data()
+        x = np.array(splits.train.x)
+        x[[3, 7], 4] = np.nan
+        return replace(splits, train=Arrays(x, splits.train.y))
 
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.seen.append("test")
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.seen.append((batch, sorted(logs)))
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self.seen.append(dict(logs))
-
-    def on_predict_begin(self, logs: Any = None) -> None:
-        self.seen.append("predict")
-
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.seen.append((batch, logs["outputs"].shape))
-
-    def on_predict_end(self, logs: Any = None) -> None:
-        self.seen.append("end")
+    def model(self, train: Arrays) -> keras.Model:
+        filled = keras.layers.Lambda(lambda x: tf.where(tf.math.is_nan(x), tf.zeros_like(x), x))
+        return keras.Sequential([keras.Input((6,)), filled, super().model(train)])
 
 
-def test_evaluation_and_prediction_call_the_hooks_of_keras() -> None:
-    told = Told()
-    trainer = Trainer(epochs=1, batch_size=8, callbacks=[told])
-    trainer.prepare(Toy())
-    values = trainer.evaluate()
-    names = sorted(values)
-    assert told.seen == ["test", (0, names), (1, names), (2, names), values]
-    told.seen.clear()
-    outputs = trainer.predict()
-    assert told.seen == ["predict", (0, (8, 3)), (1, (8, 3)), (2, (3, 3)), "end"]
-    told.seen.clear()
-    expected = trainer.model.evaluate(*trainer.splits.test.batch(), verbose=0, return_dict=True, batch_size=8)
-    assert values == pytest.approx(expected, abs=1e-6)
-    rows = trainer.splits.test.x
-    by_keras = trainer.model.predict(rows, verbose=0, batch_size=8)
-    np.testing.assert_allclose(outputs, by_keras, atol=1e-6)
-    for x in (rows, tf.data.Dataset.from_tensor_slices(rows).batch(5)):
-        np.testing.assert_allclose(trainer.predict(x), by_keras, atol=1e-6)
-
-
-def test_rows_that_do_not_fit_the_model_are_refused_in_one_line() -> None:
-    trainer = Trainer(epochs=1)
-    trainer.prepare(Toy())
-    with pytest.raises(UserError, match="predict: rows of shape") as caught:
-        trainer.predict(np.zeros([4, 5], "float32"))
-    assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="number of rows"):
-        trainer.predict(np.zeros([0, 6], "float32"))
+def test_gaps_in_the_inputs_are_refused_by_column_or_trained_on_as_asked() -> None:
+    with pytest.raises(UserError, match=r"in x, column 4: 2 rows, the first is row 3\..*allow_nonfinite"):
+        Trainer(epochs=1).fit(Gaps())
+    history = Trainer(epochs=1, allow_nonfinite=True).fit(Gaps()).history
+    assert np.isfinite(history["loss"]).all()

@@ -26,7 +26,7 @@ class TrainerConfig:
     batch_size: int = setting(32, "rows per batch, over all replicas and workers", at_least=1)
     accumulate: int = setting(1, "batches whose gradients are summed into one optimizer step", at_least=1)
     seed: int = setting(0, "seed of weights, row order and dropout", at_least=0, below=MAX_SEED)
-    deterministic: bool = setting(False, "bitwise repeatable: deterministic kernels, `auto` never measures")
+    deterministic: bool = setting(False, "deterministic kernels, also on GPUs")
     precision: str = setting("float32", "number format of the layers", choices=PRECISIONS)
     strategy: str = setting("auto", "how training is distributed over devices", choices=STRATEGIES)
     replicas: int | None = setting(None, "devices to use; logical CPUs where there are no GPUs", at_least=1)
@@ -35,7 +35,8 @@ class TrainerConfig:
     sync_batch_norm: bool = setting(False, "BatchNormalization statistics over all replicas")
     execution: str = setting("auto", "what is compiled into one program", choices=EXECUTIONS)
     engine: str = setting("trainkit", "which loop trains; keras: model.fit", choices=ENGINES)
-    feed: str = setting("auto", "rows resident on the device, or streamed by tf.data", choices=FEEDS)
+    feed: str = setting("auto", "rows resident on the device, or streamed in chunks", choices=FEEDS)
+    allow_nonfinite: bool = setting(False, "train on rows with NaN or infinite values")
     fast_kernels: bool | None = setting(
         None, "faster dropout, batch normalization and Adam than Keras's; null: with XLA and execution=auto"
     )
@@ -71,6 +72,7 @@ class TrainerSettings(TypedDict, total=False):
     execution: str
     engine: str
     feed: str
+    allow_nonfinite: bool
     fast_kernels: bool | None
     dropout: bool
     dynamic_rows: bool

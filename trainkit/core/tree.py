@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Structure", "leaves", "map_leaves", "pack_leaves"]
+__all__ = ["Structure", "leaves", "map_leaves", "named_leaves", "pack_leaves"]
 
 # One array, or nested tuples, named tuples, lists and dicts of arrays. None is an empty structure.
 Structure = Any
@@ -16,6 +16,17 @@ def leaves(structure: Structure) -> list[Any]:
     """The arrays of a structure. Dicts are read in the order of their sorted keys, as `tf.nest` does; None
     has no leaves."""
     return list(_walk(structure))
+
+
+def named_leaves(structure: Structure, name: str = "") -> list[tuple[str, Any]]:
+    """The arrays of a structure with their paths from `name` on: `x/age`, `x/0`; dicts in their own order."""
+    if isinstance(structure, Mapping):
+        parts = [(str(key), value) for key, value in structure.items()]
+    elif isinstance(structure, (tuple, list)):
+        parts = [(str(i), value) for i, value in enumerate(structure)]
+    else:
+        return [] if structure is None else [(name, structure)]
+    return [leaf for key, value in parts for leaf in named_leaves(value, f"{name}/{key}" if name else key)]
 
 
 def map_leaves(function: Callable[[Any], Any], structure: Structure) -> Structure:

@@ -18,6 +18,7 @@ from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.opening import Opening
 from trainkit.callbacks.plots import Plots
 from trainkit.callbacks.run_status import RunStatus
+from trainkit.callbacks.settled_execution import SettledExecution
 from trainkit.core.datasets import SPLITS, Arrays
 from trainkit.core.logs import base_name
 from trainkit.experiment.artifacts import model_summary
@@ -108,6 +109,8 @@ def _reporters(
         rows = {name: len(split) for name, split in splits.items() if isinstance(split, Arrays)}
         made.append(Opening(model_summary(setup.model), rows, write))
     made.append(RunStatus(lambda: run.write_status("running", state.epoch, state.step)))
+    if config.trainer.execution == "measure":
+        made.append(SettledExecution(run.config))
     if config.callbacks.csv:
         made.append(MetricsCSV(run.metrics))
         if config.callbacks.plots:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from trainkit.core.task import Task
-from trainkit.core.tree import Structure
+from trainkit.core.tree import Structure, leaves, named_leaves
 from trainkit.experiment.decoding import Decoded, decode, losses_by_output, output_kind
 
 __all__ = ["Predictions"]
@@ -100,22 +100,12 @@ def _named(outputs: Structure, names: Sequence[str]) -> dict[str, Any]:
     """Each output by its name; one output alone has the name ""."""
     if not isinstance(outputs, (Mapping, tuple, list)):
         return {"": outputs}
-    flat = list(_walk(outputs, ""))
+    flat = named_leaves(outputs)
+    if isinstance(outputs, (tuple, list)):
+        flat = [(f"output_{path}", value) for path, value in flat]
     if isinstance(outputs, (tuple, list)) and len(names) == len(flat):
         return {name: value for name, (_, value) in zip(names, flat, strict=True)}
     return dict(flat)
-
-
-def _walk(structure: Structure, path: str) -> Iterator[tuple[str, Any]]:
-    """The leaves with their paths: `a/b` in dicts, `output_0` in sequences."""
-    if isinstance(structure, Mapping):
-        for key, value in structure.items():
-            yield from _walk(value, f"{path}/{key}" if path else str(key))
-    elif isinstance(structure, (tuple, list)):
-        for i, value in enumerate(structure):
-            yield from _walk(value, f"{path}/{i}" if path else f"output_{i}")
-    elif structure is not None:
-        yield path, structure
 
 
 def _labels(found: Mapping[str, Any], labels: Structure, names: Sequence[str]) -> dict[str, Any]:
@@ -123,9 +113,9 @@ def _labels(found: Mapping[str, Any], labels: Structure, names: Sequence[str]) -
     if labels is None:
         return {}
     if list(found) == [""]:
-        flat = [value for _, value in _walk(labels, "")]
+        flat = leaves(labels)
         return {"": flat[0]} if len(flat) == 1 else {}
-    known = dict(_walk(labels, ""))
+    known = dict(named_leaves(labels))
     if isinstance(labels, Mapping):
         return {name: known.get(name) for name in found}
     values = list(known.values())

@@ -36,6 +36,11 @@ class RunDir:
         return shown(self.path)
 
     @property
+    def config(self) -> Path:
+        """All settings; `--config-dir <run> --config-name config` repeats the run."""
+        return self.path / CONFIG
+
+    @property
     def manifest(self) -> Path:
         """Code, versions, devices, arguments and data set: what is needed to repeat the run."""
         return self.path / "manifest.json"

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.devices import has_gpu
+from trainkit.backend.machine_cache import MachineCache
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
 from trainkit.engine.train_loop import TrainProgram
@@ -91,6 +92,7 @@ def choose(
     situation: Situation,
     model: keras.Model,
     measure: Callable[[bool, float], float],
+    kept: MachineCache,
 ) -> Choice:
     """The mode of execution.
 
@@ -99,6 +101,7 @@ def choose(
         model: What is trained.
         measure: Times a step with (True) or without XLA, and gives up beyond so many seconds per step; for
             `measure` alone.
+        kept: What was measured before on this machine, so that the same training runs in the same mode.
     """
     unit = "step" if situation.every_batch else "epoch"
     asked = situation.asked
@@ -114,7 +117,21 @@ def choose(
     xla, reason = xla_by_rule(situation, model)
     if asked == "auto" or not xla:
         return Choice(f"{unit}_xla" if xla else unit, reason)
-    return _measured(unit, measure)
+    what = _what_is_timed(situation, model)
+    before = kept.get(what)
+    if isinstance(before, bool):
+        return Choice(f"{unit}_xla" if before else unit, "measured before on this machine")
+    choice = _measured(unit, measure)
+    kept.set(what, choice.xla)
+    return choice
+
+
+def _what_is_timed(situation: Situation, model: keras.Model) -> Any:
+    """What a measurement depends on: model, optimizer, and rows per step."""
+    variables = [(tuple(v.shape), str(v.dtype)) for v in model.variables]
+    optimizer = type(model.optimizer).__name__
+    modes = (situation.every_batch, situation.step_rows)
+    return [variables, sorted(situation.operations), optimizer, modes]
 
 
 def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainkit.backend.machine_cache import MachineCache, cache_folder
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
@@ -86,7 +87,8 @@ class ProgramRunner:
             resumed=self.callbacks.resumed_execution,
             operations=self.setup.facts.operations,
         )
-        self.choice = choose(situation, self.setup.model, self._measure)
+        kept = MachineCache(cache_folder() / "execution.json")
+        self.choice = choose(situation, self.setup.model, self._measure, kept)
         self.times.compile += time.perf_counter() - begin
         return self.choice
 

@@ -3,12 +3,7 @@ and timed alone."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import math
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,8 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainkit.core import files
-from trainkit.core.errors import UserError
+from trainkit.backend.machine_cache import MachineCache, cache_folder
 from trainkit.trainer.loop import StepCost
 from trainkit.trainer.setup import TrainSetup
 
@@ -74,7 +68,8 @@ def measure(setup: TrainSetup, cache: Path | None = None, *, again: bool = False
     if setup.workers > 1:
         return StepCost(flops, 0.0, "the ceiling of several workers is not measured")
     gpu = bool(tf.config.list_logical_devices("GPU"))
-    seconds = _cached(found, cache or _cache_file(), "GPU" if gpu else "CPU", again)
+    device = "GPU" if gpu else "CPU"
+    seconds = _cached(found, MachineCache(cache or cache_folder() / "ceiling.json"), device, again)
     # Logical CPU devices share the same cores; GPUs work side by side.
     return StepCost(
         flops, seconds * (1 if gpu else replicas) * setup.shape.step_rows / setup.config.batch_size
@@ -271,26 +266,12 @@ INPUTS = {
 }
 
 
-def _cache_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainkit" / "ceiling.json"
-
-
-def _cached(found: Sequence[Product], cache: Path, device: str, again: bool) -> float:
+def _cached(found: Sequence[Product], cache: MachineCache, device: str, again: bool) -> float:
     """The timing of this list of products on this machine, from the file if it is there."""
-    gpus = [
-        tf.config.experimental.get_device_details(g).get("device_name", "")
-        for g in tf.config.get_visible_devices("GPU")
-    ]
-    where = [device, platform.node(), platform.processor(), os.cpu_count(), gpus, tf.__version__]
-    key = hashlib.sha256(
-        repr([where, [(p.kind, p.inputs, p.attributes) for p in found]]).encode()
-    ).hexdigest()[:24]
-    try:
-        known = {k: float(v) for k, v in json.loads(cache.read_text()).items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        known = {}
-    if key not in known or again:
-        known[key] = min(_time(found), known.get(key, math.inf))
-        with contextlib.suppress(UserError):  # where nothing can be kept, it is measured again the next time
-            files.write_json(cache, known)
-    return known[key]
+    what = [device, [(p.kind, p.inputs, p.attributes) for p in found]]
+    known = cache.get(what)
+    seconds = known if isinstance(known, float) else math.inf
+    if again or seconds == math.inf:
+        seconds = min(_time(found), seconds)
+        cache.set(what, seconds)
+    return seconds

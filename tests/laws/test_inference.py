@@ -1,0 +1,70 @@
+"""Evaluation and prediction outside of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support.toys import Toy
+from trainkit.core.errors import UserError
+from trainkit.trainer.trainer import Trainer
+
+
+class Told(keras.callbacks.Callback):
+    """Notes the hooks of evaluation and prediction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.seen.append("test")
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seen.append((batch, sorted(logs)))
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.seen.append(dict(logs))
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        self.seen.append("predict")
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seen.append((batch, logs["outputs"].shape))
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        self.seen.append("end")
+
+
+def test_evaluation_and_prediction_call_the_hooks_of_keras() -> None:
+    told = Told()
+    trainer = Trainer(epochs=1, batch_size=8, callbacks=[told])
+    trainer.prepare(Toy())
+    values = trainer.evaluate()
+    names = sorted(values)
+    assert told.seen == ["test", (0, names), (1, names), (2, names), values]
+    told.seen.clear()
+    outputs = trainer.predict()
+    assert told.seen == ["predict", (0, (8, 3)), (1, (8, 3)), (2, (3, 3)), "end"]
+    told.seen.clear()
+    expected = trainer.model.evaluate(*trainer.splits.test.batch(), verbose=0, return_dict=True, batch_size=8)
+    assert values == pytest.approx(expected, abs=1e-6)
+    rows = trainer.splits.test.x
+    by_keras = trainer.model.predict(rows, verbose=0, batch_size=8)
+    np.testing.assert_allclose(outputs, by_keras, atol=1e-6)
+    for x in (rows, tf.data.Dataset.from_tensor_slices(rows).batch(5)):
+        np.testing.assert_allclose(trainer.predict(x), by_keras, atol=1e-6)
+
+
+def test_rows_that_do_not_fit_the_model_are_refused_in_one_line() -> None:
+    trainer = Trainer(epochs=1)
+    trainer.prepare(Toy())
+    with pytest.raises(UserError, match="predict: rows of shape") as caught:
+        trainer.predict(np.zeros([4, 5], "float32"))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="number of rows"):
+        trainer.predict(np.zeros([0, 6], "float32"))
