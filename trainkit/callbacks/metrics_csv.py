@@ -15,7 +15,8 @@ __all__ = ["MetricsCSV"]
 class MetricsCSV(Observer):
     """Writes one row per epoch: `epoch, step, train/<metric>, val/<metric>, learning_rate, seconds`.
 
-    An epoch without validation leaves its cells empty; a float16 training adds `loss_scale, skipped_steps`.
+    An epoch without validation leaves its cells empty; a float16 training adds `loss_scale, skipped_steps`,
+    and one that leaves out steps that are not finite adds `skipped_steps`.
     A resumed training keeps the rows up to the epoch that it continues from.
 
     Args:
@@ -31,7 +32,9 @@ class MetricsCSV(Observer):
         self._table: MetricsTable | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        extra = ("loss_scale", "skipped_steps") if self.run.precision == "mixed_float16" else ()
+        extra = ["loss_scale"] if self.run.precision == "mixed_float16" else []
+        if extra or self.run.settings.get("on_nonfinite") in ("skip", "restore"):
+            extra.append("skipped_steps")
         names = columns(self.run.logged, extra)
         self._table = MetricsTable(self.path, names, keep_until=self.run.initial_epoch)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainkit.callbacks.observer import Observer
 from trainkit.checkpoint.train_state import TrainState
+from trainkit.core.logs import validation_name
 from trainkit.core.monitor import MonitorRule
 
 __all__ = ["Monitor"]
@@ -67,10 +68,13 @@ class Monitor(Observer):
         return bool(self.rule.out_of_patience(self.wait))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        value = (logs or {}).get(self.monitor)
+        logs = logs or {}
+        value = logs.get(self.monitor)
         if value is None:
             return
-        number = np.float32(value)
+        # An epoch whose loss is not finite is no best one, whatever its accuracy.
+        finite = all(np.isfinite(logs.get(name, 0.0)) for name in ("loss", validation_name("loss")))
+        number = np.float32(value if finite else np.nan)
         if self.rule.improves(number, self.best):
             self.best = number
             self.best_epoch = epoch + 1

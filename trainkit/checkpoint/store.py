@@ -57,6 +57,7 @@ def save(
         "format": FORMAT,
         "position": dict(position or state.position()),
         "execution": execution,
+        "skipped": state.skipped,
         "variables": [
             [n, list(v.shape), v.dtype.name] for n, v in zip(state.names, state.variables, strict=True)
         ],
@@ -92,6 +93,7 @@ def restore(state: TrainState, folder: Path | str) -> dict[str, Any]:
             f"Checkpoint {folder} cannot be read: {first}. It may be damaged; use another one."
         ) from error
     state.seek(meta["position"])
+    state.skipped = int(meta.get("skipped", 0))
     return {"callbacks": callbacks, "execution": meta.get("execution", "")}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["TrainState"]
+__all__ = ["TrainState", "all_finite"]
 
 POSITION = ("epoch", "step_in_epoch", "step")
 
@@ -29,6 +30,7 @@ class TrainState:
         epoch: Epochs that are complete.
         step_in_epoch: Optimizer steps done in the epoch that is not complete.
         step: Optimizer steps in all.
+        skipped: Steps among them that were left out, since they were not finite.
         groups: The variables by where they belong: `model`, `optimizer`, `metrics`.
         names: Name of each variable, in order: `model/sequential/dense/kernel`.
     """
@@ -38,6 +40,7 @@ class TrainState:
         self.epoch = 0
         self.step_in_epoch = 0
         self.step = 0
+        self.skipped = 0
         self.groups: dict[str, list[tf.Variable]] = {}
         self.names: list[str] = []
         optimizer = [] if model.optimizer is None else model.optimizer.variables
@@ -76,6 +79,17 @@ class TrainState:
         for name in POSITION:
             setattr(self, name, int(position[name]))
 
+    @property
+    def trainable(self) -> list[int]:
+        """Places of the weights that are trained among all variables."""
+        trained = {id(v.value) for v in self.model.trainable_variables}
+        return [i for i, variable in enumerate(self.variables) if id(variable) in trained]
+
+    def is_finite(self) -> bool:
+        """Whether all weights that are trained are finite."""
+        variables = self.variables
+        return all_finite([variables[i] for i in self.trainable])
+
     def finalize(self) -> None:
         """Make the average weights the weights, if the optimizer keeps an average, as `model.fit` does when
         it ends."""
@@ -90,6 +104,17 @@ class TrainState:
         """Set all variables, in the order of `variables`."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+
+
+def all_finite(variables: Sequence[tf.Variable]) -> bool:
+    """Whether no variable holds NaN or an infinity."""
+    for variable in variables:
+        if not variable.dtype.is_floating:
+            continue
+        total = float(tf.reduce_sum(variable))  # quicker than a look at each number; it may overflow
+        if not math.isfinite(total) and not bool(tf.reduce_all(tf.math.is_finite(variable))):
+            return False
+    return True
 
 
 def _path(variable: Any) -> str:

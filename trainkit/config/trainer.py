@@ -7,12 +7,22 @@ from typing import TypedDict
 
 from trainkit.config.fields import setting
 
-__all__ = ["ENGINES", "EXECUTIONS", "FEEDS", "PRECISIONS", "STRATEGIES", "TrainerConfig", "TrainerSettings"]
+__all__ = [
+    "ENGINES",
+    "EXECUTIONS",
+    "FEEDS",
+    "ON_NONFINITE",
+    "PRECISIONS",
+    "STRATEGIES",
+    "TrainerConfig",
+    "TrainerSettings",
+]
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 EXECUTIONS = ("auto", "measure", "epoch_xla", "epoch", "step_xla", "step")
 FEEDS = ("auto", "resident", "stream")
+ON_NONFINITE = ("stop", "skip", "restore", "ignore")
 ENGINES = ("trainkit", "keras")
 MAX_SEED = 2**32  # NumPy and TensorFlow take 32 bits
 
@@ -47,6 +57,13 @@ class TrainerConfig:
     )
     limit_train_batches: int | None = setting(None, "steps per epoch at most; null: all", at_least=1)
     validate_every: int = setting(1, "epochs between validations", at_least=1)
+    on_nonfinite: str = setting(
+        "stop", "what a step does whose loss or weights are not finite", choices=ON_NONFINITE
+    )
+    max_restores: int = setting(3, "on_nonfinite=restore: times that an epoch is trained again", at_least=1)
+    restore_rate: float = setting(
+        1.0, "on_nonfinite=restore: factor of the learning rate; 1: pass the step over", above=0, at_most=1
+    )
     max_skipped_steps: int = setting(
         50, "mixed_float16: consecutive non-finite steps that fail the training", at_least=1
     )
@@ -79,5 +96,8 @@ class TrainerSettings(TypedDict, total=False):
     epochs_per_call: int | None
     limit_train_batches: int | None
     validate_every: int
+    on_nonfinite: str
+    max_restores: int
+    restore_rate: float
     max_skipped_steps: int
     heartbeat_seconds: float

@@ -68,7 +68,7 @@ class EpochRecord:
         tflops: Arithmetic speed in TFLOP/s; None: not known.
         roofline_fraction: Share of the speed that the products alone reach on this machine; None: not known.
         loss_scale: Of float16 training; None elsewhere.
-        skipped_steps: Steps that float16 training left out so far; None elsewhere.
+        skipped_steps: Steps that float16 training or `trainer.on_nonfinite` left out so far; None elsewhere.
     """
 
     epoch: int

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from trainkit.checkpoint.train_state import TrainState
@@ -56,8 +57,9 @@ class BestEpochs:
         """Look at the values of an epoch: keep the state of a better one, count the others, stop when
         patience ends."""
         best, wait, stops = [], [], [tf.constant(False)]
+        finite = self._finite_loss(values, validated)
         for i, rule in enumerate(self.rules):
-            value = tf.cast(values[self._index(rule)], tf.float32)
+            value = tf.where(finite, tf.cast(values[self._index(rule)], tf.float32), np.nan)
             known = validated if rule.needs_validation else tf.constant(True)
             better = known & rule.improves(value, before.best[i])
             tf.cond(better, partial(self._keep, i), tf.no_op)
@@ -70,6 +72,16 @@ class BestEpochs:
         if rule.needs_validation:
             return self.train_logs.width + self.test_logs.index(base_name(rule.monitor))
         return self.train_logs.index(rule.monitor)
+
+    def _finite_loss(self, values: tf.Tensor, validated: tf.Tensor) -> tf.Tensor:
+        """Whether the losses of the epoch are finite: else it is no best one, whatever its accuracy."""
+        finite = tf.constant(True)
+        if "loss" in self.train_logs.names:
+            finite &= tf.math.is_finite(values[self.train_logs.index("loss")])
+        if "loss" in self.test_logs.names and values.shape[0] > self.train_logs.width:
+            loss = values[self.train_logs.width + self.test_logs.index("loss")]
+            finite &= ~validated | tf.math.is_finite(loss)
+        return finite
 
     def _keep(self, number: int) -> tf.Operation:
         for kept, variable in zip(self.snapshots[number], self.state.variables, strict=True):

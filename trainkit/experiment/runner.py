@@ -27,7 +27,7 @@ from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import closing_lines
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
-from trainkit.trainer.run_summary import best_epoch, summarise
+from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
@@ -100,12 +100,13 @@ class _Training:
                 resume = job.found.checkpoint if job.found else None
                 history = trainer.fit(job.task, resume=resume)
                 self.check_ceiling()
-                summary = summarise(
-                    job.config.name, self.setup, run, history.history, self.best, trainer.report()
-                )
-                if trainer.stopped is None:
+                report = trainer.report()
+                summary = summarise(job.config.name, self.setup, run, history.history, self.best, report)
+                if report.status == "completed":
                     self.test_and_save(summary)
                 files.write_json(run.summary, summary)
+                if report.status == "failed":
+                    raise UserError(f"{NOT_FINITE}; trainer.on_nonfinite=stop names the step.")
             if trainer.stopped is not None:
                 return self.stopped(trainer.stopped)
             run.write_status("completed", trainer.state.epoch, trainer.state.step)

@@ -256,6 +256,7 @@ def _config(model: keras.Model, rows: _Rows, epochs: int, exact: bool, execution
         execution=execution,
         fast_kernels=False if exact else None,
         dynamic_rows=exact and not jit,
+        on_nonfinite="ignore",  # as Keras does
     )
     validate_section(config, "trainer")
     return replace(config, epochs=epochs)

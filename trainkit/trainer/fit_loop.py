@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import keras
 
 from trainkit.backend import compat
-from trainkit.backend.precision import inner_optimizer, loss_scale
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
@@ -22,7 +21,7 @@ from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.setup import TrainSetup
-from trainkit.trainer.skipped_steps import SkippedSteps
+from trainkit.trainer.step_guard import StepGuard
 from trainkit.trainer.timing import FitTimes
 from trainkit.trainer.windows import Feed
 
@@ -78,6 +77,7 @@ class FitLoop:
         self.runner = ProgramRunner(
             setup, cache, callbacks, self.times, feed, validated_by_host=validation is not None
         )
+        self.guard = StepGuard(setup, self.runner)
         self.pacing = Pacing()
         self.host_validation = validation
         self.validates = validates or self._validates_by_config
@@ -104,7 +104,7 @@ class FitLoop:
             self._begin()
             begin = time.perf_counter()
             while not self._is_over():
-                if self.runner.max_epochs > 1:
+                if self.runner.max_epochs > 1 and not self.guard.by_steps:
                     self._several_epochs()
                 else:
                     self._one_epoch()
@@ -130,9 +130,7 @@ class FitLoop:
             self.callbacks.inform(run_info(self.setup, self.choice))
         steps = self.setup.shape.steps if self.runner.max_epochs > 1 else 1
         self.pacing = Pacing(self.choice.step_seconds, steps)
-        scaled = loss_scale(self.setup.model.optimizer)
-        updates = int(inner_optimizer(scaled).iterations.numpy()) if scaled is not None else 0
-        self.skipped = SkippedSteps(self.config.max_skipped_steps, updates, self.state.step)
+        self.guard.begin()
 
     def _is_over(self) -> bool:
         done = self.state.epoch >= self.config.epochs or self._steps_left() == 0
@@ -150,7 +148,11 @@ class FitLoop:
         self.runner.prepare_epochs(first + count, 8 * self.pacing.last_units)
         before = self.times.train
         validate = [self.validates(e) for e in range(first, first + count)]
+        self.guard.keep()
         logs = self.runner.run_epochs(first, count, start, validate)
+        if self.guard.undoes(logs, len(logs) * steps - start):
+            self.guard.put_back()
+            return
         seconds = self.times.train - before
         self.pacing.record(seconds, len(logs) * steps - start)
         for i, epoch_logs in enumerate(logs):
@@ -160,7 +162,7 @@ class FitLoop:
             share = seconds / len(logs)
             self._end_epoch(first + i, epoch_logs, share, share, steps, self.setup.shape.rows)
         self.callbacks.capture_best(self.runner.snapshots())
-        self.skipped.check(logs[-1], state.step)
+        self.guard.skipped.check(logs[-1], state.step)
         self.stopped = bool(self.setup.model.stop_training)
 
     def _until_due(self, first: int, count: int) -> int:
@@ -182,7 +184,7 @@ class FitLoop:
         while not ended and self._more_steps() and self.stop_reason() is None:
             found = self._some_steps(epoch)
             ended = found is None
-            logs = found or logs
+            logs = found if found is not None and found.train else logs
             if model.stop_training:
                 break
         train_seconds = time.perf_counter() - begin
@@ -210,18 +212,23 @@ class FitLoop:
         hooks = self.callbacks.needs_train_batches
         window = self.runner.window(epoch, start) if self.runner.feed.counted else None
         if hooks and (window is not None or not self.runner.feed.counted):
-            self.callbacks.on_train_batch_begin(
-                start
-            )  # rows that were never counted end after this hook, as in Keras
+            # Rows that were never counted end after this hook, as in Keras.
+            self.callbacks.on_train_batch_begin(start)
         window = window or self.runner.window(epoch, start)
         if window is None:
             return None
-        stop = min(window.stop, start + self._steps_per_call(), start + self._steps_left())
+        if self.guard.passes(epoch, start):
+            return self.guard.leave_out(window, epoch, start)
+        most = min(self._steps_per_call(), self._steps_left())
+        stop = self.guard.stop(epoch, start, min(window.stop, start + most))
+        self.guard.keep()
         before = self.times.train
         logs = self.runner.run_steps(window, start, stop)
         self.pacing.record(self.times.train - before, stop - start)
+        if self.guard.undoes([logs], stop - start):
+            return self.guard.react(window, start, stop)
         state.seek({"epoch": epoch, "step_in_epoch": stop, "step": state.step + stop - start})
-        self.skipped.check(logs, state.step)
+        self.guard.skipped.check(logs, state.step)
         last = start + self.steps_per_hook - 1 if hooks else stop - 1
         self.callbacks.on_train_batches(last, dict(logs.train))
         if self._more_steps():
@@ -251,15 +258,12 @@ class FitLoop:
         else:
             self.callbacks.on_test_begin()
             in_graph = self.runner.validates_in_graph
-            values = self._validate_in_graph() if in_graph else self._validate_by_batch()
+            values = self.runner.validate() if in_graph else self._validate_by_batch()
             self.callbacks.on_test_end(values)
         self.times.validate += time.perf_counter() - begin
         if kept is not None:
             self.state.assign(kept)
         return values
-
-    def _validate_in_graph(self) -> dict[str, Any]:
-        return dict(self.runner.run_nothing(validate=True)[0].validation)
 
     def _validate_by_batch(self) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -52,6 +53,11 @@ class KerasFitLoop:
                 "trainer.engine=keras trains whole epochs; use trainer.epochs and "
                 "trainer.limit_train_batches "
                 "instead of trainer.steps."
+            )
+        if setup.config.on_nonfinite in ("skip", "restore"):
+            raise UserError(
+                f"trainer.on_nonfinite={setup.config.on_nonfinite} undoes steps, which model.fit cannot; use "
+                "trainer.engine=trainkit, or trainer.on_nonfinite=stop."
             )
         self.setup = setup
         self.callbacks = callbacks
@@ -153,6 +159,12 @@ class _Position(keras.callbacks.Callback):
         for observer in loop.callbacks.observers:
             observer.record = record
         loop.callbacks.logs = dict(logs or {})
+        loss = (logs or {}).get("loss", 0.0)
+        if loop.setup.config.on_nonfinite == "stop" and record.loss_scale is None and not math.isfinite(loss):
+            raise UserError(
+                f"The loss of epoch {epoch + 1} is {loss}. trainer.engine=trainkit names the step; lower "
+                "optimizer.learning_rate, or clip gradients (optimizer.clip.global_norm=1)."
+            )
 
 
 class _Close(keras.callbacks.Callback):

@@ -98,7 +98,9 @@ def epoch_record(
     """Position, speed and rates of epoch `epoch` (from 1), which ran `steps` steps over `rows` rows in this
     process."""
     rate = steps / max(train_seconds, 1e-9)
-    skipped = None if logs.applied_updates is None else setup.state.step - logs.applied_updates
+    skipped = setup.state.skipped if setup.config.on_nonfinite in ("skip", "restore") else None
+    if logs.applied_updates is not None:
+        skipped = setup.state.step - logs.applied_updates
     return EpochRecord(
         epoch=epoch,
         step=setup.state.step,

@@ -258,6 +258,10 @@ class ProgramRunner:
             **self._decided(),
         )
 
+    def validate(self) -> dict[str, Any]:
+        """The validation values of the model as it is."""
+        return dict(self.run_nothing(validate=True)[0].validation)
+
     def prepare_epochs(self, first: int, count: int) -> None:
         """Make the row orders of the next call while this one computes."""
         if isinstance(self.feed, ResidentFeed):

@@ -20,7 +20,7 @@ from trainkit.core import files
 from trainkit.core.logs import base_name
 from trainkit.runs import manifest, run_dir
 from trainkit.runs.run_dir import RunDir
-from trainkit.trainer.run_summary import FitReport, summarise
+from trainkit.trainer.run_summary import NOT_FINITE, FitReport, summarise
 from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["RunFiles", "progress_display"]
@@ -80,7 +80,7 @@ class RunFiles:
         done = report()
         summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
         files.write_json(self.run.summary, summary)
-        self._write("completed" if done.stopped is None else "preempted", reason=done.stopped or "")
+        self._write(done.status, reason=done.stopped or ("" if done.finite else NOT_FINITE))
 
     def _write_running(self) -> None:
         self._write("running")

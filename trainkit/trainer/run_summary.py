@@ -12,7 +12,9 @@ from trainkit.core.logs import split_logs
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
 
-__all__ = ["FitReport", "best_epoch", "summarise"]
+__all__ = ["NOT_FINITE", "FitReport", "best_epoch", "summarise"]
+
+NOT_FINITE = "the training ended with a loss or weights that are not finite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class FitReport:
 
     Args:
         stopped: Why it was stopped; None: it came to its end.
+        finite: Whether its last loss and all weights are finite.
         execution: Mode of execution.
         execution_reason: Why it was chosen.
         throughput: Rows and steps per second.
@@ -29,11 +32,19 @@ class FitReport:
     """
 
     stopped: str | None = None
+    finite: bool = True
     execution: str = ""
     execution_reason: str = ""
     throughput: Mapping[str, float] = field(default_factory=dict)
     bottleneck: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """`completed`, `preempted`, or `failed` where the model is not finite."""
+        if self.stopped is not None:
+            return "preempted"
+        return "completed" if self.finite else "failed"
 
 
 def summarise(
@@ -61,9 +72,10 @@ def summarise(
     return {
         "task": name,
         "dataset": setup.splits.source.name,
-        "status": "completed" if report.stopped is None else "preempted",
+        "status": report.status,
         "epochs": setup.state.epoch,
         "steps": setup.state.step,
+        "skipped_steps": setup.state.skipped,
         "monitor": best.monitor,
         "best": best_epoch(best),
         "train": train or before.get("train", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -162,6 +163,9 @@ class Trainer(TrainerView):
                 self._loop = FitLoop(setup, cache, callbacks, self._asked_to_stop, self.step_cost)
             history = self._loop.run(resume)
         self._loop.times.total = time.perf_counter() - begin
+        # A loss scale leaves steps out by itself; then only the weights tell.
+        losses = [] if self.config.precision == "mixed_float16" else history.history.get("loss", [])[-1:]
+        self._finite = setup.state.is_finite() and all(math.isfinite(loss) for loss in losses)
         self._stop_reason = None
         return history
 
@@ -233,6 +237,7 @@ class Trainer(TrainerView):
         elif self._trained:
             known.state.assign(known.initial)
             known.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
+            known.state.skipped = 0
             known.model.stop_training = False
         return self._ready(None, None)
 

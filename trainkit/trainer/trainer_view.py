@@ -38,6 +38,7 @@ class TrainerView:
         self._setup: TrainSetup | None = None
         self._cache: ProgramCache | None = None
         self._loop: Loop | None = None
+        self._finite = True
 
     @property
     def setup(self) -> TrainSetup:
@@ -106,6 +107,7 @@ class TrainerView:
         """How the last `fit` went."""
         return FitReport(
             stopped=self.stopped,
+            finite=self._finite,
             execution=self.execution,
             execution_reason=self.execution_reason,
             throughput=self.throughput,

@@ -121,6 +121,7 @@ def comparable(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
         epochs=1 if by_steps else parity.epochs,
         limit_train_batches=parity.steps if by_steps else config.limit_train_batches,
         fast_kernels=False,
+        on_nonfinite="ignore",
         dynamic_rows=not execution.endswith("_xla"),
         # XLA compiles one step at a time with a stream, as in model.fit; it needs to know all shapes.
         feed="stream" if execution == "step_xla" else config.feed,
