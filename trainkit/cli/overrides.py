@@ -14,10 +14,9 @@ from trainkit.config import Config
 from trainkit.config.fields import find, group_of
 from trainkit.core.errors import UserError
 
-__all__ = ["OPEN_SECTION", "check_overrides"]
+__all__ = ["OPEN_SECTIONS", "check_overrides"]
 
-OPEN_SECTION = "optimizer.options."  # takes any key
-OPEN_SECTIONS = ("task.", OPEN_SECTION)
+OPEN_SECTIONS = ("optimizer.options.", "data.columns.")  # take any key
 HYDRA_KEYS = ("hydra.searchpath", "hydra/launcher", "hydra/sweeper")
 
 
@@ -68,7 +67,7 @@ def _setting_around(key: str) -> str | None:
     parts = re.split(r"[.\[]", key)
     for length in range(1, len(parts)):
         above = ".".join(parts[:length])
-        if find(Config, above) is not None and not key.startswith(OPEN_SECTIONS):
+        if find(Config, above) is not None and not key.startswith(("task.", *OPEN_SECTIONS)):
             return above
     return None
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,6 +20,7 @@ from trainkit.cli.settings import plain, with_types
 from trainkit.config import Config, validate
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json
+from trainkit.core.task import Task
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
 from trainkit.runs import locate, run_dir
@@ -29,38 +30,60 @@ from trainkit.runs.run_dir import RunDir
 __all__ = ["Plan", "checked", "plan"]
 
 OPENS_A_CHECKPOINT = ("evaluate", "predict")  # modes that need one, and prefer the best
+SUITED_TO_THE_DATA = {"trainer.epochs", "trainer.batch_size"}
 
 
 @dataclass(frozen=True)
 class Plan:
     """A job that lacks only its task, whose class may need TensorFlow.
 
-    The fields are those of `Job`.
+    Args:
+        unresolved: All settings, with references such as `${data.dir}`.
+        texts: Texts to keep in the run directory beside the settings, by name.
+        free: Settings of the trainer that nobody chose: the task may, by its data.
+
+    The other fields are those of `Job`.
     """
 
     config: Config
     found: Found | None
     path: Path | None
-    files: Mapping[str, str]
-    settings: Mapping[str, Any]
+    unresolved: DictConfig
+    texts: Mapping[str, str]
     argv: Sequence[str]
     config_dir: str | None
     changed: Changes
+    free: frozenset[str]
 
     def job(self) -> Job:
         """Make the task, and with it the job.
 
         Raises:
-            UserError: if the task cannot be made.
+            UserError: if the task cannot be made, or its data cannot be read.
         """
+        task = make_task(self.config.task)
+        _check_reads_files(task, self.config)
+        if self.found is not None and self.found.run is not None:
+            task = task.of_run(self.found.run.path)
+        config, settings = self.config, self.unresolved
+        suited = task.trainer_defaults() if self.free else {}
+        chosen = {name: value for name, value in suited.items() if name in self.free}
+        if chosen:
+            settings = with_types({**plain(settings), "trainer": {**plain(settings)["trainer"], **chosen}})
+            config = checked(settings)
+        resolved = plain(settings, resolve=True)
         return Job(
-            config=self.config,
-            task=make_task(self.config.task),
+            config=config,
+            task=task,
             found=self.found,
             path=self.path,
-            files=self.files,
-            settings=self.settings,
-            callbacks=lambda: make_callbacks(self.config.callbacks.extra),
+            files={
+                run_dir.CONFIG: OmegaConf.to_yaml(OmegaConf.create(resolved)),
+                f".hydra/{run_dir.CONFIG}": OmegaConf.to_yaml(settings),
+                **self.texts,
+            },
+            settings=resolved,
+            callbacks=lambda: make_callbacks(config.callbacks.extra),
             argv=self.argv,
             config_dir=self.config_dir,
             changed=self.changed,
@@ -90,14 +113,23 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
     path = _new_path(config, resumes=run is not None)
     # Where a run lies is no part of what it is.
     settings = with_types({**plain(settings), "resume": None, "run_dir": None})
-    resolved = plain(settings, resolve=True)
-    files = {
-        run_dir.CONFIG: OmegaConf.to_yaml(OmegaConf.create(resolved)),
-        f".hydra/{run_dir.CONFIG}": OmegaConf.to_yaml(settings),
+    texts = {
         ".hydra/overrides.yaml": OmegaConf.to_yaml(composed.overrides),
         ".hydra/hydra.yaml": composed.hydra,
     }
-    return Plan(config, found, path, files, resolved, list(arguments.words), config_dir, changed)
+    complete = arguments.config_name is not None or found is not None  # the settings of a run
+    free = set() if complete else SUITED_TO_THE_DATA - composed.named
+    return Plan(
+        config=config,
+        found=found,
+        path=path,
+        unresolved=settings,
+        texts=texts,
+        argv=list(arguments.words),
+        config_dir=config_dir,
+        changed=changed,
+        free=frozenset(key.rpartition(".")[2] for key in free),
+    )
 
 
 def checked(settings: DictConfig) -> Config:
@@ -112,6 +144,17 @@ def checked(settings: DictConfig) -> Config:
         raise UserError(explain(error)) from error
     validate(config)
     return config
+
+
+def _check_reads_files(task: Task, config: Config) -> None:
+    """Refuse a path that the task would not read."""
+    for name in ("path", "target"):
+        value = getattr(config.data, name)
+        if value is not None and not task.reads_files:
+            raise UserError(
+                f"data.{name}={value}: task {config.name} brings its own data; for a file of yours set task "
+                "to tabular_classification, tabular_regression, image_classification or text_classification."
+            )
 
 
 def _found(config: Config, names_a_task: bool) -> Found | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainkit.config.callbacks import CallbacksConfig, EarlyStoppingConfig, TensorBoardConfig
 from trainkit.config.checkpoint import CheckpointConfig
-from trainkit.config.data import DataConfig
+from trainkit.config.data import DataConfig, PreparationConfig
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.config.root import PROGRESS, Config
@@ -23,6 +23,7 @@ __all__ = [
     "OptimizerConfig",
     "ParityConfig",
     "PredictConfig",
+    "PreparationConfig",
     "ScheduleConfig",
     "TensorBoardConfig",
     "TrainerConfig",

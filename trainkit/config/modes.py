@@ -23,8 +23,9 @@ def tolerance_problem(tolerance: str) -> str | None:
 
 @dataclass
 class PredictConfig:
-    """mode=predict: predictions for the rows of a split."""
+    """mode=predict: predictions for the rows of a split, or for new rows."""
 
+    path: str | None = setting(None, "file or folder with new rows; null: the rows of predict.split")
     split: str = setting("test", "rows to predict", choices=SPLITS)
     show: int = setting(10, "predictions to print; predictions.csv holds all", at_least=0)
 

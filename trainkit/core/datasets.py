@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from trainkit.core.tree import Structure, leaves, map_leaves
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["SPLITS", "Arrays", "Source", "Splits"]
+__all__ = ["SPLITS", "Arrays", "NewRows", "Source", "Splits"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -79,6 +80,24 @@ class Source:
     origin: str = "memory"
     sha256: str = ""
     substitute_for: str = ""
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows to be predicted.
+
+    Args:
+        arrays: The rows. Their labels are placeholders of the right shape, so that the rows can stand where
+            a model is built for training rows.
+        source: Where they came from.
+        names: Columns that say which row is which, `[N]` each, by name: `path` of images.
+        notes: What people should know of the rows, one sentence each.
+    """
+
+    arrays: Arrays
+    source: Source = field(default_factory=Source)
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.datasets import Arrays, NewRows, Splits
+from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure
 
 if TYPE_CHECKING:
@@ -23,8 +25,11 @@ class Task(ABC):
     """A frozen dataclass that makes the Keras objects of one training problem; each call makes fresh ones.
 
     Override `data`, `model`, `loss`; the others, such as `metrics` and `optimizer`, have defaults.
-    A task that needs its own step (several losses, a custom objective) overrides `compute` alone.
+    A task that needs its own step (several losses, a custom objective) overrides `compute` alone. One that
+    prepares its rows outside of the model overrides `serving_model`, which gives the model that is exported.
     """
+
+    reads_files: ClassVar[bool] = False  # whether `data.path` says where its rows are
 
     @property
     def name(self) -> str:
@@ -88,6 +93,55 @@ class Task(ABC):
         outputs = model(x, training=training)
         loss = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training)
         return loss, outputs
+
+    def serving_model(self, model: keras.Model) -> keras.Model:
+        """The model that an export serves. It takes rows as they were before the task prepared them, and
+        answers in class names, or in the target's unit.
+
+        Args:
+            model: A trained model of this task.
+
+        Returns:
+            The model itself, unless the task prepares its rows outside of it.
+        """
+        return model
+
+    def of_run(self, run: Path) -> Task:
+        """This task as a run trained it: what was fitted to the training rows comes from the run's files.
+
+        Args:
+            run: Directory of the run.
+        """
+        return self
+
+    def run_files(self) -> Mapping[str, str]:
+        """Texts that a run keeps for `of_run` and for people, by file name: `schema.json`."""
+        return {}
+
+    def description(self) -> str:
+        """What is shown of the data before the training, such as the columns of a table; "": nothing."""
+        return ""
+
+    def trainer_defaults(self) -> Mapping[str, int]:
+        """Settings of the trainer that suit the data: `epochs` and `batch_size`. The command takes them where
+        the user sets none."""
+        return {}
+
+    def new_rows(self, path: Any) -> NewRows:
+        """Rows without labels, for predictions.
+
+        Args:
+            path: A file or folder like that of the training.
+
+        Raises:
+            UserError: if they cannot be read, or do not fit the training's.
+        """
+        raise UserError(f"predict.path={path}: task {self.name} reads no files; use predict.split.")
+
+    def output_names(self) -> Sequence[str] | None:
+        """A name for each number that the model gives per row, for `predictions.csv`. None: `output_0` and so
+        on; empty: `decode` says it all."""
+        return None
 
     def decode(self, values: np.ndarray) -> list[str]:
         """How `predict` shows outputs or labels `[N, ...]` to people: one text per row.

@@ -37,7 +37,7 @@ def open_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> RunDir:
         about = {"created": files.now(), **about}
     else:
         raise ValueError("A job that trains anew needs a path for its run.")
-    for name, text in job.files.items():
+    for name, text in {**job.files, **job.task.run_files()}.items():
         files.write_text(run.path / name, text)
     files.write_json(run.manifest, about)
     files.write_text(run.model_summary, model_summary(setup.model))

@@ -107,7 +107,8 @@ def _reporters(
     if config.progress != "none":
         splits = {name: getattr(setup.splits, name) for name in SPLITS}
         rows = {name: len(split) for name, split in splits.items() if isinstance(split, Arrays)}
-        made.append(Opening(model_summary(setup.model), rows, write))
+        summary = "\n\n".join(filter(None, [job.task.description(), model_summary(setup.model)]))
+        made.append(Opening(summary, rows, write))
     made.append(RunStatus(lambda: run.write_status("running", state.epoch, state.step)))
     if config.trainer.execution == "measure":
         made.append(SettledExecution(run.config))

@@ -26,10 +26,16 @@ class Predictions:
         outputs: Model outputs `[N, ...]`, or nested tuples, lists or dicts of them.
         labels: Labels `[N, ...]` in the same structure; None: not known.
         names: Names of the outputs, where they are a tuple or list.
+        rows: Columns that say which row is which, `[N]` each; by default their numbers from 0.
     """
 
     def __init__(
-        self, task: Task, outputs: Structure, labels: Structure = None, names: Sequence[str] = ()
+        self,
+        task: Task,
+        outputs: Structure,
+        labels: Structure = None,
+        names: Sequence[str] = (),
+        rows: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         found = _named(outputs, names)
         losses = losses_by_output(task.loss(), list(found))
@@ -40,6 +46,8 @@ class Predictions:
             label = None if true.get(name) is None else np.asarray(true[name])
             kind = output_kind(losses[name], output, label)
             self.decoded[name] = decode(task, kind, output, label)
+        self.numbers = task.output_names()
+        self.rows = rows or {"row": range(len(next(iter(self.outputs.values()))))}
 
     def lines(self, count: int) -> list[str]:
         """One line per output and row: `Predicted: 7  Actual: 7  confidence  99.9%`; of `count` rows."""
@@ -72,28 +80,30 @@ class Predictions:
         return lines
 
     def csv(self) -> str:
-        """All rows: `row`, then of each output `predicted`, `actual`, `confidence` if known, its numbers."""
-        header = ["row"]
-        columns: list[Sequence[Any]] = [range(len(next(iter(self.outputs.values()))))]
+        """All rows: which row it is, then of each output `predicted`, `actual` and `confidence` if they are
+        known, and its numbers."""
+        columns: dict[str, Sequence[Any]] = dict(self.rows)
         for name, decoded in self.decoded.items():
             prefix = f"{name}/" if name else ""
-            header.append(f"{prefix}predicted")
-            columns.append(decoded.predicted)
+            columns[f"{prefix}predicted"] = decoded.predicted
             if decoded.actual is not None:
-                header.append(f"{prefix}actual")
-                columns.append(decoded.actual)
+                columns[f"{prefix}actual"] = decoded.actual
             if decoded.confidence is not None:
-                header.append(f"{prefix}confidence")
-                columns.append([f"{value:.6g}" for value in decoded.confidence])
+                columns[f"{prefix}confidence"] = [f"{value:.6g}" for value in decoded.confidence]
             raw = self.outputs[name].reshape(len(decoded.predicted), -1)
-            if raw.shape[1] <= MAX_COLUMNS:
-                header += [f"{prefix}output_{i}" for i in range(raw.shape[1])]
-                columns += [[f"{value:.7g}" for value in column] for column in raw.T]
+            for number, values in zip(self._names_of_numbers(raw.shape[1]), raw.T, strict=False):
+                columns[f"{prefix}{number}"] = [f"{value:.7g}" for value in values]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(zip(*columns, strict=True))
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
+
+    def _names_of_numbers(self, count: int) -> Sequence[str]:
+        """Names of the numbers of an output; none for one that has too many."""
+        if self.numbers is not None:
+            return self.numbers
+        return [f"output_{i}" for i in range(count)] if count <= MAX_COLUMNS else []
 
 
 def _named(outputs: Structure, names: Sequence[str]) -> dict[str, Any]:

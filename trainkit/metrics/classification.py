@@ -9,7 +9,7 @@ import keras
 from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.metrics.labels import class_probabilities, label_indices, row_weights
 
-__all__ = ["F1", "BalancedAccuracy"]
+__all__ = ["F1", "BalancedAccuracy", "ClassAUC", "Precision", "Recall"]
 
 AVERAGES = ("macro", "micro", "weighted")
 
@@ -94,25 +94,25 @@ class BalancedAccuracy(ClassCounts):
         return ops.divide_no_nan(ops.sum(recall), ops.sum(present))
 
 
-@keras.saving.register_keras_serializable("trainkit")
-class F1(ClassCounts):
-    """The harmonic mean of precision and recall, `2 hits / (predicted + actual)`, of each class, averaged.
+class AveragedOverClasses(ClassCounts):
+    """A share of rows of each class, averaged over the classes: base of precision, recall and F1.
 
-    The same as scikit-learn's `f1_score` with `zero_division=0`. Unlike `keras.metrics.F1Score` it takes
-    integer labels and models with one score, and leaves classes that neither occur nor are predicted out of
-    the mean. For rows with several labels at a time use `keras.metrics.F1Score(threshold=...)`.
+    Like scikit-learn's scores with `zero_division=0`. Unlike Keras's metrics of these names it takes integer
+    labels and models with one score, and leaves classes that neither occur nor are predicted out of the mean.
 
     Args:
         average: `macro`: the mean over the classes; `weighted`: each class counts by its rows; `micro`: of
             the sums over all classes, which is the accuracy.
         class_id: Only this class instead of an average; None: all.
         threshold: See `ClassCounts`.
-        name: Of the metric; None: `f1_<average>`, or `f1_class_<class_id>`.
+        name: Of the metric; None: `<short name>_<average>`, or `<short name>_class_<class_id>`.
         dtype: Of the counts.
 
     Raises:
         ValueError: for an unknown average, or a class that there is not.
     """
+
+    short_name = ""
 
     def __init__(
         self,
@@ -124,10 +124,16 @@ class F1(ClassCounts):
     ) -> None:
         if average not in AVERAGES:
             raise ValueError(f"average={average!r}: expected one of {', '.join(AVERAGES)}.")
-        default = f"f1_{average}" if class_id is None else f"f1_class_{class_id}"
+        default = (
+            f"{self.short_name}_{average}" if class_id is None else f"{self.short_name}_class_{class_id}"
+        )
         super().__init__(threshold, name or default, dtype)
         self.average = average
         self.class_id = class_id
+
+    def _parts(self) -> tuple[Any, Any]:
+        """Numerator and denominator of each class `[C]`."""
+        raise NotImplementedError
 
     def _add_counts(self, classes: int) -> None:
         if self.class_id is not None and not 0 <= self.class_id < classes:
@@ -137,15 +143,103 @@ class F1(ClassCounts):
     def result(self) -> Any:
         if self.hits is None:
             return ops.zeros((), self.dtype)
-        both = ops.add(self.predicted, self.actual)
-        each = ops.divide_no_nan(2.0 * ops.convert_to_tensor(self.hits), both)
+        above, below = self._parts()
+        each = ops.divide_no_nan(above, below)
         if self.class_id is not None:
             return each[self.class_id]
         if self.average == "micro":
-            return ops.divide_no_nan(2.0 * ops.sum(self.hits), ops.sum(both))
+            return ops.divide_no_nan(ops.sum(above), ops.sum(below))
         if self.average == "weighted":
             return ops.divide_no_nan(ops.sum(each * self.actual), ops.sum(self.actual))
-        return ops.divide_no_nan(ops.sum(each), ops.sum(ops.cast(ops.greater(both, 0), self.dtype)))
+        occurs = ops.cast(ops.greater(ops.add(self.predicted, self.actual), 0), self.dtype)
+        return ops.divide_no_nan(ops.sum(each), ops.sum(occurs))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "average": self.average, "class_id": self.class_id}
+
+
+@keras.saving.register_keras_serializable("trainkit")
+class F1(AveragedOverClasses):
+    """The harmonic mean of precision and recall, `2 hits / (predicted + actual)`, of each class, averaged.
+
+    For rows with several labels at a time use `keras.metrics.F1Score(threshold=...)`.
+
+    Args: those of `AveragedOverClasses`.
+    """
+
+    short_name = "f1"
+
+    def _parts(self) -> tuple[Any, Any]:
+        return 2.0 * ops.convert_to_tensor(self.hits), ops.add(self.predicted, self.actual)
+
+
+@keras.saving.register_keras_serializable("trainkit")
+class Precision(AveragedOverClasses):
+    """Of the rows that are taken for a class, the share that belongs to it, averaged over the classes.
+
+    Args: those of `AveragedOverClasses`.
+    """
+
+    short_name = "precision"
+
+    def _parts(self) -> tuple[Any, Any]:
+        return ops.convert_to_tensor(self.hits), ops.convert_to_tensor(self.predicted)
+
+
+@keras.saving.register_keras_serializable("trainkit")
+class Recall(AveragedOverClasses):
+    """Of the rows of a class, the share that is taken for it, averaged over the classes.
+
+    Args: those of `AveragedOverClasses`.
+    """
+
+    short_name = "recall"
+
+    def _parts(self) -> tuple[Any, Any]:
+        return ops.convert_to_tensor(self.hits), ops.convert_to_tensor(self.actual)
+
+
+@keras.saving.register_keras_serializable("trainkit")
+class ClassAUC(keras.metrics.AUC):
+    """The area under the ROC or the precision-recall curve, for integer labels as for one-hot ones.
+
+    Of several classes each is told from all others, and the areas are averaged; of two classes the second is
+    told from the first.
+
+    Args:
+        classes: Number of classes.
+        curve: `ROC` or `PR`.
+        num_thresholds: Points of the curve.
+        name: Of the metric.
+        dtype: Of the counts.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        curve: str = "ROC",
+        num_thresholds: int = 200,
+        name: str = "auc",
+        dtype: Any = None,
+    ) -> None:
+        several = {"multi_label": True, "num_labels": classes} if classes > 2 else {}
+        super().__init__(num_thresholds=num_thresholds, curve=curve, name=name, dtype=dtype, **several)
+        self.classes = classes
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the rows of a batch, as `ClassCounts.update_state` does."""
+        y_true = ops.convert_to_tensor(y_true)
+        y_pred = ops.convert_to_tensor(y_pred)
+        scores = class_probabilities(y_pred, self.dtype)
+        labels = ops.reshape(label_indices(y_true, y_pred), (-1,))
+        if self.classes == 2:
+            super().update_state(labels, scores[:, 1], sample_weight)
+        else:
+            super().update_state(ops.one_hot(labels, self.classes), scores, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {
+            "classes": self.classes,
+            **{key: config[key] for key in ("curve", "num_thresholds", "name", "dtype")},
+        }

@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 
-__all__ = ["InUnits", "RootMeanSquaredErrorInUnits"]
+from trainkit.core.monitor import KERAS_DIRECTION
+
+__all__ = ["InTargetUnit", "InUnits", "RootMeanSquaredErrorInUnits"]
 
 
 @keras.saving.register_keras_serializable("trainkit")
@@ -60,3 +62,58 @@ class RootMeanSquaredErrorInUnits(keras.metrics.RootMeanSquaredError):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("trainkit")
+class InTargetUnit(keras.metrics.Metric):
+    """Any metric of a number, computed in the number's own unit: `metric(g(y), g(prediction))` with
+    `g(v) = v * scale + center`, or `expm1` of that plus `low` for a logarithmic scale.
+
+    Args:
+        metric: The metric.
+        center: That was subtracted from the target.
+        scale: That the target was divided by.
+        low: Least number of a target whose logarithm was taken.
+        log: Whether the logarithm was taken.
+    """
+
+    def __init__(
+        self,
+        metric: keras.metrics.Metric,
+        center: float = 0.0,
+        scale: float = 1.0,
+        low: float = 0.0,
+        log: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(dtype=dtype, name=name or metric.name)
+        setattr(self, KERAS_DIRECTION, getattr(metric, KERAS_DIRECTION, None))
+        self.metric = metric
+        self.center = center
+        self.scale = scale
+        self.low = low
+        self.log = log
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the rows of a batch `[B, ...]`."""
+        self.metric.update_state(self._in_unit(y_true), self._in_unit(y_pred), sample_weight)
+
+    def _in_unit(self, values: Any) -> Any:
+        numbers = keras.ops.cast(values, self.dtype) * self.scale + self.center
+        return keras.ops.expm1(numbers) + self.low if self.log else numbers
+
+    def result(self) -> Any:
+        return self.metric.result()
+
+    def reset_state(self) -> None:
+        self.metric.reset_state()
+
+    def get_config(self) -> dict[str, Any]:
+        numbers = {"center": self.center, "scale": self.scale, "low": self.low, "log": self.log}
+        return {**super().get_config(), "metric": keras.saving.serialize_keras_object(self.metric), **numbers}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> InTargetUnit:
+        """The inverse of `get_config`."""
+        return cls(**{**config, "metric": keras.saving.deserialize_keras_object(config["metric"])})

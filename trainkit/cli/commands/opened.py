@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainkit.core import files
+from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.experiment.job import Job
 from trainkit.runs.locate import Found
@@ -37,8 +38,12 @@ class Opened:
         print(f"Written:     {files.shown(path)}")
 
 
-def open_checkpoint(job: Job) -> Opened:
+def open_checkpoint(job: Job, rows: Splits | None = None) -> Opened:
     """A trainer with the weights of the checkpoint that the job names.
+
+    Args:
+        job: What to open.
+        rows: New rows to use in place of the task's.
 
     Raises:
         UserError: if it names none, or the checkpoint is of another model.
@@ -47,11 +52,16 @@ def open_checkpoint(job: Job) -> Opened:
 
     if job.found is None:
         raise UserError(f"mode={job.config.mode} needs a checkpoint; name one with resume=<run directory>.")
-    trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
-    trainer.prepare(job.task, data=job.data())
+    config = job.config.trainer
+    if rows is not None:  # they stand where training rows stand, but may be fewer than a batch
+        few = min(config.batch_size, len(rows.in_memory()["train"]))
+        config = replace(config, batch_size=few, accumulate=1)
+    trainer = Trainer(config, optimizer=job.config.optimizer)
+    trainer.prepare(job.task, data=job.data() if rows is None else rows)
     trainer.restore(job.found.checkpoint)
     trainer.state.finalize()
-    _warn_of_other_data(job.found, trainer)
+    if rows is None:
+        _warn_of_other_data(job.found, trainer)
     return Opened(job.found, trainer)
 
 

@@ -1,20 +1,35 @@
-"""mode=predict: what a checkpoint predicts for the rows of a split."""
+"""mode=predict: what a checkpoint predicts for the rows of a split, or for new rows."""
 
 from __future__ import annotations
 
-from trainkit.cli.commands.opened import open_checkpoint
+from typing import TYPE_CHECKING
+
+from trainkit.cli.commands.opened import Opened, open_checkpoint
 from trainkit.core import files
+from trainkit.core.datasets import Splits
 from trainkit.experiment.job import Job
+
+if TYPE_CHECKING:
+    from trainkit.experiment.predictions import Predictions
 
 __all__ = ["run"]
 
 
 def run(job: Job) -> int:
-    """Predict all rows of a split; print some, and write all of them to `predictions.csv`.
+    """Predict all rows; print some, and write all of them to `predictions.csv`.
 
     Raises:
-        UserError: if there is no checkpoint, or the split does not have its rows as arrays.
+        UserError: if there is no checkpoint, the split does not have its rows as arrays, or new rows do not
+            fit those of the training.
     """
+    opened, predictions = _of_split(job) if job.config.predict.path is None else _of_new_rows(job)
+    for line in [*predictions.lines(job.config.predict.show), *predictions.totals()]:
+        print(line)
+    opened.print_written(files.write_text(opened.folder / "predictions.csv", predictions.csv()))
+    return 0
+
+
+def _of_split(job: Job) -> tuple[Opened, Predictions]:
     from trainkit.experiment.predictions import Predictions
 
     opened = open_checkpoint(job)
@@ -22,8 +37,15 @@ def run(job: Job) -> int:
     outputs = opened.trainer.predict(split=split)
     labels = getattr(opened.trainer.splits, split).y
     names = getattr(opened.trainer.model, "output_names", None) or ()
-    predictions = Predictions(job.task, outputs, labels, names)
-    for line in [*predictions.lines(job.config.predict.show), *predictions.totals()]:
-        print(line)
-    opened.print_written(files.write_text(opened.folder / "predictions.csv", predictions.csv()))
-    return 0
+    return opened, Predictions(job.task, outputs, labels, names)
+
+
+def _of_new_rows(job: Job) -> tuple[Opened, Predictions]:
+    from trainkit.experiment.predictions import Predictions
+
+    rows = job.task.new_rows(job.config.predict.path)
+    for note in rows.notes:
+        print(f"Note: {note}.")
+    opened = open_checkpoint(job, Splits(rows.arrays, source=rows.source))
+    outputs = opened.trainer.predict(x=rows.arrays.x)
+    return opened, Predictions(job.task, outputs, rows=rows.names or None)

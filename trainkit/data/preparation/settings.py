@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from trainkit.config.data import ENCODINGS as CATEGORY_ENCODINGS
+from trainkit.config.data import FILLS, SCALINGS
+from trainkit.config.data import LABELS as LABEL_ENCODINGS
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.inference import ColumnOverride
 
@@ -17,11 +20,6 @@ __all__ = [
     "PreparationSettings",
     "separate_settings",
 ]
-
-SCALINGS = ("none", "standard", "min_max", "robust", "log", "pixels")
-FILLS = ("median", "mean", "zero")
-CATEGORY_ENCODINGS = ("auto", "integer", "one_hot", "embedding")
-LABEL_ENCODINGS = ("integer", "one_hot", "multi_label")
 
 
 @dataclass(frozen=True)

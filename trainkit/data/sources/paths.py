@@ -23,6 +23,7 @@ __all__ = [
     "labelled_files",
     "resolve",
     "source_of",
+    "stamp",
 ]
 
 FORMATS = ("csv", "parquet", "images", "text")
@@ -196,3 +197,10 @@ def _files_below(folder: Path) -> list[Path]:
 
 def _has_ending(file: Path, name: str) -> bool:
     return file.name.lower().endswith(ENDINGS[name]) and not file.name.startswith(".")
+
+
+def stamp(path: PathLike | Sequence[PathLike]) -> tuple[tuple[str, int, int], ...]:
+    """Name, time of change and size of every file that `data.path` names: other content, other stamp."""
+    files = [file for found in resolve(path) for file in (_files_below(found) if found.is_dir() else [found])]
+    states = [(file, file.stat()) for file in files]
+    return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)

@@ -1,0 +1,232 @@
+"""A table of your own, CSV or Parquet: a class or a number of each row from its other columns.
+
+Numbers, dates and categories of few values become numbers, other categories and texts are embedded, and a
+dense network reads all of them. A linear path beside the hidden layers lets it be as simple as the data are;
+H.-T. Cheng et al.: Wide & Deep Learning for Recommender Systems, arXiv:1606.07792.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import layers
+
+from trainkit.config import DataConfig
+from trainkit.core.datasets import Arrays, NewRows, Splits
+from trainkit.core.task import Task
+from trainkit.data import table_data
+from trainkit.data.class_weights import with_class_weights
+from trainkit.data.preparation.keras_twin import with_preprocessing
+from trainkit.data.preparation.labels import ClassLabels, NumberTarget
+from trainkit.data.preparation.preparation import Preparation, PreparedInput
+from trainkit.data.schema import Schema
+from trainkit.data.table_data import TableData
+from trainkit.metrics.by_name import number_loss, number_metrics
+from trainkit.tasks import recipes
+from trainkit.tasks.classification import Classification, class_scores
+
+__all__ = ["Tabular", "TabularClassification", "TabularRegression"]
+
+SIZES = {"batches": 24, "largest": 1024, "steps": 4000}
+
+
+@dataclass(frozen=True)
+class Tabular(Task):
+    """Rows of a table: a dict of prepared columns, as `Preparation.encode` gives them.
+
+    `serving_model` takes the columns as they stand in the file.
+
+    Args:
+        settings: The group `data` of the settings: `path`, `target` and the others, see `DataConfig`.
+        units: Units of each hidden layer.
+        dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
+        embedding: Numbers per category; None: by the number of categories, 50 at the most.
+        linear: Whether the outputs also depend linearly on the inputs.
+        run: Directory of the run that this task continues or opens.
+    """
+
+    settings: DataConfig | Mapping[str, Any] = field(default_factory=DataConfig)
+    units: tuple[int, ...] | list[int] = (64, 64)
+    dropout: float = 0.1
+    embedding: int | None = None
+    linear: bool = True
+    run: Path | None = field(default=None, compare=False)
+
+    reads_files: ClassVar[bool] = True
+    problem: ClassVar[str] = ""
+
+    @cached_property
+    def config(self) -> DataConfig:
+        """The settings, checked."""
+        return table_data.data_config(self.settings)
+
+    @property
+    def table(self) -> TableData:
+        """The table as it is now, which must be the one that a run was trained on.
+
+        Raises:
+            UserError: if it cannot be used, or has changed since.
+        """
+        found = table_data.table_data(self.config, self.problem)
+        if self.run is not None:
+            table_data.check_same_schema(found.schema, self.fitted[0], found.source)
+        return found
+
+    @cached_property
+    def fitted(self) -> tuple[Schema, Preparation]:
+        """Schema and preparation, from the run's files if there is a run."""
+        if self.run is not None:
+            return table_data.read_fitted(self.run)
+        return self.table.schema, self.table.preparation
+
+    @property
+    def preparation(self) -> Preparation:
+        """Fitted to the training rows."""
+        return self.fitted[1]
+
+    def of_run(self, run: Path) -> Task:
+        return replace(self, run=run)
+
+    def run_files(self) -> Mapping[str, str]:
+        return table_data.fitted_files(*self.fitted)
+
+    def description(self) -> str:
+        notes = [f"! {note}" for note in self.table.notes]
+        return "\n".join([self.fitted[0].table(), *notes])
+
+    def data(self) -> Splits:
+        return self.table.splits(self.preparation)
+
+    def trainer_defaults(self) -> Mapping[str, int]:
+        return recipes.sizes(len(self.table.rows["train"]), **SIZES)
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        rows = round(0.64 * self.fitted[0].rows)  # those that train by default; known without the table
+        return keras.optimizers.Adam(recipes.learning_rate(recipes.sizes(rows, **SIZES)["batch_size"]))
+
+    def model(self, train: Arrays) -> keras.Model:
+        inputs = {}
+        parts = []
+        for name, described in self.preparation.inputs.items():
+            inputs[name] = keras.Input(described.shape, dtype=described.dtype, name=name)
+            parts.append(self._features(name, described, inputs[name]))
+        features = parts[0] if len(parts) == 1 else layers.Concatenate(name="features")(parts)
+        x = features
+        for units in self.units:
+            x = layers.Dense(units, activation="relu")(x)
+            x = layers.Dropout(self.dropout)(x)
+        outputs = layers.Dense(self.outputs, name="deep")(x)
+        if self.linear and self.units:
+            outputs = layers.Add()(
+                [outputs, layers.Dense(self.outputs, use_bias=False, name="linear")(features)]
+            )
+        return keras.Model(inputs, self.head(outputs))
+
+    def _features(self, name: str, described: PreparedInput, raw: Any) -> Any:
+        """Numbers `[B, K]` of one input."""
+        if not described.size:
+            return raw
+        width = self.embedding or min(50, round(1.6 * described.size**0.56))
+        is_text = bool(described.shape)
+        embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
+        return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the model gives per row."""
+        raise NotImplementedError
+
+    def head(self, outputs: Any) -> Any:
+        """The last layer."""
+        raise NotImplementedError
+
+    def new_rows(self, path: Any) -> NewRows:
+        schema, preparation = self.fitted
+        arrays, table = table_data.new_table(path, self.config, schema, preparation)
+        additional = schema.additional(table.columns)
+        notes = list(table.notes)
+        if additional:
+            names = ", ".join(map(repr, additional))
+            notes.append(f"{path} has columns that the training did not have, and that are not used: {names}")
+        return NewRows(arrays, table.source, notes=tuple(notes))
+
+    def serving_model(self, model: keras.Model) -> keras.Model:
+        """A model that takes the columns as they stand in the file, and answers in class names, or in the
+        target's unit; see `trainkit.data.with_preprocessing`."""
+        return with_preprocessing(model, self.preparation)
+
+
+@dataclass(frozen=True)
+class TabularClassification(Tabular, Classification):
+    """A class of each row: a dict of prepared columns to probabilities `[B, C]`."""
+
+    problem: ClassVar[str] = "classification"
+
+    @property
+    def labels(self) -> ClassLabels:
+        target = self.preparation.target
+        assert isinstance(target, ClassLabels)
+        return target
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels.classes)
+
+    def head(self, outputs: Any) -> Any:
+        return class_scores(outputs, self.labels)
+
+    def data(self) -> Splits:
+        splits = super().data()
+        assert isinstance(splits.train, Arrays)
+        return replace(splits, train=with_class_weights(splits.train, self.labels, self.class_weights))
+
+
+@dataclass(frozen=True)
+class TabularRegression(Tabular):
+    """A number of each row: a dict of prepared columns to the scaled number `[B, 1]`.
+
+    Args:
+        loss_function: Name of a Keras loss, or `{name: ..., argument: value}`; None: the squared error.
+        scores: Metrics by name, or `{name: ..., argument: value}`, in the target's own unit; see
+            `trainkit.metrics.by_name`.
+    """
+
+    loss_function: Any = None
+    scores: tuple[Any, ...] | list[Any] = ("rmse", "mae", "r2")
+
+    problem: ClassVar[str] = "regression"
+
+    @property
+    def target(self) -> NumberTarget:
+        """How the number is scaled."""
+        target = self.preparation.target
+        assert isinstance(target, NumberTarget)
+        return target
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def head(self, outputs: Any) -> Any:
+        return layers.Activation("linear", dtype="float32", name="number")(outputs)
+
+    def loss(self) -> keras.losses.Loss:
+        return number_loss(self.loss_function)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        scaling = self.target.scaling
+        unit = {"center": scaling.center, "scale": scaling.scale, "low": scaling.low, "log": scaling.is_log}
+        return number_metrics(self.scores, unit)
+
+    def output_names(self) -> Sequence[str]:
+        return []
+
+    def decode(self, values: np.ndarray) -> list[str]:
+        """The numbers in their own unit."""
+        return [f"{value:.7g}" for value in self.target.decode(np.asarray(values).reshape(-1))]

@@ -1,0 +1,82 @@
+"""Which rows train, validate and test, by the settings of `data`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainkit.config import DataConfig
+from trainkit.core.datasets import SPLITS
+from trainkit.data import cells
+from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows
+
+__all__ = ["choose_rows"]
+
+
+def choose_rows(
+    config: DataConfig,
+    kept: np.ndarray,
+    classes: np.ndarray | None,
+    by: np.ndarray | None,
+    count: int,
+) -> Rows:
+    """The row numbers of each split.
+
+    Args:
+        config: The settings.
+        kept: Numbers of the rows that take part, ascending.
+        classes: Class of each row `[count]`; None where there are none.
+        by: The column `[count]` that groups, times or names of splits come from.
+        count: Rows of the table.
+
+    Raises:
+        UserError: for settings that cannot work, or a split that would be empty.
+    """
+    if config.split == "file":
+        settings = SplitSettings("file", file=config.split_file or "")
+        parts = {name: rows[np.isin(rows, kept)] for name, rows in split_rows(count, settings).items()}
+        return {name: rows for name, rows in parts.items() if len(rows)}
+    labels = None if classes is None else classes[kept]
+    within = None if by is None else by[kept]
+    kind = config.split
+    if kind == "auto":
+        kind = "stratified" if labels is not None and _can_stratify(config, labels) else "shuffled"
+    settings = SplitSettings(kind, config.validation, config.test, config.seed)
+    if config.folds is None:
+        parts = split_rows(len(kept), settings, labels=labels, by=within)
+    else:
+        parts = _fold(config, settings, len(kept), labels, within)
+    return {name: kept[parts[name]] for name in SPLITS if name in parts}
+
+
+def _fold(
+    config: DataConfig,
+    settings: SplitSettings,
+    count: int,
+    labels: np.ndarray | None,
+    by: np.ndarray | None,
+) -> Rows:
+    """One fold tests; of the others a share validates."""
+    stratify = labels if settings.kind == "stratified" else None
+    groups = by if settings.kind == "group" else None
+    folds = k_folds(count, config.folds or 0, config.seed, labels=stratify, groups=groups)
+    rest, test = folds[config.fold]
+    inner = SplitSettings(settings.kind, settings.validation, 0.0, settings.seed)
+    parts = split_rows(
+        len(rest),
+        inner,
+        labels=None if labels is None else labels[rest],
+        by=None if by is None else by[rest],
+    )
+    return {**{name: rest[rows] for name, rows in parts.items()}, "test": test}
+
+
+def _can_stratify(config: DataConfig, labels: np.ndarray) -> bool:
+    """Whether every part gets a row of every class."""
+    values, codes = cells.distinct(labels)
+    counts = np.bincount(codes)
+    parts = config.folds or (1 + (config.validation > 0) + (config.test > 0))
+    if counts.min() < parts + (config.folds is not None and config.validation > 0):
+        return False
+    test = 1 / config.folds if config.folds else config.test
+    held = [test, (1 - test) * config.validation]
+    return all(share == 0 or share * len(labels) >= len(values) for share in held)
