@@ -20,13 +20,14 @@ from keras import layers
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, NewRows, Splits
 from trainkit.core.task import Task
-from trainkit.data import table_data
+from trainkit.data import fitted
 from trainkit.data.class_weights import with_class_weights
 from trainkit.data.preparation.keras_twin import with_preprocessing
 from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.preparation import Preparation, PreparedInput
 from trainkit.data.schema import Schema
-from trainkit.data.table_data import TableData
+from trainkit.data.settings import data_config
+from trainkit.data.table_data import TableData, table_data
 from trainkit.metrics.by_name import number_loss, number_metrics
 from trainkit.tasks import recipes
 from trainkit.tasks.classification import Classification, class_scores
@@ -34,6 +35,23 @@ from trainkit.tasks.classification import Classification, class_scores
 __all__ = ["Tabular", "TabularClassification", "TabularRegression"]
 
 SIZES = {"batches": 24, "largest": 1024, "steps": 4000}
+
+
+def as_numbers(name: str, described: PreparedInput, raw: Any, width: int | None) -> Any:
+    """Numbers `[B, K]` of one prepared input: categories are embedded, texts by the mean of their words.
+
+    Args:
+        name: Of the input.
+        described: What it holds.
+        raw: The input.
+        width: Numbers per category; None: by the number of categories.
+    """
+    if not described.size:
+        return raw
+    width = width or min(50, round(1.6 * described.size**0.56))
+    is_text = bool(described.shape)
+    embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
+    return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,7 @@ class Tabular(Task):
     @cached_property
     def config(self) -> DataConfig:
         """The settings, checked."""
-        return table_data.data_config(self.settings)
+        return data_config(self.settings)
 
     @property
     def table(self) -> TableData:
@@ -73,16 +91,16 @@ class Tabular(Task):
         Raises:
             UserError: if it cannot be used, or has changed since.
         """
-        found = table_data.table_data(self.config, self.problem)
+        found = table_data(self.config, self.problem)
         if self.run is not None:
-            table_data.check_same_schema(found.schema, self.fitted[0], found.source)
+            fitted.check_same_schema(found.schema, self.fitted[0], found.source)
         return found
 
     @cached_property
     def fitted(self) -> tuple[Schema, Preparation]:
         """Schema and preparation, from the run's files if there is a run."""
         if self.run is not None:
-            return table_data.read_fitted(self.run)
+            return fitted.read_fitted(self.run)
         return self.table.schema, self.table.preparation
 
     @property
@@ -94,7 +112,7 @@ class Tabular(Task):
         return replace(self, run=run)
 
     def run_files(self) -> Mapping[str, str]:
-        return table_data.fitted_files(*self.fitted)
+        return fitted.fitted_files(*self.fitted)
 
     def description(self) -> str:
         notes = [f"! {note}" for note in self.table.notes]
@@ -104,7 +122,8 @@ class Tabular(Task):
         return self.table.splits(self.preparation)
 
     def trainer_defaults(self) -> Mapping[str, int]:
-        return recipes.sizes(len(self.table.rows["train"]), **SIZES)
+        sizes: Mapping[str, int] = recipes.sizes(len(self.table.rows["train"]), **SIZES)
+        return sizes
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         rows = round(0.64 * self.fitted[0].rows)  # those that train by default; known without the table
@@ -115,7 +134,7 @@ class Tabular(Task):
         parts = []
         for name, described in self.preparation.inputs.items():
             inputs[name] = keras.Input(described.shape, dtype=described.dtype, name=name)
-            parts.append(self._features(name, described, inputs[name]))
+            parts.append(as_numbers(name, described, inputs[name], self.embedding))
         features = parts[0] if len(parts) == 1 else layers.Concatenate(name="features")(parts)
         x = features
         for units in self.units:
@@ -128,15 +147,6 @@ class Tabular(Task):
             )
         return keras.Model(inputs, self.head(outputs))
 
-    def _features(self, name: str, described: PreparedInput, raw: Any) -> Any:
-        """Numbers `[B, K]` of one input."""
-        if not described.size:
-            return raw
-        width = self.embedding or min(50, round(1.6 * described.size**0.56))
-        is_text = bool(described.shape)
-        embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
-        return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
-
     @property
     def outputs(self) -> int:
         """Numbers that the model gives per row."""
@@ -148,7 +158,7 @@ class Tabular(Task):
 
     def new_rows(self, path: Any) -> NewRows:
         schema, preparation = self.fitted
-        arrays, table = table_data.new_table(path, self.config, schema, preparation)
+        arrays, table = fitted.new_table(path, self.config, schema, preparation)
         additional = schema.additional(table.columns)
         notes = list(table.notes)
         if additional:

@@ -62,9 +62,7 @@ class DataConfig:
     target: str | None = setting(None, "column to be predicted")
     format: str = setting("auto", "of data.path; auto: by the names of the files", choices=FORMATS)
     columns: dict[str, Any] = setting(
-        {},
-        "by column: its kind (numeric, category, date, text, ignore), or missing, format, unit, scaling, "
-        "fill, encoding and the other keys of data.preparation",
+        {}, "by column: its kind, or its kind, missing, format, unit and keys of data.preparation"
     )
     missing: list[Any] | None = setting(None, "texts that are gaps; null: the usual ones, where sensible")
     delimiter: str | None = setting(None, "between the cells of a CSV file; null: by its header")

@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from trainkit.config import DataConfig, PreparationConfig
-from trainkit.config.validation import validate_section
-from trainkit.core.datasets import Arrays, Source, Splits
-from trainkit.core.errors import UserError, did_you_mean
-from trainkit.core.files import plain_json, read_json
+from trainkit.config import DataConfig
+from trainkit.core.datasets import Source, Splits
+from trainkit.core.errors import UserError
 from trainkit.data import targets
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.preparation import Preparation, fit_preparation
 from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate_settings
 from trainkit.data.schema import Schema
+from trainkit.data.settings import table_options
 from trainkit.data.sources import paths
 from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
-from trainkit.data.sources.tables import Table, TableOptions, read_table
+from trainkit.data.sources.tables import Table, read_table
 from trainkit.data.split_choice import choose_rows
 from trainkit.data.splits import Rows, find_duplicates
 
-__all__ = [
-    "PREPARATION_FILE",
-    "SCHEMA_FILE",
-    "TableData",
-    "check_same_schema",
-    "data_config",
-    "fitted_files",
-    "new_table",
-    "placeholder_labels",
-    "prepare_table",
-    "read_fitted",
-    "table_data",
-    "table_options",
-]
-
-SCHEMA_FILE = "schema.json"
-PREPARATION_FILE = "preparation.json"
+__all__ = ["TableData", "prepare_table", "table_data"]
 
 
 @dataclass(frozen=True)
@@ -76,66 +57,6 @@ class TableData:
         weight = next((self.columns[column.name] for column in self.schema.with_role("weight")), None)
         parts = {name: chosen.arrays(self.columns, rows, weight) for name, rows in self.rows.items()}
         return Splits(source=self.source, **parts)
-
-    def files(self) -> dict[str, str]:
-        """What a run keeps of it, by file name."""
-        return fitted_files(self.schema, self.preparation)
-
-
-def fitted_files(schema: Schema, preparation: Preparation) -> dict[str, str]:
-    """The files that `read_fitted` reads, by name."""
-    content = {SCHEMA_FILE: schema.to_dict(), PREPARATION_FILE: preparation.to_dict()}
-    return {name: json.dumps(plain_json(state), indent=2) + "\n" for name, state in content.items()}
-
-
-def read_fitted(run: Path) -> tuple[Schema, Preparation]:
-    """The schema and the preparation that a run keeps.
-
-    Raises:
-        UserError: if it has none, or they are damaged.
-    """
-    for name in (SCHEMA_FILE, PREPARATION_FILE):
-        if not (run / name).is_file():
-            raise UserError(f"{run} has no {name}; expected a run that was trained on a table, or files.")
-    return Schema.from_dict(read_json(run / SCHEMA_FILE)), Preparation.load(run / PREPARATION_FILE)
-
-
-def data_config(settings: DataConfig | Mapping[str, Any]) -> DataConfig:
-    """The settings of `data` as their dataclass, checked.
-
-    Raises:
-        UserError: for an unknown or impossible one.
-    """
-    if not isinstance(settings, DataConfig):
-        known = [setting.name for setting in fields(DataConfig)]
-        for name in settings:
-            if name not in known:
-                raise UserError(f"data.{name} is no setting; {did_you_mean(str(name), known)}")
-        given = dict(settings)
-        if isinstance(given.get("preparation"), Mapping):
-            given["preparation"] = PreparationConfig(**given["preparation"])
-        settings = DataConfig(**given)
-    validate_section(settings, "data")
-    return settings
-
-
-def table_options(config: DataConfig) -> TableOptions:
-    """How to read the files of a table."""
-    overrides, _ = separate_settings(config.columns)
-    ignored = [name for name, kind in overrides.items() if kind == "ignore" or _kind(kind) == "ignore"]
-    return TableOptions(
-        format=config.format,
-        delimiter=config.delimiter,
-        encoding=config.encoding,
-        header=config.header,
-        decimal=config.decimal,
-        skip_bad=config.skip_bad,
-        ignore=tuple(ignored),
-    )
-
-
-def _kind(override: Any) -> Any:
-    return override.get("kind") if isinstance(override, Mapping) else override
 
 
 @dataclass(frozen=True)
@@ -180,7 +101,7 @@ def _read(config: DataConfig, problem: str) -> tuple[Table, str, str]:
     if config.path is None:
         if config.source not in KNOWN_TABLES:
             raise UserError(
-                f"task=tabular_{problem} needs data.path=<file> and data.target=<column>; or a known table by "
+                f"task=tabular_{problem} needs data.path=<file> and data.target=<column>, or a known table: "
                 f"data.source={' or '.join(KNOWN_TABLES)}."
             )
         table, target, unit = read_known_table(config.source, config.dir)
@@ -266,53 +187,3 @@ def _notes(
         notes += [f"class {name!r} has one row only" for name in single]
     features = [columns[feature.name] for feature in schema.features]
     return (*notes, *map(str, find_duplicates(features, rows)))
-
-
-def check_same_schema(schema: Schema, before: Schema, source: Source) -> None:
-    """Refuse a table that is not the one that a run was trained on, or is read in another way.
-
-    Args:
-        schema: Of the table as it is read now.
-        before: That the run keeps.
-        source: Where the rows come from now.
-
-    Raises:
-        UserError: naming the first difference.
-    """
-    before.check_unchanged(source)
-    for now, then in zip(schema.columns, before.columns, strict=True):
-        if now != then:
-            name = next(f.name for f in fields(now) if getattr(now, f.name) != getattr(then, f.name))
-            raise UserError(
-                f"data.columns.{now.name}: {name} is {getattr(now, name)!r} now, and was "
-                f"{getattr(then, name)!r} when the run began. Put the setting back, or start a new run."
-            )
-
-
-def placeholder_labels(preparation: Preparation, count: int) -> np.ndarray | None:
-    """Labels of the right shape for rows whose labels are not known."""
-    target = preparation.target
-    if target is None:
-        return None
-    value = target.classes[0] if hasattr(target, "classes") else 0.0
-    values = np.full(count, value, dtype=object if isinstance(value, str) else np.float64)
-    return target.encode(values)
-
-
-def new_table(
-    path: Any, config: DataConfig, schema: Schema, preparation: Preparation
-) -> tuple[Arrays, Table]:
-    """New rows, prepared as those of the training; their labels are placeholders.
-
-    Args:
-        path: A file like that of the training.
-        config: How the training's was read.
-        schema: Of the training's table.
-        preparation: Fitted to its training rows.
-
-    Raises:
-        UserError: if columns are missing, or cells are not of their columns' kinds.
-    """
-    table = read_table(path, replace(table_options(config), format="auto"))
-    columns = schema.read(table.columns, roles=("feature",))
-    return Arrays(preparation.encode(columns), placeholder_labels(preparation, len(table))), table

@@ -1,0 +1,103 @@
+"""What was fitted to the training rows of a run, kept in its files, and new rows prepared by it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainkit.config import DataConfig
+from trainkit.core.datasets import Arrays, Source
+from trainkit.core.errors import UserError
+from trainkit.core.files import plain_json, read_json
+from trainkit.data.preparation.preparation import Preparation
+from trainkit.data.schema import Schema
+from trainkit.data.settings import table_options
+from trainkit.data.sources.tables import Table, read_table
+
+__all__ = [
+    "PREPARATION_FILE",
+    "SCHEMA_FILE",
+    "check_same_schema",
+    "fitted_files",
+    "new_table",
+    "placeholder_labels",
+    "read_fitted",
+]
+
+SCHEMA_FILE = "schema.json"
+PREPARATION_FILE = "preparation.json"
+
+
+def fitted_files(schema: Schema, preparation: Preparation) -> dict[str, str]:
+    """The files that `read_fitted` reads, by name."""
+    content = {SCHEMA_FILE: schema.to_dict(), PREPARATION_FILE: preparation.to_dict()}
+    return {name: json.dumps(plain_json(state), indent=2) + "\n" for name, state in content.items()}
+
+
+def read_fitted(run: Path) -> tuple[Schema, Preparation]:
+    """The schema and the preparation that a run keeps.
+
+    Raises:
+        UserError: if it has none, or they are damaged.
+    """
+    for name in (SCHEMA_FILE, PREPARATION_FILE):
+        if not (run / name).is_file():
+            raise UserError(f"{run} has no {name}; expected a run that was trained on a table, or files.")
+    return Schema.from_dict(read_json(run / SCHEMA_FILE)), Preparation.load(run / PREPARATION_FILE)
+
+
+def check_same_schema(schema: Schema, before: Schema, source: Source) -> None:
+    """Refuse a table that is not the one that a run was trained on, or is read in another way.
+
+    Args:
+        schema: Of the table as it is read now.
+        before: That the run keeps.
+        source: Where the rows come from now.
+
+    Raises:
+        UserError: naming the first difference.
+    """
+    before.check_unchanged(source)
+    for now, then in zip(schema.columns, before.columns, strict=True):
+        if now != then:
+            name = next(f.name for f in fields(now) if getattr(now, f.name) != getattr(then, f.name))
+            raise UserError(
+                f"data.columns.{now.name}: {name} is {getattr(now, name)!r} now, and was "
+                f"{getattr(then, name)!r} when the run began. Put the setting back, or start a new run."
+            )
+
+
+def placeholder_labels(preparation: Preparation, count: int) -> np.ndarray | None:
+    """Labels of the right shape for rows whose labels are not known."""
+    target = preparation.target
+    if target is None:
+        return None
+    value = target.classes[0] if hasattr(target, "classes") else 0.0
+    values = np.full(count, value, dtype=object if isinstance(value, str) else np.float64)
+    return target.encode(values)
+
+
+def new_table(
+    path: Any, config: DataConfig, schema: Schema, preparation: Preparation
+) -> tuple[Arrays, Table]:
+    """New rows, prepared as those of the training; their labels are placeholders.
+
+    Args:
+        path: A file like that of the training.
+        config: How the training's was read.
+        schema: Of the training's table.
+        preparation: Fitted to its training rows.
+
+    Raises:
+        UserError: if columns are missing, or cells are not of their columns' kinds.
+    """
+    try:
+        table = read_table(path, replace(table_options(config), format="auto"))
+    except UserError as error:
+        raise UserError(str(error).replace("data.path", "predict.path")) from error
+    columns = schema.read(table.columns, roles=("feature",))
+    return Arrays(preparation.encode(columns), placeholder_labels(preparation, len(table))), table

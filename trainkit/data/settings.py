@@ -1,0 +1,53 @@
+"""The settings of `data`, as tasks get them, and what readers make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from trainkit.config import DataConfig, PreparationConfig
+from trainkit.config.validation import validate_section
+from trainkit.core.errors import UserError, did_you_mean
+from trainkit.data.preparation.settings import separate_settings
+from trainkit.data.sources.tables import TableOptions
+
+__all__ = ["data_config", "table_options"]
+
+
+def data_config(settings: DataConfig | Mapping[str, Any]) -> DataConfig:
+    """The settings of `data` as their dataclass, checked.
+
+    Raises:
+        UserError: for an unknown or impossible one.
+    """
+    if not isinstance(settings, DataConfig):
+        known = [setting.name for setting in fields(DataConfig)]
+        for name in settings:
+            if name not in known:
+                raise UserError(f"data.{name} is no setting; {did_you_mean(str(name), known)}")
+        given = dict(settings)
+        if isinstance(given.get("preparation"), Mapping):
+            given["preparation"] = PreparationConfig(**given["preparation"])
+        settings = DataConfig(**given)
+    validate_section(settings, "data")
+    return settings
+
+
+def table_options(config: DataConfig) -> TableOptions:
+    """How to read the files of a table."""
+    overrides, _ = separate_settings(config.columns)
+    ignored = [name for name, kind in overrides.items() if kind == "ignore" or _kind(kind) == "ignore"]
+    return TableOptions(
+        format=config.format,
+        delimiter=config.delimiter,
+        encoding=config.encoding,
+        header=config.header,
+        decimal=config.decimal,
+        skip_bad=config.skip_bad,
+        ignore=tuple(ignored),
+    )
+
+
+def _kind(override: Any) -> Any:
+    return override.get("kind") if isinstance(override, Mapping) else override
