@@ -17,7 +17,7 @@ LOWEST_FILE := $(VENV)/lowest.txt
 endif
 
 .PHONY: help mnist boston test test-quick test-conformance test-lowest
-.PHONY: lint format types check bench scaling clean
+.PHONY: lint format types check bench docs scaling clean
 
 help:
 	@echo "make mnist         install, then train MNIST"
@@ -27,6 +27,7 @@ help:
 	@echo "make test-lowest   all tests with the lowest versions that pyproject.toml names"
 	@echo "make check         lint, types and tests: what .ci/run runs"
 	@echo "make format        put all files into the project's form"
+	@echo "make docs          build the documentation: docs/_build/html/index.html"
 	@echo "make bench         install the peers, then measure throughput against them"
 
 mnist boston: $(VENV)/.installed
@@ -56,6 +57,9 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 check: lint types test
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.throughput

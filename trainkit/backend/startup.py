@@ -19,16 +19,12 @@ LOG_LINE = re.compile(
     r"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\])"
 )
 
-
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-OURS = "TRAINKIT_SET_LOG_LEVEL"  # says to the processes that we start that the level is not the user's
-
-
 def import_tensorflow() -> None:
-    """Import TensorFlow and look for its devices; its log lines are dropped unless the user set
-    TF_CPP_MIN_LOG_LEVEL.
+    """Import TensorFlow and look for its devices; its log lines are dropped unless
+    TF_CPP_MIN_LOG_LEVEL is 0.
 
     Raises:
         UserError: if Keras is told to use another backend.
@@ -40,7 +36,7 @@ def import_tensorflow() -> None:
         )
     if "tensorflow" in sys.modules:
         return
-    with _filtered(enabled=LEVEL not in os.environ or OURS in os.environ):
+    with _filtered(enabled=os.environ.get(LEVEL) != "0"):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
@@ -53,10 +49,7 @@ def _filtered(*, enabled: bool) -> Iterator[None]:
     if not enabled:
         yield
         return
-    os.environ[LEVEL], os.environ[OURS] = (
-        "2",
-        "1",
-    )  # errors only, from here on; at its start TensorFlow does not heed it
+    os.environ.setdefault(LEVEL, "2")  # errors only, from here on; at its start TensorFlow does not heed it
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
