@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trainkit.core import checkout, lazy
 
 if TYPE_CHECKING:
-    from trainkit import (  # type: ignore[attr-defined]  # tasks/ is beside the package in a checkout
+    from trainkit import (
         callbacks,
         data,
         metrics,

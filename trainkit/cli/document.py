@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from trainkit.cli import arguments
 from trainkit.cli.compose import compose
@@ -70,7 +70,7 @@ def _default(group: type, name: str) -> str:
     return f"`{text or value}`"
 
 
-def _table(header: list[str], rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> Iterator[str]:
+def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(header)} |"
     yield f"|{'---|' * len(header)}"
     for row in rows:
