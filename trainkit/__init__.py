@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trainkit import (
         callbacks,
         data,
+        export,
         metrics,
         optim,
         tasks,
@@ -33,7 +34,7 @@ else:
             "trainkit.trainer.drop_in": ("fit",),
             "trainkit.trainer.trainer": ("Trainer",),
         },
-        folders=("callbacks", "data", "metrics", "optim", "tasks", "verification"),
+        folders=("callbacks", "data", "export", "metrics", "optim", "tasks", "verification"),
     )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "data",
+    "export",
     "fit",
     "metrics",
     "optim",

@@ -24,7 +24,7 @@ from tests.support.sources import (
 FLOORS: list[tuple[str, ...]] = [
     ("core",),
     ("config", "backend", "checkpoint", "runs", "metrics"),
-    ("data", "optim", "engine", "distributed", "callbacks"),
+    ("data", "optim", "engine", "distributed", "callbacks", "export", "reporting"),
     ("trainer",),
     ("experiment", "verification"),
     ("cli",),
@@ -49,12 +49,16 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "rich": ("callbacks/progress",),
     "tensorboard": ("callbacks/tensorboard",),
     "pyarrow": ("data/sources",),
+    "onnx": ("export",),
+    "tf2onnx": ("export",),
+    "onnxruntime": ("export",),
+    "ai_edge_litert": ("export",),
     "sklearn": ("data/splits", "data/sources/embedded"),
 }
 
 # What a command needs before it is clear that something will be trained: seconds without TensorFlow.
 SLOW = ("tensorflow", "keras")
-FREE_OF_TENSORFLOW = ("core", "config", "runs", "cli", "data/sources", "data/splits")
+FREE_OF_TENSORFLOW = ("core", "config", "runs", "reporting", "cli", "data/sources", "data/splits")
 
 SOURCES = package_modules()
 TASKS = modules_of(ROOT / "tasks")

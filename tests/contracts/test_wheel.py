@@ -61,6 +61,8 @@ def test_wheel_holds_package_conf_and_tasks_and_nothing_else(wheel: Path) -> Non
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "trainkit").rglob("*.py")}
     expected.add("trainkit/py.typed")
+    for kind in ("*.js", "*.css"):
+        expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "trainkit" / "reporting").glob(kind)}
     for folder, kind in (("conf", "*.yaml"), ("tasks", "*.py")):
         expected |= {f"trainkit/{path.relative_to(ROOT)}" for path in (ROOT / folder).rglob(kind)}
     assert held == expected

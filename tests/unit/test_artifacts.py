@@ -11,8 +11,9 @@ import pytest
 from tests.support.toys import Toy
 from tests.support.training import fit
 from trainkit.core.errors import UserError
-from trainkit.experiment.artifacts import save_model
 from trainkit.experiment.summary import closing_lines
+from trainkit.export.keras_format import save
+from trainkit.metrics.units import InUnits
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +22,46 @@ def model() -> keras.Model:
     return fit(Toy(), epochs=1)[0].model
 
 
-def test_a_saved_model_predicts_the_same_in_plain_keras(model: keras.Model, tmp_path: Path) -> None:
+def test_a_saved_model_predicts_and_scores_the_same_in_plain_keras(
+    model: keras.Model, tmp_path: Path
+) -> None:
     optimizer = model.optimizer
-    save_model(model, tmp_path / "model.keras")
+    left_out = save(model, tmp_path / "model.keras")
     x = np.linspace(-1, 1, 30, dtype=np.float32).reshape(5, 6)
+    y = np.arange(5) % 3
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(x), model(x))
-    assert not loaded.compiled
+    scores = [m.evaluate(x, y, verbose=0, return_dict=True) for m in (loaded, model)]
+    assert scores[0] == scores[1]
+    assert set(scores[0]) == {"loss", "accuracy"}
+    assert left_out == []
     assert (model.optimizer, model.compiled) == (optimizer, True)
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_metrics_that_plain_keras_lacks_are_left_out_of_the_saved_model(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    own = InUnits(keras.losses.mean_absolute_error, 2.0, "mae_kusd")
+    model.compile("adam", "mse", metrics=["mae", own])
+    x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    model.fit(x, y, verbose=0)
+    assert save(model, tmp_path / "model.keras") == ["mae_kusd"]
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    scores = loaded.evaluate(x, y, verbose=0, return_dict=True)
+    assert set(scores) == {"loss", "mae"}
+    assert scores["mae"] == pytest.approx(model.evaluate(x, y, verbose=0, return_dict=True)["mae"])
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) == 1
+
+
+def test_a_model_with_a_loss_of_its_own_is_saved_without_being_compiled(tmp_path: Path) -> None:
+    def distance(y: object, prediction: object) -> object:
+        return keras.ops.mean(keras.ops.abs(y - prediction))
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", distance)
+    assert save(model, tmp_path / "model.keras") == ["loss"]
+    assert not keras.saving.load_model(tmp_path / "model.keras").compiled
+    assert model.compiled
 
 
 def test_a_model_that_cannot_be_saved_is_as_before(
@@ -37,7 +69,7 @@ def test_a_model_that_cannot_be_saved_is_as_before(
 ) -> None:
     optimizer = model.optimizer
     path = tmp_path / "model.keras"
-    save_model(model, path)
+    save(model, path)
     former = path.read_bytes()
 
     def fail(*_: object) -> None:
@@ -45,7 +77,7 @@ def test_a_model_that_cannot_be_saved_is_as_before(
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(UserError, match="No space left"):
-        save_model(model, path)
+        save(model, path)
     assert (model.optimizer, model.compiled) == (optimizer, True)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("model.keras", former)]
 

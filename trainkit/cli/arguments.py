@@ -98,14 +98,26 @@ def parse(words: Sequence[str]) -> Arguments:
         raise UserError(f"{' '.join(words)}: {error}; see --help.") from error
     if unknown:
         raise UserError(f"{unknown[0]}: unknown flag; {_hint(unknown[0])}")
+    overrides = _with_runs(parsed.overrides)
     return Arguments(
         words=tuple(words),
-        overrides=tuple(parsed.overrides),
+        overrides=overrides,
         multirun=parsed.multirun,
         config_name=parsed.config_name,
         config_dir=parsed.config_dir,
         shows=tuple(_name(flag) for flag in FLAGS if flag.shows and _given(parsed, flag)),
     )
+
+
+def _with_runs(words: Sequence[str]) -> tuple[str, ...]:
+    """`mode=compare a b` as `mode=compare compare.runs=['a','b']`."""
+    if "mode=compare" not in words:
+        return tuple(words)
+    folders = [word for word in words if "=" not in word]
+    if not folders:
+        return tuple(words)
+    quoted = ["'" + folder.replace("\\", "\\\\").replace("'", "\\'") + "'" for folder in folders]
+    return (*(word for word in words if "=" in word), f"compare.runs=[{','.join(quoted)}]")
 
 
 def _name(flag: Flag) -> str:

@@ -14,6 +14,7 @@ from trainkit.backend import startup
 from trainkit.cli import arguments, multirun, planning
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import launch, run
+from trainkit.cli.commands.readers import READERS, read_runs
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import help_text
 from trainkit.cli.instantiate import importing_from_here
@@ -44,6 +45,8 @@ def _main(words: Sequence[str]) -> int:
     if parsed.shows:
         return _show(parsed)
     composed = compose(parsed)
+    if composed[0].settings.mode in READERS:
+        return read_runs(composed, parsed)
     plans = [planning.plan(one, parsed) for one in composed]
     startup.import_tensorflow()
     jobs = [plan.job() for plan in plans]

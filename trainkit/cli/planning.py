@@ -29,7 +29,7 @@ from trainkit.runs.run_dir import RunDir
 
 __all__ = ["Plan", "checked", "plan"]
 
-OPENS_A_CHECKPOINT = ("evaluate", "predict")  # modes that need one, and prefer the best
+OPENS_A_CHECKPOINT = ("evaluate", "predict", "export")  # modes that need one, and prefer the best
 SUITED_TO_THE_DATA = {"trainer.epochs", "trainer.batch_size"}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from trainkit.config.callbacks import CallbacksConfig, EarlyStoppingConfig, TensorBoardConfig
 from trainkit.config.checkpoint import CheckpointConfig
+from trainkit.config.compare import CompareConfig
 from trainkit.config.data import DataConfig, PreparationConfig
+from trainkit.config.export import ExportConfig
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.config.root import PROGRESS, Config
@@ -16,10 +18,12 @@ __all__ = [
     "CallbacksConfig",
     "CheckpointConfig",
     "ClipConfig",
+    "CompareConfig",
     "Config",
     "DataConfig",
     "EarlyStoppingConfig",
     "EmaConfig",
+    "ExportConfig",
     "OptimizerConfig",
     "ParityConfig",
     "PredictConfig",

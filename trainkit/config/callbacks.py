@@ -41,6 +41,7 @@ class CallbacksConfig:
 
     csv: bool = setting(True, "write metrics.csv")
     plots: bool = setting(True, "draw the curves into plots/")
+    report: bool = setting(True, "write report.html, now and then and at the end")
     tensorboard: TensorBoardConfig = field(default_factory=TensorBoardConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     extra: list[Any] = setting([], "more Keras callbacks, each as {_target_: class, argument: value}")

@@ -8,7 +8,9 @@ from typing import Any
 
 from trainkit.config.callbacks import CallbacksConfig
 from trainkit.config.checkpoint import CheckpointConfig
+from trainkit.config.compare import CompareConfig
 from trainkit.config.data import DataConfig
+from trainkit.config.export import ExportConfig
 from trainkit.config.fields import setting
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import OptimizerConfig
@@ -21,6 +23,9 @@ MODES = {
     "evaluate": "loss and metrics of a checkpoint on every split",
     "predict": "predictions of a checkpoint for the rows of a split",
     "parity": "the same training by model.fit, or on several devices, compared",
+    "report": "report.html of a run, written anew",
+    "compare": "runs side by side, as a table and as a page",
+    "export": "the best model of a run for other programs, each file compared in its own runtime",
 }
 PROGRESS = ("auto", "rich", "plain", "none")
 
@@ -47,6 +52,8 @@ class Config:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     progress: str = setting("auto", "how progress is printed", choices=PROGRESS)
     resume: str | None = setting(
         None, "run to continue or open: last, best, or a run directory or checkpoint"

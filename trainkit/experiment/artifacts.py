@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import keras
 
 from trainkit.backend import devices
@@ -16,7 +12,7 @@ from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
-__all__ = ["model_summary", "open_run_dir", "save_model"]
+__all__ = ["model_summary", "open_run_dir"]
 
 
 def open_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> RunDir:
@@ -45,18 +41,6 @@ def open_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> RunDir:
     return run
 
 
-def save_model(model: keras.Model, path: Path) -> None:
-    """Save a model in Keras's format, atomically.
-
-    Loss, metrics and optimizer are left out: plain `keras.saving.load_model` could not load a task's own.
-
-    Raises:
-        UserError: if the file cannot be written.
-    """
-    with files.replacing_file(path) as beside, _not_compiled(model):
-        model.save(beside)
-
-
 def model_summary(model: keras.Model) -> str:
     """The model's layers as a text of several lines."""
     lines: list[str] = []
@@ -66,17 +50,3 @@ def model_summary(model: keras.Model) -> str:
 
     model.summary(print_fn=add)
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-@contextmanager
-def _not_compiled(model: keras.Model) -> Iterator[None]:
-    """In the block, the model has no optimizer and counts as not compiled."""
-    optimizer = model.optimizer
-    compiled = model.compiled
-    model.optimizer = None
-    model.compiled = False
-    try:
-        yield
-    finally:
-        model.optimizer = optimizer
-        model.compiled = compiled

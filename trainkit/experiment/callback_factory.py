@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -23,8 +24,11 @@ from trainkit.core.datasets import SPLITS, Arrays
 from trainkit.core.logs import base_name
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
+from trainkit.reporting import write_report
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
+
+REPORT_SECONDS = 20.0  # between two reports of a run that goes on; one takes a hundredth of a second
 
 __all__ = ["best_keeper", "make_callbacks", "monitored_value"]
 
@@ -112,6 +116,8 @@ def _reporters(
     made.append(RunStatus(lambda: run.write_status("running", state.epoch, state.step)))
     if config.trainer.execution == "measure":
         made.append(SettledExecution(run.config))
+    if config.callbacks.report:
+        made.append(RunStatus(partial(_write_report, run), every=REPORT_SECONDS))
     if config.callbacks.csv:
         made.append(MetricsCSV(run.metrics))
         if config.callbacks.plots:
@@ -121,6 +127,10 @@ def _reporters(
     if config.progress != "none":
         made.append(progress.make(config.progress, sys.stdout))
     return made
+
+
+def _write_report(run: RunDir) -> None:
+    write_report(run.path)
 
 
 def _tensorboard(job: Job, run: RunDir, setup: TrainSetup) -> list[keras.callbacks.Callback]:

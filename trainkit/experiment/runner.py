@@ -6,7 +6,7 @@ import os
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from trainkit.callbacks.monitor import Monitor
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
-from trainkit.experiment.artifacts import open_run_dir, save_model
+from trainkit.experiment.artifacts import open_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.job import Job
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import closing_lines
+from trainkit.export import keras_format
+from trainkit.reporting import write_report
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
 from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
@@ -75,7 +77,11 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         return 0
     with _run_dir(job, trainer, setup) as run:
         best = best_keeper(job, run, setup, monitor)
-        return _Training(job, trainer, setup, run, best, write, write_error).run_to_the_end(extra)
+        training = _Training(job, trainer, setup, run, best, write, write_error)
+        try:
+            return training.run_to_the_end(extra)
+        finally:
+            training.report()
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class _Training:
             trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
             if tested:
                 summary["best"]["test"] = trainer.evaluate()
-        save_model(trainer.model, self.run.model)
+        keras_format.save(trainer.model, self.run.model)
 
     def best_checkpoint(self) -> Path | None:
         """The checkpoint of the best epoch, if there is one."""
@@ -152,6 +158,12 @@ class _Training:
         if self.job.found is not None and self.job.found.run is not None:
             runs.append(self.job.found.run)  # from before the resumption; a follower's own run begins empty
         return next((run.best for run in runs if run.best.is_dir()), None)
+
+    def report(self) -> None:
+        """Write `report.html`; a disk that is full has been told of already."""
+        if self.setup.is_chief and self.job.config.callbacks.report:
+            with suppress(UserError):
+                write_report(self.run.path)
 
     def last_weights(self) -> str:
         """Name of the weights that the training ended with."""

@@ -12,7 +12,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import shown
 from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, TIME, RunDir
 
-__all__ = ["Found", "locate", "newest"]
+__all__ = ["Found", "locate", "newest", "run_of"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,26 @@ def locate(
         f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
         "start it anew, or name another run or checkpoint with resume=."
     )
+
+
+def run_of(path: str | None, *, runs_dir: str, name: str | None) -> RunDir:
+    """A run, whatever it has: that in the folder `path`, else the newest.
+
+    Args:
+        path: A run directory, or one of its checkpoints; `last`, `best` and None mean the newest run.
+        runs_dir: Folder of all runs.
+        name: Task whose newest run is meant; None: the newest run of all tasks.
+
+    Raises:
+        UserError: if there is no such run.
+    """
+    place = newest(runs_dir, name) if path in (None, "last", "best") else Path(path or "")
+    place = place.resolve()
+    for folder in (place, place.parent.parent):
+        if RunDir(folder).status.is_file():
+            return RunDir(folder)
+    example = f"{runs_dir}/{name or '<task>'}/{LATEST}"
+    raise UserError(f"{shown(place)} is no run; expected a run directory such as {example}.")
 
 
 def newest(runs_dir: str, name: str | None) -> Path:

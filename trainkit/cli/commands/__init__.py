@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from trainkit.cli.commands import evaluate, fit, parity, predict
+from trainkit.cli.commands import evaluate, export, fit, parity, predict
 from trainkit.experiment.job import Job
 
 __all__ = ["COMMANDS", "run"]
@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, Callable[[Job], int]] = {
     "evaluate": evaluate.run,
     "predict": predict.run,
     "parity": parity.run,
+    "export": export.run,
 }
 
 

@@ -1,0 +1,164 @@
+"""An exported file gives what the model gives, in its own runtime and in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tests.support.toys import TwoByTwo
+from trainkit.backend import precision
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError
+from trainkit.export import export_model, load
+from trainkit.export.comparison import Unusable, largest_difference
+from trainkit.export.serving import Serving
+from trainkit.export.twins import float32_twin, is_half_precision
+
+FORMATS = ("keras", "saved_model", "onnx", "litert")
+RANDOM = np.random.default_rng(0)
+
+
+def images() -> tuple[keras.Model, Any]:
+    """Bytes in, with batch normalisation and dropout."""
+    pictures = keras.Input((8, 8))
+    x = layers.Reshape((8, 8, 1))(layers.Rescaling(1 / 255)(pictures))
+    x = layers.Dropout(0.5)(layers.MaxPooling2D()(layers.BatchNormalization()(layers.Conv2D(2, 3)(x))))
+    model = keras.Model(pictures, layers.Dense(3, "softmax")(layers.Flatten()(x)))
+    return model, RANDOM.integers(0, 255, (9, 8, 8)).astype(np.uint8)
+
+
+def prices() -> tuple[keras.Model, Any]:
+    """With statistics, which tf2onnx takes for inputs."""
+    x = (RANDOM.normal(size=(9, 13)) * 5 + 3).astype(np.float32)
+    scale = layers.Normalization(mean=x.mean(0), variance=x.var(0))
+    return keras.Sequential([keras.Input((13,)), scale, layers.Dense(4, "relu"), layers.Dense(1)]), x
+
+
+def sequences() -> tuple[keras.Model, Any]:
+    """An LSTM, which LiteRT takes with a fixed number of rows only."""
+    model = keras.Sequential([keras.Input((6, 3)), layers.LSTM(4), layers.Dropout(0.5), layers.Dense(2)])
+    return model, RANDOM.normal(size=(9, 6, 3)).astype(np.float32)
+
+
+def two_by_two() -> tuple[keras.Model, Any]:
+    """Two inputs and two outputs by name."""
+    task = TwoByTwo()
+    rows = task.data().train.take(slice(0, 9))
+    return task.model(rows), rows.x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [images, prices, sequences, two_by_two], ids=lambda make: make.__name__)
+def test_each_format_gives_what_the_model_gives(make: Any, tmp_path: Path) -> None:
+    model, x = make()
+    report = export_model(model, tmp_path, Arrays(x), formats=FORMATS, tolerance=1e-5)
+    found = {one.format: one for one in report.files}
+    assert [(one.format, one.refused) for one in report.files] == [(name, "") for name in FORMATS]
+    assert all(one.largest_difference <= 1e-5 and one.rows == 9 for one in found.values())  # type: ignore[operator]
+    assert {path.name for path in tmp_path.iterdir()} == {one.file for one in report.files}
+    again = load(tmp_path / "model.onnx")(Serving(model, x).rows(x))
+    assert set(again) == set(report.outputs)
+
+
+@pytest.mark.slow
+def test_what_a_format_cannot_hold_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    lookup = layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")
+    model = keras.Sequential([keras.Input((1,), dtype="string"), lookup, layers.Dense(2)])
+    rows = Arrays(np.array([["a"], ["b"], ["z"]], dtype=object))
+    report = export_model(model, tmp_path, rows, formats=("saved_model", "onnx", "litert"))
+    served, onnx, litert = report.files
+    assert served.largest_difference == 0
+    assert "takes text" in onnx.refused
+    assert "takes text" in litert.refused
+    assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
+    exact = keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Lambda(np_like_erfinv)])
+    (refused,) = export_model(exact, tmp_path, Arrays(np.ones((3, 4), np.float32)), formats=("onnx",)).files
+    assert "tf2onnx cannot convert it" in refused.refused
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def np_like_erfinv(x: Any) -> Any:
+    return keras.ops.erfinv(keras.ops.tanh(x))
+
+
+@pytest.mark.slow
+def test_a_file_that_gives_something_else_is_wrong_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, x = prices()
+    true = Serving.outputs
+    monkeypatch.setattr(
+        Serving, "outputs", lambda self, rows: {k: v + 2e-5 for k, v in true(self, rows).items()}
+    )
+    (one,) = export_model(model, tmp_path, Arrays(x), formats=("saved_model",)).files
+    assert one.wrong
+    assert "differ by 2" in one.refused
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_eight_bits_say_what_they_cost(tmp_path: Path) -> None:
+    model, x = prices()
+    model.compile("adam", "mse", metrics=["mae"])
+    rows = Arrays(x, np.ones((9, 1), np.float32))
+    report = export_model(model, tmp_path, rows, formats=("litert",), quantize=("int8",), training=rows)
+    whole, small = report.files
+    assert whole.metrics == {}
+    assert small.file == "model-int8.tflite"
+    true = model.evaluate(x, rows.y, verbose=0, return_dict=True)
+    assert small.metrics["model"] == pytest.approx(true, rel=1e-5)
+    assert small.metrics["file"] != small.metrics["model"]
+    assert set(small.metrics["file"]) == {"loss", "mae"}
+
+
+@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
+def test_a_twin_in_float32_has_the_same_weights(name: str) -> None:
+    with precision.policy(name):
+        model, x = sequences()
+    twin = float32_twin(model)
+    assert is_half_precision(model)
+    assert not is_half_precision(twin)
+    for mine, other in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    gap = np.abs(np.asarray(model(x), np.float32) - np.asarray(twin(x))).max()
+    assert 0 < gap < 2e-2
+
+
+def test_inputs_and_outputs_have_names() -> None:
+    model, x = two_by_two()
+    serving = Serving(model, x)
+    assert list(serving.specs) == ["left", "right"]
+    assert set(serving.outputs(serving.rows(x))) == {"kind", "size"}
+    plain, x = prices()
+    assert list(Serving(plain, x).specs) == ["input"]
+    assert list(Serving(plain, x).outputs({"input": x})) == ["output"]
+
+
+def test_differences_are_relative_to_large_values_and_texts_must_be_equal() -> None:
+    def gap(a: Any, b: Any) -> float:
+        return largest_difference({"y": np.array(a)}, {"y": np.array(b)})
+
+    assert gap([1000.0, 0.0], [1001.0, 0.0]) == pytest.approx(1e-3)
+    assert gap([0.5], [0.75]) == 0.25
+    assert gap([np.nan], [np.nan]) == 0
+    assert gap([np.nan], [1.0]) == np.inf
+    assert gap(["a", "b"], ["a", "b"]) == 0
+    assert gap(["a", "b"], ["a", "c"]) == np.inf
+    with pytest.raises(Unusable, match="shape"):
+        gap([1.0], [1.0, 2.0])
+    with pytest.raises(Unusable, match="outputs are z; expected y"):
+        largest_difference({"y": np.ones(1)}, {"z": np.ones(1)})
+
+
+def test_a_missing_package_is_named_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tf2onnx" else object())
+    model, x = prices()
+    with pytest.raises(UserError, match=r"needs tf2onnx.*pip install 'trainkit\[onnx\]'"):
+        export_model(model, tmp_path, Arrays(x), formats=("onnx",))
+    with pytest.raises(UserError, match="Unknown format 'tflite'"):
+        export_model(model, tmp_path, Arrays(x), formats=("tflite",))

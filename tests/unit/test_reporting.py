@@ -1,0 +1,160 @@
+"""Reports and comparisons, from run directories that no training made."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.support.run_directories import make_run
+from trainkit.core import files
+from trainkit.core.errors import UserError
+from trainkit.reporting import numbers
+from trainkit.reporting.compare_page import compare_html
+from trainkit.reporting.comparison import Compared, differences, rows_of, seed_groups, sorted_rows
+from trainkit.reporting.report import report_html, write_report
+from trainkit.reporting.run_data import all_runs, read_run
+from trainkit.reporting.series import thinned
+from trainkit.reporting.terminal import pair_lines, table_lines
+
+HOSTILE = "</script><img src=x onerror=alert(1)>&'\""
+
+
+class Page(HTMLParser):
+    """The tags of a page, and the JSON in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.data: dict[str, object] = {}
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._in = dict(attrs).get("id") or "" if tag == "script" else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._in:
+            self.data[self._in] = json.loads(data)
+
+
+def test_a_report_holds_curves_results_and_commands_in_one_file_without_a_network(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "runs" / "toy" / "a")
+    text = write_report(run.path).read_text()
+    page = Page(text)
+    loss = page.data["charts"][0]  # type: ignore[index]
+    assert loss["series"][1] == {"name": "validation", "x": [1, 2, 3], "y": [0.5, 0.3, 0.4]}
+    assert loss["mark"] == {"x": 2, "text": "best: epoch 2"}
+    names = [chart["y"] for chart in page.data["charts"]]  # type: ignore[attr-defined]
+    assert names == ["loss", "learning rate"]
+    assert f"mode=evaluate resume={files.shown(run.path)}" in text
+    assert not re.search(r'(?:src|href)="(?!data:)', text)
+    assert "connect-src" not in text
+    assert "default-src 'none'" in text
+    assert len(text) < 500_000
+
+
+def test_what_a_run_says_cannot_become_html(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", task=HOSTILE, monitor=HOSTILE, execution_reason=HOSTILE)
+    dataset = {"name": HOSTILE, "origin": HOSTILE, "substitute_for": HOSTILE}
+    files.write_json(run.manifest, {"argv": [HOSTILE], "dataset": dataset})
+    files.write_text(run.model_summary, HOSTILE)
+    for text in (
+        report_html(read_run(run.path)),
+        compare_html(rows_of([Compared(read_run(run.path), {HOSTILE: 1})]), HOSTILE),
+    ):
+        page = Page(text)
+        assert "img" not in page.tags
+        assert page.data
+
+
+def test_a_run_that_goes_on_or_failed_has_a_report_that_says_so(tmp_path: Path) -> None:
+    running = report_html(read_run(make_run(tmp_path / "a", status="running").path))
+    assert 'http-equiv="refresh"' in running
+    failed = report_html(read_run(make_run(tmp_path / "b", status="failed").path))
+    assert "failed: the lamp went out" in failed
+    assert 'http-equiv="refresh"' not in failed
+    assert "Resume it" in failed
+
+
+def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a")
+    run.summary.write_text("{")
+    text = report_html(read_run(run.path))
+    assert "summary.json is damaged" in text
+    assert "Curves" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "under 1 ms"), (8e-9, "under 1 ms"), (0.035, "35 ms"), (4.2, "4.2 s"), (3900, "1 h 05 min")],
+)
+def test_a_time_too_short_to_be_measured_is_no_figure(seconds: float, text: str) -> None:
+    assert numbers.duration(seconds) == text
+
+
+def test_a_thinned_curve_keeps_its_ends_and_its_extremes() -> None:
+    y = [1.0] * 5000
+    y[1234] = 9.0
+    y[4321] = -9.0
+    x, kept = thinned(list(range(5000)), y)
+    assert len(x) <= 410
+    assert (x[0], x[-1]) == (0, 4999)
+    assert (max(kept), min(kept)) == (9.0, -9.0)
+    assert thinned([1, 2], [float("nan"), 1.0]) == ([2], [1.0])
+
+
+def compared(folder: Path, **about: object) -> Compared:
+    run = make_run(folder, **about)  # type: ignore[arg-type]
+    seed, rate = about.get("seed", 0), about.get("rate", 0.1)
+    return Compared(read_run(run.path), {"trainer.seed": seed, "optimizer.learning_rate": rate})
+
+
+def test_runs_are_sorted_by_what_each_monitors(tmp_path: Path) -> None:
+    runs = [
+        compared(tmp_path / "a", values=(0.5, 0.4)),
+        compared(tmp_path / "b", values=(0.5, 0.2)),
+        compared(tmp_path / "c", values=(0.5, 0.3)),
+    ]
+    order = [row.values["run"] for row in sorted_rows(rows_of(runs), None)]
+    assert order == ["b", "c", "a"]
+    up = [compared(tmp_path / f"up-{value}", values=(value,), direction="max") for value in (0.1, 0.9, 0.5)]
+    assert [row.values["best"] for row in sorted_rows(rows_of(up), None)] == [0.9, 0.5, 0.1]
+    with pytest.raises(UserError, match="did you mean test/loss"):
+        sorted_rows(rows_of(runs), "test/los")
+
+
+def test_runs_that_differ_in_their_seeds_alone_are_one_training(tmp_path: Path) -> None:
+    runs = [
+        compared(tmp_path / "a", seed=0, values=(0.2,)),
+        compared(tmp_path / "b", seed=1, values=(0.4,)),
+        compared(tmp_path / "c", seed=0, rate=0.5),
+    ]
+    assert differences(runs) == ["trainer.seed", "optimizer.learning_rate"]
+    (group,) = seed_groups(rows_of(runs))
+    assert [row.values["run"] for row in group.rows] == ["a", "b"]
+    assert group.text("best") == "0.3 ± 0.14"
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_tables_fit_the_terminal(tmp_path: Path, width: int) -> None:
+    runs = [compared(tmp_path / f"20261127-22000{i}-0123456{i}", seed=i, rate=i / 10 + 0.1) for i in range(3)]
+    lines = table_lines(rows_of(runs), width, 2)
+    assert max(map(len, lines)) <= width
+    assert sum(line.startswith("20261127") for line in lines) == 2
+    assert "1 more runs" in "\n".join(lines)
+    pair = pair_lines(runs[0], runs[1], rows_of(runs[:2]), width)
+    assert max(map(len, pair)) <= width
+    assert pair[0] == "What differs:"
+    assert any(line.split() == ["optimizer.learning_rate", "0.1", "0.2"] for line in pair)
+
+
+def test_runs_are_found_once_whatever_links_to_them(tmp_path: Path) -> None:
+    make_run(tmp_path / "toy" / "a")
+    make_run(tmp_path / "toy" / "tune-1" / "b")
+    files.link(tmp_path / "toy" / "latest", "a")
+    assert [run.name for run in all_runs(tmp_path)] == ["a", "b"]

@@ -1,0 +1,21 @@
+"""Models for other programs: each file is loaded in its own runtime and compared before it counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainkit.core import lazy
+
+if TYPE_CHECKING:
+    from trainkit.export.exporting import ExportedFile, ExportReport, export_model
+    from trainkit.export.runtimes import load
+else:
+    __getattr__, __dir__ = lazy.public_names(
+        __name__,
+        {
+            "trainkit.export.exporting": ("ExportedFile", "ExportReport", "export_model"),
+            "trainkit.export.runtimes": ("load",),
+        },
+    )
+
+__all__ = ["ExportReport", "ExportedFile", "export_model", "load"]

@@ -1,0 +1,76 @@
+"""ONNX, by tf2onnx. The only place that knows it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from trainkit.core.errors import UserError, one_line
+from trainkit.export.serving import Serving
+
+__all__ = ["OPSET", "write"]
+
+OPSET = 18  # the newest that tf2onnx writes correctly
+
+
+def write(serving: Serving, path: Path) -> None:
+    """Write an ONNX file.
+
+    Raises:
+        UserError: if the format cannot hold the model.
+    """
+    import onnx
+    import tf2onnx
+
+    if serving.takes_text:
+        raise UserError("the model takes text, which tf2onnx cannot convert; use format=saved_model.")
+    function = serving.function()
+    concrete = function.get_concrete_function()
+    problems = _Problems()
+    logger = logging.getLogger("tf2onnx")
+    logger.addHandler(problems)
+    logger.propagate = False
+    try:
+        model, _ = tf2onnx.convert.from_function(function, [], opset=OPSET)
+        _fill_constants(model, concrete)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # it raises whatever its parts raise
+        raise UserError(
+            f"tf2onnx cannot convert it: {problems.first or one_line(str(error))[:300]}"
+        ) from error
+    finally:
+        logger.removeHandler(problems)
+    if problems.first:
+        raise UserError(f"tf2onnx cannot convert it: {problems.first}")
+    path.write_bytes(model.SerializeToString())
+
+
+class _Problems(logging.Handler):
+    """Keeps the first error that tf2onnx logs: it raises none for what it cannot convert."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.first = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.first = self.first or one_line(record.getMessage())[:300]
+
+
+def _fill_constants(model: Any, concrete: Any) -> None:
+    """Make constants of the tensors that the graph captured, such as the statistics of Normalization.
+
+    tf2onnx makes an input of each.
+    """
+    from onnx import numpy_helper
+
+    count = len(concrete.inputs) - len(concrete.captured_inputs)
+    captured = zip(concrete.inputs[count:], concrete.captured_inputs, strict=True)
+    values = {inner.name: outer for inner, outer in captured if outer.dtype != tf.resource}
+    for entry in list(model.graph.input):
+        if entry.name in values:
+            array = values[entry.name].numpy()
+            model.graph.initializer.append(numpy_helper.from_array(array, name=entry.name))
+            model.graph.input.remove(entry)

@@ -1,0 +1,174 @@
+"""Runs an exported file in its own runtime. Imports nothing of trainkit, so that a fresh process shows what
+somebody has who only got the file:
+
+    python -P runtimes.py model.onnx rows.npz outputs.npz
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Named", "format_of", "load"]
+
+Named = dict[str, np.ndarray]
+BATCH = 256
+
+
+def load(path: Path | str) -> Callable[[Mapping[str, Any]], Named]:
+    """An exported file as a function of named arrays `[N, ...]` that gives named arrays `[N, ...]`.
+
+    Args:
+        path: `model.keras`, `model.onnx`, `model.tflite`, or the folder of a SavedModel.
+
+    Raises:
+        ValueError: for a file of another kind.
+        ImportError: if the runtime of the format is not installed.
+    """
+    path = Path(path)
+    run = OPENERS[format_of(path)](path)
+
+    def in_batches(rows: Mapping[str, Any]) -> Named:
+        count = len(next(iter(rows.values())))
+        parts = [
+            run({name: np.asarray(column[i : i + BATCH]) for name, column in rows.items()})
+            for i in range(0, count, BATCH)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return in_batches
+
+
+def format_of(path: Path) -> str:
+    """`keras`, `saved_model`, `onnx` or `litert`.
+
+    Raises:
+        ValueError: for a file of another kind.
+    """
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        return "saved_model"
+    known = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
+    if path.suffix in known and path.is_file():
+        return known[path.suffix]
+    raise ValueError(f"{path}: expected a file .keras, .onnx or .tflite, or the folder of a SavedModel")
+
+
+def _keras(path: Path) -> Callable[[Named], Named]:
+    import keras
+    import tensorflow as tf
+
+    model = keras.saving.load_model(path)
+
+    def run(rows: Named) -> Named:
+        tensors = [tf.constant(column) for column in rows.values()]
+        packed = keras.tree.pack_sequence_as(_inputs_of(model, rows), tensors)
+        return _named(model(packed, training=False))
+
+    return run
+
+
+def _inputs_of(model: Any, rows: Named) -> Any:
+    """The structure in which a Keras model takes its inputs: of a functional model its own, else one tensor
+    or a dict."""
+    try:
+        return model.input
+    except (AttributeError, ValueError):  # a subclassed model
+        return dict(rows) if len(rows) > 1 else next(iter(rows.values()))
+
+
+def _named(outputs: Any) -> Named:
+    """The outputs of a model by name, as the other formats name them."""
+    import keras
+
+    return {name: np.asarray(value) for name, value in flat_names(outputs, "output", keras.tree).items()}
+
+
+def flat_names(structure: Any, default: str, tree: Any) -> dict[str, Any]:
+    """The leaves of a structure by name: a dict's keys, `output_0`, ... of a list, `output` of one alone."""
+    found = {}
+    for path, leaf in tree.flatten_with_path(structure):
+        words = [str(step) for step in path]
+        if not words or words[0].isdigit():
+            words = [default, *words]
+        found["_".join(words)] = leaf
+    return found
+
+
+def _saved_model(path: Path) -> Callable[[Named], Named]:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    serve = loaded.signatures["serving_default"]
+
+    def run(rows: Named) -> Named:
+        tensors = {name: tf.constant(column) for name, column in rows.items()}
+        return {name: value.numpy() for name, value in serve(**tensors).items()}
+
+    run.loaded = loaded  # type: ignore[attr-defined]  # its variables live as long as this does
+    return run
+
+
+def _onnx(path: Path) -> Callable[[Named], Named]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def run(rows: Named) -> Named:
+        return dict(zip(names, session.run(names, rows), strict=True))
+
+    return run
+
+
+def _litert(path: Path) -> Callable[[Named], Named]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    serve = interpreter.get_signature_runner("serving_default")
+    details = serve.get_input_details()
+    shapes = {name: detail["shape_signature"] for name, detail in details.items()}
+    one_row = all(shape[0] == 1 for shape in shapes.values())
+
+    def run(rows: Named) -> Named:
+        if not one_row:
+            return dict(serve(**rows))
+        count = len(next(iter(rows.values())))
+        parts = [serve(**{name: column[i : i + 1] for name, column in rows.items()}) for i in range(count)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return run
+
+
+OPENERS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "litert": _litert}
+
+
+def _main(model: str, rows: str, outputs: str) -> None:
+    with np.load(rows) as stored:
+        columns = {name: stored[name] for name in stored.files}
+    # Texts were stored as characters; every runtime takes them as objects.
+    columns = {
+        name: column.astype(object) if column.dtype.kind == "U" else column
+        for name, column in columns.items()
+    }
+    results = load(model)(columns)
+    storable = {name: _storable(value) for name, value in results.items()}
+    np.savez(outputs, **storable)  # type: ignore[arg-type]  # the stubs take a name for an option
+
+
+def _storable(value: np.ndarray) -> np.ndarray:
+    """Texts as characters, which need no pickle; what NumPy itself has no type for, as float32."""
+    if value.dtype.kind == "V":
+        return value.astype(np.float32)
+    if value.dtype.kind != "O":
+        return value
+    return np.array([v.decode() if isinstance(v, bytes) else str(v) for v in value.reshape(-1)]).reshape(
+        value.shape
+    )
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

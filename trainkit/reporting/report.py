@@ -1,0 +1,293 @@
+"""`report.html`: one run on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainkit.core import files
+from trainkit.core.errors import UserError
+from trainkit.reporting.numbers import bytes_, duration, number, rate
+from trainkit.reporting.page import Markup, data, details, element, figures, page, picture, section, table
+from trainkit.reporting.run_data import RunData, read_run
+from trainkit.reporting.series import chart, metric_chart
+from trainkit.runs.figures import file_names
+
+__all__ = ["report_html", "write_report"]
+
+MAX_TEXT = 20_000  # characters of a file that is shown as it is
+MAX_PICTURES = 200_000  # bytes of all pictures together, before they become text
+REFRESH = 20  # seconds, while the run goes on
+
+
+def write_report(run: Path | str) -> Path:
+    """Write `report.html` of a run, as far as the run has come.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    found = read_run(run)
+    return files.write_text(found.run.path / "report.html", report_html(found))
+
+
+def report_html(run: RunData) -> str:
+    """The page of one run."""
+    charts = [{**spec, "id": f"chart-{i}"} for i, spec in enumerate(_charts(run))]
+    boxes = [element("div", element("h3", spec["y"]), element("div", id=spec["id"])) for spec in charts]
+    return page(
+        f"{run.task} {run.name}",
+        *_head(run),
+        section("Curves", element("div", *boxes, class_="charts") if boxes else None),
+        section("Results", *_results(run)),
+        section("Pictures", *_pictures(run)),
+        section("Speed", *_speed(run)),
+        section("Data", *_data(run)),
+        section("Exported", *_exported(run)),
+        section("Commands", *_commands(run)),
+        section("Model and settings", *_texts(run)),
+        section("Environment", *_environment(run)),
+        data("charts", charts),
+        scripts=("chart.js", "report.js"),
+        refresh=REFRESH if run.state == "running" else None,
+    )
+
+
+def _head(run: RunData) -> Iterator[Markup]:
+    yield element("h1", f"{run.task} on {run.dataset.get('name', 'unknown data')}")
+    heartbeat = run.status.get("heartbeat", "")
+    where = f" {files.shown(run.run.path)}, {run.epochs:,} epochs, {heartbeat}"
+    yield element(
+        "p", element("span", run.state, class_=f"badge {run.state}"), element("span", where, class_="quiet")
+    )
+    if run.state == "running":
+        yield element("p", "The run goes on; this page is written anew now and then.", class_="quiet")
+    if run.status.get("reason"):
+        kind = "failure" if run.state == "failed" else "warning"
+        yield element("p", f"{run.state}: {run.status['reason']}", class_=kind)
+    substitute = run.dataset.get("substitute_for")
+    if substitute:
+        text = (
+            f"These are not the rows of {substitute}, which was asked for, but of {run.dataset.get('name')}."
+        )
+        yield element("p", text, class_="warning")
+    for problem in run.problems:
+        yield element("p", problem, class_="warning")
+    yield figures(_headlines(run))
+
+
+def _headlines(run: RunData) -> Iterator[tuple[str, str]]:
+    best = run.best
+    if best:
+        yield f"best {run.monitor}, epoch {best['epoch']}", number(best["value"])
+    for name, value in (best.get("test") or run.summary.get("test") or {}).items():
+        yield f"test {name}, {'best' if best.get('test') else 'last'} weights", number(value)
+    if run.seconds is not None:
+        yield "whole training", duration(run.seconds)
+    speed = (run.summary.get("throughput") or {}).get("examples_per_second")
+    if speed:
+        yield "training speed", rate(speed, "rows/s")
+
+
+def _charts(run: RunData) -> Iterator[dict[str, Any]]:
+    mark = run.best.get("epoch")
+    for name in run.metrics:
+        yield metric_chart(name, run.curves, mark)
+    if "learning_rate" in run.curves:
+        yield chart("learning rate", {"learning rate": run.curves["learning_rate"]}, mark)
+
+
+def _results(run: RunData) -> Iterator[Markup]:
+    """Each metric of each split, of the last and of the best weights."""
+    columns = {
+        "train, last epoch": run.summary.get("train") or {},
+        "validation, last epoch": run.summary.get("val") or {},
+        "test, last weights": run.summary.get("test") or {},
+        "test, best weights": run.best.get("test") or {},
+    }
+    given = {title: values for title, values in columns.items() if values}
+    if given:
+        names = sorted(
+            {name for values in given.values() for name in values}, key=lambda name: (name != "loss", name)
+        )
+        rows = [[name, *(number(values.get(name)) for values in given.values())] for name in names]
+        yield table(["", *given], rows)
+        yield element(
+            "p",
+            "Training values are means over an epoch in which the weights change.",
+            class_="quiet",
+        )
+    baselines = run.summary.get("baselines")
+    if isinstance(baselines, Mapping) and baselines:
+        yield element("p", "For comparison, without any model:")
+        rows = [[name, *_cells(value)] for name, value in baselines.items()]
+        yield table([], rows)
+
+
+def _cells(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [", ".join(f"{key} {number(item)}" for key, item in value.items())]
+    return [number(value)]
+
+
+def _pictures(run: RunData) -> Iterator[Markup]:
+    """Pictures of the run that are no curves, since those are drawn above."""
+    curves = {f"{name}.png" for name in file_names(run.metrics).values()}
+    left = MAX_PICTURES
+    for path in sorted(run.run.plots.glob("*.png")):
+        if path.name in curves:
+            continue
+        content = path.read_bytes()
+        left -= len(content)
+        if left < 0:
+            yield element("p", f"More pictures are in {files.shown(run.run.plots)}.", class_="quiet")
+            return
+        yield element("h3", path.stem.replace("_", " "))
+        yield picture(path.stem, content)
+
+
+def _speed(run: RunData) -> Iterator[Markup]:
+    summary = run.summary
+    if not summary.get("throughput"):
+        return
+    speed = summary["throughput"]
+    rows = [
+        ["training rows", rate(speed.get("examples_per_second"), "per second")],
+        ["optimizer steps", rate(speed.get("steps_per_second"), "per second")],
+    ]
+    if speed.get("tflops"):
+        rows.append(["arithmetic", f"{number(speed['tflops'] * 1000)} GFLOP/s"])
+    share = speed.get("roofline_fraction")
+    if share and share >= 0.005:
+        ceiling = f"{min(share, 1):.0%} of what the same products reach alone on this machine"
+        rows.append(["of the ceiling", ceiling if share <= 1 else "as fast as the products alone"])
+    bottleneck = summary.get("bottleneck") or {}
+    if bottleneck.get("by"):
+        shares = [
+            f"{key.removesuffix('_share')} {bottleneck[key]:.0%}"
+            for key in ("host_share", "input_share")
+            if bottleneck.get(key)
+        ]
+        rows.append(["bounded by", f"{bottleneck['by']}{' (' + ', '.join(shares) + ')' if shares else ''}"])
+    rows.append(["execution", f"{summary.get('execution', '')}: {summary.get('execution_reason', '')}"])
+    rows.append(
+        [
+            "precision, devices",
+            f"{summary.get('precision')}, {summary.get('strategy')}, {summary.get('replicas')} replica(s)",
+        ]
+    )
+    yield table([], rows, class_="wide")
+    yield from _where_time_went(summary.get("seconds") or {})
+
+
+def _where_time_went(seconds: Mapping[str, Any]) -> Iterator[Markup]:
+    total = float(seconds.get("total") or 0)
+    if total <= 0:
+        return
+    parts = {name: float(seconds.get(name) or 0) for name in ("train", "validate", "compile")}
+    parts["other"] = max(0.0, total - sum(parts.values()))
+    shares = [(name, value / max(total, sum(parts.values()))) for name, value in parts.items()]
+    bars = [
+        element("i", class_=f"c{i}", style=f"width:{share:.2%};border-color:var(--c{i})")
+        for i, (_, share) in enumerate(shares)
+    ]
+    yield element("p", f"Where {duration(total)} went:")
+    yield element("div", *bars, class_="bar")
+    names = [
+        element(
+            "span", element("i", class_=f"swatch c{i}"), f"{name} {duration(parts[name])}", class_="entry"
+        )
+        for i, (name, _) in enumerate(shares)
+    ]
+    yield element("p", *names, class_="legend")
+
+
+def _data(run: RunData) -> Iterator[Markup]:
+    known = {"name": "data set", "origin": "read from", "sha256": "SHA-256", "substitute_for": "in place of"}
+    rows = [[title, run.dataset[key]] for key, title in known.items() if run.dataset.get(key)]
+    if rows:
+        yield table([], rows, class_="wide")
+    schema = _json(run.run.path / "schema.json").get("columns")
+    if isinstance(schema, list) and schema:
+        names = ["name", "kind", "role"]
+        lines = [[column.get(name, "") for name in names] for column in schema if isinstance(column, Mapping)]
+        yield details(f"Schema of {len(lines):,} columns", table(names, lines[:300]))
+
+
+def _exported(run: RunData) -> Iterator[Markup]:
+    exported = _json(run.run.path / "export" / "export.json").get("files")
+    if not isinstance(exported, Mapping) or not exported:
+        return
+    rows = []
+    for name, one in exported.items():
+        if one.get("file"):
+            gap = one.get("largest_difference")
+            rows.append(
+                [name, one["file"], bytes_(one.get("size")), "–" if gap is None else f"{gap:.1e}", ""]
+            )
+        else:
+            rows.append([name, "", "–", "–", one.get("refused", "")])
+    yield table(["format", "file", "size", "largest difference", ""], rows, class_="wide")
+
+
+def _commands(run: RunData) -> Iterator[Markup]:
+    path = files.shown(run.run.path)
+    commands = {
+        "Repeat it": f"python -m trainkit --config-dir {path} --config-name config",
+        "Evaluate it": f"python -m trainkit mode=evaluate resume={path}",
+        "Export it": f"python -m trainkit mode=export export.format=all resume={path}",
+        "Train on": f"python -m trainkit resume={path} trainer.epochs={2 * max(1, run.epochs)}",
+    }
+    if run.state in ("failed", "preempted"):
+        commands = {"Resume it": f"python -m trainkit resume={path}", **commands}
+    for title, command in commands.items():
+        yield element("h3", title)
+        yield element("div", element("pre", command, class_="command"), class_="copied")
+    argv = run.manifest.get("argv")
+    if argv is not None:
+        yield element(
+            "p",
+            "It was started with: ",
+            element("code", " ".join(["trainkit", *map(str, argv)])),
+            class_="quiet",
+        )
+
+
+def _texts(run: RunData) -> Iterator[Markup]:
+    for title, path in (
+        ("Layers", run.run.model_summary),
+        ("Settings", run.run.path / "config.yaml"),
+        ("Error", run.run.error),
+    ):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            shown = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n… the rest is in {path.name}"
+            yield details(title, element("pre", shown))
+
+
+def _environment(run: RunData) -> Iterator[Markup]:
+    manifest = run.manifest
+    git = manifest.get("git") or {}
+    commit = (
+        f"{git['commit']}{', with changes that are not committed' if git.get('dirty') else ''}"
+        if git
+        else None
+    )
+    rows = [
+        ["created", manifest.get("created")],
+        ["devices", manifest.get("devices")],
+        ["platform", manifest.get("platform")],
+        ["commit", commit],
+        ["seed", manifest.get("seed")],
+        *([name, version] for name, version in (manifest.get("versions") or {}).items()),
+    ]
+    given = [[name, str(value)] for name, value in rows if value is not None]
+    if given:
+        yield table([], given, class_="wide")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return files.read_json(path)
+    except (UserError, OSError):
+        return {}
