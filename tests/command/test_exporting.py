@@ -15,7 +15,7 @@ def test_a_run_is_exported_and_the_report_names_its_files(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train("trainer.epochs=1") == 0
-    assert train("mode=export", "export.format=onnx", "resume=last") == 0
+    assert train("mode=export", "export.format=onnx") == 0
     shown = capsys.readouterr().out
     assert "onnx:           model.onnx" in shown
     written = read("export/export.json")
@@ -23,7 +23,7 @@ def test_a_run_is_exported_and_the_report_names_its_files(
     assert written["files"]["onnx"]["rows"] == 16
     assert written["inputs"] == {"input": "float32 [B, 2]"}
     assert (written["checkpoint"], written["compared_on"]) == ("best", "test")
-    assert train("mode=export", "export.format=keras", "resume=last") == 0
+    assert train("mode=export", "export.format=keras") == 0
     assert set(read("export/export.json")["files"]) == {"onnx", "keras"}
     assert train("mode=report") == 0
     assert "model.onnx" in Path("runs/tiny/latest/report.html").read_text()

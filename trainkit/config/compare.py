@@ -20,7 +20,7 @@ def runs_problem(runs: Any) -> str | None:
 
 @dataclass
 class CompareConfig:
-    """mode=compare: all runs below runs_dir that have the settings named on the command line, or two runs."""
+    """mode=compare: two runs, or all that have the settings that the command line names."""
 
     runs: list[Any] = setting(
         [], "run directories, also as plain words: mode=compare a b; []: all", problem=runs_problem
