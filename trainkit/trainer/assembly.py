@@ -21,7 +21,7 @@ from trainkit.engine.inputs import EpochShape
 from trainkit.engine.split_step import SplitStep
 from trainkit.engine.train_step import TrainStep, own_objective
 from trainkit.optim import factory
-from trainkit.trainer import model_checks
+from trainkit.trainer import model_checks, task_values
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import row_source
 
@@ -44,10 +44,10 @@ def assemble(
     strategy = make_strategy(config, cluster.workers(), by_slurm=cluster.by_slurm())
     replicas = int(strategy.num_replicas_in_sync)
     _check_execution(config, replicas)
-    splits = data or task.data()
+    splits = data or task_values.splits(task)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
-    source = row_source(splits.train, task.class_weight(), config, strategy)
+    source = row_source(splits.train, task_values.class_weight(task), config, strategy)
     shape = _epoch_shape(config, source.rows)
     steps = config.epochs * shape.steps
     total = min(steps, config.steps or steps)
@@ -58,15 +58,10 @@ def assemble(
             raise UserError(
                 f"Task {task.name}: model() returned {type(model).__name__}; expected a keras.Model."
             )
-        model.compile(
-            optimizer=_optimizer(task, optimizer, total),
-            loss=task.loss(),
-            metrics=task.metrics() or None,
-            loss_weights=task.loss_weights(),
-            jit_compile=False,
-        )
+        task_values.compiled(task, model, _optimizer(task, optimizer, total))
         facts = model_checks.examine(task, model, source.spec)
         model_checks.check_labels(task, model, splits, facts)
+        task_values.check_other_splits(task, model, splits, source.spec)
         model.optimizer.build(model.trainable_variables)
         if config.precision != "float32":
             precision.check_float32(model, facts.outputs)
@@ -162,5 +157,5 @@ def _optimizer(
 ) -> keras.optimizers.Optimizer:
     if isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
-    recipe = task.optimizer()
+    recipe = task_values.optimizer(task)
     return recipe if optimizer is None else factory.build(optimizer, recipe, total_steps)

@@ -91,8 +91,13 @@ def examine(task: Task, model: keras.Model, spec: Any) -> ModelFacts:
                     loss = compat.model_loss(model, x, y, outputs, weight, True)
         logs = model.compute_metrics(x, y, outputs, sample_weight=weight)
         seen["divisors"] = len(parts.divisors)
-        graph = tf.compat.v1.get_default_graph()
-        seen["operations"] = frozenset(op.type for op in graph.get_operations())
+        operations = tf.compat.v1.get_default_graph().get_operations()
+        if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in operations):
+            raise UserError(
+                f"Task {task.name}: the model takes numbers, but rows or labels are text. Encode them in "
+                "data(), or begin the model with a TextVectorization or StringLookup layer."
+            )
+        seen["operations"] = frozenset(op.type for op in operations)
         return loss, outputs, logs
 
     logs: Any = None

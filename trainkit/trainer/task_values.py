@@ -1,0 +1,143 @@
+"""What the methods of a task return, checked before anything is built from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainkit.backend import compat
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError, one_line
+from trainkit.core.task import Task
+from trainkit.core.tree import map_leaves, named_leaves
+from trainkit.engine.inputs import row_spec
+
+__all__ = ["check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
+
+
+def splits(task: Task) -> Splits:
+    """The rows of a task.
+
+    Raises:
+        UserError: for anything but `Splits` of numbers and text.
+    """
+    found = task.data()
+    if not isinstance(found, Splits):
+        raise UserError(
+            f"Task {task.name}: data() returned {type(found).__name__}; expected trainkit.Splits(train, "
+            "validation, test)."
+        )
+    for name, part in found.in_memory().items():
+        for path, array in named_leaves({"x": part.x, "y": part.y, "weight": part.weight}):
+            if np.asarray(array).dtype == object:
+                raise UserError(
+                    f"Task {task.name}: {path} of the {name} rows has dtype object; expected an array of "
+                    "numbers or text, such as array.astype('float32')."
+                )
+    return found
+
+
+def class_weight(task: Task) -> Mapping[int, float] | None:
+    """The class weights of a task.
+
+    Raises:
+        UserError: for anything but finite numbers by class number.
+    """
+    found = task.class_weight()
+    if found is None:
+        return None
+    good = isinstance(found, Mapping) and all(
+        isinstance(key, (int, np.integer))
+        and isinstance(value, (int, float, np.number))
+        and math.isfinite(value)
+        for key, value in found.items()
+    )
+    if not good:
+        raise UserError(
+            f"Task {task.name}: class_weight() returned {found!r}; expected finite numbers by class number, "
+            "such as {0: 1.0, 1: 2.5}."
+        )
+    return found
+
+
+def optimizer(task: Task) -> keras.optimizers.Optimizer:
+    """The optimizer of a task's recipe; a name is read as Keras reads it.
+
+    Raises:
+        UserError: for anything else.
+    """
+    found = task.optimizer()
+    try:
+        made = keras.optimizers.get(found)
+        if made is None:
+            raise ValueError("None is no optimizer")
+        return made
+    except (ValueError, TypeError) as error:
+        shown = found if isinstance(found, str) else type(found).__name__
+        raise UserError(
+            f"Task {task.name}: optimizer() returned {shown}; expected a Keras optimizer or its name, such "
+            "as keras.optimizers.Adam(1e-3) or 'adam'."
+        ) from error
+
+
+def compiled(task: Task, model: keras.Model, by: keras.optimizers.Optimizer) -> keras.Model:
+    """The model, compiled with what the task gives.
+
+    Raises:
+        UserError: for losses, metrics or weights that Keras cannot read.
+    """
+    try:
+        model.compile(
+            optimizer=by,
+            loss=task.loss(),
+            metrics=task.metrics() or None,
+            loss_weights=task.loss_weights(),
+            jit_compile=False,
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"Task {task.name}: loss(), metrics() and loss_weights() cannot be compiled: "
+            f"{one_line(str(error))}"
+        ) from error
+    return model
+
+
+def check_other_splits(task: Task, model: keras.Model, parts: Splits, spec: Any) -> None:
+    """Refuse validation and test rows that the model cannot take, or that lack labels.
+
+    Args:
+        model: Built on the training rows.
+        parts: The rows.
+        spec: Structure `(x[, y[, weight]])` of one training row.
+
+    Raises:
+        UserError: naming the shapes.
+    """
+    for name in ("validation", "test"):
+        part = getattr(parts, name)
+        if not isinstance(part, Arrays):
+            continue
+        other = row_spec(part)
+        if len(spec) > 1 and part.y is None:
+            raise UserError(f"Task {task.name}: the {name} rows have no labels, and the training rows have.")
+        if _shapes(other[0]) == _shapes(spec[0]):
+            continue
+        symbols = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), other[0])
+        try:
+            compat.symbolic_call(lambda x: model(x, training=False), symbols)
+        except Exception as error:  # whatever the user's model raises, the rows do not fit it
+            raise UserError(
+                f"Task {task.name}: the {name} rows have shape {_shapes(other[0])}, the training rows "
+                f"{_shapes(spec[0])}, and the model does not take the former: {one_line(str(error))[:300]}"
+            ) from error
+
+
+def _shapes(spec: Any) -> Any:
+    if isinstance(spec, tf.TensorSpec):
+        return tuple(spec.shape)
+    return {path: tuple(leaf.shape) for path, leaf in named_leaves(spec)}
