@@ -30,6 +30,7 @@ __all__ = [
     "cast_seed",
     "class_weight_to_sample_weight",
     "compiled_losses",
+    "compiled_metrics",
     "concrete_noise_shape",
     "copy_weight_decay_exclusions",
     "epoch_iterator",
@@ -170,6 +171,13 @@ def metric_direction(metric: Any) -> str | None:
 def compiled_losses(model: keras.Model) -> Any:
     """The compiled loss of a model, or None for a model that only adds losses itself."""
     return getattr(model, "_compile_loss", None)
+
+
+def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """The metrics that a model was compiled with, as the objects that were given, built or not."""
+    compiled = model._compile_metrics
+    given = [] if compiled is None else keras.tree.flatten(compiled._user_metrics)
+    return [metric for metric in given if isinstance(metric, keras.metrics.Metric)]
 
 
 # Optimizers.

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement
+from trainkit.backend.traced_values import TracedFloat
 
 __all__ = ["dropout_mask", "fast_kernels", "threefry"]
 
@@ -57,21 +58,22 @@ def _dropout(usual: Callable[..., Any], xla: bool) -> Callable[..., Any]:
         if shape is None:  # threefry needs to know how many bits to draw
             return usual(inputs, rate, noise_shape=noise_shape, seed=seed)
         drawn = compat.cast_seed(seed)
+        share = rate.exact if isinstance(rate, TracedFloat) else rate
         # Threefry exists under XLA only; in a program without XLA, the mask alone is compiled.
         draw = tf.function(dropout_mask, autograph=False, jit_compile=True) if not xla else dropout_mask
-        kept = draw(tuple(int(n) for n in shape), rate, drawn)
-        scaled = inputs * tf.cast(1.0 / (1.0 - rate), inputs.dtype)
+        kept = draw(tuple(int(n) for n in shape), share, drawn)
+        scaled = inputs * tf.cast(1.0 / (1.0 - share), inputs.dtype)
         return tf.where(kept, scaled, tf.zeros_like(inputs))
 
     return dropout
 
 
-def dropout_mask(shape: tuple[int, ...], rate: float, seed: tf.Tensor) -> tf.Tensor:
+def dropout_mask(shape: tuple[int, ...], rate: float | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A boolean mask `shape`, True with probability `1 - rate`, exact to 2**-17. Under XLA only.
 
     Args:
         shape: Known sizes.
-        rate: Share of entries that are False, from 0 to 1.
+        rate: Share of entries that are False, from 0 to 1; a number or a float64 tensor.
         seed: `[2]` int32, the key; entry `i` depends on the key and on `i` alone.
     """
     size = math.prod(int(n) for n in shape)
@@ -98,7 +100,8 @@ def dropout_mask(shape: tuple[int, ...], rate: float, seed: tf.Tensor) -> tf.Ten
         tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, shifts), tf.constant(0xFFFF, tf.uint32)),
         tf.int32,
     )
-    return tf.reshape(tf.reshape(halves, [4 * count])[:size], shape) >= round(rate * 2**16)
+    limit = tf.cast(tf.round(rate * 2**16), tf.int32) if tf.is_tensor(rate) else round(rate * 2**16)
+    return tf.reshape(tf.reshape(halves, [4 * count])[:size], shape) >= limit
 
 
 def threefry(
@@ -209,8 +212,8 @@ def _adam(usual: Callable[..., Any]) -> Callable[..., Any]:
             var=compat.resource_handle(variable),
             m=compat.resource_handle(first_moment),
             v=compat.resource_handle(second_moment),
-            beta1_power=tf.pow(tf.constant(self.beta_1), step),
-            beta2_power=tf.pow(tf.constant(self.beta_2), step),
+            beta1_power=tf.pow(tf.convert_to_tensor(self.beta_1), step),
+            beta2_power=tf.pow(tf.convert_to_tensor(self.beta_2), step),
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,

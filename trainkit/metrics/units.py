@@ -26,6 +26,8 @@ class InUnits(keras.metrics.MeanMetricWrapper):
             `keras.losses.mean_absolute_percentage_error`.
     """
 
+    value_attributes = ("scale",)
+
     def __init__(
         self, fn: Any, scale: float, name: str | None = None, dtype: Any = None, offset: float = 0.0
     ) -> None:
@@ -52,6 +54,8 @@ class RootMeanSquaredErrorInUnits(keras.metrics.RootMeanSquaredError):
         scale: Standard deviation that the target was divided by, in its unit.
         name: Of the metric.
     """
+
+    value_attributes = ("scale",)
 
     def __init__(self, scale: float, name: str = "rmse", dtype: Any = None) -> None:
         super().__init__(name, dtype)

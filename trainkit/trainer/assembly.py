@@ -3,7 +3,7 @@ made to fit each other."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import keras
 import tensorflow as tf
@@ -23,9 +23,34 @@ from trainkit.engine.train_step import TrainStep, own_objective
 from trainkit.optim import factory
 from trainkit.trainer import model_checks, task_values
 from trainkit.trainer.setup import TrainSetup
-from trainkit.trainer.sources import row_source
+from trainkit.trainer.sources import RowSource, row_source
 
-__all__ = ["assemble", "make_step"]
+__all__ = [
+    "Layout",
+    "assemble",
+    "compiled_model",
+    "completed",
+    "lay_out",
+    "make_optimizer",
+    "make_step",
+]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The rows of a training, and where it runs.
+
+    Args:
+        strategy: Where it runs.
+        splits: The rows.
+        source: How the training rows reach the graph, class weights folded into their weights.
+        shape: Sizes of an epoch.
+    """
+
+    strategy: tf.distribute.Strategy
+    splits: Splits
+    source: RowSource
+    shape: EpochShape
 
 
 def assemble(
@@ -39,29 +64,67 @@ def assemble(
     Raises:
         UserError: for data, settings or a model that cannot be trained.
     """
+    layout = lay_out(task, config, data)
+    model = compiled_model(task, config, optimizer, layout)
+    return completed(task, config, optimizer, layout, model)
+
+
+def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> Layout:
+    """Load and check the rows; the first part of `assemble`.
+
+    Raises:
+        UserError: for data that cannot be trained on.
+    """
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config, cluster.workers(), by_slurm=cluster.by_slurm())
-    replicas = int(strategy.num_replicas_in_sync)
-    _check_execution(config, replicas)
+    _check_execution(config, int(strategy.num_replicas_in_sync))
     splits = data or task_values.splits(task)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
     source = row_source(splits.train, task_values.class_weight(task), config, strategy)
-    shape = _epoch_shape(config, source.rows)
-    steps = config.epochs * shape.steps
-    total = min(steps, config.steps or steps)
-    with strategy.scope(), precision.policy(config.precision):
+    return Layout(strategy, splits, source, _epoch_shape(config, source.rows))
+
+
+def compiled_model(
+    task: Task,
+    config: TrainerConfig,
+    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    layout: Layout,
+) -> keras.Model:
+    """Build and compile the model; the second part of `assemble`.
+
+    Raises:
+        UserError: for a model or optimizer that cannot be made.
+    """
+    with layout.strategy.scope(), precision.policy(config.precision):
         keras.utils.set_random_seed(config.seed)
-        model = task.model(splits.train)
+        model = task.model(layout.splits.train)
         if not isinstance(model, keras.Model):
             raise UserError(
                 f"Task {task.name}: model() returned {type(model).__name__}; expected a keras.Model."
             )
-        task_values.compiled(task, model, _optimizer(task, optimizer, total))
+        task_values.compiled(task, model, make_optimizer(task, config, optimizer, layout))
+    return model
+
+
+def completed(
+    task: Task,
+    config: TrainerConfig,
+    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    layout: Layout,
+    model: keras.Model,
+) -> TrainSetup:
+    """Check that model and rows fit each other, and make the steps; the last part of `assemble`.
+
+    Raises:
+        UserError: if they do not.
+    """
+    source = layout.source
+    with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
-        model_checks.check_labels(task, model, splits, facts)
-        task_values.check_other_splits(task, model, splits, source.spec)
+        model_checks.check_labels(task, model, layout.splits, facts)
+        task_values.check_other_splits(task, model, layout.splits, source.spec)
         model.optimizer.build(model.trainable_variables)
         if config.precision != "float32":
             precision.check_float32(model, facts.outputs)
@@ -71,7 +134,7 @@ def assemble(
         model,
         config,
         facts,
-        replicas,
+        int(layout.strategy.num_replicas_in_sync),
         micro_rows=config.batch_size,
         reduce_first=clip.scope == "global",
     )
@@ -79,15 +142,15 @@ def assemble(
     return TrainSetup(
         task=task,
         config=replace(config),
-        strategy=strategy,
-        splits=splits,
+        strategy=layout.strategy,
+        splits=layout.splits,
         source=source,
         model=model,
         state=state,
         step=step,
         facts=facts,
-        shape=shape,
-        steps_per_epoch=shape.steps,
+        shape=layout.shape,
+        steps_per_epoch=layout.shape.steps,
         validation_batch=config.batch_size,
         initial=tuple(state.values()),
     )
@@ -152,10 +215,20 @@ def _epoch_shape(config: TrainerConfig, rows: int) -> EpochShape:
     return EpochShape.of(rows, step_rows, config.limit_train_batches)
 
 
-def _optimizer(
-    task: Task, optimizer: OptimizerConfig | keras.optimizers.Optimizer | None, total_steps: int
+def make_optimizer(
+    task: Task,
+    config: TrainerConfig,
+    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    layout: Layout,
 ) -> keras.optimizers.Optimizer:
+    """The optimizer of a training: as asked, else the task's own.
+
+    Raises:
+        UserError: for settings that it does not take.
+    """
     if isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
     recipe = task_values.optimizer(task)
-    return recipe if optimizer is None else factory.build(optimizer, recipe, total_steps)
+    steps = config.epochs * layout.shape.steps
+    total = min(steps, config.steps or steps)
+    return recipe if optimizer is None else factory.build(optimizer, recipe, total)

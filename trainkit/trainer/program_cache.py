@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend.patches import patched
 from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
 from trainkit.engine.inputs import resident
@@ -61,10 +62,16 @@ class ProgramCache:
             self._rows[split] = resident(arrays.batch(), self.setup.strategy)
         return self._rows[split]
 
-    def renew(self, setup: TrainSetup) -> None:
-        """Go on with another set-up of the same model, compiled in the same way, and other rows."""
+    def renew(self, setup: TrainSetup, *, keep_rows: bool = False) -> None:
+        """Go on with another set-up of the same model, compiled in the same way.
+
+        Args:
+            setup: The set-up.
+            keep_rows: Whether its rows are those of the last one.
+        """
         self.setup = setup
-        self.forget_rows()
+        if not keep_rows:
+            self.forget_rows()
 
     def forget_rows(self) -> None:
         """Let the rows go; the programs stay."""
@@ -98,7 +105,8 @@ class ProgramCache:
         if xla not in self._predict:
 
             def outputs(batch: Structure) -> Any:
-                return self.setup.model.predict_step((batch,))
+                with patched(self.setup.value_replacements() if self.setup.traced else []):
+                    return self.setup.model.predict_step((batch,))
 
             self._predict[xla] = tf.function(outputs, autograph=False, jit_compile=xla or None)
         for begin in range(0, rows, size):

@@ -152,9 +152,10 @@ class ProgramRunner:
         )
         if needs_host:
             return 1
-        left = max(1, config.epochs - setup.state.epoch)
+        # Rounded up, and whatever is done already, so that fits of other lengths call the same program.
+        most = 1 << (config.epochs - 1).bit_length()
         orders = max(1, int(ORDER_BYTES // (4 * setup.source.rows)))
-        return min(left, config.epochs_per_call or MAX_EPOCHS_PER_CALL, orders)
+        return min(most, config.epochs_per_call or MAX_EPOCHS_PER_CALL, orders)
 
     def _measure(self, xla: bool, give_up: float) -> float:
         window = self.window(self.setup.state.epoch, 0)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from trainkit.backend import patches
 from trainkit.backend.patches import Replacement
+from trainkit.backend.traced_values import TracedValues
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
@@ -46,6 +47,7 @@ class TrainSetup:
         steps_per_epoch: Steps per epoch; None: until the rows end.
         validation_batch: Rows per batch of the validation.
         initial: All variables before any training.
+        traced: Values that programs of this set-up read from variables; None: all are constants.
     """
 
     task: Task
@@ -61,6 +63,7 @@ class TrainSetup:
     steps_per_epoch: int | None
     validation_batch: int
     initial: tuple[np.ndarray, ...]
+    traced: TracedValues | None = None
 
     @property
     def replicas(self) -> int:
@@ -151,7 +154,13 @@ class TrainSetup:
         if self.model.optimizer is not None:
             reduced = self.step.split.reduce_first
             found += patches.optimizer_reduction(self.model.optimizer, reduced=reduced, single=single)
-        return [*found, *self.model_replacements(), *(fast_kernels(xla) if fast else [])]
+        return [*found, *self.value_replacements(), *(fast_kernels(xla) if fast else [])]
+
+    def value_replacements(self) -> list[Replacement]:
+        """What makes a program read values from variables, and what settings change of layers; every program
+        of the model needs both."""
+        traced = self.traced.replacements() if self.traced is not None else []
+        return [*traced, *self.model_replacements()]
 
     def model_replacements(self) -> list[Replacement]:
         """The changes of layers that settings ask for; `model.fit` gets them too."""

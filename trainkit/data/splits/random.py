@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 
-__all__ = ["check_class_sizes", "check_share", "held_out", "holdout", "k_folds", "shuffled"]
+__all__ = ["Fold", "check_class_sizes", "check_share", "held_out", "holdout", "k_folds", "shuffled"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of several folds, in place of a share to hold out.
+
+    Args:
+        number: From 0.
+        folds: How many there are, at least 2.
+    """
+
+    number: int
+    folds: int
 
 
 def holdout(
-    arrays: Arrays, share: float, seed: int, *, stratify: np.ndarray | None = None
+    arrays: Arrays, share: float | Fold, seed: int, *, stratify: np.ndarray | None = None
 ) -> tuple[Arrays, Arrays | None]:
     """Hold out a share of the rows, chosen at random.
 
@@ -19,7 +34,7 @@ def holdout(
 
     Args:
         arrays: Rows to split.
-        share: Part of the rows to hold out, `0 <= share < 1`; 0 holds nothing out.
+        share: Part of the rows to hold out, `0 <= share < 1`; 0 holds nothing out. Or a fold to hold out.
         seed: Of the shuffle; the same seed gives the same rows.
         stratify: Class of each row `[N]`: both parts then have the classes in the same proportions.
 
@@ -29,6 +44,9 @@ def holdout(
     Raises:
         UserError: for a share outside of [0, 1), or so few rows that a part would be empty or lack a class.
     """
+    if isinstance(share, Fold):
+        rest, held = k_folds(len(arrays), share.folds, seed, labels=stratify)[share.number]
+        return arrays.take(rest), arrays.take(held)
     check_share("validation", share)
     if share == 0:
         return arrays, None

@@ -1,0 +1,139 @@
+"""Trainings that differ in numbers alone share their compiled programs, and train as if they did not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.toys import Toy
+from trainkit.callbacks.callback_list import CallbackList
+from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, TrainerConfig
+from trainkit.core.datasets import Splits
+from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.program_pool import ProgramPool
+from trainkit.trainer.trainer import Trainer
+
+CONFIG = TrainerConfig(epochs=3, batch_size=16, execution="epoch")
+
+
+@dataclass(frozen=True)
+class Normalized(Toy):
+    """The statistics of the training rows are constants of the model."""
+
+    def model(self, train: Any) -> keras.Model:
+        scale = keras.layers.Normalization(mean=train.x.mean(0), variance=train.x.var(0))
+        layers = [keras.Input((6,)), scale, keras.layers.Dense(8, "relu"), keras.layers.Dropout(self.dropout)]
+        return keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
+
+
+def train(pool: ProgramPool, *arguments: Any) -> tuple[list[np.ndarray], Any]:
+    """The weights after a training by the pool's program, and the program's cache."""
+    setup, cache = pool.setup(*arguments)
+    FitLoop(setup, cache, CallbackList([], setup.state, setup.direction), lambda: None).run()
+    return [v.numpy() for v in setup.state.groups["model"]], cache
+
+
+def compare(first: Sequence[Any], second: Sequence[Any], values: Sequence[str] = ()) -> None:
+    """The second training shares the program of the first, and ends as if it had been alone."""
+    pool = ProgramPool(values)
+    _, cache = train(pool, *first)
+    shared, same = train(pool, *second)
+    assert same is cache
+    assert [program.traces for program in cache.programs] == [1]
+    alone, _ = train(ProgramPool(values), *second)
+    for a, b in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(a, b)
+    task, config, optimizer, *_ = second
+    trainer = Trainer(config, optimizer=optimizer)
+    trainer.fit(task)
+    for a, v in zip(shared, trainer.state.groups["model"], strict=True):
+        np.testing.assert_allclose(a, v.numpy(), rtol=2e-5, atol=2e-6)
+
+
+def adam(**settings: Any) -> OptimizerConfig:
+    return OptimizerConfig(name="adam", **settings)
+
+
+@pytest.mark.parametrize("execution", ["epoch", "epoch_xla"])
+def test_rates_seeds_and_statistics_are_shared(execution: str) -> None:
+    config = replace(CONFIG, execution=execution)
+    first = (Normalized(dropout=0.5), config, adam(learning_rate=1e-3))
+    second = (Normalized(dropout=0.2), replace(config, seed=7, epochs=4), adam(learning_rate=0.02))
+    compare(first, second)
+
+
+OPTIMIZERS = [
+    ("momentum", {"momentum": 0.5}, {"momentum": 0.8}),
+    ("rmsprop", {"rho": 0.5, "momentum": 0.1}, {"rho": 0.95, "momentum": 0.3}),
+    (
+        "adam",
+        {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
+        {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-5},
+    ),
+    ("adamw", {"beta_1": 0.5, "weight_decay": 0.1}, {"beta_1": 0.9, "weight_decay": 0.01}),
+    ("nadam", {"beta_1": 0.5, "beta_2": 0.9}, {"beta_1": 0.9, "beta_2": 0.99}),
+    ("adamax", {"beta_1": 0.5, "beta_2": 0.9}, {"beta_1": 0.9, "beta_2": 0.99}),
+    ("adadelta", {"rho": 0.5, "epsilon": 1e-3}, {"rho": 0.9, "epsilon": 1e-5}),
+    ("lion", {"beta_1": 0.5, "beta_2": 0.9}, {"beta_1": 0.9, "beta_2": 0.99}),
+    ("lamb", {"beta_1": 0.5, "epsilon": 1e-3}, {"beta_1": 0.9, "epsilon": 1e-5}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    OPTIMIZERS,
+    ids=[f"{name}-{'-'.join(values)}" for name, values, _ in OPTIMIZERS],
+)
+def test_values_of_an_optimizer_are_shared(
+    name: str, first: dict[str, float], second: dict[str, float]
+) -> None:
+    def optimizer(options: dict[str, float]) -> OptimizerConfig:
+        return OptimizerConfig(name=name, learning_rate=0.01, options=options)
+
+    compare((Toy(), CONFIG, optimizer(first)), (Toy(), CONFIG, optimizer(second)), list(first))
+
+
+@pytest.mark.parametrize("way", ["norm", "global_norm", "value"])
+def test_clipping_and_averaging_are_shared(way: str) -> None:
+    def optimizer(limit: float, momentum: float) -> OptimizerConfig:
+        return adam(clip=ClipConfig(**{way: limit}), ema=EmaConfig(enabled=True, momentum=momentum))
+
+    names = ("clipnorm", "global_clipnorm", "clipvalue", "ema_momentum")
+    compare((Toy(), CONFIG, optimizer(0.01, 0.5)), (Toy(), CONFIG, optimizer(0.1, 0.9)), names)
+
+
+def test_a_regularizer_is_shared_and_another_structure_is_not() -> None:
+    compare((Toy(l2=0.1), CONFIG, adam()), (Toy(l2=0.01), CONFIG, adam()))
+    pool = ProgramPool()
+    _, cache = train(pool, Toy(), CONFIG, adam())
+    for other in (
+        (Toy(l2=0.1), CONFIG, adam()),
+        (Toy(dropout=0.1), CONFIG, adam()),
+        (Toy(), replace(CONFIG, batch_size=8), adam()),
+        (Toy(), CONFIG, OptimizerConfig(name="sgd")),
+        (Toy(), CONFIG, adam(options={"beta_1": 0.5})),  # not among the values of this pool
+    ):
+        assert train(pool, *other)[1] is not cache
+
+
+def test_other_rows_are_trained_and_predicted() -> None:
+    """The statistics of the rows at hand hold, in training and in prediction."""
+    pool = ProgramPool()
+    data = Normalized(dropout=0.1).data()
+    train(pool, Normalized(dropout=0.1), CONFIG, adam(), data)
+    moved = replace(data.train, x=data.train.x * 3 + 1)
+    other = Splits(moved, data.validation, data.test)
+    shared, cache = train(pool, Normalized(dropout=0.1), CONFIG, adam(), other)
+    rows = next(iter(cache.predicted_batches(moved.x, 75)))
+    alone, alone_cache = train(ProgramPool(), Normalized(dropout=0.1), CONFIG, adam(), other)
+    for a, b in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(rows, next(iter(alone_cache.predicted_batches(moved.x, 75))))
+    trainer = Trainer(CONFIG, optimizer=adam())
+    trainer.fit(Normalized(dropout=0.1), data=other)
+    np.testing.assert_allclose(rows, trainer.predict(moved.x), rtol=1e-4, atol=1e-5)

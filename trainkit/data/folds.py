@@ -1,0 +1,82 @@
+"""Folds of a task: its rows but the test rows, split so that each part validates once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+import numpy as np
+
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
+from trainkit.core.task import Task
+from trainkit.core.tree import leaves, map_leaves
+from trainkit.data.splits.random import Fold, k_folds
+
+__all__ = ["all_rows", "fold_of"]
+
+
+def fold_of(task: Task, number: int, folds: int, data: Splits | None = None) -> tuple[Task, Splits | None]:
+    """A task that validates on one fold, and trains on the others; the test rows stay what they are.
+
+    A task with a field `validation`, which it hands to `data.holdout` as ours do, splits its rows by folds before
+    it prepares them: whatever it fits, it fits to the training rows of the fold. The rows of any other task are
+    split as its `data()` gives them, so a preparation in `data()` has seen all of them; one in `model(train)`
+    has not.
+
+    Args:
+        task: The task.
+        number: The fold that validates, from 0.
+        folds: How many there are.
+        data: Rows to use in place of `task.data()`.
+
+    Returns:
+        The task, and the rows to use in place of its own; None: its own.
+
+    Raises:
+        UserError: for rows that are not arrays, or too few of them.
+    """
+    fields = [f.name for f in dataclasses.fields(task)] if dataclasses.is_dataclass(task) else []
+    if data is None and "validation" in fields:
+        return cast(Task, dataclasses.replace(cast(Any, task), validation=Fold(number, folds))), None
+    splits = data or task.data()
+    rows = all_rows(task, splits)
+    labels = _classes(rows.y, folds)
+    rest, held = k_folds(len(rows), folds, 0, labels=labels)[number]
+    return task, dataclasses.replace(splits, train=rows.take(rest), validation=rows.take(held))
+
+
+def all_rows(task: Task, splits: Splits) -> Arrays:
+    """The training and the validation rows together.
+
+    Raises:
+        UserError: if they are not arrays.
+    """
+    train = splits.train
+    if not isinstance(train, Arrays):
+        raise UserError(f"Task {task.name} gives its rows as a tf.data.Dataset; folds need them as arrays.")
+    held = splits.validation
+    if held is None:
+        return train
+    if (train.weight is None) != (held.weight is None):
+        raise UserError(
+            f"Task {task.name} weighs {'training' if held.weight is None else 'validation'} rows alone; "
+            "folds need weights for all rows or for none."
+        )
+    others = iter(leaves((held.x, held.y, held.weight)))
+    both = map_leaves(lambda leaf: np.concatenate([leaf, next(others)]), (train.x, train.y, train.weight))
+    return Arrays(*both)
+
+
+def _classes(y: Any, folds: int) -> np.ndarray | None:
+    """The class of each row, if the labels are classes with enough rows each; None: split without classes."""
+    if not isinstance(y, np.ndarray):
+        return None
+    if y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all():
+        y = y.argmax(1)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    whole = y.ndim == 1 and (np.issubdtype(y.dtype, np.integer) or np.isin(y, (0, 1)).all())
+    if not whole or np.unique(y, return_counts=True)[1].min() < folds:
+        return None
+    return y

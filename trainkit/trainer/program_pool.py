@@ -1,0 +1,181 @@
+"""Compiled programs that trainings of several tasks share, where the tasks differ in numbers alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainkit.backend import compat
+from trainkit.backend.patches import inner_optimizers
+from trainkit.backend.traced_values import TracedValues
+from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.core.datasets import Splits
+from trainkit.core.task import Task
+from trainkit.trainer import structure
+from trainkit.trainer.assembly import Layout, assemble, compiled_model, completed, lay_out, make_optimizer
+from trainkit.trainer.program_cache import ProgramCache
+from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.structure import NotComparable
+
+__all__ = ["ProgramPool"]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How the training of a task starts, for one seed.
+
+    Args:
+        kept: Task and rows, so that no other objects get their identities.
+        structure: Of its model, losses and metrics.
+        weights: All variables of the model.
+        values: The values of layers and metrics that programs read from variables.
+    """
+
+    kept: tuple[Task, Splits]
+    structure: str
+    weights: tuple[np.ndarray, ...]
+    values: tuple[Any, ...]
+
+
+class ProgramPool:
+    """Makes tasks ready, with the programs of an earlier task of the same structure.
+
+    Building and compiling a model takes seconds, a small training a tenth of one. Two trainings share their
+    programs if they differ only in what changes no shape: the learning rate, dropout rates, L2 factors, the
+    statistics of a normalisation, seeds, the rows themselves, the number of epochs, and the optimizer's
+    `optimizer_values`. What is lent is valid until the next call of `setup`.
+
+    Args:
+        optimizer_values: Attributes of the optimizer that differ between trainings, such as `weight_decay`.
+        size: Structures to keep; the one that was not used for longest goes first.
+    """
+
+    def __init__(self, optimizer_values: Collection[str] = (), size: int = 64) -> None:
+        self.optimizer_values = frozenset(optimizer_values)
+        self.size = size
+        self._made: OrderedDict[Any, tuple[TrainSetup, ProgramCache]] = OrderedDict()
+        self._starts: OrderedDict[Any, _Start] = OrderedDict()
+        self._tasks: OrderedDict[Any, tuple[Task, Splits]] = OrderedDict()
+
+    def setup(
+        self,
+        task: Task,
+        config: TrainerConfig,
+        optimizer: OptimizerConfig | None = None,
+        data: Splits | None = None,
+    ) -> tuple[TrainSetup, ProgramCache]:
+        """A task made ready as `assemble` makes it, and its programs.
+
+        Args:
+            task: What to train.
+            config: Settings.
+            optimizer: Settings in place of the task's own optimizer.
+            data: Rows to use in place of `task.data()`.
+
+        Raises:
+            UserError: for data, settings or a model that cannot be trained.
+        """
+        task, splits = (task, data) if data is not None else self._known_task(task)
+        try:
+            layout = lay_out(task, config, splits)
+            key, start, made = self._key(task, config, optimizer, layout)
+        except NotComparable:
+            setup = assemble(task, config, optimizer, splits)
+            return setup, ProgramCache(setup)
+        if key in self._made:
+            self._made.move_to_end(key)
+            return self._lent(key, task, config, optimizer, layout, start)
+        model = made if made is not None else compiled_model(task, config, optimizer, layout)
+        setup = completed(task, config, optimizer, layout, model)
+        setup = replace(setup, traced=TracedValues(model, self.optimizer_values))
+        self._made[key] = setup, ProgramCache(setup)
+        if len(self._made) > self.size:
+            self._made.popitem(last=False)
+        return self._made[key]
+
+    def _known_task(self, task: Task) -> tuple[Task, Splits]:
+        """The task, or an equal one whose rows are loaded."""
+        identity = structure.task_identity(task)
+        if identity not in self._tasks:
+            self._tasks[identity] = task, task_values.splits(task)
+            if len(self._tasks) > self.size:
+                self._tasks.popitem(last=False)
+        return self._tasks[identity]
+
+    def _key(
+        self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, layout: Layout
+    ) -> tuple[Any, _Start, keras.Model | None]:
+        """What programs depend on, the start of the training, and the model if it had to be built."""
+        known = (id(task), id(layout.splits), config.seed, config.precision)
+        made = None
+        if known not in self._starts:
+            made = compiled_model(task, config, optimizer, layout)
+            if compat.unlisted_variables(made):
+                raise NotComparable
+            weights = tuple(v.numpy() for v in made.variables)
+            values = tuple(TracedValues.values_of(made, None))
+            described = structure.model_structure(task, made)
+            self._starts[known] = _Start((task, layout.splits), described, weights, values)
+            if len(self._starts) > self.size:
+                self._starts.popitem(last=False)
+        start = self._starts[known]
+        used = made.optimizer if made is not None else make_optimizer(task, config, optimizer, layout)
+        splits = layout.splits
+        validation = None
+        if splits.validation is not None:
+            validation = (len(splits.validation), _spec(splits.validation.batch()))
+        key = (
+            start.structure,
+            structure.optimizer_structure(used, self.optimizer_values),
+            structure.trainer_structure(config),
+            "" if optimizer is None else optimizer.clip.scope,
+            (layout.source.rows, layout.source.kind, repr(layout.source.spec)),
+            validation,
+        )
+        return key, start, made
+
+    def _lent(
+        self,
+        key: Any,
+        task: Task,
+        config: TrainerConfig,
+        optimizer: OptimizerConfig | None,
+        layout: Layout,
+        start: _Start,
+    ) -> tuple[TrainSetup, ProgramCache]:
+        """The set-up of the same structure, with this task's rows, start and values."""
+        known, cache = self._made[key]
+        own = make_optimizer(task, config, optimizer, layout)
+        count = len(known.state.groups["model"])
+        initial = [*start.weights, *known.initial[count:]]
+        if compat.own_schedule(inner_optimizers(own)[0]) is None:
+            place = next(i for i, name in enumerate(known.state.names) if name.endswith("learning_rate"))
+            rate = keras.ops.convert_to_numpy(inner_optimizers(own)[0].learning_rate)
+            initial[place] = np.asarray(rate, known.initial[place].dtype)
+        setup = replace(
+            known,
+            task=task,
+            config=replace(config),
+            splits=layout.splits,
+            source=layout.source,
+            shape=layout.shape,
+            initial=tuple(initial),
+        )
+        same_rows = cache.setup.splits is layout.splits and cache.setup.task is task
+        cache.renew(setup, keep_rows=same_rows)
+        if setup.traced is not None:
+            values = TracedValues.values_of(known.model, own, self.optimizer_values)
+            setup.traced.assign([*start.values, *values[len(start.values) :]])
+        setup.state.assign(initial)
+        setup.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
+        setup.model.stop_training = False
+        return setup, cache
+
+
+def _spec(batch: Any) -> str:
+    return repr(keras.tree.map_structure(lambda a: (a.shape[1:], a.dtype.name), batch))
