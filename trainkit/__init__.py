@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         metrics,
         optim,
         tasks,
+        tuning,
         verification,
     )
     from trainkit.core.datasets import Arrays, Source, Splits
@@ -34,7 +35,7 @@ else:
             "trainkit.trainer.drop_in": ("fit",),
             "trainkit.trainer.trainer": ("Trainer",),
         },
-        folders=("callbacks", "data", "export", "metrics", "optim", "tasks", "verification"),
+        folders=("callbacks", "data", "export", "metrics", "optim", "tasks", "tuning", "verification"),
     )
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "metrics",
     "optim",
     "tasks",
+    "tuning",
     "verification",
 ]
 __version__ = "0.1.0"

@@ -26,7 +26,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("config", "backend", "checkpoint", "runs", "metrics"),
     ("data", "optim", "engine", "distributed", "callbacks", "export", "reporting"),
     ("trainer",),
-    ("experiment", "verification"),
+    ("experiment", "tuning", "verification"),
     ("cli",),
 ]
 FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
@@ -54,6 +54,7 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "onnxruntime": ("export",),
     "ai_edge_litert": ("export",),
     "sklearn": ("data/splits", "data/sources/embedded"),
+    "optuna": ("tuning",),
 }
 
 # What a command needs before it is clear that something will be trained: seconds without TensorFlow.

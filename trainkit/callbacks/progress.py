@@ -12,7 +12,7 @@ from trainkit.callbacks.observer import Observer
 from trainkit.core.logs import base_name, is_validation, split_logs
 from trainkit.core.run_info import EpochRecord
 
-__all__ = ["Bars", "Lines", "format_speed", "format_values", "make"]
+__all__ = ["Bars", "Lines", "LiveText", "format_speed", "format_values", "make"]
 
 
 def make(kind: str = "auto", stream: IO[str] | None = None) -> Observer:
@@ -156,3 +156,28 @@ class Bars(Observer):
             self._live.stop()
             self._live = None
             atexit.unregister(self.close)
+
+
+class LiveText:
+    """A few lines on a terminal that are written anew in place: the leaderboard of a search.
+
+    Args:
+        stream: The terminal.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(console=Console(file=stream), auto_refresh=False)
+        self._live.start()
+
+    def show(self, text: str) -> None:
+        """Write other lines in place of the last ones."""
+        from rich.text import Text
+
+        self._live.update(Text(text), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last lines where they are."""
+        self._live.stop()

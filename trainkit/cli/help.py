@@ -30,6 +30,7 @@ trainkit trains Keras models: python -m trainkit [flags] key=value ...
   python -m trainkit task=mnist resume=last trainer.epochs=40   continue the newest run, to 40 epochs in all
   python -m trainkit mode=evaluate resume=runs/mnist/latest     loss and metrics of the best checkpoint
   python -m trainkit mode=predict task=mnist predict.show=20    predictions of the newest run
+  python -m trainkit mode=tune task=boston tune.trials=50        search for good settings
   python -m trainkit mode=parity task=mnist                     compare with model.fit, step by step
   python -m trainkit -m optimizer.learning_rate=1e-3,1e-4       one run per value
   python -m trainkit launch workers=2 task=mnist                two workers on this machine
@@ -47,6 +48,7 @@ GROUPS = {
     "task": "what to train, and its recipe",
     "optimizer": "update rule with its options",
     "callbacks": "observers of the run",
+    "tune": "how mode=tune searches",
     "experiment": "several choices under one name",
     "debug": "short runs that look for a fault",
 }

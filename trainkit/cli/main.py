@@ -15,6 +15,7 @@ from trainkit.cli import arguments, multirun, planning
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import launch, run
 from trainkit.cli.commands.readers import READERS, read_runs
+from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import help_text
 from trainkit.cli.instantiate import importing_from_here
@@ -48,6 +49,8 @@ def _main(words: Sequence[str]) -> int:
     if composed[0].settings.mode in READERS:
         return read_runs(composed, parsed)
     plans = [planning.plan(one, parsed) for one in composed]
+    if any(plan.config.mode == "tune" and plan.config.tune.jobs > 1 for plan in plans):
+        share_cores(max(plan.config.tune.jobs for plan in plans))
     startup.import_tensorflow()
     jobs = [plan.job() for plan in plans]
     return run(jobs[0]) if len(jobs) == 1 else multirun.run_all(jobs, composed)

@@ -16,7 +16,7 @@ from trainkit.core.errors import UserError
 
 __all__ = ["OPEN_SECTIONS", "check_overrides"]
 
-OPEN_SECTIONS = ("optimizer.options.", "data.columns.")  # take any key
+OPEN_SECTIONS = ("optimizer.options.", "data.columns.", "tune.space.")  # take any key
 HYDRA_KEYS = ("hydra.searchpath", "hydra/launcher", "hydra/sweeper")
 
 

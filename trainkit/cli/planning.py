@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trainkit.cli import spaces
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
+from trainkit.cli.groups import Groups
 from trainkit.cli.instantiate import make_callbacks, make_task
 from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import plain, with_types
@@ -26,6 +28,7 @@ from trainkit.experiment.job import Job
 from trainkit.runs import locate, run_dir
 from trainkit.runs.locate import Found
 from trainkit.runs.run_dir import RunDir
+from trainkit.tuning.space import Space
 
 __all__ = ["Plan", "checked", "plan"]
 
@@ -41,6 +44,7 @@ class Plan:
         unresolved: All settings, with references such as `${data.dir}`.
         texts: Texts to keep in the run directory beside the settings, by name.
         free: Settings of the trainer that nobody chose: the task may, by its data.
+        groups: The chosen options of the config groups.
 
     The other fields are those of `Job`.
     """
@@ -54,6 +58,8 @@ class Plan:
     config_dir: str | None
     changed: Changes
     free: frozenset[str]
+    groups: Groups
+    space: Space | None = None
 
     def job(self) -> Job:
         """Make the task, and with it the job.
@@ -87,7 +93,24 @@ class Plan:
             argv=self.argv,
             config_dir=self.config_dir,
             changed=self.changed,
+            space=self.space,
+            variant=self.variant,
+            experiment=self.experiment,
         )
+
+    def variant(self, changes: Mapping[str, Any]) -> Job:
+        """The job with other values of some settings, by their keys.
+
+        Raises:
+            UserError: for a key that cannot be changed, or a value that it does not take.
+        """
+        settings = spaces.changed(self.unresolved, changes)
+        free = self.free - {key.rpartition(".")[2] for key in changes}
+        return replace(self, config=checked(settings), unresolved=settings, free=free).job()
+
+    def experiment(self, changes: Mapping[str, Any], comment: str) -> str:
+        """The job with other values of some settings as the text of an experiment file."""
+        return spaces.experiment(spaces.changed(self.unresolved, changes), self.groups, comment)
 
 
 def plan(composed: Composed, arguments: Arguments) -> Plan:
@@ -129,6 +152,8 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
         config_dir=config_dir,
         changed=changed,
         free=frozenset(key.rpartition(".")[2] for key in free),
+        groups=composed.groups,
+        space=spaces.space_of(config, settings, composed.groups) if config.mode == "tune" else None,
     )
 
 
@@ -162,6 +187,10 @@ def _found(config: Config, names_a_task: bool) -> Found | None:
     opens = config.mode in OPENS_A_CHECKPOINT
     if config.resume is None and not opens:
         return None
+    if config.mode == "tune":
+        raise UserError(
+            f"resume={config.resume}: a search is continued by its command with run_dir=<its folder>."
+        )
     return locate.locate(
         config.resume,
         runs_dir=config.runs_dir,
@@ -177,6 +206,8 @@ def _new_path(config: Config, *, resumes: bool) -> Path | None:
         return None  # the chief makes it
     if config.mode == "fit" and not resumes:
         return run_dir.new_path(config.runs_dir, config.name, config.run_dir)
+    if config.mode == "tune":
+        return spaces.search_path(config)
     if config.mode == "parity":
         return run_dir.new_path(config.runs_dir, "parity", config.run_dir)
     return None

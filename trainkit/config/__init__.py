@@ -11,6 +11,7 @@ from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.config.root import PROGRESS, Config
 from trainkit.config.trainer import TrainerConfig, TrainerSettings
+from trainkit.config.tune import TuneConfig
 from trainkit.config.validation import validate, validate_section
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "TensorBoardConfig",
     "TrainerConfig",
     "TrainerSettings",
+    "TuneConfig",
     "validate",
     "validate_section",
 ]

@@ -15,6 +15,7 @@ from trainkit.config.fields import setting
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import OptimizerConfig
 from trainkit.config.trainer import TrainerConfig
+from trainkit.config.tune import TuneConfig
 
 __all__ = ["MODES", "PROGRESS", "Config"]
 
@@ -22,6 +23,7 @@ MODES = {
     "fit": "train, and leave a run directory",
     "evaluate": "loss and metrics of a checkpoint on every split",
     "predict": "predictions of a checkpoint for the rows of a split",
+    "tune": "search for good settings, over any of them",
     "parity": "the same training by model.fit, or on several devices, compared",
     "report": "report.html of a run, written anew",
     "compare": "runs side by side, as a table and as a page",
@@ -54,6 +56,7 @@ class Config:
     parity: ParityConfig = field(default_factory=ParityConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
+    tune: TuneConfig = field(default_factory=TuneConfig)
     progress: str = setting("auto", "how progress is printed", choices=PROGRESS)
     resume: str | None = setting(
         None, "run to continue or open: last, best, or a run directory or checkpoint"

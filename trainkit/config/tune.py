@@ -35,10 +35,7 @@ class TuneConfig:
 
     kind: str = setting("bayesian", "how settings are chosen; the group's options set it", choices=KINDS)
     space: Any = setting(
-        None,
-        "what is searched: tune.space.<key>='{low: 1e-4, high: 1e-2, log: true}' or '{choices: [16, 32]}', "
-        "or a file of conf/tune/space; null: the task's own file there",
-        problem=space_problem,
+        None, "tune.space.<key>={low, high, log, step} or {choices}, or a file's name", problem=space_problem
     )
     trials: int | None = setting(
         None, "trials in all; null: every point of a grid, 20 of the other kinds", at_least=1
@@ -47,7 +44,7 @@ class TuneConfig:
     seed: int = setting(0, "seed of the search, and of its folds", at_least=0, below=MAX_SEED)
     objectives: list[Any] = setting(
         [],
-        "logged values, seconds or parameters; [] : the task's monitored value",
+        "logged values, seconds or parameters; []: the task's monitored value",
         problem=objectives_problem,
     )
     value: str = setting("best", "which epoch's value counts: the best or the last", choices=("best", "last"))

@@ -14,7 +14,7 @@ from trainkit.core.tree import Structure, leaves, map_leaves
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["SPLITS", "Arrays", "NewRows", "Source", "Splits"]
+__all__ = ["SPLITS", "Arrays", "Fold", "NewRows", "Source", "Splits"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -63,6 +63,19 @@ class Arrays:
     def nbytes(self) -> int:
         """Bytes that all arrays take."""
         return sum(int(a.nbytes) for a in leaves((self.x, self.y, self.weight)))
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of several folds, in place of a share of the rows to validate on.
+
+    Args:
+        number: From 0.
+        folds: How many there are, at least 2.
+    """
+
+    number: int
+    folds: int
 
 
 @dataclass(frozen=True)

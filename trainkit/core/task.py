@@ -3,15 +3,16 @@ Keras."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from trainkit.core.datasets import Arrays, NewRows, Splits
+from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure
 
@@ -93,6 +94,23 @@ class Task(ABC):
         outputs = model(x, training=training)
         loss = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training)
         return loss, outputs
+
+    def with_validation(self, validation: float | Fold) -> Task | None:
+        """This task with other validation rows, for cross-validation; the test rows stay what they are.
+
+        A dataclass with a field `validation` that it hands to `data.holdout`, as ours do, needs no more.
+
+        Args:
+            validation: A share of the rows that are not test rows, or one of several folds of them.
+
+        Returns:
+            The task; None: it cannot, and its rows are split as `data()` gives them.
+        """
+        if not dataclasses.is_dataclass(self) or "validation" not in {
+            f.name for f in dataclasses.fields(self)
+        }:
+            return None
+        return cast(Task, dataclasses.replace(cast(Any, self), validation=validation))
 
     def serving_model(self, model: keras.Model) -> keras.Model:
         """The model that an export serves. It takes rows as they were before the task prepared them, and

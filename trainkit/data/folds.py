@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.datasets import Arrays, Fold, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
-from trainkit.data.splits.random import Fold, k_folds
+from trainkit.data.splits.random import k_folds
 
-__all__ = ["all_rows", "fold_of"]
+__all__ = ["fold_of", "unsplit"]
 
 
 def fold_of(task: Task, number: int, folds: int, data: Splits | None = None) -> tuple[Task, Splits | None]:
     """A task that validates on one fold, and trains on the others; the test rows stay what they are.
 
-    A task with a field `validation`, which it hands to `data.holdout` as ours do, splits its rows by folds before
-    it prepares them: whatever it fits, it fits to the training rows of the fold. The rows of any other task are
-    split as its `data()` gives them, so a preparation in `data()` has seen all of them; one in `model(train)`
-    has not.
+    A task that can validate on other rows (`Task.with_validation`) splits them before it prepares them: what
+    it fits, it fits to the training rows of the fold. The rows of any other task are split as its `data()`
+    gives them; what it fits in `model(train)` is fitted to the training rows of the fold.
 
     Args:
         task: The task.
@@ -36,17 +35,37 @@ def fold_of(task: Task, number: int, folds: int, data: Splits | None = None) -> 
     Raises:
         UserError: for rows that are not arrays, or too few of them.
     """
-    fields = [f.name for f in dataclasses.fields(task)] if dataclasses.is_dataclass(task) else []
-    if data is None and "validation" in fields:
-        return cast(Task, dataclasses.replace(cast(Any, task), validation=Fold(number, folds))), None
+    folded = task.with_validation(Fold(number, folds)) if data is None else None
+    if folded is not None:
+        return folded, None
     splits = data or task.data()
-    rows = all_rows(task, splits)
+    rows = _all_rows(task, splits)
     labels = _classes(rows.y, folds)
     rest, held = k_folds(len(rows), folds, 0, labels=labels)[number]
     return task, dataclasses.replace(splits, train=rows.take(rest), validation=rows.take(held))
 
 
-def all_rows(task: Task, splits: Splits) -> Arrays:
+def unsplit(task: Task, data: Splits | None = None) -> tuple[Task, Splits | None]:
+    """A task that trains on its validation rows too, and validates on none.
+
+    Args:
+        task: The task.
+        data: Rows to use in place of `task.data()`.
+
+    Returns:
+        The task, and the rows to use in place of its own; None: its own.
+
+    Raises:
+        UserError: for rows that are not arrays.
+    """
+    whole = task.with_validation(0.0) if data is None else None
+    if whole is not None:
+        return whole, None
+    splits = data or task.data()
+    return task, dataclasses.replace(splits, train=_all_rows(task, splits), validation=None)
+
+
+def _all_rows(task: Task, splits: Splits) -> Arrays:
     """The training and the validation rows together.
 
     Raises:
@@ -79,4 +98,4 @@ def _classes(y: Any, folds: int) -> np.ndarray | None:
     whole = y.ndim == 1 and (np.issubdtype(y.dtype, np.integer) or np.isin(y, (0, 1)).all())
     if not whole or np.unique(y, return_counts=True)[1].min() < folds:
         return None
-    return y
+    return np.asarray(y)

@@ -34,6 +34,10 @@ class Job:
         argv: Arguments of the command, for the manifest.
         config_dir: The config directory that the task came from; None: ours.
         changed: Settings that differ from those that a resumed run began with: key -> (before, now).
+        splits: Rows to use in place of the task's own.
+        space: What mode=tune searches.
+        variant: Makes this job with other values of some settings, by their keys.
+        experiment: Gives the text of an experiment file for such values and a comment.
     """
 
     config: Config
@@ -46,6 +50,10 @@ class Job:
     argv: Sequence[str] = ()
     config_dir: str | None = None
     changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    splits: Splits | None = None
+    space: Any = None
+    variant: Callable[[Mapping[str, Any]], Job] | None = None
+    experiment: Callable[[Mapping[str, Any], str], str] | None = None
 
     def command(self, **settings: str) -> str:
         """A command that can be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`.
@@ -59,12 +67,14 @@ class Job:
         return f"python -m trainkit {shlex.join(words)}"
 
     def data(self) -> Splits | None:
-        """The rows of `data.train_rows`; None if it is not set, which means all rows of the task.
+        """The rows of `splits`, else those of `data.train_rows`; None: all rows of the task.
 
         Raises:
             UserError: if the task gives its rows as a `tf.data.Dataset`.
         """
         rows = self.config.data.train_rows
+        if self.splits is not None:
+            return self.splits
         if rows is None:
             return None
         splits = self.task.data()

@@ -23,8 +23,8 @@ HEARTBEATS = 4  # per lease time
 class Lease:
     """A trial that this process works on.
 
-    The file stays locked as long as the process lives, so that others on this machine see at once when it does
-    not; for those on other machines, where locks may not reach, a thread writes a heartbeat.
+    The file stays locked as long as the process lives, so that others on this machine see at once when it
+    does not; for those on other machines, where locks may not reach, a thread writes a heartbeat.
 
     Args:
         path: The lease's file.
@@ -53,7 +53,12 @@ class Lease:
             self._beat()
 
     def _beat(self) -> None:
-        content = {"owner": _this_machine(), "pid": os.getpid(), "time": files.now(), "beat": secrets.token_hex(8)}
+        content = {
+            "owner": _this_machine(),
+            "pid": os.getpid(),
+            "time": files.now(),
+            "beat": secrets.token_hex(8),
+        }
         self._file.seek(0)
         self._file.write(json.dumps(content).encode())
         self._file.truncate()

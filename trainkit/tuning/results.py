@@ -71,7 +71,9 @@ def _table(entries: Sequence[Entry], study: SearchStudy, objectives: Sequence[st
         folder = trial_folder(Path(), entry.number).as_posix()
         settings = [_cell(entry.settings.get(key)) for key in keys]
         seconds = "" if entry.seconds is None else f"{entry.seconds:.3f}"
-        writer.writerow([entry.number, entry.state, values[0], *(values if more else []), *settings, seconds, folder])
+        writer.writerow(
+            [entry.number, entry.state, values[0], *(values if more else []), *settings, seconds, folder]
+        )
     return text.getvalue()
 
 

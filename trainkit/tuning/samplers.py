@@ -22,11 +22,11 @@ __all__ = ["TrialSampler", "distributions"]
 
 
 class TrialSampler(BaseSampler):
-    """Chooses all settings of a trial at once, from the seed, the trial's number and the finished trials alone.
+    """Chooses all settings of a trial at once, from the seed, its number and the finished trials alone.
 
-    Optuna's samplers draw from one stream of random numbers, so that a search that was interrupted goes on with
-    other settings. Here each trial has a sampler of its own; a trial that was created but got none of its
-    settings before its process died gets them now, the same ones.
+    Optuna's samplers draw from one stream of random numbers, so that a search that was interrupted goes on
+    with other settings. Here each trial has a sampler of its own; a trial that was created but got none of
+    its settings before its process died gets them now, the same ones.
 
     Args:
         kind: `grid`, `random`, `bayesian` (TPE) or `genetic` (NSGA-II).

@@ -9,21 +9,23 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from trainkit.config import TuneConfig
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.folds import fold_of
+from trainkit.runs import metrics_csv
 from trainkit.trainer.execution import Situation, xla_by_rule
 from trainkit.trainer.program_pool import ProgramPool
 from trainkit.trainer.setup import TrainSetup
 from trainkit.tuning.candidate import Candidate
 from trainkit.tuning.results import write_tables
 from trainkit.tuning.space import Space
-from trainkit.tuning.storage import locked
-from trainkit.tuning.study import LOCK, Entry, HeldTrial, SearchStudy, trials_in_all
-from trainkit.tuning.training import Stopped, TrialTraining, default_objective, objective_directions
+from trainkit.tuning.storage import locked, open_storage
+from trainkit.tuning.study import LOCK, Entry, HeldTrial, SearchStudy, trial_folder, trials_in_all
+from trainkit.tuning.training import MEASURED, Stopped, TrialTraining, default_objective, objective_directions
 
 __all__ = ["SEARCH", "Search", "SearchPlan"]
 
@@ -88,6 +90,8 @@ class Search:
         self.objectives = list(config.objectives) or [default_objective(setup)]
         directions = objective_directions(setup, self.objectives)
         self._execution = _execution(setup, trials * (config.cv or 1))
+        if config.storage is not None:
+            open_storage(plan.folder, config.storage)  # before anything is made
         name = _opened(plan)
         epochs = base.trainer.epochs
         self.study = SearchStudy(plan.folder, name, config, plan.space, directions, epochs)
@@ -102,10 +106,10 @@ class Search:
     def run(self) -> list[Entry]:
         """Work on trials until all are finished, or somebody asks to stop; returns all trials.
 
-            while nobody asked to stop:
-                take up a trial whose process died, or begin a new one
-                if there is none: the search is over, or others still work, and may die
-                train it; note how it ended; write the tables
+        while nobody asked to stop:
+            take up a trial whose process died, or begin a new one
+            if there is none: the search is over, or others still work, and may die
+            train it; note how it ended; write the tables
         """
         self._write()
         while self.stopped is None:
@@ -119,11 +123,27 @@ class Search:
                 break
         return self._write()
 
+    def best_epochs(self, entry: Entry) -> int | None:
+        """The epoch of a trial's best value, the mean one of several folds; None: its last epoch counts."""
+        if self.plan.config.value == "last" or self.objectives[0] in MEASURED:
+            return None
+        falling = self.study.directions[0] == "maximize"
+        found = []
+        for path in sorted(trial_folder(self.plan.folder, entry.number).rglob("metrics.csv")):
+            epochs, values = metrics_csv.curves(metrics_csv.read_rows(path)).get(self.objectives[0], ([], []))
+            ranked = [
+                (-value if falling else value, epoch) for epoch, value in zip(epochs, values, strict=True)
+            ]
+            found += [min(pair for pair in ranked if pair[0] == pair[0])[1]] if ranked else []
+        return max(1, round(fmean(found))) if found else None
+
     def _work(self, held: HeldTrial) -> None:
         begin = time.monotonic()
         try:
             candidate = self.plan.make(held.settings)
-            candidate = replace(candidate, trainer=replace(candidate.trainer, execution=self._mode(candidate)))
+            candidate = replace(
+                candidate, trainer=replace(candidate.trainer, execution=self._mode(candidate))
+            )
             outcome = self._training.train(candidate, held.folder, held.trial)
         except (Stopped, KeyboardInterrupt):
             held.lease.release()
@@ -131,7 +151,9 @@ class Search:
         except UserError as error:
             self.study.fail(held, one_line(str(error)), time.monotonic() - begin)
         except Exception as error:
-            (held.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            (held.folder / "error.txt").write_text(
+                "".join(traceback.format_exception(error)), encoding="utf-8"
+            )
             first = one_line(str(error).strip().partition("\n")[0])
             self.study.fail(held, f"{type(error).__name__}: {first}", time.monotonic() - begin)
         else:
@@ -170,7 +192,7 @@ def _optimizer_values(space: Space) -> set[str]:
 
 
 def _execution(setup: TrainSetup, trainings: int) -> str:
-    """What `trainer.execution=auto` means here: XLA where it pays over all trials, since they share programs."""
+    """What `trainer.execution=auto` means here: XLA where it pays over all trials, which share programs."""
     if setup.replicas > 1:
         return "epoch"
     steps = setup.config.epochs * setup.shape.steps * max(1, trainings // 4)

@@ -37,8 +37,8 @@ class JournalFile(BaseJournalBackend):
     """Optuna's journal in a file: one JSON object per line, in Optuna's own format.
 
     A process may be killed while it writes, and leaves a part of a line. The next writer cuts it off, and no
-    reader looks behind the last whole line. Optuna's own backend cannot read such a file, and waits half a minute
-    for the lock of a killed process.
+    reader looks behind the last whole line. Optuna's own backend cannot read such a file, and waits half a
+    minute for the lock of a killed process.
 
     Args:
         path: The file; made if it is not there.

@@ -109,9 +109,10 @@ class SearchStudy:
         self._distributions = distributions(space)
         self._keeper = LeaseKeeper(config.lease)
         with locked(folder / LOCK):
+            self._storage = open_storage(folder, config.storage)
             self._study = optuna.create_study(
                 study_name=name,
-                storage=open_storage(folder, config.storage),
+                storage=self._storage,
                 sampler=TrialSampler(config.kind, space, config.seed, config.population),
                 pruner=_pruner(config, epochs),
                 directions=self.directions,
@@ -139,7 +140,9 @@ class SearchStudy:
                 raise RuntimeError(f"Trial {made.number} is new, and somebody holds its lease.")
             return self._held(made, lease)
 
-    def finish(self, held: HeldTrial, values: Sequence[float], seconds: float, *, pruned: bool = False) -> None:
+    def finish(
+        self, held: HeldTrial, values: Sequence[float], seconds: float, *, pruned: bool = False
+    ) -> None:
         """Note how a trial ended, and let it go."""
         state = TrialState.PRUNED if pruned else TrialState.COMPLETE
         self._end(held, state, list(values), {"seconds": seconds, "values": list(values)})
@@ -153,7 +156,8 @@ class SearchStudy:
         return [self._entry(trial) for trial in self._study.get_trials(deepcopy=False)]
 
     def best(self) -> list[Entry]:
-        """The best complete trial; of several objectives, all that no other betters, by the first objective."""
+        """The best complete trial; of several objectives, all that no other betters, best of the first
+        objective first."""
         if not any(trial.state == TrialState.COMPLETE for trial in self._study.get_trials(deepcopy=False)):
             return []
         found = [self._entry(trial) for trial in self._study.best_trials]
@@ -168,7 +172,8 @@ class SearchStudy:
             return {}
         target = None if len(self.directions) == 1 else _first_value
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self.config.seed)
-        return optuna.importance.get_param_importances(self._study, evaluator=evaluator, target=target)
+        found = optuna.importance.get_param_importances(self._study, evaluator=evaluator, target=target)
+        return dict(found)
 
     def _lease_path(self, number: int) -> Path:
         return trial_folder(self.folder, number) / LEASE
@@ -183,9 +188,8 @@ class SearchStudy:
         return optuna.Trial(self._study, self._id(trial.number))
 
     def _id(self, number: int) -> int:
-        storage = self._study.storage
-        study = storage.get_study_id_from_name(self._study.study_name)
-        return storage.get_trial_id_from_study_id_trial_number(study, number)
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        return int(self._storage.get_trial_id_from_study_id_trial_number(study, number))
 
     def _suggested(self, trial: optuna.Trial, name: str) -> Any:
         distribution = self._distributions[name]

@@ -141,9 +141,7 @@ class TrialTraining:
         return _mean(outcomes, pruned=False)
 
     def _train_once(self, candidate: Candidate, folder: Path, pruner: Any) -> Outcome:
-        setup, cache = self.pool.setup(
-            candidate.task, candidate.trainer, candidate.optimizer, candidate.data
-        )
+        setup, cache = self.pool.setup(candidate.task, candidate.trainer, candidate.optimizer, candidate.data)
         run = RunDir(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = self._followed(setup)
@@ -189,10 +187,10 @@ class TrialTraining:
             elif name == "parameters":
                 values.append(float(setup.model.count_params()))
             else:
-                values.append(self._value(name, direction, curves))
+                values.append(self._value_of(name, direction, curves))
         return Outcome(tuple(values), seconds, pruned)
 
-    def _value(self, name: str, direction: str, curves: Mapping[str, Any]) -> float:
+    def _value_of(self, name: str, direction: str, curves: Mapping[str, Any]) -> float:
         """The value of an objective: of its best or its last epoch.
 
         Raises:
@@ -205,8 +203,8 @@ class TrialTraining:
         if not finite or (self.config.value == "last" and not np.isfinite(series[-1])):
             raise UserError(f"{name} is {series[-1]} in epoch {epochs[-1]}.")
         if self.config.value == "last":
-            return series[-1]
-        return min(finite) if direction == "minimize" else max(finite)
+            return float(series[-1])
+        return float(min(finite) if direction == "minimize" else max(finite))
 
 
 def _mean(outcomes: Sequence[Outcome], *, pruned: bool) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from trainkit.cli.commands import evaluate, export, fit, parity, predict
+from trainkit.cli.commands import evaluate, export, fit, parity, predict, tune
 from trainkit.experiment.job import Job
 
 __all__ = ["COMMANDS", "run"]
@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, Callable[[Job], int]] = {
     "predict": predict.run,
     "parity": parity.run,
     "export": export.run,
+    "tune": tune.run,
 }
 
 

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from trainkit.core.datasets import Arrays
+from trainkit.core.datasets import Arrays, Fold
 from trainkit.core.errors import UserError
 
-__all__ = ["Fold", "check_class_sizes", "check_share", "held_out", "holdout", "k_folds", "shuffled"]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One of several folds, in place of a share to hold out.
-
-    Args:
-        number: From 0.
-        folds: How many there are, at least 2.
-    """
-
-    number: int
-    folds: int
+__all__ = ["check_class_sizes", "check_share", "held_out", "holdout", "k_folds", "shuffled"]
 
 
 def holdout(

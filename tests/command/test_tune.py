@@ -1,0 +1,181 @@
+"""mode=tune: what a search leaves, how it is continued, and what is refused before anything is made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import QUIET, table
+from tests.support.repository import ROOT
+from trainkit.cli import main
+
+RATE = "tune.space.optimizer.learning_rate={low: 1e-3, high: 1e-1, log: true}"
+WIDTH = "tune.space.task.rows={choices: [32, 64]}"
+SEARCH = ("mode=tune", "tune=random", "tune.trials=4", RATE, WIDTH, "trainer.epochs=2")
+
+
+def trials(folder: str = "search") -> list[dict[str, str]]:
+    """`trials.csv` without the seconds, which no two searches have in common."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in table("trials.csv", folder)]
+
+
+def test_a_search_leaves_its_trials_and_the_best_settings(
+    train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(*SEARCH, "run_dir=search") == 0
+    rows = table("trials.csv", "search")
+    assert list(rows[0]) == [
+        "number", "state", "value", "optimizer.learning_rate", "task.rows", "seconds", "run",
+    ]  # fmt: skip
+    assert [(row["number"], row["state"], row["run"]) for row in rows] == [
+        (str(i), "complete", f"trials/000{i}") for i in range(4)
+    ]
+    for row in rows:
+        epochs = table("metrics.csv", f"search/{row['run']}")
+        assert min(float(epoch["val/loss"]) for epoch in epochs) == float(row["value"])
+        assert Path("search", row["run"], "checkpoints/last/checkpoint.json").is_file()
+    best = min(rows, key=lambda row: float(row["value"]))
+    assert f"learning_rate: {best['optimizer.learning_rate']}" in Path("search/best.yaml").read_text()
+    assert (
+        f"Best:      val_loss {float(best['value']):.6g} (trial {best['number']})" in capsys.readouterr().out
+    )
+
+    # The same command on the same folder: everything is done. Another seed: not this search.
+    assert train(*SEARCH, "run_dir=search") == 0
+    assert table("trials.csv", "search") == rows
+    assert train(*SEARCH, "run_dir=search", "tune.seed=1") == 2
+    assert "is a search with tune.seed=0, not 1" in capsys.readouterr().err
+
+    # More trials continue it, as if they had been asked for at once.
+    assert train(*SEARCH, "run_dir=search", "tune.trials=6") == 0
+    assert train(*SEARCH, "run_dir=whole", "tune.trials=6") == 0
+    assert trials("search") == trials("whole")
+
+    # The best settings train as an experiment.
+    config = str(tmp_path / "my")
+    Path(config, "experiment").mkdir()
+    Path(config, "experiment", "found.yaml").write_text(Path("search/best.yaml").read_text())
+    assert main.main(["--config-dir", config, "experiment=found", *QUIET, "run_dir=again"]) == 0
+    values = [float(row["val/loss"]) for row in table("metrics.csv", "again")]
+    winner = min(float(row["value"]) for row in table("trials.csv", "search"))
+    assert min(values) == pytest.approx(winner, rel=1e-5)
+
+
+def test_folds_seconds_and_early_ends(train: Callable[..., int]) -> None:
+    assert train(*SEARCH, "tune.cv=3", "run_dir=folds", "tune.objectives=[val_loss,seconds]") == 0
+    rows = table("trials.csv", "folds")
+    assert {"value", "value/val_loss", "value/seconds"} <= set(rows[0])
+    folds = [table("metrics.csv", f"folds/trials/0000/fold-{i}") for i in (1, 2, 3)]
+    means = [min(float(row["val/loss"]) for row in fold) for fold in folds]
+    assert float(rows[0]["value"]) == pytest.approx(sum(means) / 3)
+    assert train(*SEARCH, "tune.prune=median", "tune.trials=8", "run_dir=pruned", "trainer.epochs=4") == 0
+    assert {row["state"] for row in table("trials.csv", "pruned")} <= {"complete", "pruned"}
+
+
+def test_a_failing_trial_does_not_end_the_search(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = "tune.space.task.nan={choices: [false, true]}"
+    assert train("mode=tune", "tune=grid", space, "trainer.epochs=1", "run_dir=search") == 0
+    rows = table("trials.csv", "search")
+    assert [(row["state"], row["task.nan"]) for row in rows] == [("complete", "false"), ("failed", "true")]
+    assert "Failed:    trial 1:" in capsys.readouterr().out
+    only = "tune.space.task.nan={choices: [true]}"
+    assert train("mode=tune", "tune=grid", only, "trainer.epochs=1", "run_dir=nothing") == 1
+
+
+WRONG = [
+    ((), "task tiny has no file in conf/tune/space"),
+    (("tune.space=nothing",), "no such file"),
+    (("tune.space.trainer.bach_size=[8,16]",), "did you mean trainer.batch_size?"),
+    (("tune.space.trainer.batch_size=[8,0]",), "trainer.batch_size=0: expected a whole number of at least 1"),
+    (("tune.space.trainer.batch_size={low: 1, high: many}",), "high=many is no number"),
+    (("tune.space.optimizer=[adam,sgd]",), "a section takes no value"),
+    (("tune.space.tune.trials=[1,2]",), "only settings of a training can be searched"),
+    ((RATE, "tune=grid"), "tune=grid needs a step or choices"),
+    ((RATE, "tune=annealing"), "tune=annealing: unknown"),
+    ((RATE, "tune.cv=1"), "tune.cv=1: expected a whole number of at least 2"),
+    ((RATE, "tune.prune=wilcoxon"), "wilcoxon compares folds"),
+    ((RATE, "tune.objectives=[val_los]"), "Cannot monitor 'val_los'"),
+    ((RATE, "tune.objectives=[loss,loss]"), "expected a list of different logged values"),
+    ((RATE, "tune.storage=nosuch://x"), "cannot be reached"),
+    ((RATE, "resume=last"), "a search is continued by its command with run_dir="),
+    ((RATE, "tune.cv=3", "trainer.batch_size=4000"), "larger than the data"),
+]
+
+
+@pytest.mark.parametrize(("words", "line"), WRONG, ids=[line for _, line in WRONG])
+def test_what_is_wrong_takes_one_line_and_makes_nothing(
+    words: tuple[str, ...],
+    line: str,
+    train: Callable[..., int],
+    empty_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("mode=tune", "tune.trials=2", *words) == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert len(error.splitlines()) == 1
+    assert list(empty_folder.iterdir()) == []
+
+
+def command(folder: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "trainkit", "--config-dir", str(folder / "my"), "task=tiny", *QUIET, *words]
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_and_joined_equals_one_that_is_not(
+    train: Callable[..., int], tmp_path: Path, empty_folder: Path
+) -> None:
+    long = (
+        "mode=tune",
+        "tune=bayesian",
+        "tune.trials=14",
+        RATE,
+        WIDTH,
+        "trainer.epochs=40",
+        "tune.save_every=0.1",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start() -> subprocess.Popen[Any]:
+        words = command(tmp_path, *long, "run_dir=killed")
+        return subprocess.Popen(words, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    for wanted in (2, 6):
+        process = start()
+        wait_for(lambda wanted=wanted: done("killed") >= wanted, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        with Path("killed/study.journal").open("ab") as file:
+            file.write(b'{"op_code": 5, "tri')
+    assert start().wait(timeout=200) == 0
+    assert train(*long, "run_dir=whole") == 0
+    assert trials("killed") == trials("whole")
+    assert [row["state"] for row in trials("killed")] == ["complete"] * 14
+
+    # Two processes: each trial once, by whichever of them.
+    assert train(*long, "run_dir=two", "tune.jobs=2") == 0
+    assert sorted(int(row["number"]) for row in trials("two")) == list(range(14))
+    assert {row["state"] for row in trials("two")} == {"complete"}
+
+
+def done(folder: str) -> int:
+    path = Path(folder, "study.journal")
+    return path.read_bytes().count(b'"op_code":6') if path.is_file() else 0
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    end = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, "the search ended before it was killed"
+        assert time.monotonic() < end, "the search takes too long"
+        time.sleep(0.05)

@@ -1,0 +1,160 @@
+"""mode=tune: searches for good settings, alone or with other processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from trainkit.core.errors import UserError
+from trainkit.experiment.job import Job
+from trainkit.runs import run_dir
+from trainkit.runs.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from trainkit.tuning.search import Search, SearchPlan
+
+__all__ = ["run", "share_cores"]
+
+# What belongs to one process of a search, and not to the search.
+OF_A_PROCESS = ("jobs", "timeout", "trials", "refit", "storage", "lease")
+SET_FOR_JOBS = ("run_dir=", "tune.jobs=", "progress=", "tune.refit=")
+OF_THE_SEARCH = ("task", "trainer", "optimizer", "data", "callbacks")
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def run(job: Job) -> int:
+    """Search until all trials are finished; leaves `trials.csv`, `best.yaml` and a run for each trial.
+
+    Returns:
+        The exit code: 0 done, 1 if no trial could be trained, 130 or 143 stopped by a signal.
+
+    Raises:
+        UserError: for anything that cannot be searched, before the folder is made.
+    """
+    try:
+        from trainkit.tuning import search
+    except ImportError as error:
+        raise UserError(
+            f"mode=tune needs {error.name}, which is not installed: pip install 'trainkit[tune]'."
+        ) from error
+    from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
+    from trainkit.tuning.board import Board, closing_lines
+
+    if job.path is None or job.space is None or job.variant is None:
+        raise ValueError("A search needs a path, a space and variants.")
+    board = Board(job.config.progress, sys.stdout)
+    part = search.Search(_plan(job), board)
+    board.begin(part)
+    helpers = _start_helpers(job, part.plan.folder)
+    try:
+        with stop_on_signals(part.request_stop):
+            entries = part.run()
+    finally:
+        board.close()
+        for process, log in helpers:
+            _end(process, log, stopped=part.stopped is not None)
+    folder = RunDir(part.plan.folder).shown
+    commands = {
+        "continue": job.command(mode="tune", run_dir=folder),
+        "train": f"python -m trainkit --config-dir {folder} experiment=best",
+    }
+    print(closing_lines(part, entries, folder, commands), flush=True)
+    if part.stopped is not None:
+        return EXIT_CODES.get(part.stopped, 1)
+    if job.config.tune.refit:
+        return _refit(job, part)
+    return 0 if part.study.best() else 1
+
+
+def share_cores(jobs: int) -> None:
+    """Let each of several processes on this machine use its share of the cores; before TensorFlow starts."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in THREADS:
+        os.environ.setdefault(name, str(max(1, cores // jobs)))
+
+
+def _plan(job: Job) -> SearchPlan:
+    from trainkit.tuning.candidate import Candidate
+    from trainkit.tuning.search import SearchPlan
+
+    variant = job.variant
+    if variant is None or job.path is None:
+        raise ValueError("A search needs variants and a path.")
+
+    def make(settings: Mapping[str, Any]) -> Candidate:
+        made = variant(settings) if settings else job
+        return Candidate(
+            task=made.task,
+            trainer=made.config.trainer,
+            optimizer=made.config.optimizer,
+            early_stopping=made.config.callbacks.early_stopping,
+            data=made.data(),
+            callbacks=made.callbacks,
+            files={run_dir.CONFIG: made.files[run_dir.CONFIG]},
+        )
+
+    tune = dict(job.settings["tune"])
+    identity = {
+        **{name: job.settings[name] for name in OF_THE_SEARCH},
+        "tune": {key: value for key, value in tune.items() if key not in OF_A_PROCESS},
+        "space": job.space.as_text(),
+    }
+    return SearchPlan(
+        folder=job.path,
+        config=job.config.tune,
+        space=job.space,
+        make=make,
+        identity=identity,
+        files={run_dir.CONFIG: job.files[run_dir.CONFIG]},
+        experiment=job.experiment,
+    )
+
+
+def _start_helpers(job: Job, folder: Path) -> list[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Start the other processes of `tune.jobs`; what they say goes into files of the search's folder."""
+    helpers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+    for number in range(2, job.config.tune.jobs + 1):
+        words = [word for word in job.argv if not word.lstrip("+").startswith(SET_FOR_JOBS)]
+        own = [f"run_dir={folder}", "tune.jobs=1", "tune.refit=false", "progress=none"]
+        log = (folder / f"job-{number}.log").open("ab")
+        command = [sys.executable, "-m", "trainkit", *words, *own]
+        helpers.append((subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL), log))
+    return helpers
+
+
+def _end(process: subprocess.Popen[bytes], log: IO[bytes], *, stopped: bool) -> None:
+    """Wait for a process of this search; ask it to stop if the search was stopped."""
+    if stopped:
+        process.terminate()
+    code = process.wait()
+    log.close()
+    if code not in (0, 130, 143, -15):
+        print(f"trainkit: a job of the search ended with exit code {code}; see {log.name}.", file=sys.stderr)
+
+
+def _refit(job: Job, part: Search) -> int:
+    """Train the best settings on all rows but the test rows: a run of its own, like those of mode=fit."""
+    from trainkit.cli.commands import fit
+    from trainkit.data.folds import unsplit
+
+    best = part.study.best()
+    if not best or job.variant is None:
+        print(
+            "trainkit: tune.refit=true: no trial is complete, so there is nothing to train.", file=sys.stderr
+        )
+        return 1
+    made = job.variant(part.study.space.decode(best[0].settings))
+    task, splits = unsplit(made.task, made.data())
+    trainer = replace(made.config.trainer, epochs=part.best_epochs(best[0]) or made.config.trainer.epochs)
+    config = replace(made.config, mode="fit", trainer=trainer)
+    path = run_dir.new_path(config.runs_dir, config.name, None)
+    print(
+        f"\nTraining the best settings on all rows but the test rows, for {trainer.epochs} epochs.",
+        flush=True,
+    )
+    return fit.run(replace(made, config=config, task=task, splits=splits, path=path))

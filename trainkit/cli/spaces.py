@@ -1,0 +1,127 @@
+"""What mode=tune searches: keys of the settings, checked against the schema, and files of conf/tune/space."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from trainkit.cli.explain import explain
+from trainkit.cli.groups import Groups
+from trainkit.cli.hydra_app import ERRORS
+from trainkit.cli.settings import flatten, plain
+from trainkit.config import Config
+from trainkit.config.fields import group_of
+from trainkit.core.errors import UserError, did_you_mean, nearest_key
+from trainkit.runs import run_dir
+from trainkit.tuning.space import Space
+
+__all__ = ["SEARCH", "changed", "experiment", "search_path", "space_of"]
+
+SEARCH = "search.json"  # marks a folder as a search
+FOLDER = Path("tune", "space")
+SEARCHABLE = ("task", "trainer", "optimizer", "data", "callbacks")
+OPEN = "optimizer.options."
+OF_THE_TRAINING = ("task", "trainer", "optimizer", "data", "callbacks", "checkpoint")
+
+
+def search_path(config: Config) -> Path:
+    """The folder of a search: `run_dir`, where a search may be there to be joined, or a fresh one.
+
+    Raises:
+        UserError: if `run_dir` holds something else.
+    """
+    if config.run_dir is not None and Path(config.run_dir, SEARCH).is_file():
+        return Path(config.run_dir)
+    name = f"tune-{datetime.now():{run_dir.TIME}}-{secrets.token_hex(4)}"
+    path = Path(config.run_dir) if config.run_dir is not None else Path(config.runs_dir, config.name, name)
+    return run_dir.new_path(config.runs_dir, config.name, str(path))
+
+
+def space_of(config: Config, settings: DictConfig, groups: Groups) -> Space:
+    """The space that the settings name, checked: every key exists, and takes every value.
+
+    Raises:
+        UserError: for a space, key or value that is wrong.
+    """
+    given = config.tune.space
+    if given is None:
+        given = groups.choices.get("task")
+        if given is None or _file(groups, str(given)) is None:
+            raise UserError(
+                f"tune.space: task {config.name} has no file in conf/tune/space; say what to search, as in "
+                "tune.space.optimizer.learning_rate='{low: 1e-4, high: 1e-2, log: true}'."
+            )
+    if isinstance(given, str):
+        given = _read(groups, given)
+    space = Space.of(given)
+    known = [*flatten(plain(settings))]
+    for key in space.keys:
+        _check_key(key, settings, known)
+    for change in space.corners():
+        changed(settings, change)
+    return space
+
+
+def changed(settings: DictConfig, changes: Mapping[str, Any]) -> DictConfig:
+    """The settings with other values, by their keys.
+
+    Raises:
+        UserError: for a value that a key does not take.
+    """
+    new = settings.copy()
+    for key, value in changes.items():
+        try:
+            OmegaConf.update(new, key, value, merge=False, force_add=True)
+        except ERRORS as error:
+            raise UserError(f"tune.space.{key}: {explain(error)}") from error
+    return new
+
+
+def experiment(settings: DictConfig, groups: Groups, comment: str) -> str:
+    """The text of an experiment file that trains with these settings."""
+    values = plain(settings)
+    kept = {name: values[name] for name in OF_THE_TRAINING}
+    kept["data"] = {key: value for key, value in kept["data"].items() if key != "dir"}  # of this machine
+    task = groups.choices.get("task")
+    defaults = [{"override /task": task}] if task else []
+    content = {**({"defaults": defaults} if defaults else {}), **kept}
+    return f"# @package _global_\n# {comment}\n{OmegaConf.to_yaml(OmegaConf.create(content))}"
+
+
+def _check_key(key: str, settings: DictConfig, known: list[str]) -> None:
+    if key.split(".")[0] not in SEARCHABLE:
+        raise UserError(
+            f"tune.space.{key}: only settings of a training can be searched, those of "
+            f"{', '.join(SEARCHABLE)}."
+        )
+    if key.startswith(OPEN):
+        return
+    if key not in known:
+        raise UserError(f"tune.space.{key}: unknown setting; {nearest_key(key, known)}")
+    is_section = group_of(Config, key) is not None
+    if is_section or key == "task":
+        raise UserError(f"tune.space.{key}: a section takes no value; {nearest_key(f'{key}.', known)}")
+
+
+def _file(groups: Groups, name: str) -> Path | None:
+    files = [folder / FOLDER / f"{name}.yaml" for folder in groups.folders]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _read(groups: Groups, name: str) -> Mapping[str, Any]:
+    file = _file(groups, name)
+    if file is None:
+        names = {path.stem for folder in groups.folders for path in (folder / FOLDER).glob("*.yaml")}
+        raise UserError(f"tune.space={name}: no such file in {FOLDER}; {did_you_mean(name, sorted(names))}")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file))
+    except ERRORS as error:
+        raise UserError(f"{file} cannot be read: {explain(error)}") from error
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{file} holds no space; expected keys with {{low, high}} or {{choices}}.")
+    return {str(key): value for key, value in content.items()}
