@@ -16,7 +16,7 @@ from trainkit.backend.traced_values import TracedValues
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
-from trainkit.trainer import structure
+from trainkit.trainer import structure, task_values
 from trainkit.trainer.assembly import Layout, assemble, compiled_model, completed, lay_out, make_optimizer
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.setup import TrainSetup
