@@ -20,6 +20,7 @@ from keras import layers
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, NewRows, Splits
 from trainkit.core.task import Task
+from trainkit.core.tree import Structure
 from trainkit.data import fitted
 from trainkit.data.class_weights import with_class_weights
 from trainkit.data.preparation.keras_twin import with_preprocessing
@@ -170,6 +171,11 @@ class Tabular(Task):
         """A model that takes the columns as they stand in the file, and answers in class names, or in the
         target's unit; see `trainkit.data.with_preprocessing`."""
         return with_preprocessing(model, self.preparation)
+
+    def serving_rows(self, split: str, rows: Arrays) -> Structure:
+        """The columns of a split as they stand in the file."""
+        table = self.table
+        return self.preparation.raw(table.columns, table.rows[split])
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import read
+from tests.support.commands import QUIET, read, table
+from tests.support.tables import LABELLED, NEW, write_tables
+from trainkit.cli import main
 
 
 @pytest.mark.slow
@@ -27,6 +30,40 @@ def test_a_run_is_exported_and_the_report_names_its_files(
     assert set(read("export/export.json")["files"]) == {"onnx", "keras"}
     assert train("mode=report") == 0
     assert "model.onnx" in Path("runs/tiny/latest/report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tables(empty_folder)
+    words = ["task=tabular_classification", f"data.path={LABELLED}", "data.target=outcome", "run_dir=run"]
+    assert main.main([*words, "data.columns.price=ignore", "trainer.epochs=2", *QUIET]) == 0
+    export = ["mode=export", "resume=run"]
+    assert main.main([*export, "export.format=saved_model"]) == 0
+    written = read("export/export.json", "run")
+    assert written["inputs"]["town"] == "text [B]"
+    assert written["outputs"]["predicted"] == "text [B]"
+    assert written["files"]["saved_model"]["largest_difference"] <= 1e-5
+    assert main.main([*export, "export.format=onnx"]) == 2
+    assert "export.preparation=false" in capsys.readouterr().err
+    assert main.main([*export, "export.format=onnx", "export.preparation=false"]) == 0
+
+    assert main.main(["mode=predict", "resume=run"]) == 0
+    true = Path("run/predictions.csv").read_text()
+    for name in ("saved_model", "model.onnx"):
+        assert main.main(["mode=predict", f"predict.model=run/export/{name}"]) == 0
+        found = table("predictions.csv", "run")
+        assert [row["predicted"] for row in found] == [
+            row["predicted"] for row in csv.DictReader(true.splitlines())
+        ]
+    assert main.main(["mode=predict", f"predict.path={NEW}", "predict.model=run/export/model.onnx"]) == 0
+    assert len(table("predictions.csv", "run")) == 7
+    assert main.main(["mode=predict", "predict.model=run/export/model.tflite"]) == 2
+    assert main.main(["mode=predict", "resume=run", "predict.model=run/config.yaml"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert "no such file" in errors[-2]
+    assert "expected a file .keras, .onnx or .tflite" in errors[-1]
 
 
 def test_an_export_that_makes_no_sense_is_refused(

@@ -98,6 +98,12 @@ def test_the_last_lines_name_each_result() -> None:
     ]
 
 
+def test_the_last_lines_say_why_a_training_stopped_early() -> None:
+    summary = {"monitor": "val_loss", "best": {"value": 0.25, "epoch": 3}, "test": {}}
+    lines = closing_lines(summary, "here", "Evaluate", "command", stopped="early: nothing improved")
+    assert lines.splitlines()[1] == "Stopped:   early: nothing improved"
+
+
 def test_the_last_lines_of_a_run_without_results_say_so() -> None:
     lines = closing_lines({"monitor": "val_loss", "best": {}, "test": {}}, "here", "Resume", "command")
     assert lines == "Run:       here\nBest:      no epoch is complete\nResume:    command"

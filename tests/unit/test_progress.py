@@ -30,14 +30,31 @@ def test_lines_show_first_and_last_and_at_most_one_per_second(ran: int, shown: l
         clock.now += 0.4
     lines.on_train_end()
     written = out.getvalue().splitlines()
-    assert [line.split("/")[0] for line in written] == [f"Epoch {number:>2}" for number in shown]
-    assert written[0] == "Epoch  1/10  loss 1  accuracy 0.5  (0.25 s, 52,300 examples/s)"
+    assert written[0] == "Compiling; the first epoch follows."
+    assert [line.split("/")[0] for line in written[1:]] == [f"Epoch {number:>2}" for number in shown]
+    assert written[1] == "Epoch  1/10  loss 1  accuracy 0.5  (250 ms, 52,300 examples/s)"
 
 
 def test_a_line_tells_short_times_and_the_share_of_the_ceiling() -> None:
     out = io.StringIO()
     end_epoch(begin(Lines(out)), 1, {"loss": 1.0}, seconds=0.00278, tflops=0.25, roofline_fraction=0.5)
     assert "(2.78 ms, 52,300 examples/s, 250 GFLOP/s, 50% of ceiling)" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "about", "shown"),
+    [
+        (3.0, {}, "(3.0 s, 52,300 examples/s, 27.0 s left)"),
+        (8e-9, {}, "(under 0.01 ms, 52,300 examples/s)"),
+        (0.25, {"examples_per_second": 0.0}, "(250 ms, –)"),
+        (0.25, {"roofline_fraction": 1.32}, "(250 ms, 52,300 examples/s, 100% of ceiling)"),
+        (0.25, {"roofline_fraction": 0.001}, "(250 ms, 52,300 examples/s)"),
+    ],
+)
+def test_impossible_figures_are_never_shown(seconds: float, about: dict[str, float], shown: str) -> None:
+    out = io.StringIO()
+    end_epoch(begin(Lines(out)), 1, {"loss": 1.0}, seconds=seconds, **about)
+    assert shown in out.getvalue()
 
 
 def test_values_show_training_before_validation_and_losses_before_metrics() -> None:
@@ -61,9 +78,11 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_bars_show_every_value_whole_and_give_the_terminal_back(terminal: Terminal) -> None:
-    bars = begin(Bars(terminal))
+    clock = Clock()
+    bars = begin(Bars(terminal, clock))
     metrics = [f"a_metric_{i}" for i in range(8)]
     for number in range(1, 11):
+        clock.now += 0.1
         bars.on_train_batch_end(3, {"loss": 0.5})
         end_epoch(bars, number, {"loss": 0.25, "val_loss": 0.125, **dict.fromkeys(metrics, 0.5)})
     bars.on_train_end()
@@ -81,6 +100,10 @@ def test_bars_show_every_value_whole_and_give_the_terminal_back(terminal: Termin
     )
     assert all(text in shown for text in (*expected, *metrics))
     assert "…" not in shown
+    left = [number for number in range(1, 11) if f"Epoch {number:>2}/10" in shown]
+    assert left[0] == 1
+    assert left[-1] == 10
+    assert 4 <= len(left) <= 7  # those that end within a moment leave one line together
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor: hidden once, shown once
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.run_directories import make_run
-from trainkit.core import files
+from trainkit.core import figures, files
 from trainkit.core.errors import UserError
-from trainkit.reporting import numbers
 from trainkit.reporting.compare_page import compare_html
 from trainkit.reporting.comparison import Compared, differences, rows_of, seed_groups, sorted_rows
 from trainkit.reporting.report import report_html, write_report
@@ -91,10 +90,10 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "under 1 ms"), (8e-9, "under 1 ms"), (0.035, "35 ms"), (4.2, "4.2 s"), (3900, "1 h 05 min")],
+    [(0.0, "under 0.01 ms"), (8e-9, "under 0.01 ms"), (0.035, "35 ms"), (4.2, "4.2 s"), (3900, "1 h 05 min")],
 )
 def test_a_time_too_short_to_be_measured_is_no_figure(seconds: float, text: str) -> None:
-    assert numbers.duration(seconds) == text
+    assert figures.duration(seconds) == text
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_extremes() -> None:

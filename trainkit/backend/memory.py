@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainkit.backend.compat import local_devices
 
-__all__ = ["available_host_bytes", "free_bytes", "mebibytes"]
+__all__ = ["available_host_bytes", "free_bytes"]
 
 
 def free_bytes(strategy: tf.distribute.Strategy) -> tuple[float, int]:
@@ -30,8 +30,3 @@ def available_host_bytes() -> float:
         return float(lines[0][1]) * 1024
     except (OSError, IndexError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-
-
-def mebibytes(size: float) -> str:
-    """A number of bytes for people: `17.2 MiB`."""
-    return f"{size / 2**20:,.1f} MiB"

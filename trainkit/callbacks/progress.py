@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from trainkit.callbacks.observer import Observer
+from trainkit.core.figures import duration, rate, share
 from trainkit.core.logs import base_name, is_validation, split_logs
 from trainkit.core.run_info import EpochRecord
+
+LEFT = 5.0  # seconds of a training that are worth telling
+EPOCH_LINE_SECONDS = 0.2  # between two lines of epochs above the bars
 
 __all__ = ["Bars", "Lines", "LiveText", "format_speed", "format_values", "make"]
 
@@ -37,17 +41,23 @@ def format_values(logs: Mapping[str, Any] | None) -> str:
 
 def format_speed(record: EpochRecord) -> str:
     """`52,300 examples/s`, with the arithmetic speed where it is known."""
-    text = f"{record.examples_per_second:,.0f} examples/s"
-    if record.tflops is not None:
-        text += f", {record.tflops * 1000:.3g} GFLOP/s"
-    if record.roofline_fraction is not None:
-        text += f", {record.roofline_fraction:.0%} of ceiling"
-    return text
+    parts = [rate(record.examples_per_second, "examples/s")]
+    if record.tflops:
+        parts.append(f"{record.tflops * 1000:.3g} GFLOP/s")
+    reached = share(record.roofline_fraction)
+    if reached:
+        parts.append(f"{reached} of ceiling")
+    return ", ".join(parts)
 
 
-def format_seconds(seconds: float) -> str:
-    """`12.3 s`, or `2.78 ms` where it is short."""
-    return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1000:.3g} ms"
+def format_epoch(epoch: int, epochs: int, logs: Mapping[str, Any] | None, record: EpochRecord) -> str:
+    """`Epoch 3/20  loss 0.1234  (1.2 s, 52,300 examples/s, 20.4 s left)`; what is left from `LEFT` on."""
+    parts = [duration(record.seconds), format_speed(record)]
+    left = (epochs - epoch - 1) * record.seconds
+    if left >= LEFT:
+        parts.append(f"{duration(left)} left")
+    number = f"Epoch {epoch + 1:>{len(str(epochs))}}/{epochs}"
+    return f"{number}  {format_values(logs)}  ({', '.join(parts)})"
 
 
 class Lines(Observer):
@@ -69,11 +79,12 @@ class Lines(Observer):
         self._shown_at = float("-inf")
         self._pending = ""
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        print("Compiling; the first epoch follows.", file=self.stream, flush=True)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         total = self.run.epochs
-        number = f"Epoch {epoch + 1:>{len(str(total))}}/{total}"
-        speed = f"({format_seconds(self.record.seconds)}, {format_speed(self.record)})"
-        self._pending = f"{number}  {format_values(logs)}  {speed}"
+        self._pending = format_epoch(epoch, total, logs, self.record)
         if epoch + 1 >= total or self.clock() - self._shown_at >= self.every:
             self._show()
 
@@ -90,17 +101,22 @@ class Lines(Observer):
 class Bars(Observer):
     """Shows a bar of the epochs and one of the steps of the current epoch, the values and the speed.
 
+    Each epoch leaves a line above the bars, but where several end within a moment.
+
     The terminal is given back when the training ends, also if it fails: at the latest with the process.
 
     Args:
         stream: The terminal.
+        clock: Gives seconds; for tests.
     """
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.stream = stream
+        self.clock = clock
         self._live: Any = None
-        self._shown = {"training": "", "validation": "", "speed": ""}
+        self._shown = {"training": "compiling", "validation": "", "speed": ""}
+        self._line_at = float("-inf")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         from rich.console import Console
@@ -144,6 +160,10 @@ class Bars(Observer):
         self._shown["validation"] = format_values(validation) or self._shown["validation"]
         self._shown["speed"] = format_speed(self.record)
         is_last = epoch + 1 == self.run.epochs
+        if self._live is not None and (is_last or self.clock() - self._line_at >= EPOCH_LINE_SECONDS):
+            line = format_epoch(epoch, self.run.epochs, logs, self.record)
+            self._live.console.print(line, highlight=False, markup=False)
+            self._line_at = self.clock()
         self._bars.update(self._epochs, completed=epoch + 1)
         self._bars.update(self._steps, completed=self.run.steps_per_epoch if is_last else 0)
 

@@ -19,6 +19,7 @@ from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import help_text
 from trainkit.cli.instantiate import importing_from_here
+from trainkit.cli.stage import stage
 from trainkit.core.errors import UserError, one_line
 
 __all__ = ["main"]
@@ -51,7 +52,9 @@ def _main(words: Sequence[str]) -> int:
     plans = [planning.plan(one, parsed) for one in composed]
     if any(plan.config.mode == "tune" and plan.config.tune.jobs > 1 for plan in plans):
         share_cores(max(plan.config.tune.jobs for plan in plans))
-    startup.import_tensorflow()
+    shown = plans[0].config.progress != "none"
+    with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
+        startup.import_tensorflow()
     jobs = [plan.job() for plan in plans]
     return run(jobs[0]) if len(jobs) == 1 else multirun.run_all(jobs, composed)
 

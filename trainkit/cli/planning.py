@@ -192,7 +192,7 @@ def _found(config: Config, names_a_task: bool) -> Found | None:
             f"resume={config.resume}: a search is continued by its command with run_dir=<its folder>."
         )
     return locate.locate(
-        config.resume,
+        config.resume or locate.run_around(config.predict.model),
         runs_dir=config.runs_dir,
         name=config.name if names_a_task else None,
         run_dir=config.run_dir,

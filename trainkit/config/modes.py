@@ -27,6 +27,7 @@ class PredictConfig:
 
     path: str | None = setting(None, "file or folder with new rows; null: the rows of predict.split")
     split: str = setting("test", "rows to predict", choices=SPLITS)
+    model: str | None = setting(None, "exported file that predicts in place of the run's checkpoint")
     show: int = setting(10, "predictions to print; predictions.csv holds all", at_least=0)
 
 

@@ -124,6 +124,18 @@ class Task(ABC):
         """
         return model
 
+    def serving_rows(self, split: str, rows: Arrays) -> Structure:
+        """What `serving_model` takes for the rows of a split; an export is compared on them.
+
+        Args:
+            split: `train`, `validation` or `test`.
+            rows: The prepared rows of that split.
+
+        Returns:
+            The inputs of these rows, unless the task prepares its rows outside of the model.
+        """
+        return rows.x
+
     def of_run(self, run: Path) -> Task:
         """This task as a run trained it: what was fitted to the training rows comes from the run's files.
 

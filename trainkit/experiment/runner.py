@@ -121,7 +121,11 @@ class _Training:
         except Exception as error:
             return self.failed(error)
         command = job.command(mode="evaluate", resume=run.shown)
-        self.write(closing_lines(summary, run.shown, "Evaluate", command, self.last_weights()))
+        self.write(
+            closing_lines(
+                summary, run.shown, "Evaluate", command, self.last_weights(), stopped=self.early_stop()
+            )
+        )
         return 0
 
     def measure_ceiling(self) -> None:
@@ -164,6 +168,15 @@ class _Training:
         if self.setup.is_chief and self.job.config.callbacks.report:
             with suppress(UserError):
                 write_report(self.run.path)
+
+    def early_stop(self) -> str:
+        """Why early stopping ended the training, and what it put back; empty if it did not."""
+        for callback in self.trainer.callbacks:
+            if isinstance(callback, EarlyStopping) and callback.out_of_patience:
+                put_back = callback.restore_best_weights and callback.best_epoch
+                weights = f"; the weights of epoch {callback.best_epoch} are put back" if put_back else ""
+                return f"early: {callback.monitor} has not improved for {callback.wait} epochs{weights}"
+        return ""
 
     def last_weights(self) -> str:
         """Name of the weights that the training ended with."""

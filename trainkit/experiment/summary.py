@@ -11,7 +11,13 @@ __all__ = ["closing_lines"]
 
 
 def closing_lines(
-    summary: Mapping[str, Any], run: str, action: str, command: str, last_weights: str = "last weights"
+    summary: Mapping[str, Any],
+    run: str,
+    action: str,
+    command: str,
+    last_weights: str = "last weights",
+    *,
+    stopped: str = "",
 ) -> str:
     """The last lines of a run: where it is, its best value, its test results, and the command to go on with.
 
@@ -21,12 +27,13 @@ def closing_lines(
         action: What the command does: `Evaluate` or `Resume`.
         command: To be copied.
         last_weights: Which weights gave the result `test`.
+        stopped: Why the training ended before its last epoch; empty if it did not.
     """
     best = summary["best"]
     value = "no epoch is complete"
     if best:
         value = f"{summary['monitor']} {best['value']:.6g} in epoch {best['epoch']}"
-    lines = {"Run": run, "Best": value}
+    lines = {"Run": run, **({"Stopped": stopped} if stopped else {}), "Best": value}
     if summary["test"]:
         lines["Test last"] = f"{format_values(summary['test'])}  ({last_weights})"
     if best.get("test"):

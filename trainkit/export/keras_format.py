@@ -37,18 +37,18 @@ def save(model: keras.Model, path: Path | str) -> list[str]:
     compiled = _compile_config(model)
     kept, left_out = _of_keras(compiled) if compiled else (None, [])
     with files.replacing_file(path) as beside:
-        if kept is None:
+        if kept is not None or not model.compiled:
+            model.save(beside)
+        else:
             with _not_compiled(model):
                 model.save(beside)
-        else:
-            model.save(beside)
-            if left_out:
-                _replace_compile_config(beside, kept)
+        if kept is not None and left_out:
+            _replace_compile_config(beside, kept)
     return left_out
 
 
 def _compile_config(model: keras.Model) -> dict[str, Any] | None:
-    if not model.compiled or model.optimizer is None:
+    if not model.compiled or getattr(model, "optimizer", None) is None:
         return None
     try:
         config = model.get_compile_config()

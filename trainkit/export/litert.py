@@ -34,7 +34,10 @@ def write(serving: Serving, path: Path, *, quantize: str = "none", rows: Named |
         UserError: if the format cannot hold the model.
     """
     if serving.takes_text:
-        raise UserError("the model takes text, which LiteRT does not; use format=saved_model.")
+        raise UserError(
+            "the model takes text, which LiteRT does not; use format=saved_model, or leave the "
+            "preparation of texts out with export.preparation=false."
+        )
     if quantize == "int8" and rows is None:
         raise UserError("8-bit integers need training rows in memory, which tell their ranges.")
     with tempfile.TemporaryDirectory() as scratch:

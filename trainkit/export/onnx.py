@@ -26,7 +26,10 @@ def write(serving: Serving, path: Path) -> None:
     import tf2onnx
 
     if serving.takes_text:
-        raise UserError("the model takes text, which tf2onnx cannot convert; use format=saved_model.")
+        raise UserError(
+            "the model takes text, which tf2onnx cannot convert; use format=saved_model, or leave the "
+            "preparation of texts out with export.preparation=false."
+        )
     function = serving.function()
     concrete = function.get_concrete_function()
     problems = _Problems()

@@ -13,34 +13,45 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Named", "format_of", "load"]
+__all__ = ["Exported", "Named", "flat_names", "format_of", "load"]
 
 Named = dict[str, np.ndarray]
+Opened = tuple[Callable[[Named], Named], list[str]]  # how a file is run, and the names of its inputs
 BATCH = 256
 
 
-def load(path: Path | str) -> Callable[[Mapping[str, Any]], Named]:
+class Exported:
     """An exported file as a function of named arrays `[N, ...]` that gives named arrays `[N, ...]`.
 
     Args:
         path: `model.keras`, `model.onnx`, `model.tflite`, or the folder of a SavedModel.
 
+    Attributes:
+        inputs: Names of the inputs; empty where the file tells none, as a Keras model of one input.
+
     Raises:
         ValueError: for a file of another kind.
         ImportError: if the runtime of the format is not installed.
     """
-    path = Path(path)
-    run = OPENERS[format_of(path)](path)
 
-    def in_batches(rows: Mapping[str, Any]) -> Named:
-        count = len(next(iter(rows.values())))
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.format = format_of(self.path)
+        self._run, self.inputs = OPENERS[self.format](self.path)
+
+    def __call__(self, rows: Mapping[str, Any]) -> Named:
+        names = self.inputs if len(rows) == len(self.inputs) == 1 else list(rows)
+        columns = [np.asarray(column) for column in rows.values()]
         parts = [
-            run({name: np.asarray(column[i : i + BATCH]) for name, column in rows.items()})
-            for i in range(0, count, BATCH)
+            self._run({name: column[i : i + BATCH] for name, column in zip(names, columns, strict=True)})
+            for i in range(0, len(columns[0]), BATCH)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    return in_batches
+
+def load(path: Path | str) -> Exported:
+    """Open an exported file; see `Exported`."""
+    return Exported(path)
 
 
 def format_of(path: Path) -> str:
@@ -57,7 +68,7 @@ def format_of(path: Path) -> str:
     raise ValueError(f"{path}: expected a file .keras, .onnx or .tflite, or the folder of a SavedModel")
 
 
-def _keras(path: Path) -> Callable[[Named], Named]:
+def _keras(path: Path) -> Opened:
     import keras
     import tensorflow as tf
 
@@ -68,7 +79,8 @@ def _keras(path: Path) -> Callable[[Named], Named]:
         packed = keras.tree.pack_sequence_as(_inputs_of(model, rows), tensors)
         return _named(model(packed, training=False))
 
-    return run
+    structure = _inputs_of(model, {})
+    return run, list(structure) if isinstance(structure, dict) else []
 
 
 def _inputs_of(model: Any, rows: Named) -> Any:
@@ -77,7 +89,7 @@ def _inputs_of(model: Any, rows: Named) -> Any:
     try:
         return model.input
     except (AttributeError, ValueError):  # a subclassed model
-        return dict(rows) if len(rows) > 1 else next(iter(rows.values()))
+        return dict(rows) if len(rows) != 1 else next(iter(rows.values()))
 
 
 def _named(outputs: Any) -> Named:
@@ -98,7 +110,7 @@ def flat_names(structure: Any, default: str, tree: Any) -> dict[str, Any]:
     return found
 
 
-def _saved_model(path: Path) -> Callable[[Named], Named]:
+def _saved_model(path: Path) -> Opened:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
@@ -109,10 +121,10 @@ def _saved_model(path: Path) -> Callable[[Named], Named]:
         return {name: value.numpy() for name, value in serve(**tensors).items()}
 
     run.loaded = loaded  # type: ignore[attr-defined]  # its variables live as long as this does
-    return run
+    return run, list(serve.structured_input_signature[1])
 
 
-def _onnx(path: Path) -> Callable[[Named], Named]:
+def _onnx(path: Path) -> Opened:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -121,10 +133,10 @@ def _onnx(path: Path) -> Callable[[Named], Named]:
     def run(rows: Named) -> Named:
         return dict(zip(names, session.run(names, rows), strict=True))
 
-    return run
+    return run, [entry.name for entry in session.get_inputs()]
 
 
-def _litert(path: Path) -> Callable[[Named], Named]:
+def _litert(path: Path) -> Opened:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
@@ -140,7 +152,7 @@ def _litert(path: Path) -> Callable[[Named], Named]:
         parts = [serve(**{name: column[i : i + 1] for name, column in rows.items()}) for i in range(count)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    return run
+    return run, list(details)
 
 
 OPENERS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "litert": _litert}

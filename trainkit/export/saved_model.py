@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from trainkit.export.serving import Serving
 
@@ -24,4 +27,17 @@ def write(serving: Serving, folder: Path, *, batch: int | None = None) -> None:
     archive = keras.export.ExportArchive()
     archive.track(serving.model)
     archive.add_endpoint("serve", serving.function(batch))
-    archive.write_out(str(folder), verbose=False)
+    with _quiet():
+        archive.write_out(str(folder), verbose=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """In the block, TensorFlow logs errors alone: it warns of every lookup table that it saves."""
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

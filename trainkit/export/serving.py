@@ -77,7 +77,7 @@ class Serving:
                 name: tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype, name=name)
                 for name, spec in self.specs.items()
             }
-            self._functions[batch] = tf.function(self.call, input_signature=[specs], autograph=False)
+            self._functions[batch] = _graph_function(self.call, specs)
         return self._functions[batch]
 
     def rows(self, x: Any, count: int | None = None) -> Named:
@@ -102,6 +102,11 @@ class Serving:
     def takes_text(self) -> bool:
         """Whether an input is text."""
         return any(spec.dtype == tf.string for spec in self.specs.values())
+
+
+def _graph_function(call: Any, specs: Any) -> Any:
+    """A graph function; of a function of its own, since TensorFlow warns of one that is traced again."""
+    return tf.function(lambda named: call(named), input_signature=[specs], autograph=False)
 
 
 def _declared_shapes(model: keras.Model, count: int) -> list[Any]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainkit.core import files
+from trainkit.core.figures import NOTHING, number
 from trainkit.reporting.comparison import Row, column_names, seed_groups
-from trainkit.reporting.numbers import NOTHING, number
 from trainkit.reporting.page import data, element, page, section, table
 from trainkit.reporting.run_data import RATES
 from trainkit.reporting.series import thinned

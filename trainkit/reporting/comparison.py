@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainkit.core.errors import UserError, did_you_mean
-from trainkit.reporting.numbers import NOTHING, number
+from trainkit.core.figures import NOTHING, number
 from trainkit.reporting.run_data import RunData
 
 __all__ = ["Compared", "Row", "column_names", "differences", "rows_of", "seed_groups", "sorted_rows"]

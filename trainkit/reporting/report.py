@@ -8,7 +8,7 @@ from typing import Any
 
 from trainkit.core import files
 from trainkit.core.errors import UserError
-from trainkit.reporting.numbers import bytes_, duration, number, rate
+from trainkit.core.figures import duration, number, rate, share, size
 from trainkit.reporting.page import Markup, data, details, element, figures, page, picture, section, table
 from trainkit.reporting.run_data import RunData, read_run
 from trainkit.reporting.series import chart, metric_chart
@@ -157,10 +157,9 @@ def _speed(run: RunData) -> Iterator[Markup]:
     ]
     if speed.get("tflops"):
         rows.append(["arithmetic", f"{number(speed['tflops'] * 1000)} GFLOP/s"])
-    share = speed.get("roofline_fraction")
-    if share and share >= 0.005:
-        ceiling = f"{min(share, 1):.0%} of what the same products reach alone on this machine"
-        rows.append(["of the ceiling", ceiling if share <= 1 else "as fast as the products alone"])
+    reached = share(speed.get("roofline_fraction"))
+    if reached:
+        rows.append(["of the ceiling", f"{reached} of what the same products reach alone on this machine"])
     bottleneck = summary.get("bottleneck") or {}
     if bottleneck.get("by"):
         shares = [
@@ -222,9 +221,7 @@ def _exported(run: RunData) -> Iterator[Markup]:
     for name, one in exported.items():
         if one.get("file"):
             gap = one.get("largest_difference")
-            rows.append(
-                [name, one["file"], bytes_(one.get("size")), "–" if gap is None else f"{gap:.1e}", ""]
-            )
+            rows.append([name, one["file"], size(one.get("size")), "–" if gap is None else f"{gap:.1e}", ""])
         else:
             rows.append([name, "", "–", "–", one.get("refused", "")])
     yield table(["format", "file", "size", "largest difference", ""], rows, class_="wide")

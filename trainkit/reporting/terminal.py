@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainkit.core.figures import NOTHING, number
 from trainkit.reporting.comparison import Compared, Row, column_names, differences, seed_groups
-from trainkit.reporting.numbers import NOTHING, number
 
 __all__ = ["pair_lines", "table_lines"]
 

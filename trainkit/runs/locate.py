@@ -12,7 +12,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import shown
 from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, TIME, RunDir
 
-__all__ = ["Found", "locate", "newest", "run_of"]
+__all__ = ["Found", "locate", "newest", "run_around", "run_of"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,21 @@ def locate(
         f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
         "start it anew, or name another run or checkpoint with resume=."
     )
+
+
+def run_around(exported: str | None) -> str | None:
+    """The run in whose `export/` a file lies; None if it lies elsewhere.
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    if exported is None:
+        return None
+    path = Path(exported)
+    if not path.exists():
+        raise UserError(f"predict.model={exported}: no such file; expected what mode=export writes.")
+    run = path.resolve().parent.parent
+    return str(run) if RunDir(run).status.is_file() else None
 
 
 def run_of(path: str | None, *, runs_dir: str, name: str | None) -> RunDir:

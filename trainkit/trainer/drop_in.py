@@ -21,7 +21,8 @@ from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure
 from trainkit.trainer.batch_feed import BatchFeed
 from trainkit.trainer.compiled_model import assemble_compiled
-from trainkit.trainer.fit_loop import FitLoop, HostValidation
+from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.loop import HostValidation
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.sources import arrays_source, batches_source
 from trainkit.trainer.windows import Feed

@@ -17,6 +17,7 @@ from trainkit.backend.devices import has_gpu
 from trainkit.backend.machine_cache import MachineCache
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
+from trainkit.core.figures import duration
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.windows import Window
 
@@ -149,7 +150,7 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     flops = 6.0 * model.count_params() * situation.step_rows
     seconds = situation.steps_left * (flops / FLOPS_PER_SECOND + OP_SECONDS * variables)
     if seconds < COMPILE_SECONDS * variables:
-        return False, f"about {seconds:.2g} s of steps: too short for XLA to pay for its compilation"
+        return False, f"about {duration(seconds)} of steps: too short for XLA to pay for its compilation"
     return True, "XLA fuses the operations of a step"
 
 
@@ -165,7 +166,7 @@ def _measured(unit: str, measure: Callable[[bool, float], float]) -> Choice:
             raise
         first = str(error).strip().partition("\n")[0]
         return Choice(unit, f"XLA cannot compile this model ({first[:160]})", plain)
-    numbers = f"measured {fast * 1e3:.3g} ms per step with XLA, {plain * 1e3:.3g} ms without"
+    numbers = f"measured {duration(fast)} per step with XLA, {duration(plain)} without"
     return Choice(f"{unit}_xla", numbers, fast) if fast < plain else Choice(unit, numbers, plain)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 
@@ -16,7 +16,7 @@ from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
 from trainkit.trainer import fit_timing
 from trainkit.trainer.execution import Choice
-from trainkit.trainer.loop import StepCost, epoch_record, run_info
+from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info
 from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.program_runner import ProgramRunner
@@ -25,16 +25,7 @@ from trainkit.trainer.step_guard import StepGuard
 from trainkit.trainer.timing import FitTimes
 from trainkit.trainer.windows import Feed
 
-__all__ = ["FitLoop", "HostValidation"]
-
-
-class HostValidation(Protocol):
-    """A validation that the host runs, of rows that are not in memory; it calls the `on_test_*` hooks
-    itself."""
-
-    def __call__(self, callbacks: keras.callbacks.CallbackList) -> dict[str, Any]:
-        """Validate; the values by the names of the metrics."""
-        ...
+__all__ = ["FitLoop"]
 
 
 class FitLoop:
@@ -104,7 +95,7 @@ class FitLoop:
             self._begin()
             begin = time.perf_counter()
             while not self._is_over():
-                if self.runner.max_epochs > 1 and not self.guard.by_steps:
+                if self._runs_whole_epochs():
                     self._several_epochs()
                 else:
                     self._one_epoch()
@@ -135,6 +126,12 @@ class FitLoop:
     def _is_over(self) -> bool:
         done = self.state.epoch >= self.config.epochs or self._steps_left() == 0
         return done or self.stopped or self.stop_reason() is not None
+
+    def _runs_whole_epochs(self) -> bool:
+        """Whether the next call runs whole epochs: not if they are long, so that bars move within them."""
+        if self.runner.max_epochs <= 1 or self.guard.by_steps:
+            return False
+        return self.setup.in_lockstep or self.pacing.fits(self.setup.shape.steps)  # workers call alike
 
     # Several epochs in a call.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 
@@ -16,7 +16,7 @@ from trainkit.trainer.execution import Choice
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.timing import FitTimes
 
-__all__ = ["Loop", "StepCost", "epoch_record", "run_info", "throughput"]
+__all__ = ["HostValidation", "Loop", "StepCost", "epoch_record", "run_info", "throughput"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,14 @@ class Loop(Protocol):
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
         """Restore if asked, train until the end or until somebody stops it, and return the history."""
         ...
+
+
+class HostValidation(Protocol):
+    """A validation that the host runs, of rows that are not in memory; it calls the `on_test_*` hooks
+    itself."""
+
+    def __call__(self, callbacks: keras.callbacks.CallbackList) -> dict[str, Any]:
+        """Validate; the values by the names of the metrics."""
 
 
 def run_info(setup: TrainSetup, choice: Choice) -> RunInfo:

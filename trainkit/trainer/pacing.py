@@ -31,6 +31,10 @@ class Pacing:
         self.last_units = min(fits, GROWTH * self.last_units)
         return self.last_units
 
+    def fits(self, steps: int) -> bool:
+        """Whether so many steps are known to last no longer than a call should."""
+        return 0 < self.step_seconds * steps <= CALL_SECONDS
+
     def record(self, seconds: float, steps: int) -> None:
         """Learn from a call."""
         if steps:

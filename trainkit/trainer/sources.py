@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainkit.backend.memory import free_bytes, mebibytes
+from trainkit.backend.memory import free_bytes
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
+from trainkit.core.figures import size
 from trainkit.data import checks
 from trainkit.data.order import order
 from trainkit.engine.inputs import row_spec
@@ -133,8 +134,8 @@ def _in_place(rows: int, epoch: int) -> np.ndarray:
 def _arrays_kind(arrays: Arrays, config: TrainerConfig, strategy: tf.distribute.Strategy) -> tuple[str, str]:
     """Resident rows if they take at most half of the free memory, else a stream of chunks."""
     if config.feed != "auto":
-        return config.feed, f"as asked, {mebibytes(arrays.nbytes)}"
+        return config.feed, f"as asked, {size(arrays.nbytes)}"
     free, copies = free_bytes(strategy)
     kind = "resident" if arrays.nbytes * copies <= RESIDENT_SHARE * free else "stream"
     many = f" x {copies} replicas" if copies > 1 else ""
-    return kind, f"{mebibytes(arrays.nbytes)}{many} of {mebibytes(free)} free"
+    return kind, f"{size(arrays.nbytes)}{many} of {size(free)} free"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainkit.cli.commands.opened import Opened, open_checkpoint
 from trainkit.config.export import FORMATS
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
+from trainkit.core.figures import size
 from trainkit.experiment.job import Job
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def run(job: Job) -> int:
     check_installed(formats)
     opened = open_checkpoint(job)
     split, rows = _rows(opened)
+    training = opened.trainer.splits.in_memory().get("train")
     model = opened.trainer.model
+    if config.preparation:
+        model, rows, training = _with_preparation(job, model, split, rows, training)
     print(f"Exporting {', '.join(formats)}; each file is compared on {split} rows in a process of its own.")
     report = export_model(
         model,
@@ -48,7 +52,7 @@ def run(job: Job) -> int:
         rows,
         formats=formats,
         quantize={"none": (), "all": ("dynamic", "int8")}.get(config.quantize, (config.quantize,)),
-        training=opened.trainer.splits.in_memory().get("train"),
+        training=training,
         compare=config.rows,
         tolerance=config.tolerance,
     )
@@ -57,6 +61,18 @@ def run(job: Job) -> int:
     _refuse_nothing_written(report, formats)
     opened.print_written(_write_report(job, opened, report, split))
     return 1 if any(one.wrong for one in report.files) else 0
+
+
+def _with_preparation(
+    job: Job, model: Any, split: str, rows: Arrays, training: Arrays | None
+) -> tuple[Any, Arrays, Arrays | None]:
+    """The model that takes raw rows, and these rows; all as they were where the task prepares none."""
+    served = job.task.serving_model(model)
+    if served is model:
+        return model, rows, training
+    raw = Arrays(job.task.serving_rows(split, rows))
+    before = None if training is None else Arrays(job.task.serving_rows("train", training))
+    return served, raw, before
 
 
 def _rows(opened: Opened) -> tuple[str, Arrays]:
@@ -74,7 +90,7 @@ def _lines(one: ExportedFile) -> list[str]:
     if not one.file:
         return [f"{name}{'WRONG, not kept: ' if one.wrong else 'refused: '}{one.refused}"]
     difference = f"largest difference {one.largest_difference:.2g} on {one.rows:,} rows"
-    lines = [f"{name}{one.file}, {_size(one.size)}; {difference}"]
+    lines = [f"{name}{one.file}, {size(one.size)}; {difference}"]
     if one.metrics:
         changes = [
             f"{metric} {value:.5g} -> {one.metrics['file'][metric]:.5g}"
@@ -88,10 +104,6 @@ def _lines(one: ExportedFile) -> list[str]:
     if one.left_out:
         lines.append(f"{'':<16}without {', '.join(one.left_out)}, which plain Keras does not know")
     return lines
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"
 
 
 def _refuse_nothing_written(report: ExportReport, formats: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trainkit.cli.commands.exported import predict_by_file
 from trainkit.cli.commands.opened import Opened, open_checkpoint
 from trainkit.core import files
 from trainkit.core.datasets import Splits
@@ -22,6 +23,8 @@ def run(job: Job) -> int:
         UserError: if there is no checkpoint, the split does not have its rows as arrays, or new rows do not
             fit those of the training.
     """
+    if job.config.predict.model is not None:
+        return predict_by_file(job)
     opened, predictions = _of_split(job) if job.config.predict.path is None else _of_new_rows(job)
     for line in [*predictions.lines(job.config.predict.show), *predictions.totals()]:
         print(line)

@@ -117,6 +117,16 @@ class Preparation:
         labels = None if self.target is None else self.target.encode(taken[self.target.name])
         return Arrays(self.encode(taken), labels, None if weight is None else weight[rows].astype(np.float32))
 
+    def raw(self, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The features of some rows as they were before `encode`, by key; what `with_preprocessing` takes.
+
+        Args:
+            columns: As `Schema.read` gives them, `[N]` each.
+            rows: Row numbers `[n]`.
+        """
+        named = zip(self.keys, self.encoders, strict=True)
+        return {key: columns[encoder.name][rows] for key, encoder in named}
+
     def to_dict(self) -> dict[str, Any]:
         """Its whole state as JSON can hold it."""
         return {

@@ -1,0 +1,134 @@
+"""mode=predict by an exported file in place of a checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainkit.core import files
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError, one_line
+from trainkit.experiment.job import Job
+
+if TYPE_CHECKING:
+    from trainkit.experiment.predictions import Predictions
+    from trainkit.export.runtimes import Exported
+
+__all__ = ["predict_by_file"]
+
+
+def predict_by_file(job: Job) -> int:
+    """Predict the rows of a split, or new rows, by an exported file in its own runtime.
+
+    Raises:
+        UserError: if the file cannot be used, or takes other rows.
+    """
+    path = Path(str(job.config.predict.model))
+    exported = _opened(path)
+    rows, raw, about = _rows(job)
+    predictions = _predictions(job, exported, rows, raw, about)
+    for line in [*predictions.lines(job.config.predict.show), *predictions.totals()]:
+        print(line)
+    run = job.found.run if job.found else None
+    folder = run.path if run is not None else path.parent
+    print(f"Model:       {files.shown(path)} ({exported.format})")
+    print(f"Written:     {files.shown(files.write_text(folder / 'predictions.csv', predictions.csv()))}")
+    return 0
+
+
+def _opened(path: Path) -> Exported:
+    from trainkit.export.runtimes import load
+
+    try:
+        return load(path)
+    except ImportError as error:
+        raise UserError(
+            f"predict.model={path} needs {error.name}, which is not installed; install it with "
+            "`pip install 'trainkit[onnx,litert]'`."
+        ) from error
+    except Exception as error:  # each runtime raises its own kinds for a file that is damaged
+        raise UserError(f"predict.model={path} cannot be loaded: {one_line(str(error))[:300]}") from error
+
+
+def _rows(job: Job) -> tuple[Arrays, Any, dict[str, Any]]:
+    """The prepared rows, the same before their preparation if they are known, and what names them."""
+    predict = job.config.predict
+    if predict.path is not None:
+        new = job.task.new_rows(predict.path)
+        return Arrays(new.arrays.x), None, {"rows": new.names or None}
+    splits = (job.data() or job.task.data()).in_memory()
+    if predict.split not in splits:
+        have = ", ".join(splits) or "none"
+        raise UserError(f"Task {job.task.name} has no split {predict.split!r} in memory; it has {have}.")
+    rows = splits[predict.split]
+    return rows, job.task.serving_rows(predict.split, rows), {"labels": rows.y}
+
+
+def _predictions(
+    job: Job, exported: Exported, rows: Arrays, raw: Any, about: dict[str, Any]
+) -> Predictions | _InUnits:
+    """What the file says of the rows as the model takes them, or of those before their preparation."""
+    import keras
+
+    from trainkit.experiment.predictions import Predictions
+    from trainkit.export.runtimes import flat_names
+
+    for x in (rows.x, raw):
+        named = flat_names(x, "input", keras.tree)
+        if set(named) == set(exported.inputs) or len(named) == 1 >= len(exported.inputs):
+            break
+    else:
+        raise UserError(
+            f"predict.model={exported.path} takes {', '.join(exported.inputs)}, and the task gives "
+            f"{', '.join(flat_names(rows.x, 'input', keras.tree))}; was it exported from another task?"
+        )
+    outputs: Any = exported(named)
+    if "scores" in outputs:  # of a model with preparation; the class names follow from them
+        outputs = outputs["scores"]
+    elif x is raw and raw is not rows.x:
+        labels = None if about.get("labels") is None else job.task.decode(np.asarray(about["labels"]))
+        return _InUnits(outputs["predicted"], labels)
+    elif len(outputs) == 1:
+        (outputs,) = outputs.values()
+    return Predictions(job.task, outputs, **about)
+
+
+@dataclass(frozen=True)
+class _InUnits:
+    """Numbers that are in the target's unit already, as `Predictions` shows others.
+
+    Args:
+        predicted: `[N]`.
+        actual: The true ones as texts, `[N]`; None: not known.
+    """
+
+    predicted: np.ndarray
+    actual: Sequence[str] | None
+
+    def lines(self, count: int) -> list[str]:
+        texts = [f"Predicted: {value:.7g}" for value in self.predicted[:count].tolist()]
+        if self.actual is None:
+            return texts
+        return [f"{text}  Actual: {true}" for text, true in zip(texts, self.actual, strict=False)]
+
+    def totals(self) -> list[str]:
+        return []
+
+    def csv(self) -> str:
+        columns = {
+            "row": range(len(self.predicted)),
+            "predicted": [f"{v:.7g}" for v in self.predicted.tolist()],
+        }
+        if self.actual is not None:
+            columns["actual"] = list(self.actual)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        return text.getvalue()
