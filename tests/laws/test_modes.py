@@ -17,6 +17,7 @@ from tests.support.training import difference, fit, traces, weights
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
 from trainkit.trainer import execution, sources
+from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.trainer import Trainer
 
@@ -171,3 +172,16 @@ def test_a_measured_mode_is_chosen_again_without_timing(monkeypatch: pytest.Monk
     other.fit(Toy(n=64))
     assert other.execution == "epoch"
     assert timed
+
+
+@pytest.mark.parametrize("execution", ["epoch", "epoch_xla"])
+def test_an_epoch_in_pieces_equals_a_whole_one(execution: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long epoch is cut, so that bars move within it."""
+    found = []
+    for fits in (True, False):
+        monkeypatch.setattr(Pacing, "fits", lambda self, steps, fits=fits: fits)
+        trainer, history = fit(Toy(dropout=0.3), epochs=3, execution=execution)
+        found.append((weights(trainer), history))
+    for whole, pieces in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_array_equal(whole, pieces)
+    assert found[0][1] == found[1][1]

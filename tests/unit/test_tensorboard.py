@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata
 from tensorboard.summary.writer import event_file_writer
 
@@ -37,28 +38,48 @@ def events(folder: Path) -> EventAccumulator:
     return EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0}).Reload()
 
 
+def plugin_content(content: EventAccumulator, tag: str) -> bytes:
+    return tf.make_ndarray(content.Tensors(tag)[0].tensor_proto).item()
+
+
 def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in events(folder).Scalars(tag)]
 
 
-def test_training_and_validation_have_one_tag(run: Run) -> None:
+def test_training_and_validation_of_a_metric_stand_together(run: Run) -> None:
     folder, history = run
     for name in ("loss", "accuracy"):
-        tag = f"epoch/{name}"
-        assert curve(folder / "train", tag) == list(zip([1, 2, 3, 4], history[name], strict=True))
-        assert curve(folder / "validation", tag) == list(zip([2, 4], history[f"val_{name}"], strict=True))
-    rates = curve(folder / "train", "rates/learning_rate")
+        assert curve(folder, f"{name}/train") == list(zip([1, 2, 3, 4], history[name], strict=True))
+        assert curve(folder, f"{name}/validation") == list(zip([2, 4], history[f"val_{name}"], strict=True))
+    rates = curve(folder, "rates/learning_rate")
     assert [step for step, _ in rates] == [1, 2, 3, 4]
     assert all(value == pytest.approx(0.01) for _, value in rates)
-    assert all(value > 0 for _, value in curve(folder / "train", "rates/examples_per_second"))
+    assert all(value > 0 for _, value in curve(folder, "rates/examples_per_second"))
+
+
+def test_a_run_is_one_entry(run: Run) -> None:
+    assert {path.parent for path in run[0].rglob("*tfevents*")} == {run[0]}
+
+
+def test_the_results_of_a_training_stand_beside_its_curves(tmp_path: Path) -> None:
+    board = begin(TensorBoard(tmp_path, {}, {}, graph=False, trial="a"))
+    end_epoch(board, 1)
+    board.on_train_end()
+    board.write_results({"test/loss": 0.25}, 1, {"confusion": b"png"})
+    assert curve(tmp_path, "test/loss") == [(1, 0.25)]
+    content = events(tmp_path)
+    assert content.Images("pictures/confusion")[0].encoded_image_string == b"png"
+    start = content.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
+    assert metadata.parse_session_start_info_plugin_data(start).group_name == "a"
+    assert metadata.SESSION_END_INFO_TAG in content.summary_metadata
 
 
 def test_rates_are_written_where_they_are_known(tmp_path: Path) -> None:
     board = begin(TensorBoard(tmp_path, {}, {}, graph=False))
     end_epoch(board, 1, roofline_fraction=0.5)
     board.on_train_end()
-    assert curve(tmp_path / "train", "rates/roofline_fraction") == [(1, 0.5)]
-    assert "rates/loss_scale" not in events(tmp_path / "train").Tags()["scalars"]
+    assert curve(tmp_path, "rates/roofline_fraction") == [(1, 0.5)]
+    assert "rates/loss_scale" not in events(tmp_path).Tags()["scalars"]
 
 
 def test_a_metric_of_any_name_has_a_curve(tmp_path: Path) -> None:
@@ -66,7 +87,7 @@ def test_a_metric_of_any_name_has_a_curve(tmp_path: Path) -> None:
     board = begin(TensorBoard(tmp_path, {}, {}, graph=False), logged=names)
     end_epoch(board, 1, dict.fromkeys(names, 0.5))
     board.on_train_end()
-    assert all(curve(tmp_path / "train", f"epoch/{name}") == [(1, 0.5)] for name in names)
+    assert all(curve(tmp_path, f"{name}/train") == [(1, 0.5)] for name in names)
 
 
 def test_settings_data_hyper_parameters_and_the_forward_pass_are_told(run: Run) -> None:
@@ -81,19 +102,16 @@ def test_settings_data_hyper_parameters_and_the_forward_pass_are_told(run: Run) 
     plugin = content.summary_metadata
     session = plugin[metadata.SESSION_START_INFO_TAG].plugin_data.content
     given = metadata.parse_session_start_info_plugin_data(session).hparams
-    assert {name: value.string_value or value.number_value for name, value in given.items()} == HPARAMS
-    compared = metadata.parse_experiment_plugin_data(plugin[metadata.EXPERIMENT_TAG].plugin_data.content)
-    assert [f"{m.name.group}/{m.name.tag} {m.display_name}" for m in compared.metric_infos] == [
-        "train/epoch/loss train/loss",
-        "train/epoch/accuracy train/accuracy",
-        "validation/epoch/loss validation/loss",
-        "validation/epoch/accuracy validation/accuracy",
-    ]
-    assert sum(node.op == "MatMul" for node in events(folder / "train").Graph().node) == 2
+    told = {name: value.string_value or value.number_value for name, value in given.items()}
+    assert told == {**HPARAMS, "data set": "unnamed", "execution": "epoch"}
+    layout = layout_pb2.Layout.FromString(plugin_content(content, "custom_scalars__config__"))
+    assert [chart.title for chart in layout.category[0].chart] == ["loss", "accuracy"]
+    assert list(layout.category[0].chart[0].multiline.tag) == ["^loss/train$", "^loss/validation$"]
+    assert sum(node.op == "MatMul" for node in content.Graph().node) == 2
 
 
 def test_histograms_are_of_the_weights_of_their_epoch(run: Run) -> None:
-    content = events(run[0] / "train")
+    content = events(run[0])
     tags = [tag for tag in content.Tags()["tensors"] if tag.startswith("weights/")]
     assert len(tags) == 4
     for tag in tags:
@@ -105,7 +123,7 @@ def test_histograms_are_of_the_weights_of_their_epoch(run: Run) -> None:
 @pytest.mark.slow
 def test_histograms_and_graph_are_written_on_demand(tmp_path: Path) -> None:
     fit(Toy(), epochs=1, callbacks=[TensorBoard(tmp_path, {}, {}, graph=False)])
-    without = events(tmp_path / "train").Tags()
+    without = events(tmp_path).Tags()
     assert (without["tensors"], without["graph"]) == ([], False)
 
 
@@ -119,8 +137,8 @@ def test_a_resumed_run_has_every_epoch_once(tmp_path: Path, monkeypatch: pytest.
         for number in range(first + 1, last + 1):
             end_epoch(board, number, {"loss": 0.5 + first, "val_loss": 0.75 + first})
         board.on_train_end()
-    assert curve(tmp_path / "train", "epoch/loss") == [(1, 0.5), (2, 0.5), (3, 2.5)]
-    assert curve(tmp_path / "validation", "epoch/loss") == [(1, 0.75), (2, 0.75), (3, 2.75)]
+    assert curve(tmp_path, "loss/train") == [(1, 0.5), (2, 0.5), (3, 2.5)]
+    assert curve(tmp_path, "loss/validation") == [(1, 0.75), (2, 0.75), (3, 2.75)]
 
 
 @pytest.mark.parametrize(("epochs", "first", "traced"), [(4, 0, 2), (1, 0, 1), (4, 2, 4), (3, 2, 3)])

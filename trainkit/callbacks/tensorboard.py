@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalars
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import summary as hparams_sessions
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from trainkit.callbacks.observer import Observer
-from trainkit.core.logs import base_name, is_validation
+from trainkit.core.logs import base_name, is_validation, validation_name
 
 __all__ = ["TensorBoard", "forward_graph"]
 
@@ -35,10 +40,10 @@ RATES = (
 
 
 class TensorBoard(Observer):
-    """Writes the curves of a training for TensorBoard.
+    """Writes the curves of a training for TensorBoard, as one entry of its list of runs.
 
-    Training and validation have the same tags, `epoch/<metric>`, in the runs `train` and `validation`, so
-    that one chart shows both; the rates of `EpochRecord` are beside them. Protocol buffers are written
+    Training and validation have the tags `<metric>/train` and `<metric>/validation`, which the tab Custom
+    Scalars shows in one chart; the rates of `EpochRecord` are beside them. Protocol buffers are written
     directly, in about 10 microseconds per value; `tf.summary` takes ten times that.
 
     Args:
@@ -47,6 +52,7 @@ class TensorBoard(Observer):
         hparams: Hyper-parameters for the HParams tab: numbers, booleans or texts by name.
         histograms_every: Epochs between two histograms of the weights; None: none.
         graph: Whether to write the graph of the model's forward pass.
+        trial: Name of the trial in the HParams tab, where trials of one name are averaged.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class TensorBoard(Observer):
         hparams: Mapping[str, Any],
         histograms_every: int | None = None,
         graph: bool = True,
+        trial: str | None = None,
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
@@ -63,81 +70,93 @@ class TensorBoard(Observer):
         self.hparams = dict(hparams)
         self.histograms_every = histograms_every
         self.graph = graph
-        self._writers: dict[str, EventFileWriter] = {}
+        self.trial = trial
+        self._writer: EventFileWriter | None = None
 
     def due(self, epoch: int) -> bool:
         return bool(self.histograms_every) and epoch % (self.histograms_every or 1) == 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        folders = {
-            "": self.folder,
-            "train": self.folder / "train",
-            "validation": self.folder / "validation",
-        }
-        self._writers = {
-            name: EventFileWriter(str(folder), max_queue_size=10_000, flush_secs=2)
-            for name, folder in folders.items()
-        }
+        self._writer = EventFileWriter(str(self.folder), max_queue_size=10_000, flush_secs=2)
         # A reader drops what an earlier process wrote of the epochs that are trained again.
         restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        for name in self._writers:
-            self._write(name, self.run.initial_epoch + 1, session_log=restart)
+        self._write(self.run.initial_epoch + 1, session_log=restart)
         self._write_settings()
         if self.graph:
             graph = forward_graph(self.model, self.run.row_spec).as_graph_def(add_shapes=True)
-            self._write("train", 0, graph_def=graph.SerializeToString())
+            self._write(0, graph_def=graph.SerializeToString())
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        scalars: dict[str, list[summary_pb2.Summary.Value]] = {"train": [], "validation": []}
-        for name, value in (logs or {}).items():
-            scalars[_writer_name(name)].append(_scalar(_tag(name), value))
+        scalars = [_scalar(_tag(name), value) for name, value in (logs or {}).items()]
         for name in RATES:
             value = getattr(self.record, name)
             if value is not None:
-                scalars["train"].append(_scalar(f"rates/{name}", value))
-        for writer, values in scalars.items():
-            if values:
-                self._write(writer, epoch + 1, summary=summary_pb2.Summary(value=values))
+                scalars.append(_scalar(f"rates/{name}", value))
+        self._write(epoch + 1, summary=summary_pb2.Summary(value=scalars))
         if self.due(epoch + 1):
             self._write_histograms(epoch + 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def write_results(
+        self, results: Mapping[str, float], step: int, pictures: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Write what is known when a training is over; the HParams tab shows it with the trial.
+
+        Args:
+            results: Values by name: `best/val_loss`, `test/accuracy`.
+            step: The epoch that they belong to.
+            pictures: PNG files by name.
+        """
+        self._writer = EventFileWriter(str(self.folder))
+        values = [_scalar(name, value) for name, value in results.items()]
+        for name, png in (pictures or {}).items():
+            image = summary_pb2.Summary.Image(encoded_image_string=png)
+            values.append(summary_pb2.Summary.Value(tag=f"pictures/{name}", image=image))
+        self._write(step, summary=summary_pb2.Summary(value=values))
+        ended = hparams_sessions.session_end_pb(api_pb2.STATUS_SUCCESS, time.time())
+        self._write(step, summary=_own_class(ended))
+        self.on_train_end()
 
     def _write_settings(self) -> None:
-        """All settings and the data set as text, and the hyper-parameters."""
+        """All settings and the data set as text, the hyper-parameters, and which curves share a chart."""
         source = self.run.dataset
         about = f"**{source.name}** from `{source.origin}`, sha256 `{source.sha256}`"
         settings = json.dumps(self.config, indent=2, default=str).replace("\n", "\n    ")
-        now = time.time()
+        metrics = [name for name in self.run.logged if not is_validation(name)]
+        hparams = {"data set": source.name, "execution": self.run.execution, **self.hparams}
         summaries = [
             text_pb("config", f"    {settings}"),  # indented: Markdown for text as it is
             text_pb("dataset", about),
-            self._experiment(),
-            hparams_summary.hparams_pb(self.hparams, start_time_secs=now),
+            hparams_summary.hparams_pb(hparams, trial_id=self.trial, start_time_secs=time.time()),
+            custom_scalars.pb(_layout(metrics)),
         ]
         for summary in summaries:
-            self._write("", 0, summary=_own_class(summary))
-
-    def _experiment(self) -> Any:
-        """What the HParams tab compares: the hyper-parameters and the logged values."""
-        metrics = []
-        for name in self.run.logged:
-            group = _writer_name(name)
-            label = f"{group}/{base_name(name)}"
-            metrics.append(hparams_summary.Metric(_tag(name), group=group, display_name=label))
-        hparams = [hparams_summary.HParam(name) for name in self.hparams]
-        return hparams_summary.hparams_config_pb(hparams=hparams, metrics=metrics)
+            self._write(0, summary=_own_class(summary))
 
     def _write_histograms(self, epoch: int) -> None:
         for variable in self.model.trainable_variables:
             summary = histogram_pb(f"weights/{variable.path}", np.asarray(variable))
-            self._write("train", epoch, summary=_own_class(summary))
+            self._write(epoch, summary=_own_class(summary))
 
-    def _write(self, writer: str, step: int, **content: Any) -> None:
-        event = event_pb2.Event(wall_time=time.time(), step=step, **content)
-        self._writers[writer].add_event(event)
+    def _write(self, step: int, **content: Any) -> None:
+        if self._writer is None:
+            raise RuntimeError("TensorBoard writes between on_train_begin and on_train_end.")
+        self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
+
+
+def _layout(metrics: Sequence[str]) -> layout_pb2.Layout:
+    """Charts for the tab Custom Scalars: training and validation of each metric in one."""
+    charts = []
+    for name in metrics:
+        tags = [f"^{re.escape(_tag(one))}$" for one in (name, validation_name(name))]
+        lines = layout_pb2.MultilineChartContent(tag=tags)
+        charts.append(layout_pb2.Chart(title=name, multiline=lines))
+    category = layout_pb2.Category(title="training and validation", chart=charts)
+    return layout_pb2.Layout(category=[category])
 
 
 def forward_graph(model: keras.Model, row_spec: Any) -> tf.Graph:
@@ -155,14 +174,9 @@ def forward_graph(model: keras.Model, row_spec: Any) -> tf.Graph:
     return tf.function(forward, autograph=False).get_concrete_function(specs).graph
 
 
-def _writer_name(name: str) -> str:
-    """`val_loss` -> `validation`, `loss` -> `train`."""
-    return "validation" if is_validation(name) else "train"
-
-
 def _tag(name: str) -> str:
-    """`loss`, `val_loss` -> `epoch/loss`."""
-    return f"epoch/{base_name(name)}"
+    """`loss` -> `loss/train`, `val_loss` -> `loss/validation`."""
+    return f"{base_name(name)}/{'validation' if is_validation(name) else 'train'}"
 
 
 def _scalar(tag: str, value: float) -> summary_pb2.Summary.Value:

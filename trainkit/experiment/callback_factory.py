@@ -25,6 +25,7 @@ from trainkit.core.logs import base_name
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
 from trainkit.reporting import write_report
+from trainkit.runs import run_dir
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
 
@@ -142,8 +143,11 @@ def _tensorboard(job: Job, run: RunDir, setup: TrainSetup) -> list[keras.callbac
     settings = dict(job.settings)
     hparams = _hparams(job, setup)
     made: list[keras.callbacks.Callback] = [
-        TensorBoard(run.tensorboard, settings, hparams, config.histograms_every, config.graph)
+        TensorBoard(
+            run.tensorboard, settings, hparams, config.histograms_every, config.graph, trial=run.path.name
+        )
     ]
+    run_dir.link_tensorboard(run, job.config.runs_dir, job.config.name, job.argv)
     if config.profile:
         made.append(Profile(run.tensorboard))
     return made
@@ -169,6 +173,8 @@ def _hparams(job: Job, setup: TrainSetup) -> dict[str, Any]:
     }
     return {
         **own,
+        "engine": trainer.engine,
+        "strategy": setup.strategy_name,
         "optimizer": type(inner).__name__,
         "learning_rate": 0.0 if rate is None else float(keras.ops.convert_to_numpy(rate)),
         "batch_size": trainer.batch_size,

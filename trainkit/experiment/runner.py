@@ -27,6 +27,7 @@ from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import closing_lines
 from trainkit.export import keras_format
 from trainkit.reporting import write_report
+from trainkit.runs.figures import other_pictures
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
 from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
@@ -110,6 +111,7 @@ class _Training:
                 summary = summarise(job.config.name, self.setup, run, history.history, self.best, report)
                 if report.status == "completed":
                     self.test_and_save(summary)
+                    self.write_results(summary)
                 files.write_json(run.summary, summary)
                 if report.status == "failed":
                     raise UserError(f"{NOT_FINITE}; trainer.on_nonfinite=stop names the step.")
@@ -153,6 +155,18 @@ class _Training:
             if tested:
                 summary["best"]["test"] = trainer.evaluate()
         keras_format.save(trainer.model, self.run.model)
+
+    def write_results(self, summary: Mapping[str, Any]) -> None:
+        """Hand the results to the callbacks that keep them beside the curves, such as TensorBoard's."""
+        best = summary["best"]
+        test = best.get("test") or summary["test"]
+        results = {f"test/{name}": value for name, value in test.items()}
+        if best:
+            results[f"best/{summary['monitor']}"] = best["value"]
+        pictures = {path.stem: path.read_bytes() for path in other_pictures(self.run.plots, summary["train"])}
+        for callback in self.trainer.callbacks:
+            if hasattr(callback, "write_results"):
+                callback.write_results(results, summary["epochs"], pictures)
 
     def best_checkpoint(self) -> Path | None:
         """The checkpoint of the best epoch, if there is one."""

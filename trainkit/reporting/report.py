@@ -12,7 +12,7 @@ from trainkit.core.figures import duration, number, rate, share, size
 from trainkit.reporting.page import Markup, data, details, element, figures, page, picture, section, table
 from trainkit.reporting.run_data import RunData, read_run
 from trainkit.reporting.series import chart, metric_chart
-from trainkit.runs.figures import file_names
+from trainkit.runs.figures import other_pictures
 
 __all__ = ["report_html", "write_report"]
 
@@ -132,11 +132,8 @@ def _cells(value: Any) -> list[str]:
 
 def _pictures(run: RunData) -> Iterator[Markup]:
     """Pictures of the run that are no curves, since those are drawn above."""
-    curves = {f"{name}.png" for name in file_names(run.metrics).values()}
     left = MAX_PICTURES
-    for path in sorted(run.run.plots.glob("*.png")):
-        if path.name in curves:
-            continue
+    for path in other_pictures(run.run.plots, run.metrics):
         content = path.read_bytes()
         left -= len(content)
         if left < 0:

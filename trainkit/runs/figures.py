@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainkit.core.files import replacing_file
 
-__all__ = ["Curve", "draw", "file_names"]
+__all__ = ["Curve", "draw", "file_names", "other_pictures"]
 
 Curve = tuple[list[int], list[float]]  # positions, and the values there
 COLOURS = ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0")
@@ -66,6 +66,12 @@ def file_names(names: Iterable[str]) -> dict[str, str]:
         taken.add(unique.casefold())
         found[name] = unique
     return found
+
+
+def other_pictures(folder: Path, metrics: Iterable[str]) -> list[Path]:
+    """The PNG files of a folder that are no curves of these metrics."""
+    curves = {f"{name}.png" for name in file_names(metrics).values()}
+    return [path for path in sorted(folder.glob("*.png")) if path.name not in curves]
 
 
 def _spans_decades(values: list[float]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,11 +14,13 @@ from pathlib import Path
 from trainkit.core.errors import UserError
 from trainkit.core.files import link, now, shown, write_json
 
-__all__ = ["CHECKPOINT", "CONFIG", "LATEST", "TIME", "RunDir", "create", "new_path"]
+__all__ = ["CHECKPOINT", "CONFIG", "LATEST", "TIME", "RunDir", "create", "link_tensorboard", "new_path"]
 
 CONFIG = "config.yaml"  # marks a folder as a run
 CHECKPOINT = "checkpoint.json"  # marks a folder as a checkpoint
 LATEST = "latest"
+UNTOLD = ("task=", "progress=", "run_dir=", "runs_dir=", "resume=", "mode=", "data.dir=")
+MAX_LABEL = 120
 TIME = "%Y%m%d-%H%M%S"  # in the names of run directories
 
 
@@ -150,6 +154,24 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
             "choose another with run_dir= or runs_dir=."
         ) from error
     return RunDir(path)
+
+
+def link_tensorboard(run: RunDir, runs_dir: str, name: str, words: Sequence[str]) -> None:
+    """Link to a run's event files in `<runs_dir>/tensorboard/`, where `tensorboard --logdir` finds each once.
+
+    Args:
+        run: The run.
+        runs_dir: Folder of all runs; nothing is linked for a run that lies elsewhere.
+        name: Name of the task.
+        words: What its command said, which tells runs apart.
+    """
+    folder = Path(runs_dir, "tensorboard").absolute()
+    if not run.path.absolute().is_relative_to(folder.parent):
+        return
+    said = " ".join(word for word in words if "=" in word and not word.startswith(UNTOLD))
+    label = re.sub(r"[^\w.=,+-]+", " ", f"{name} {run.path.name} {said}").strip()[:MAX_LABEL]
+    folder.mkdir(parents=True, exist_ok=True)
+    link(folder / label, os.path.relpath(run.tensorboard.absolute(), folder))
 
 
 def _check_writable(path: Path) -> None:
