@@ -19,6 +19,7 @@ from keras import layers
 
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, NewRows, Splits
+from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
 from trainkit.data import fitted
@@ -35,25 +36,6 @@ from trainkit.tasks.classification import Classification, class_scores
 
 __all__ = ["Tabular", "TabularClassification", "TabularRegression"]
 
-SIZES = {"batches": 24, "largest": 1024, "steps": 4000}
-
-
-def as_numbers(name: str, described: PreparedInput, raw: Any, width: int | None) -> Any:
-    """Numbers `[B, K]` of one prepared input: categories are embedded, texts by the mean of their words.
-
-    Args:
-        name: Of the input.
-        described: What it holds.
-        raw: The input.
-        width: Numbers per category; None: by the number of categories.
-    """
-    if not described.size:
-        return raw
-    width = width or min(50, round(1.6 * described.size**0.56))
-    is_text = bool(described.shape)
-    embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
-    return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
-
 
 @dataclass(frozen=True)
 class Tabular(Task):
@@ -67,6 +49,8 @@ class Tabular(Task):
         dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
         embedding: Numbers per category; None: by the number of categories, 50 at the most.
         linear: Whether the outputs also depend linearly on the inputs.
+        l2: Penalty of the squared weights; None: `1 / (2 * rows)`, the prior of weights of about 1, which
+            counts for less the more rows there are.
         run: Directory of the run that this task continues or opens.
     """
 
@@ -75,15 +59,20 @@ class Tabular(Task):
     dropout: float = 0.1
     embedding: int | None = None
     linear: bool = True
+    l2: float | None = None
     run: Path | None = field(default=None, compare=False)
 
     reads_files: ClassVar[bool] = True
     problem: ClassVar[str] = ""
+    sizes: ClassVar[Mapping[str, int]] = {"batches": 24, "largest": 1024, "steps": 4000}
 
     @cached_property
     def config(self) -> DataConfig:
         """The settings, checked."""
-        return data_config(self.settings)
+        config = data_config(self.settings)
+        if config.augment != "none":
+            raise UserError(f"data.augment={config.augment}: only images are augmented; leave it out.")
+        return config
 
     @property
     def table(self) -> TableData:
@@ -123,30 +112,50 @@ class Tabular(Task):
         return self.table.splits(self.preparation)
 
     def trainer_defaults(self) -> Mapping[str, int]:
-        sizes: Mapping[str, int] = recipes.sizes(len(self.table.rows["train"]), **SIZES)
+        sizes: Mapping[str, int] = recipes.sizes(len(self.table.rows["train"]), **self.sizes)
         return sizes
 
     def optimizer(self) -> keras.optimizers.Optimizer:
-        rows = round(0.64 * self.fitted[0].rows)  # those that train by default; known without the table
-        return keras.optimizers.Adam(recipes.learning_rate(recipes.sizes(rows, **SIZES)["batch_size"]))
+        batch_size = recipes.sizes(self.training_rows, **self.sizes)["batch_size"]
+        return keras.optimizers.Adam(recipes.learning_rate(batch_size))
+
+    @property
+    def training_rows(self) -> int:
+        """About the number of training rows, which is known without the table."""
+        return max(1, round(0.64 * self.fitted[0].rows))
 
     def model(self, train: Arrays) -> keras.Model:
         inputs = {}
         parts = []
         for name, described in self.preparation.inputs.items():
             inputs[name] = keras.Input(described.shape, dtype=described.dtype, name=name)
-            parts.append(as_numbers(name, described, inputs[name], self.embedding))
+            parts.append(self.features_of(name, described, inputs[name]))
         features = parts[0] if len(parts) == 1 else layers.Concatenate(name="features")(parts)
+        penalty = keras.regularizers.L2(1 / (2 * self.training_rows) if self.l2 is None else self.l2)
         x = features
         for units in self.units:
-            x = layers.Dense(units, activation="relu")(x)
+            x = layers.Dense(units, activation="relu", kernel_regularizer=penalty)(x)
             x = layers.Dropout(self.dropout)(x)
-        outputs = layers.Dense(self.outputs, name="deep")(x)
+        outputs = layers.Dense(self.outputs, kernel_regularizer=penalty, name="deep")(x)
         if self.linear and self.units:
-            outputs = layers.Add()(
-                [outputs, layers.Dense(self.outputs, use_bias=False, name="linear")(features)]
-            )
+            direct = layers.Dense(self.outputs, use_bias=False, kernel_regularizer=penalty, name="linear")
+            outputs = layers.Add()([outputs, direct(features)])
         return keras.Model(inputs, self.head(outputs))
+
+    def features_of(self, name: str, described: PreparedInput, raw: Any) -> Any:
+        """Numbers `[B, K]` of one prepared input: categories are embedded, texts by the mean of their words.
+
+        Args:
+            name: Of the input.
+            described: What it holds.
+            raw: The input.
+        """
+        if not described.size:
+            return raw
+        width = self.embedding or min(50, round(1.6 * described.size**0.56))
+        is_text = bool(described.shape)
+        embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
+        return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
 
     @property
     def outputs(self) -> int:
@@ -159,13 +168,15 @@ class Tabular(Task):
 
     def new_rows(self, path: Any) -> NewRows:
         schema, preparation = self.fitted
-        arrays, table = fitted.new_table(path, self.config, schema, preparation)
+        texts = self.problem == "text"
+        arrays, table = fitted.new_table(path, self.config, schema, preparation, texts=texts)
         additional = schema.additional(table.columns)
         notes = list(table.notes)
         if additional:
             names = ", ".join(map(repr, additional))
             notes.append(f"{path} has columns that the training did not have, and that are not used: {names}")
-        return NewRows(arrays, table.source, notes=tuple(notes))
+        names = {"path": list(table.columns["path"])} if texts and "path" in table.columns else {}
+        return NewRows(arrays, table.source, names, tuple(notes))
 
     def serving_model(self, model: keras.Model) -> keras.Model:
         """A model that takes the columns as they stand in the file, and answers in class names, or in the

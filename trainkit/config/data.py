@@ -94,6 +94,9 @@ class DataConfig:
     )
     channels: int = setting(0, "of images: 1 gray, 3 RGB, 0: gray if all are", at_least=0, at_most=3)
     path_column: str | None = setting(None, "column with the paths of images; null: path, file or image")
+    augment: Any = setting(
+        "none", "of images: none, light, standard, strong, or a list: [flip,{name: rotate, degrees: 20}]"
+    )
     preparation: PreparationConfig = field(default_factory=PreparationConfig)
 
     def check(self, prefix: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -111,6 +111,18 @@ class Task(ABC):
         }:
             return None
         return cast(Task, dataclasses.replace(cast(Any, self), validation=validation))
+
+    def augmented(self, train: Arrays, seed: int) -> Callable[[int, np.ndarray], tuple[Any, ...]] | None:
+        """How training rows are changed each time that they are read; None: not at all.
+
+        Returns a function of the epoch and the row numbers `[B]`, which gives `(x, y[, weight])` of the
+        dtypes and shapes of `train`. The same arguments give the same rows, in whatever batch.
+
+        Args:
+            train: The training rows.
+            seed: Of the training.
+        """
+        return None
 
     def serving_model(self, model: keras.Model) -> keras.Model:
         """The model that an export serves. It takes rows as they were before the task prepared them, and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import plain_json, read_json
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import Schema
-from trainkit.data.settings import table_options
-from trainkit.data.sources.tables import Table, read_table
+from trainkit.data.sources.tables import Table
+from trainkit.data.table_sources import read_new
 
 __all__ = [
     "PREPARATION_FILE",
@@ -82,7 +82,7 @@ def placeholder_labels(preparation: Preparation, count: int) -> np.ndarray | Non
 
 
 def new_table(
-    path: Any, config: DataConfig, schema: Schema, preparation: Preparation
+    path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool = False
 ) -> tuple[Arrays, Table]:
     """New rows, prepared as those of the training; their labels are placeholders.
 
@@ -91,13 +91,11 @@ def new_table(
         config: How the training's was read.
         schema: Of the training's table.
         preparation: Fitted to its training rows.
+        texts: Whether they may be files of texts.
 
     Raises:
         UserError: if columns are missing, or cells are not of their columns' kinds.
     """
-    try:
-        table = read_table(path, replace(table_options(config), format="auto"))
-    except UserError as error:
-        raise UserError(str(error).replace("data.path", "predict.path")) from error
+    table = read_new(path, config, texts=texts)
     columns = schema.read(table.columns, roles=("feature",))
     return Arrays(preparation.encode(columns), placeholder_labels(preparation, len(table))), table

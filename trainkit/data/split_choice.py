@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from trainkit.config import DataConfig
 from trainkit.core.datasets import SPLITS
 from trainkit.data import cells
+from trainkit.data.schema import Schema
 from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows
 
-__all__ = ["choose_rows"]
+__all__ = ["choose_rows", "split_values"]
+
+
+def split_values(config: DataConfig, schema: Schema, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The column that groups, times or names of splits come from, if the settings name one."""
+    if config.split_column is None or config.split == "auto":
+        return None
+    values = columns[config.split_column]
+    return schema[config.split_column].times(values) if config.split == "time" else values
 
 
 def choose_rows(
@@ -18,6 +30,7 @@ def choose_rows(
     classes: np.ndarray | None,
     by: np.ndarray | None,
     count: int,
+    given: Rows | None = None,
 ) -> Rows:
     """The row numbers of each split.
 
@@ -27,10 +40,15 @@ def choose_rows(
         classes: Class of each row `[count]`; None where there are none.
         by: The column `[count]` that groups, times or names of splits come from.
         count: Rows of the table.
+        given: Splits that the data set has itself, which are not split again.
 
     Raises:
         UserError: for settings that cannot work, or a split that would be empty.
     """
+    if given:
+        free = np.setdiff1d(kept, np.concatenate(list(given.values())))
+        chosen = choose_rows(replace(config, test=0.0), free, classes, by, count)
+        return {name: rows for name, rows in {**chosen, **given}.items() if len(rows)}
     if config.split == "file":
         settings = SplitSettings("file", file=config.split_file or "")
         parts = {name: rows[np.isin(rows, kept)] for name, rows in split_rows(count, settings).items()}

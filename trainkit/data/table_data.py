@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Source, Splits
-from trainkit.core.errors import UserError
 from trainkit.data import targets
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.preparation import Preparation, fit_preparation
 from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate_settings
+from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
-from trainkit.data.settings import table_options
-from trainkit.data.sources import paths
-from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
-from trainkit.data.sources.tables import Table, read_table
-from trainkit.data.split_choice import choose_rows
+from trainkit.data.sources.tables import Table
+from trainkit.data.split_choice import choose_rows, split_values
 from trainkit.data.splits import Rows, find_duplicates
+from trainkit.data.table_sources import read_by_settings
 
 __all__ = ["TableData", "prepare_table", "table_data"]
 
@@ -59,16 +57,6 @@ class TableData:
         return Splits(source=self.source, **parts)
 
 
-@dataclass(frozen=True)
-class _Request:
-    """A table that was asked for. Two are the same if their settings are, and the files have not changed."""
-
-    settings: str
-    problem: str
-    stamp: tuple[Any, ...]
-    config: DataConfig = field(compare=False)
-
-
 def table_data(config: DataConfig, problem: str) -> TableData:
     """Read, split and prepare the table that `data` describes.
 
@@ -76,57 +64,35 @@ def table_data(config: DataConfig, problem: str) -> TableData:
 
     Args:
         config: The settings.
-        problem: `classification` or `regression`.
+        problem: `classification`, `regression`, or `text`: classes of texts.
 
     Raises:
         UserError: for settings, files or a target that cannot be used.
     """
-    stamp = () if config.path is None else paths.stamp(config.path)
-    return _table_data(_Request(repr(config), problem, stamp, config))
+    return _table_data(request(config, problem))
 
 
 @functools.lru_cache(maxsize=1)
-def _table_data(request: _Request) -> TableData:
-    config = request.config
-    table, target, unit = _read(config, request.problem)
-    if unit:
-        given = config.columns.get(target, {})
-        own = {"unit": unit, **(dict(given) if isinstance(given, Mapping) else {"kind": given})}
-        config = replace(config, columns={**config.columns, target: own})
-    return prepare_table(table, replace(config, target=target), request.problem)
+def _table_data(asked: Request) -> TableData:
+    table, config, given = read_by_settings(asked.config, asked.problem)
+    return prepare_table(table, config, asked.problem, given)
 
 
-def _read(config: DataConfig, problem: str) -> tuple[Table, str, str]:
-    """The table, its target and the target's unit."""
-    if config.path is None:
-        if config.source not in KNOWN_TABLES:
-            raise UserError(
-                f"task=tabular_{problem} needs data.path=<file> and data.target=<column>, or a known table: "
-                f"data.source={' or '.join(KNOWN_TABLES)}."
-            )
-        table, target, unit = read_known_table(config.source, config.dir)
-        return table, config.target or target, unit if config.target in (None, target) else ""
-    if config.source != "auto":
-        raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
-    table = read_table(config.path, table_options(config))
-    if config.target is None:
-        raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")
-    return table, config.target, ""
-
-
-def prepare_table(table: Table, config: DataConfig, problem: str) -> TableData:
+def prepare_table(table: Table, config: DataConfig, problem: str, given: Rows | None = None) -> TableData:
     """Understand, split and prepare a table.
 
     Args:
         table: As its source gives it.
         config: The settings, with a target.
         problem: `classification` or `regression`.
+        given: Splits that the data set has itself.
 
     Raises:
         UserError: for settings or a target that cannot be used.
     """
     if config.target is None:
         raise ValueError("A table needs a target.")
+    problem = "classification" if problem == "text" else problem
     overrides, own = separate_settings(config.columns)
     if problem == "classification" and config.labels == "multi_label":
         problem = "multi_label"
@@ -144,11 +110,8 @@ def prepare_table(table: Table, config: DataConfig, problem: str) -> TableData:
         targets.check_weights(config.weight, columns[config.weight])
     target = columns[config.target]
     kept = targets.rows_with_target(config.target, target, skip_bad=config.skip_bad)
-    by = None
-    if config.split_column is not None and config.split != "auto":
-        values = columns[config.split_column]
-        by = schema[config.split_column].times(values) if config.split == "time" else values
-    rows = choose_rows(config, kept, target if problem == "classification" else None, by, len(table))
+    classes = target if problem == "classification" else None
+    rows = choose_rows(config, kept, classes, split_values(config, schema, columns), len(table), given)
     if problem == "classification":
         targets.check_classes(config.target, target, rows)
     preparation = fit_preparation(schema, columns, rows["train"], _preparation_settings(config, own))

@@ -82,7 +82,8 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     splits = data or task_values.splits(task)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
-    source = row_source(splits.train, task_values.class_weight(task), config, strategy)
+    weights = task_values.class_weight(task)
+    source = row_source(splits.train, weights, config, strategy, task.augmented)
     return Layout(strategy, splits, source, _epoch_shape(config, source.rows))
 
 

@@ -24,8 +24,8 @@ class _Orders:
     used: int
     epochs: range
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self.source.order(epoch)[: self.used] for epoch in self.epochs)
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return ((epoch, self.source.order(epoch)[: self.used]) for epoch in self.epochs)
 
 
 def batches_for_keras(source: RowSource, step_rows: int, used: int, epochs: range) -> tf.data.Dataset:
@@ -46,22 +46,22 @@ def batches_for_keras(source: RowSource, step_rows: int, used: int, epochs: rang
     flat = leaves(structure)
     orders = _Orders(source, used, epochs)
 
-    def gather(rows: tf.Tensor) -> Any:
-        def picked(numbers: np.ndarray) -> list[np.ndarray]:
-            return [np.ascontiguousarray(a[numbers]) for a in flat]
+    def gather(epoch: tf.Tensor, rows: tf.Tensor) -> Any:
+        def picked(number: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+            return [np.ascontiguousarray(a) for a in leaves(source.picked(int(number), numbers))]
 
-        tensors = tf.numpy_function(picked, [rows], [a.dtype for a in flat])
+        tensors = tf.numpy_function(picked, [epoch, rows], [a.dtype for a in flat])
         for tensor, array in zip(tensors, flat, strict=True):
             tensor.set_shape([None, *array.shape[1:]])
         return pack_leaves(structure, tensors)
 
-    signature = tf.TensorSpec([None], tf.int32)
+    signature = (tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int32))
     numbers = tf.data.Dataset.from_generator(lambda: _cut(orders, step_rows), output_signature=signature)
     batches = numbers.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _cut(orders: Iterable[np.ndarray], step_rows: int) -> Iterator[np.ndarray]:
-    for rows in orders:
+def _cut(orders: Iterable[tuple[int, np.ndarray]], step_rows: int) -> Iterator[tuple[int, np.ndarray]]:
+    for epoch, rows in orders:
         for begin in range(0, len(rows), step_rows):
-            yield rows[begin : begin + step_rows]
+            yield epoch, rows[begin : begin + step_rows]

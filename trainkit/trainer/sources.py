@@ -22,6 +22,8 @@ from trainkit.engine.inputs import row_spec
 
 __all__ = ["RowSource", "arrays_source", "batches_source", "row_source"]
 
+Augmented = Callable[[int, np.ndarray], tuple[Any, ...]]
+
 RESIDENT_SHARE = 0.5  # of the free memory that resident rows may take
 
 
@@ -37,6 +39,7 @@ class RowSource:
         kind: `resident`: the whole split stays on the device; `stream`: one chunk after the other.
         reason: Why, for people.
         order: Gives the order `[rows]` of an epoch, a pure function of its number.
+        augmented: Gives rows of an epoch by their numbers in place of `arrays.take`, see `Task.augmented`.
     """
 
     arrays: Arrays | None
@@ -46,11 +49,18 @@ class RowSource:
     kind: str
     reason: str
     order: Callable[[int], np.ndarray]
+    augmented: Augmented | None = None
 
     @property
     def seekable(self) -> bool:
         """Whether any row can be read at any time."""
         return self.arrays is not None
+
+    def picked(self, epoch: int, rows: np.ndarray) -> tuple[Any, ...]:
+        """Rows of an epoch by their numbers, as `(x[, y[, weight]])`."""
+        if self.arrays is None:
+            raise ValueError("Only rows in memory have numbers.")
+        return self.augmented(epoch, rows) if self.augmented else self.arrays.take(rows).batch()
 
     def batches(self, epoch: int, step_rows: int, start: int = 0) -> Iterator[Any]:
         """Batches of an epoch as NumPy structures, from batch `start` on."""
@@ -58,7 +68,7 @@ class RowSource:
             rows = self.order(epoch)
             for begin in range(start * step_rows, self.rows, step_rows):
                 picked = rows[begin : begin + step_rows]
-                yield self.arrays.take(picked).batch()
+                yield self.picked(epoch, picked)
             return
         if self.dataset is not None:
             yield from self.dataset.batch(step_rows).skip(start).as_numpy_iterator()
@@ -69,6 +79,7 @@ def row_source(
     class_weight: Any,
     config: TrainerConfig,
     strategy: tf.distribute.Strategy,
+    augmented: Callable[[Arrays, int], Augmented | None] = lambda rows, seed: None,
 ) -> RowSource:
     """Look at the training rows: how many, of what kind, and whether they fit the device.
 
@@ -79,7 +90,12 @@ def row_source(
         weighted = checks.weighted(train, class_weight)
         kind, reason = _arrays_kind(weighted, config, strategy)
         by_seed = partial(_shuffled, config.seed, len(train))
-        return RowSource(weighted, None, len(train), row_spec(weighted), kind, reason, by_seed)
+        change = augmented(weighted, config.seed)
+        if change is not None:
+            if config.feed == "resident":
+                raise UserError("trainer.feed=resident: augmented rows are made on the host; use feed=auto.")
+            kind, reason = "stream", "augmented on the host while the device computes"
+        return RowSource(weighted, None, len(train), row_spec(weighted), kind, reason, by_seed, change)
     if class_weight:
         raise UserError(
             "class_weight() needs the training rows as arrays; this task's data() gives a tf.data.Dataset. "

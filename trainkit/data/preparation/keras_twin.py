@@ -24,13 +24,13 @@ from trainkit.data.cells import DAY, DateFormat
 from trainkit.data.preparation.categories import FIRST_KNOWN, MISSING, OTHER, CategoryEncoder
 from trainkit.data.preparation.dates import CYCLES, DateEncoder
 from trainkit.data.preparation.encoder import ColumnEncoder
-from trainkit.data.preparation.labels import ClassLabels
+from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.numeric import NumericEncoder
 from trainkit.data.preparation.preparation import NUMBERS, Preparation
 from trainkit.data.preparation.scaling import Scaling
 from trainkit.data.preparation.tokens import TokenEncoder
 
-__all__ = ["keras_preprocessing", "with_preprocessing"]
+__all__ = ["keras_preprocessing", "readable_outputs", "with_preprocessing"]
 
 # Texts that no cell of a file can be, since cells are trimmed.
 UNSEEN = " unseen "
@@ -79,20 +79,23 @@ def with_preprocessing(model: keras.Model, preparation: Preparation) -> keras.Mo
         A model of `{key: [B]}` in; out come `{"predicted": [B], "scores": [B, C]}` for classes (scores alone
         if a row may have several), else `{"predicted": [B]}` float64.
     """
-
     preprocessing = keras_preprocessing(preparation)
     scores = model(preprocessing.output, training=False)
-    target = preparation.target
+    outputs = readable_outputs(scores, preparation.target)
+    return keras.Model(preprocessing.input, outputs, name=f"{model.name}_on_raw_columns")
+
+
+def readable_outputs(scores: Tensor, target: ClassLabels | NumberTarget | None) -> dict[str, Tensor]:
+    """A model's outputs as people read them, by name: see `with_preprocessing`."""
     if isinstance(target, ClassLabels):
         outputs = {"scores": scores}
         if target.encoding != "multi_label":
             outputs["predicted"] = _class_names(target, scores)
-    elif target is not None:
+        return outputs
+    if target is not None:
         number = ops.cast(ops.reshape(scores, (-1,)), "float64")
-        outputs = {"predicted": _unscaled(target.scaling, number)}
-    else:
-        outputs = {"scores": scores}
-    return keras.Model(preprocessing.input, outputs, name=f"{model.name}_on_raw_columns")
+        return {"predicted": _unscaled(target.scaling, number)}
+    return {"scores": scores}
 
 
 def _prepared(encoder: ColumnEncoder, raw: Tensor) -> Tensor:

@@ -1,0 +1,135 @@
+"""Reads what `data.path` or `data.source` names as a table: rows of a file, files of texts, or known sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from trainkit.config import DataConfig
+from trainkit.core.errors import UserError
+from trainkit.data.inference import infer_schema
+from trainkit.data.preparation.settings import separate_settings
+from trainkit.data.settings import table_options
+from trainkit.data.sources import paths
+from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
+from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
+from trainkit.data.sources.tables import Table, read_table
+from trainkit.data.sources.texts import read_texts
+from trainkit.data.splits import Rows
+
+__all__ = ["KNOWN_TEXTS", "read_by_settings", "read_new"]
+
+KNOWN_TEXTS = ("imdb", "reuters")
+TEXT = "text"  # columns of files of texts
+LABEL = "label"
+TEXT_FILES = {"path": "ignore", TEXT: "text"}
+
+Read = tuple[Table, DataConfig, Rows]
+
+
+def read_by_settings(config: DataConfig, problem: str) -> Read:
+    """The table that the settings name.
+
+    Args:
+        config: The settings.
+        problem: `classification`, `regression`, or `text`: classes of texts.
+
+    Returns:
+        The table; the settings with a target and what the source knows of its columns; and the splits that
+        the source has itself.
+
+    Raises:
+        UserError: for settings or files that cannot be used.
+    """
+    if config.path is None:
+        return _known_texts(config) if problem == "text" else _known_table(config, problem)
+    if config.source != "auto":
+        raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
+    if problem == "text" and _format(config.path, config) == "text":
+        table = read_texts(config.path, encoding=config.encoding, skip_bad=config.skip_bad)
+        return table, _with_columns(replace(config, target=config.target or LABEL), TEXT_FILES), {}
+    table = read_table(config.path, table_options(config))
+    if config.target is None:
+        raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")
+    return table, _with_texts(config, table) if problem == "text" else config, {}
+
+
+def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:
+    """New rows without labels.
+
+    Args:
+        path: Where they are.
+        config: How the training's rows were read.
+        texts: Whether they may be files of texts.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
+    config = replace(config, format="auto")
+    try:
+        if texts and _format(path, config) == "text":
+            return read_texts(path, labelled=False, encoding=config.encoding, skip_bad=config.skip_bad)
+        return read_table(path, table_options(config))
+    except UserError as error:
+        raise UserError(str(error).replace("data.path", "predict.path")) from error
+
+
+def _format(path: Any, config: DataConfig) -> str:
+    return paths.detect_format(path) if config.format == "auto" else config.format
+
+
+def _with_columns(config: DataConfig, known: Mapping[str, Any]) -> DataConfig:
+    """The settings with what is known of columns; what the user says of them wins."""
+    return replace(config, columns={**known, **config.columns})
+
+
+def _with_texts(config: DataConfig, table: Table) -> DataConfig:
+    """The settings with the columns of free text as features, which a table else leaves out."""
+    overrides, _ = separate_settings(config.columns)
+    schema = infer_schema(table.columns, overrides=overrides)
+    found = {
+        column.name: "text"
+        for column in schema.columns
+        if column.kind == "text" and column.name not in config.columns and column.name != config.target
+    }
+    chosen = [column.name for column in schema.features if column.kind == "text"]
+    if not found and not chosen:
+        raise UserError(
+            f"data.path={config.path} has no column of free text; set data.columns.<name>=text for one, "
+            "or use task=tabular_classification."
+        )
+    return _with_columns(config, found)
+
+
+def _known_table(config: DataConfig, problem: str) -> Read:
+    if config.source not in KNOWN_TABLES:
+        raise UserError(
+            f"task=tabular_{problem} needs data.path=<file> and data.target=<column>, or a known table: "
+            f"data.source={' or '.join(KNOWN_TABLES)}."
+        )
+    table, target, unit = read_known_table(config.source, config.dir)
+    if config.target in (None, target):
+        config = _with_columns(replace(config, target=target), {target: {"unit": unit}})
+    return table, config, {}
+
+
+def _known_texts(config: DataConfig) -> Read:
+    """Known texts, whose words are numbers by frequency: `1 14 22`; the words themselves are another file."""
+    if config.source not in KNOWN_TEXTS:
+        raise UserError(
+            "task=text_classification needs data.path=<folder with a folder per class>, or data.path=<table> "
+            f"and data.target=<column>, or known texts: data.source={' or '.join(KNOWN_TEXTS)}."
+        )
+    known = KNOWN_SETS[config.source]
+    rows, source = load(known, config.source, config.dir)
+    parts = [part for part in ("", "_train", "_test") if f"x{part}" in rows]
+    lists = [ranks for part in parts for ranks in rows[f"x{part}"]]
+    numbers = np.concatenate([rows[f"y{part}"] for part in parts])
+    names = known.classes or tuple(map(str, range(int(numbers.max()) + 1)))
+    texts = np.array([" ".join(map(str, ranks)) for ranks in lists], dtype=object)
+    table = Table({TEXT: texts, LABEL: np.array(names, dtype=object)[numbers]}, source)
+    test = {"test": np.arange(len(rows["x_train"]), len(texts))} if "_test" in parts else {}
+    return table, _with_columns(replace(config, target=LABEL), {TEXT: "text"}), test
