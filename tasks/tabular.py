@@ -175,8 +175,8 @@ class Tabular(Task):
         if additional:
             names = ", ".join(map(repr, additional))
             notes.append(f"{path} has columns that the training did not have, and that are not used: {names}")
-        names = {"path": list(table.columns["path"])} if texts and "path" in table.columns else {}
-        return NewRows(arrays, table.source, names, tuple(notes))
+        named = {"path": list(table.columns["path"])} if texts and "path" in table.columns else {}
+        return NewRows(arrays, table.source, named, tuple(notes))
 
     def serving_model(self, model: keras.Model) -> keras.Model:
         """A model that takes the columns as they stand in the file, and answers in class names, or in the

@@ -147,7 +147,7 @@ class Brightness(Pixels):
     share: float = 0.1
 
     def apply(self, images: np.ndarray, draws: Draws) -> np.ndarray:
-        return images + _each(draws.uniform(-self.share, self.share) * WHITE)
+        return np.asarray(images + _each(draws.uniform(-self.share, self.share) * WHITE))
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Contrast(Pixels):
 
     def apply(self, images: np.ndarray, draws: Draws) -> np.ndarray:
         mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
-        return mean + (images - mean) * _each(draws.uniform(1 - self.share, 1 + self.share))
+        return np.asarray(mean + (images - mean) * _each(draws.uniform(1 - self.share, 1 + self.share)))
 
 
 @dataclass(frozen=True)
