@@ -5,6 +5,7 @@ Importing it takes no time: TensorFlow is imported with the first name that need
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from trainkit.core import checkout, lazy
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from trainkit.trainer.drop_in import fit
     from trainkit.trainer.trainer import Trainer
 else:
+
+    def _start(name: str) -> None:
+        """Import TensorFlow without its log lines, before the first name that needs it."""
+        if name not in ("Arrays", "Source", "Splits", "Task", "UserError", "data"):
+            importlib.import_module("trainkit.backend.startup").import_tensorflow()
+
     __getattr__, __dir__ = lazy.public_names(
         __name__,
         {
@@ -36,6 +43,7 @@ else:
             "trainkit.trainer.trainer": ("Trainer",),
         },
         folders=("callbacks", "data", "export", "metrics", "optim", "tasks", "tuning", "verification"),
+        before=_start,
     )
 
 __all__ = [

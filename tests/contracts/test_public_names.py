@@ -64,7 +64,8 @@ def test_a_package_tells_the_type_checker_what_it_exports(module: Module) -> Non
             typed |= {a.name for n in node.body if isinstance(n, ast.ImportFrom) for a in n.names}
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy.public_names":
             lazy |= {name for names in ast.literal_eval(node.args[1]).values() for name in names}
-            lazy |= {name for k in node.keywords for name in ast.literal_eval(k.value)}
+            folders = [k.value for k in node.keywords if k.arg == "folders"]
+            lazy |= {name for value in folders for name in ast.literal_eval(value)}
     if typed or lazy:
         assert typed == lazy == set(declared(module) or ()) - {"__version__"}
 

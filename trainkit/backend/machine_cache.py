@@ -15,12 +15,7 @@ import tensorflow as tf
 from trainkit.core import files
 from trainkit.core.errors import UserError
 
-__all__ = ["MachineCache", "cache_folder"]
-
-
-def cache_folder() -> Path:
-    """`trainkit` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainkit"
+__all__ = ["MachineCache"]
 
 
 class MachineCache:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from trainkit.backend import compile_cache
 from trainkit.core.errors import UserError
 
 __all__ = ["import_tensorflow"]
@@ -22,9 +23,12 @@ LOG_LINE = re.compile(
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(*, keep_programs: bool = True) -> None:
     """Import TensorFlow and look for its devices; its log lines are dropped unless
     TF_CPP_MIN_LOG_LEVEL is 0.
+
+    Args:
+        keep_programs: Keep what XLA compiles for the next process.
 
     Raises:
         UserError: if Keras is told to use another backend.
@@ -36,6 +40,8 @@ def import_tensorflow() -> None:
         )
     if "tensorflow" in sys.modules:
         return
+    if keep_programs:
+        compile_cache.use()
     with _filtered(enabled=os.environ.get(LEVEL) != "0"):
         import tensorflow as tf
 
@@ -49,7 +55,9 @@ def _filtered(*, enabled: bool) -> Iterator[None]:
     if not enabled:
         yield
         return
-    os.environ.setdefault(LEVEL, "2")  # errors only, from here on; at its start TensorFlow does not heed it
+    # Nothing from here on but what ends the process: XLA calls each kept program an error, since it names
+    # features of its own beside the processor's. At its start TensorFlow does not heed the level.
+    os.environ.setdefault(LEVEL, "3")
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trainkit.backend import compile_cache
 from trainkit.callbacks.observer import Observer
 
 __all__ = ["Opening"]
@@ -36,5 +37,8 @@ class Opening(Observer):
             "Devices": f"{run.devices}, {run.strategy}{replicas}, {run.precision}",
             "Execution": f"{run.execution}: {run.execution_reason}",
         }
+        kept = compile_cache.kept_in()
+        if run.execution.endswith("_xla") and kept is not None:
+            lines["Compiled"] = f"kept for the next run in {kept} (compile_cache=false: not)"
         text = "\n".join(f"{label + ':':<11}{value}" for label, value in lines.items())
         self.write(self.summary.rstrip("\n") + "\n" + text)

@@ -54,7 +54,7 @@ def _main(words: Sequence[str]) -> int:
         share_cores(max(plan.config.tune.jobs for plan in plans))
     shown = plans[0].config.progress != "none"
     with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
-        startup.import_tensorflow()
+        startup.import_tensorflow(keep_programs=plans[0].config.compile_cache)
     jobs = [plan.job() for plan in plans]
     return run(jobs[0]) if len(jobs) == 1 else multirun.run_all(jobs, composed)
 

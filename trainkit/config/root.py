@@ -58,6 +58,7 @@ class Config:
     compare: CompareConfig = field(default_factory=CompareConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     progress: str = setting("auto", "how progress is printed", choices=PROGRESS)
+    compile_cache: bool = setting(True, "keep what XLA compiles in the user's cache folder")
     resume: str | None = setting(
         None, "run to continue or open: last, best, or a run directory or checkpoint"
     )

@@ -21,6 +21,7 @@ from typing import Any
 from trainkit.core.errors import UserError
 
 __all__ = [
+    "cache_folder",
     "link",
     "now",
     "plain_json",
@@ -120,6 +121,11 @@ def read_json(path: Path | str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {type(content).__name__}; expected a JSON object, as a run writes it.")
     return content
+
+
+def cache_folder() -> Path:
+    """`trainkit` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainkit"
 
 
 def link(path: Path | str, target: str) -> None:

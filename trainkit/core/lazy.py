@@ -11,7 +11,10 @@ __all__ = ["public_names"]
 
 
 def public_names(
-    package: str, homes: Mapping[str, Iterable[str]], folders: Iterable[str] = ()
+    package: str,
+    homes: Mapping[str, Iterable[str]],
+    folders: Iterable[str] = (),
+    before: Callable[[str], None] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package that imports the modules of its public names on first use.
 
@@ -21,6 +24,7 @@ def public_names(
         package: The package's `__name__`.
         homes: The public names of each module: `{"trainkit.core.task": ["Task"]}`.
         folders: Packages below it that are themselves public: `callbacks` for `trainkit.callbacks`.
+        before: Called with a name before its module is imported.
 
     Example:
         >>> __getattr__, __dir__ = public_names(__name__, {"trainkit.core.task": ["Task"]})
@@ -29,6 +33,8 @@ def public_names(
     inside = set(folders)
 
     def get(name: str) -> Any:
+        if before is not None and (name in inside or name in home_of):
+            before(name)
         if name in inside:
             return importlib.import_module(f"{package}.{name}")
         if name not in home_of:

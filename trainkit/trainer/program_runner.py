@@ -10,8 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainkit.backend.machine_cache import MachineCache, cache_folder
+from trainkit.backend import compile_cache
+from trainkit.backend.machine_cache import MachineCache
 from trainkit.callbacks.callback_list import CallbackList
+from trainkit.core import files
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
@@ -87,7 +89,7 @@ class ProgramRunner:
             resumed=self.callbacks.resumed_execution,
             operations=self.setup.facts.operations,
         )
-        kept = MachineCache(cache_folder() / "execution.json")
+        kept = MachineCache(files.cache_folder() / "execution.json")
         self.choice = choose(situation, self.setup.model, self._measure, kept)
         self.times.compile += time.perf_counter() - begin
         return self.choice
@@ -108,6 +110,7 @@ class ProgramRunner:
             self._trace()
             return True
         finally:
+            compile_cache.note()  # now: the process may be killed
             self.times.compile += time.perf_counter() - begin
 
     def _trace(self) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainkit.backend.machine_cache import MachineCache, cache_folder
+from trainkit.backend.machine_cache import MachineCache
+from trainkit.core import files
 from trainkit.trainer.loop import StepCost
 from trainkit.trainer.setup import TrainSetup
 
@@ -69,7 +70,7 @@ def measure(setup: TrainSetup, cache: Path | None = None, *, again: bool = False
         return StepCost(flops, 0.0, "the ceiling of several workers is not measured")
     gpu = bool(tf.config.list_logical_devices("GPU"))
     device = "GPU" if gpu else "CPU"
-    seconds = _cached(found, MachineCache(cache or cache_folder() / "ceiling.json"), device, again)
+    seconds = _cached(found, MachineCache(cache or files.cache_folder() / "ceiling.json"), device, again)
     # Logical CPU devices share the same cores; GPUs work side by side.
     return StepCost(
         flops, seconds * (1 if gpu else replicas) * setup.shape.step_rows / setup.config.batch_size

@@ -1,0 +1,61 @@
+"""Compiled programs are kept for the next process; a damaged one is never used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import ROOT
+
+PROGRAM = """
+from trainkit.backend import compile_cache, startup
+startup.import_tensorflow()
+import tensorflow as tf
+
+@tf.function(jit_compile=True)
+def program(x):
+    return tf.linalg.matmul(x, x) + 1
+
+print(program(tf.ones([8, 8]))[0, 0].numpy(), compile_cache.kept_in())
+"""
+
+
+def run(home: Path, **environment: str) -> tuple[str, dict[str, bytes]]:
+    """What the program prints, and the files that are kept after it."""
+    given = {k: v for k, v in os.environ.items() if k not in ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL")}
+    given |= {"XDG_CACHE_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=given
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr
+    assert "features" not in done.stderr
+    kept = {str(p.relative_to(home)): p.read_bytes() for p in home.rglob("*.pb")}
+    return done.stdout, kept
+
+
+@pytest.mark.slow
+def test_a_damaged_program_is_dropped_and_compiled_anew(tmp_path: Path) -> None:
+    printed, kept = run(tmp_path)
+    assert printed.startswith("9.0")
+    assert len(kept) == 1
+    assert run(tmp_path) == (printed, kept)
+    (name,) = kept
+    (tmp_path / name).write_bytes(kept[name][:100])
+    again, renewed = run(tmp_path)
+    assert again == printed
+    assert len(renewed[name]) == len(kept[name])
+    (tmp_path / name).with_name("checksums.json").write_text("{")
+    assert run(tmp_path)[0] == printed
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_kept_programs_are_compiled(tmp_path: Path) -> None:
+    (tmp_path / "trainkit").write_text("a file where the folder would be")
+    printed, kept = run(tmp_path)
+    assert printed == "9.0 None\n"
+    assert not kept

@@ -1,0 +1,103 @@
+"""Programs that XLA compiled, kept on disk for the next process.
+
+TensorFlow reads the folder's name once, when it is imported. It trusts what it finds there, and a damaged
+file makes XLA fail; so each file has its checksum, and one without a right checksum is dropped before
+TensorFlow starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from trainkit.core import files
+from trainkit.core.errors import UserError
+
+__all__ = ["kept_in", "note", "use"]
+
+FLAGS = "TF_XLA_FLAGS"
+OPTION = "--tf_xla_persistent_cache_directory="
+CHECKSUMS = "checksums.json"
+MAX_BYTES = 500e6  # of all files; the oldest go first
+
+
+def use() -> None:
+    """Keep compiled programs, unless the user chose a folder; called before TensorFlow is imported."""
+    if "tensorflow" in sys.modules or kept_in() is not None:
+        return
+    folder = files.cache_folder() / "xla" / _key()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _drop_damaged(folder)
+    except (OSError, UserError):  # where nothing can be kept, programs are compiled each time
+        return
+    os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {OPTION}{folder}".strip()
+    atexit.register(note)
+
+
+def kept_in() -> Path | None:
+    """The folder in which this process keeps compiled programs; None: it does not."""
+    words = [word for word in os.environ.get(FLAGS, "").split() if word.startswith(OPTION)]
+    return Path(words[-1].removeprefix(OPTION)) if words else None
+
+
+def note() -> None:
+    """Note what the files hold that this process may have written."""
+    folder = kept_in()
+    if folder is None or not folder.is_dir():
+        return
+    with contextlib.suppress(OSError, UserError):
+        known = _noted(folder)
+        found = {path.name: known.get(path.name) or _checksum(path) for path in _programs(folder)}
+        if found != known:
+            files.write_json(folder / CHECKSUMS, found)
+
+
+def _key() -> str:
+    """Versions, flags and processor: what a compiled program depends on beside its own code."""
+    try:
+        processor = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        processor = platform.processor()
+    kept = [line for line in processor.splitlines() if line.startswith(("model name", "flags", "Features"))]
+    versions = [metadata.version(name) for name in ("tensorflow", "keras")]
+    parts = [versions, os.environ.get("XLA_FLAGS", ""), platform.machine(), kept or processor]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _drop_damaged(folder: Path) -> None:
+    """Remove the files that are not what was noted of them, and the oldest beyond the limit."""
+    noted = _noted(folder)
+    good = []
+    for path in _programs(folder):
+        if noted.get(path.name) == _checksum(path):
+            good.append(path)
+        else:
+            path.unlink(missing_ok=True)
+    size = 0.0
+    for path in sorted(good, key=lambda p: p.stat().st_mtime, reverse=True):
+        size += path.stat().st_size
+        if size > MAX_BYTES:
+            path.unlink(missing_ok=True)
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    try:
+        return files.read_json(folder / CHECKSUMS)
+    except UserError:  # damaged: no file can be trusted
+        return {}
+
+
+def _programs(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix == ".pb" and path.is_file()]
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
