@@ -1,0 +1,94 @@
+"""A small HTTP service for an exported SavedModel: `python serve.py <run>/export/saved_model --port 8000`.
+
+POST /predict takes rows as JSON, `{"inputs": {"age": [31, 58], "city": ["Rome", null]}}`, or a bare list for
+a model with one input, and returns `{"outputs": {...}}`. It needs TensorFlow alone, neither Keras nor
+trainkit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+class Model:
+    """The signature `serving_default` of a SavedModel, called with plain lists."""
+
+    def __init__(self, folder: str) -> None:
+        self._loaded = tf.saved_model.load(folder)
+        self._call = self._loaded.signatures["serving_default"]
+        self.inputs = self._call.structured_input_signature[1]
+
+    def __call__(self, inputs: Any) -> dict[str, Any]:
+        """Outputs by name.
+
+        Raises:
+            ValueError: for inputs that are missing, unknown or of another shape.
+        """
+        if not isinstance(inputs, dict):
+            inputs = {next(iter(self.inputs)): inputs}
+        missing, unknown = self.inputs.keys() - inputs.keys(), inputs.keys() - self.inputs.keys()
+        if missing or unknown:
+            raise ValueError(f"missing inputs: {sorted(missing)}; unknown inputs: {sorted(unknown)}")
+        tensors = {name: _tensor(inputs[name], spec) for name, spec in self.inputs.items()}
+        return {name: _plain(value.numpy()) for name, value in self._call(**tensors).items()}
+
+
+def _tensor(values: Any, spec: tf.TensorSpec) -> tf.Tensor:
+    """A list as a tensor; null is a gap: NaN, or an empty text."""
+    gap = "" if spec.dtype == tf.string else float("nan")
+    filled = [gap if value is None else value for value in values]
+    tensor = tf.constant(filled, spec.dtype)
+    if not spec.shape.is_compatible_with(tensor.shape):
+        raise ValueError(f"{spec.name} has shape {tensor.shape}; expected {spec.shape}")
+    return tensor
+
+
+def _plain(array: np.ndarray) -> Any:
+    return np.char.decode(array.astype(bytes)).tolist() if array.dtype == object else array.tolist()
+
+
+def handler(model: Model) -> type[BaseHTTPRequestHandler]:
+    """The class that answers the requests."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Predict the rows of the body."""
+            try:
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                self._answer(200, {"outputs": model(body["inputs"])})
+            except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
+                self._answer(400, {"error": f"{type(error).__name__}: {error}"})
+
+        def _answer(self, code: int, content: dict[str, Any]) -> None:
+            text = json.dumps(content).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Requests are not logged."""
+
+    return Handler
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="folder of the SavedModel")
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    options = parser.parse_args()
+    server = ThreadingHTTPServer(("127.0.0.1", options.port), handler(Model(options.model)))
+    print(f"http://127.0.0.1:{server.server_port}/predict", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The documented service answers as the model predicts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.repository import ROOT
+from trainkit.cli import main
+
+
+def asked(address: str, inputs: Any) -> Any:
+    """The answer to one request."""
+    body = json.dumps({"inputs": inputs}).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data=body), timeout=60) as answer:
+        return json.load(answer)["outputs"]
+
+
+@pytest.mark.slow
+def test_a_hundred_requests_are_answered_as_the_run_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(0)
+    rows = [
+        {"size": draw.randint(1, 99), "colour": draw.choice(["red", "blue", ""]), "kind": ""}
+        for _ in range(100)
+    ]
+    for row in rows:
+        row["kind"] = "large" if row["size"] > 50 else "small"
+    with open("rows.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    words = ["task=tabular_classification", "data.path=rows.csv", "data.target=kind", "trainer.epochs=20"]
+    assert main.main([*words, "run_dir=run", "callbacks=none", "progress=none"]) == 0
+    assert main.main(["mode=export", "resume=run", "export.format=saved_model"]) == 0
+    assert main.main(["mode=predict", "resume=run", "predict.path=rows.csv", "predict.show=0"]) == 0
+    with open("run/predictions.csv", newline="") as file:
+        expected = [row["predicted"] for row in csv.DictReader(file)]
+    command = [sys.executable, str(ROOT / "docs/serving/serve.py"), "run/export/saved_model", "--port", "0"]
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=quiet, stderr=subprocess.DEVNULL
+    )
+    timer = threading.Timer(120, server.kill)
+    timer.start()
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        single = [{"size": [row["size"]], "colour": [row["colour"] or None]} for row in rows]
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda inputs: asked(address, inputs), single))
+        assert [answer["predicted"][0] for answer in answers] == expected
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            asked(address, {"size": [1]})
+        assert "missing inputs: ['colour']" in refused.value.read().decode()
+    finally:
+        timer.cancel()
+        server.kill()
+        server.wait()
