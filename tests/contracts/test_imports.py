@@ -53,6 +53,9 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "tf2onnx": ("export",),
     "onnxruntime": ("export",),
     "ai_edge_litert": ("export",),
+    "mlflow": ("callbacks/trackers/mlflow_backend",),
+    "wandb": ("callbacks/trackers/wandb_backend",),
+    "aim": ("callbacks/trackers/aim_backend",),
     "sklearn": ("data/splits", "data/sources/embedded"),
     "optuna": ("tuning",),
 }

@@ -204,6 +204,8 @@ def _new_path(config: Config, *, resumes: bool) -> Path | None:
     """Where the job's new run directory goes; None where it makes none."""
     if cluster.is_follower(config.trainer.strategy):
         return None  # the chief makes it
+    if config.find_lr.enabled and config.mode == "fit":
+        return run_dir.new_path(config.runs_dir, "find_lr", config.run_dir)
     if config.mode == "fit" and not resumes:
         return run_dir.new_path(config.runs_dir, config.name, config.run_dir)
     if config.mode == "tune":

@@ -7,6 +7,7 @@ from trainkit.config.checkpoint import CheckpointConfig
 from trainkit.config.compare import CompareConfig
 from trainkit.config.data import DataConfig, PreparationConfig
 from trainkit.config.export import ExportConfig
+from trainkit.config.find_lr import FindLrConfig
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.config.root import PROGRESS, Config
@@ -25,6 +26,7 @@ __all__ = [
     "EarlyStoppingConfig",
     "EmaConfig",
     "ExportConfig",
+    "FindLrConfig",
     "OptimizerConfig",
     "ParityConfig",
     "PredictConfig",

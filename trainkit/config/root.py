@@ -12,6 +12,7 @@ from trainkit.config.compare import CompareConfig
 from trainkit.config.data import DataConfig
 from trainkit.config.export import ExportConfig
 from trainkit.config.fields import setting
+from trainkit.config.find_lr import FindLrConfig
 from trainkit.config.modes import ParityConfig, PredictConfig
 from trainkit.config.optimizer import OptimizerConfig
 from trainkit.config.trainer import TrainerConfig
@@ -57,6 +58,7 @@ class Config:
     export: ExportConfig = field(default_factory=ExportConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
+    find_lr: FindLrConfig = field(default_factory=FindLrConfig)
     progress: str = setting("auto", "how progress is printed", choices=PROGRESS)
     compile_cache: bool = setting(True, "keep what XLA compiles in the user's cache folder")
     resume: str | None = setting(

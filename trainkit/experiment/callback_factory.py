@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from trainkit.backend.compat import own_schedule
 from trainkit.backend.precision import inner_optimizer, learning_rate
 from trainkit.callbacks import progress
 from trainkit.callbacks.checkpoints import Checkpoints
@@ -20,7 +21,9 @@ from trainkit.callbacks.opening import Opening
 from trainkit.callbacks.plots import Plots
 from trainkit.callbacks.run_status import RunStatus
 from trainkit.callbacks.settled_execution import SettledExecution
+from trainkit.callbacks.trackers import Tracker, check_installed, make_backend
 from trainkit.core.datasets import SPLITS, Arrays
+from trainkit.core.errors import UserError
 from trainkit.core.logs import base_name
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
@@ -47,10 +50,26 @@ def monitored_value(job: Job, setup: TrainSetup) -> str:
     if asked is None and setup.splits.validation is None:
         name = base_name(name)
     setup.direction(name)
+    _check_callbacks(job, setup)
     early = job.config.callbacks.early_stopping
     if early.enabled and early.monitor is not None:
         setup.direction(early.monitor)
     return name
+
+
+def _check_callbacks(job: Job, setup: TrainSetup) -> None:
+    """Refuse callbacks that cannot work, before anything is written."""
+    config = job.config.callbacks
+    check_installed(config.tracker.name)
+    if not config.reduce_lr.enabled:
+        return
+    if config.reduce_lr.monitor is not None:
+        setup.direction(config.reduce_lr.monitor)
+    if own_schedule(inner_optimizer(setup.model.optimizer)) is not None:
+        raise UserError(
+            "callbacks.reduce_lr.enabled=true: the learning rate follows a schedule, which sets it at each "
+            "step; expected optimizer.schedule.name=constant and a task without a schedule of its own."
+        )
 
 
 def best_keeper(job: Job, run: RunDir, setup: TrainSetup, monitor: str) -> Monitor:
@@ -96,6 +115,8 @@ def make_callbacks(
                 restore_best_weights=early.restore_best_weights,
             )
         )
+    if job.config.callbacks.reduce_lr.enabled:
+        made.append(_reduce_lr(job, setup, best.monitor))
     rate = job.config.optimizer.learning_rate
     if rate is not None and _rate_was_changed(job):
         made.append(SetLearningRate(rate))
@@ -125,9 +146,32 @@ def _reporters(
             made.append(Plots(run.plots, run.metrics))
     if config.callbacks.tensorboard.enabled:
         made += _tensorboard(job, run, setup)
+    if config.callbacks.tracker.name != "none":
+        made.append(_tracker(job, run))
     if config.progress != "none":
         made.append(progress.make(config.progress, sys.stdout))
     return made
+
+
+def _reduce_lr(job: Job, setup: TrainSetup, monitor: str) -> keras.callbacks.Callback:
+    """Keras's callback, with the direction that the metric has."""
+    config = job.config.callbacks.reduce_lr
+    name = config.monitor or monitor
+    return keras.callbacks.ReduceLROnPlateau(
+        name,
+        factor=config.factor,
+        patience=config.patience,
+        mode=setup.direction(name),
+        min_delta=config.min_delta,
+        cooldown=config.cooldown,
+        min_lr=config.lowest,
+    )
+
+
+def _tracker(job: Job, run: RunDir) -> Tracker:
+    config = job.config.callbacks.tracker
+    backend = make_backend(config.name, config.project, config.place, job.config.runs_dir)
+    return Tracker(backend, run.path, job.settings, model=config.model)
 
 
 def _write_report(run: RunDir) -> None:

@@ -82,7 +82,7 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         try:
             return training.run_to_the_end(extra)
         finally:
-            training.report()
+            training.leave()
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,14 @@ class _Training:
             runs.append(self.job.found.run)  # from before the resumption; a follower's own run begins empty
         return next((run.best for run in runs if run.best.is_dir()), None)
 
-    def report(self) -> None:
-        """Write `report.html`; a disk that is full has been told of already."""
+    def leave(self) -> None:
+        """Write `report.html`, and tell trackers how the run ended; a full disk has been told of already."""
         if self.setup.is_chief and self.job.config.callbacks.report:
             with suppress(UserError):
                 write_report(self.run.path)
+        for callback in self.trainer.callbacks:
+            if hasattr(callback, "finish_run"):
+                callback.finish_run(files.read_json(self.run.status)["status"])
 
     def early_stop(self) -> str:
         """Why early stopping ended the training, and what it put back; empty if it did not."""

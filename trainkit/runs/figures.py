@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from trainkit.core.files import replacing_file
 
 __all__ = ["Curve", "draw", "file_names", "other_pictures"]
 
-Curve = tuple[list[int], list[float]]  # positions, and the values there
+Curve = tuple[Sequence[float], Sequence[float]]  # positions, and the values there
 COLOURS = ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0")
 MAX_MARKED = 40  # points of a curve that are marked one by one
 MAX_FILE_NAME = 100  # characters; file systems allow 255 bytes
 
 
-def draw(path: Path, name: str, curves: Mapping[str, Curve], title: str, axis: str = "epoch") -> None:
+def draw(
+    path: Path,
+    name: str,
+    curves: Mapping[str, Curve],
+    title: str,
+    axis: str = "epoch",
+    *,
+    log_axis: bool = False,
+    mark: float | None = None,
+) -> None:
     """Draw curves as a PNG file, atomically.
 
     Args:
@@ -25,6 +34,8 @@ def draw(path: Path, name: str, curves: Mapping[str, Curve], title: str, axis: s
         curves: Positions and values by label, four at the most; empty ones are left out.
         title: Above the picture.
         axis: Name of the x axis.
+        log_axis: Whether it is logarithmic; else it shows whole numbers.
+        mark: Position that a line marks.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,7 +53,12 @@ def draw(path: Path, name: str, curves: Mapping[str, Curve], title: str, axis: s
     axes.set_xlabel(axis, parse_math=False)
     axes.set_ylabel(name, parse_math=False)
     axes.set_title(title, parse_math=False)
-    axes.locator_params(axis="x", integer=True)
+    if log_axis:
+        axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", integer=True)
+    if mark is not None:
+        axes.axvline(mark, color="#555555", linestyle="--", label=f"{axis} {mark:.2g}")
     axes.grid(alpha=0.3)
     axes.legend()
     with replacing_file(path) as beside:

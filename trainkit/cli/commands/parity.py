@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainkit.cli.commands.run_files import comparison_dir
 from trainkit.core import files
-from trainkit.core.datasets import Arrays, Source, Splits
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.distributed import launcher
 from trainkit.experiment.job import Job
-from trainkit.runs import figures, manifest, metrics_csv, run_dir
-from trainkit.runs.run_dir import RunDir
+from trainkit.runs import figures, metrics_csv, run_dir
 
 if TYPE_CHECKING:
     from trainkit.config import TrainerConfig
@@ -53,7 +53,7 @@ def _compare(job: Job) -> int:
 
     config = job.config
     report = compare(job.task, config.trainer, config.parity, config.optimizer, job.data(), job.callbacks)
-    place = _run_dir(job, report.source, report.devices)
+    place = comparison_dir(job, "parity", report.source, report.devices)
     files.write_json(place.path / "parity.json", report.as_dict())
     _draw(place.path / "plots" / "parity.png", report)
     about = report.about
@@ -91,7 +91,7 @@ def _compare_with_several_devices(job: Job) -> int:
     data = job.data()
     splits = data or job.task.data()
     settings = replicas.comparable(job.config.trainer, parity.steps, _training_rows(splits))
-    place = _run_dir(job, splits.source, "")
+    place = comparison_dir(job, "parity", splits.source, "")
     reports = []
     if parity.replicas:
         reports.append(
@@ -143,18 +143,6 @@ def _worker_arguments(job: Job, settings: TrainerConfig, run: Path) -> list[str]
 
 def _training_rows(splits: Splits) -> int:
     return len(splits.train) if isinstance(splits.train, Arrays) else int(splits.train.cardinality())
-
-
-def _run_dir(job: Job, source: Source, devices: str) -> RunDir:
-    """The directory of this comparison, with its config and manifest."""
-    if job.path is None:
-        raise ValueError("A comparison needs a path for its files.")
-    place = run_dir.create(job.path, job.config.runs_dir, "parity")
-    for name, text in job.files.items():
-        files.write_text(place.path / name, text)
-    about = manifest.describe(job.argv, job.config.trainer.seed, source, devices)
-    files.write_json(place.manifest, about)
-    return place
 
 
 def _draw(path: Path, report: Report) -> None:

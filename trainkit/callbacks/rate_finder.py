@@ -1,0 +1,92 @@
+"""Finds a good learning rate: trains for some steps while the rate grows, and looks where the loss falls.
+
+Source: L. N. Smith: Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainkit.backend.precision import inner_optimizer
+
+__all__ = ["RateFinder", "smoothed", "steepest"]
+
+SMOOTHING = 0.9  # share of the former value in the smoothed loss
+DIVERGED = 4.0  # times the smallest smoothed loss, beyond which there is nothing left to see
+FIRST = 10  # steps before the training may be called off
+
+
+class RateFinder(keras.callbacks.Callback):
+    """Lets the learning rate grow by one factor per step, from `low` to `high`, and notes the loss of each
+    batch; ends the training when the loss has diverged.
+
+    Args:
+        low: First rate, above 0.
+        high: Last rate.
+        steps: Steps from one to the other.
+        batch_rows: Rows of a batch.
+        epoch_rows: Rows of an epoch, whose last batch may have fewer.
+
+    Attributes:
+        rates: The rate of each step.
+        losses: The loss of the batch of each step.
+    """
+
+    def __init__(self, low: float, high: float, steps: int, batch_rows: int, epoch_rows: int) -> None:
+        super().__init__()
+        self.low = low
+        self.factor = (high / low) ** (1 / max(1, steps - 1))
+        self.batch_rows = batch_rows
+        self.epoch_rows = epoch_rows
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self._seen = 0
+        self._total = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._seen = 0
+        self._total = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.rates.append(self.low * self.factor ** len(self.rates))
+        inner_optimizer(self.model.optimizer).learning_rate = self.rates[-1]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keras's logs hold the mean over the epoch so far; the loss of the batch is what it adds."""
+        rows = min(self.batch_rows, self.epoch_rows - self._seen)
+        mean = float((logs or {})["loss"])
+        total = mean * (self._seen + rows)
+        self.losses.append((total - self._total) / rows)
+        self._seen += rows
+        self._total = total
+        smooth = smoothed(self.losses)
+        has_diverged = len(smooth) > FIRST and not smooth[-1] <= DIVERGED * min(smooth)
+        if has_diverged or not math.isfinite(mean):
+            self.model.stop_training = True
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """The exponential mean of the losses so far, as if none had come before the first."""
+    found: list[float] = []
+    mean = 0.0
+    for i, loss in enumerate(losses, 1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        found.append(mean / (1 - SMOOTHING**i))
+    return found
+
+
+def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
+    """The rate at which the smoothed loss falls most steeply, over the logarithm of the rate, before its
+    lowest point; None if it does not fall."""
+    smooth = np.array([value for value in smoothed(losses) if math.isfinite(value)])
+    lowest = int(smooth.argmin()) if len(smooth) else 0
+    if lowest < 2:
+        return None
+    slope = np.gradient(smooth[: lowest + 1], np.log(np.asarray(rates[: lowest + 1])))
+    place = int(slope.argmin())
+    return float(rates[place]) if slope[place] < 0 else None
