@@ -52,4 +52,4 @@ class WandB:
         self.run.summary.update(dict(results))
         for path in artifacts:
             self.run.save(str(path), base_path=str(path.parent), policy="now")
-        self.run.finish(exit_code=0 if status == "completed" else 1, quiet=True)
+        self.run.finish(exit_code=0 if status == "completed" else 1)
