@@ -45,7 +45,7 @@ def _yaml(example: Example) -> str | None:
 
 def _console(example: Example) -> str | None:
     """Run each line that begins with `$`; its exit code is 0, or what its comment says."""
-    for line in str(example.parsed).splitlines():
+    for line in str(example.parsed).replace("\\\n", " ").splitlines():
         if not line.startswith("$ "):
             continue
         command, _, comment = line.removeprefix("$ ").partition("  #")
