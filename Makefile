@@ -17,7 +17,7 @@ LOWEST_FILE := $(VENV)/lowest.txt
 endif
 
 .PHONY: help mnist boston test test-quick test-conformance test-lowest
-.PHONY: lint format types check bench docs scaling clean
+.PHONY: lint format types check bench bench-quick docs scaling clean
 
 help:
 	@echo "make mnist         install, then train MNIST"
@@ -28,6 +28,7 @@ help:
 	@echo "make check         lint, types and tests: what .ci/run runs"
 	@echo "make format        put all files into the project's form"
 	@echo "make docs          build the documentation: docs/_build/html/index.html"
+	@echo "make bench-quick   a part of it, in ten minutes"
 	@echo "make bench         install the peers, then measure throughput against them"
 
 mnist boston: $(VENV)/.installed
@@ -63,6 +64,11 @@ docs: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.throughput
+
+bench-quick: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks.throughput --rows mnist,boston_val --rounds 1
+	$(BIN)/python -m benchmarks.drop_in --rounds 1
+	$(BIN)/python -m benchmarks.models --rows lstm,table,embeddings,unet --epochs 4 --rounds 1
 
 scaling: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scaling

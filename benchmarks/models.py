@@ -1,0 +1,175 @@
+"""`python -m benchmarks.models`: models of many kinds, as a whole process and per epoch.
+
+Each measurement is a process of its own, from its start to its end: importing, building, compiling, training.
+Contenders take turns in rounds; a second run of trainkit finds what the first compiled. Losses of the
+first epoch have to be equal where a model draws no random numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.zoo import ZOO
+
+CONTENDERS = {
+    "trainkit": "tensorflow",
+    "trainkit, second run": "tensorflow",
+    "fit": "tensorflow",
+    "fit, 25 steps per execution": "tensorflow",
+    "fit, XLA": "tensorflow",
+    "Keras on JAX": "jax",
+    "Keras on JAX, 25 steps per execution": "jax",
+}
+TOLERANCE = 0.02  # of losses, relative
+LIMIT = 300.0  # seconds of a process
+
+
+def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
+    """Train in this process; seconds of each epoch, and the losses."""
+    if contender.startswith("trainkit"):
+        from trainkit.backend import startup
+
+        startup.import_tensorflow()
+    import keras
+    import numpy as np
+
+    row = ZOO[kind]
+    keras.utils.set_random_seed(0)
+    x, y = row.rows(np.random.default_rng(0))
+    model = row.model()
+    if "25 steps" in contender:
+        model.steps_per_execution = 25
+    if "XLA" in contender:
+        model.jit_compile = True
+
+    class Clock(keras.callbacks.Callback):
+        """The time at the end of each epoch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.ends: list[float] = []
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.ends.append(time.perf_counter())
+
+    clock = Clock()
+    arguments = {"batch_size": row.batch, "epochs": epochs, "shuffle": False, "verbose": 0}
+    begin = time.perf_counter()
+    if contender.startswith("trainkit"):
+        import trainkit as tk
+
+        history = tk.fit(model, x, y, callbacks=[clock], **arguments)
+    else:
+        history = model.fit(x, y, callbacks=[clock], **arguments)
+    ends = [begin, *clock.ends]
+    seconds = [b - a for a, b in itertools.pairwise(ends)]
+    return {"epochs": seconds, "loss": history.history["loss"]}
+
+
+def measured(kind: str, contender: str, epochs: int, home: str, threads: int) -> dict[str, Any]:
+    """A process that trains: its seconds as a whole, and what `train` returns; or why there is nothing."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": CONTENDERS[contender],
+        "XDG_CACHE_HOME": home,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "OMP_NUM_THREADS": str(threads),
+    }
+    command = [sys.executable, "-m", "benchmarks.models", "--train", kind, contender, str(epochs)]
+    begin = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {LIMIT:.0f} s"}
+    whole = time.perf_counter() - begin
+    if done.returncode:
+        return {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:120]}
+    return {"whole": whole, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def row(kind: str, epochs: Sequence[int], rounds: int, threads: int) -> list[dict[str, Any]]:
+    """All contenders on one model."""
+    runs: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for _ in range(rounds):
+        for count in epochs:
+            with tempfile.TemporaryDirectory() as home:
+                for contender in CONTENDERS:
+                    found = measured(kind, contender, count, home, threads)
+                    runs.setdefault((contender, count), []).append(found)
+    reference = runs["fit", max(epochs)][0].get("loss")
+    lines = []
+    for contender in CONTENDERS:
+        line: dict[str, Any] = {"model": ZOO[kind].title, "contender": contender}
+        good: list[dict[str, Any]] = []
+        for count in epochs:
+            here = [run for run in runs[contender, count] if "whole" in run]
+            good = here or good
+            line[f"whole, {count}"] = _spread([run["whole"] for run in here])
+        last = [run for run in runs[contender, max(epochs)] if "whole" in run]
+        line["per epoch"] = _spread([s for run in last for s in run["epochs"][1:]])
+        failed = [run["failed"] for run in runs[contender, max(epochs)] if "failed" in run]
+        line["note"] = failed[0] if failed else _loss_note(kind, last, reference)
+        lines.append(line)
+    return lines
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    """Median, and half of what lies between the smallest and the largest."""
+    if not seconds:
+        return "-"
+    return f"{statistics.median(seconds):.3g} ± {(max(seconds) - min(seconds)) / 2:.2g}"
+
+
+def _loss_note(kind: str, runs: Sequence[dict[str, Any]], reference: Sequence[float] | None) -> str:
+    if ZOO[kind].random or not runs or reference is None:
+        return ""
+    first, other = reference[0], runs[0]["loss"][0]  # later epochs grow the rounding of the first
+    gap = abs(first - other) / max(abs(first), 1e-3)
+    return "" if gap < TOLERANCE else f"other losses: {gap:.1%} apart"
+
+
+def main() -> int:
+    """Measure, and print a table after each model; 1 if trainkit failed or trained something else."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
+    parser.add_argument("--rows", default=",".join(ZOO), help=f"of {', '.join(ZOO)}")
+    parser.add_argument("--epochs", default="1,4,20", help="trainings of so many epochs")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/models.json"))
+    parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.train:
+        kind, contender, epochs = options.train
+        print(json.dumps(train(kind, contender, int(epochs))))
+        return 0
+    kinds = options.rows.split(",")
+    unknown = sorted(set(kinds) - set(ZOO))
+    if unknown:
+        parser.error(f"--rows: {', '.join(unknown)}; known: {', '.join(ZOO)}")
+    counts = [int(count) for count in options.epochs.split(",")]
+    table: list[dict[str, Any]] = []
+    for kind in kinds:
+        lines = row(kind, counts, options.rounds, options.threads)
+        print(machine.table(lines) + "\n", flush=True)
+        table += lines
+        content = {**machine.describe(options.threads), "rounds": options.rounds, "rows": table}
+        options.output.write_text(json.dumps(content, indent=1) + "\n")
+    return int(any(line["note"] for line in table if line["contender"].startswith("trainkit")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
