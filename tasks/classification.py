@@ -50,6 +50,9 @@ class Classification(Task):
     def metrics(self) -> list[keras.metrics.Metric]:
         return class_metrics(self.scores, self.labels.classes, self.labels.encoding)
 
+    def class_names(self) -> Sequence[str]:
+        return self.labels.classes
+
     def output_names(self) -> Sequence[str]:
         return [f"probability_{name}" for name in self.labels.classes]
 

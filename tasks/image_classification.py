@@ -17,7 +17,7 @@ import keras
 from keras import layers
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import Arrays, NewRows, Splits
+from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json
 from trainkit.core.task import Task
@@ -52,6 +52,7 @@ class ImageClassification(Classification):
         filters: Of `cnn`: filters of each block.
         weights: File with weights of the named network, without its top; None: at random.
         dropout: Share of the features that is dropped, from 0 to less than 1.
+        validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
         run: Directory of the run that this task continues or opens.
     """
 
@@ -60,6 +61,7 @@ class ImageClassification(Classification):
     filters: tuple[int, ...] | list[int] = (32, 64, 128)
     weights: str | None = None
     dropout: float = 0.3
+    validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
 
     reads_files: ClassVar[bool] = True
@@ -76,7 +78,7 @@ class ImageClassification(Classification):
         Raises:
             UserError: if they cannot be used, or have changed since.
         """
-        found = image_data(self.config)
+        found = image_data(self.config, self.validation)
         if self.run is not None:
             fitted.check_same_schema(found.schema, self.fitted[0], found.source)
         return found

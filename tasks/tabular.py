@@ -7,7 +7,7 @@ H.-T. Cheng et al.: Wide & Deep Learning for Recommender Systems, arXiv:1606.077
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from keras import layers
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import Arrays, NewRows, Splits
+from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
@@ -51,6 +51,7 @@ class Tabular(Task):
         linear: Whether the outputs also depend linearly on the inputs.
         l2: Penalty of the squared weights; None: `1 / (2 * rows)`, the prior of weights of about 1, which
             counts for less the more rows there are.
+        validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
         run: Directory of the run that this task continues or opens.
     """
 
@@ -60,6 +61,7 @@ class Tabular(Task):
     embedding: int | None = None
     linear: bool = True
     l2: float | None = None
+    validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
 
     reads_files: ClassVar[bool] = True
@@ -81,7 +83,7 @@ class Tabular(Task):
         Raises:
             UserError: if it cannot be used, or has changed since.
         """
-        found = table_data(self.config, self.problem)
+        found = table_data(self.config, self.problem, self.validation)
         if self.run is not None:
             fitted.check_same_schema(found.schema, self.fitted[0], found.source)
         return found
@@ -178,6 +180,20 @@ class Tabular(Task):
         named = {"path": list(table.columns["path"])} if texts and "path" in table.columns else {}
         return NewRows(arrays, table.source, named, tuple(notes))
 
+    def shown_columns(self, split: str, rows: np.ndarray) -> Mapping[str, Sequence[str]]:
+        table = self.table
+        chosen = table.rows[split][rows]
+        return {"row": [str(row + 1) for row in chosen], **table.texts(chosen)}
+
+    def shuffled_columns(self, split: str, seed: int) -> Iterator[tuple[str, Any]]:
+        table = self.table
+        rows = table.rows[split]
+        for i, feature in enumerate(table.schema.features):
+            order = np.random.default_rng([seed, i]).permutation(rows)
+            columns = {name: column[rows] for name, column in table.columns.items()}
+            columns[feature.name] = table.columns[feature.name][order]
+            yield feature.name, self.preparation.encode(columns)
+
     def serving_model(self, model: keras.Model) -> keras.Model:
         """A model that takes the columns as they stand in the file, and answers in class names, or in the
         target's unit; see `trainkit.data.with_preprocessing`."""
@@ -253,6 +269,12 @@ class TabularRegression(Tabular):
 
     def output_names(self) -> Sequence[str]:
         return []
+
+    def in_unit(self, values: np.ndarray) -> np.ndarray:
+        return self.target.decode(values)
+
+    def unit(self) -> str:
+        return self.target.unit
 
     def decode(self, values: np.ndarray) -> list[str]:
         """The numbers in their own unit."""

@@ -56,7 +56,8 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "mlflow": ("callbacks/trackers/mlflow_backend",),
     "wandb": ("callbacks/trackers/wandb_backend",),
     "aim": ("callbacks/trackers/aim_backend",),
-    "sklearn": ("data/splits", "data/sources/embedded"),
+    "scipy": ("experiment/baselines",),
+    "sklearn": ("experiment/baselines", "data/splits", "data/sources/embedded"),
     "optuna": ("tuning",),
 }
 

@@ -20,7 +20,18 @@ __all__ = ["Changes", "folder_of_config", "merged_with_run"]
 Changes = Mapping[str, tuple[Any, Any]]  # key -> (value before, value now)
 
 PER_COMMAND = frozenset(
-    {"mode", "resume", "run_dir", "runs_dir", "progress", "predict", "parity", "export", "compare"}
+    {
+        "mode",
+        "resume",
+        "run_dir",
+        "runs_dir",
+        "progress",
+        "evaluate",
+        "predict",
+        "parity",
+        "export",
+        "compare",
+    }
 )
 OF_THE_TRAINING = ("task.", "trainer.", "optimizer.", "data.")
 MAY_GROW = ("trainer.epochs", "trainer.steps")  # training on is what resuming is for

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainkit.config.fields import setting
 
-__all__ = ["SPLITS", "ParityConfig", "PredictConfig"]
+__all__ = ["SPLITS", "EvaluateConfig", "ParityConfig", "PredictConfig"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -29,6 +29,16 @@ class PredictConfig:
     split: str = setting("test", "rows to predict", choices=SPLITS)
     model: str | None = setting(None, "exported file that predicts in place of the run's checkpoint")
     show: int = setting(10, "predictions to print; predictions.csv holds all", at_least=0)
+
+
+@dataclass
+class EvaluateConfig:
+    """mode=evaluate: loss and metrics on every split, and pictures of the test rows."""
+
+    baselines: bool = setting(
+        False, "compare with the majority or mean, a linear model and gradient boosting of scikit-learn"
+    )
+    importance: bool = setting(False, "how much worse predictions are with each column of a table shuffled")
 
 
 @dataclass

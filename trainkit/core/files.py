@@ -5,14 +5,16 @@ A reader, or a crash, sees the old content or the new, never half of one.
 
 from __future__ import annotations
 
+import csv
 import ctypes
+import io
 import json
 import math
 import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from trainkit.core.errors import UserError
 
 __all__ = [
     "cache_folder",
+    "csv_text",
     "link",
     "now",
     "plain_json",
@@ -103,6 +106,15 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> Path:
     """Write a JSON file atomically; NaN and infinite numbers become null, since JSON has no other word for
     them."""
     return write_text(path, json.dumps(plain_json(content), indent=2, allow_nan=False) + "\n")
+
+
+def csv_text(columns: Mapping[str, Sequence[Any]]) -> str:
+    """A table `{name: cells}` as the text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()
 
 
 def read_json(path: Path | str) -> dict[str, Any]:

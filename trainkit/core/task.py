@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -184,6 +184,30 @@ class Task(ABC):
         """A name for each number that the model gives per row, for `predictions.csv`. None: `output_0` and so
         on; empty: `decode` says it all."""
         return None
+
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes; None: they are numbers, or there are none."""
+        return None
+
+    def in_unit(self, values: np.ndarray) -> np.ndarray:
+        """Numbers `[N]`, as the model is trained on them, in the target's own unit."""
+        return values
+
+    def unit(self) -> str:
+        """Unit of the target, for axes; "" if it has none, or is a class."""
+        return ""
+
+    def shown_columns(self, split: str, rows: np.ndarray) -> Mapping[str, Sequence[str]]:
+        """Rows of a split, by their numbers `[n]`, as they stand in the file: texts by column."""
+        return {}
+
+    def shuffled_columns(self, split: str, seed: int) -> Iterator[tuple[str, Structure]]:
+        """For each column of a table its name, and the inputs of a split with that column shuffled.
+
+        Raises:
+            UserError: if the task has no columns.
+        """
+        raise UserError(f"evaluate.importance: task {self.name} has no columns to shuffle.")
 
     def decode(self, values: np.ndarray) -> list[str]:
         """How `predict` shows outputs or labels `[N, ...]` to people: one text per row.

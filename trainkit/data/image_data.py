@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import Arrays, NewRows, Source, Splits
+from trainkit.core.datasets import Arrays, Fold, NewRows, Source, Splits
 from trainkit.core.errors import UserError
 from trainkit.data import targets
 from trainkit.data.fitted import placeholder_labels
@@ -77,14 +77,18 @@ class ImageData:
         return Splits(source=self.source, **parts)
 
 
-def image_data(config: DataConfig) -> ImageData:
+def image_data(config: DataConfig, validation: float | Fold | None = None) -> ImageData:
     """Read, label and split the images that `data` describes. The last ones are kept, since a command asks
     for them more than once.
+
+    Args:
+        config: The settings.
+        validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
 
     Raises:
         UserError: for settings, files or classes that cannot be used.
     """
-    return _image_data(request(config, "classification"))
+    return _image_data(request(config, "classification", validation))
 
 
 @functools.lru_cache(maxsize=1)
@@ -94,17 +98,18 @@ def _image_data(asked: Request) -> ImageData:
         raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
     if config.path is not None:
         images = read_images(config.path, _options(config))
-        return _labelled(images.x, images.table, config, {})
+        return _labelled(images.x, images.table, asked, {})
     if config.source not in KNOWN_IMAGES:
         raise UserError(
             "task=image_classification needs data.path=<folder with a folder per class, or table of paths>, "
             f"or known images: data.source={', '.join(KNOWN_IMAGES)}."
         )
-    return _known(config)
+    return _known(asked)
 
 
-def _known(config: DataConfig) -> ImageData:
+def _known(asked: Request) -> ImageData:
     """A known set, whose test rows are given."""
+    config = asked.config
     known = KNOWN_SETS[config.source]
     rows, source = load(known, config.source, config.dir)
     parts = [(rows[f"x_{part}"], rows[f"y_{part}"].reshape(-1)) for part in ("train", "test")]
@@ -114,7 +119,7 @@ def _known(config: DataConfig) -> ImageData:
     labels = names[np.concatenate([numbers for _, numbers in parts])]
     count = len(parts[0][0])
     table = Table({LABEL: labels}, source)
-    return _labelled(x, table, config, {"test": np.arange(count, len(x))})
+    return _labelled(x, table, asked, {"test": np.arange(count, len(x))})
 
 
 def _options(config: DataConfig) -> ImageOptions:
@@ -128,15 +133,16 @@ def _options(config: DataConfig) -> ImageOptions:
     )
 
 
-def _labelled(x: np.ndarray, table: Table, config: DataConfig, given: Rows) -> ImageData:
+def _labelled(x: np.ndarray, table: Table, asked: Request, given: Rows) -> ImageData:
     """Images with their classes, split.
 
     Args:
         x: uint8 `[N, H, W, C]`.
         table: A row per image.
-        config: The settings.
+        asked: What was asked for.
         given: Splits that the data set has itself.
     """
+    config = asked.config
     target = config.target or (LABEL if LABEL in table.columns else None)
     if target is None:
         raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")
@@ -161,7 +167,7 @@ def _labelled(x: np.ndarray, table: Table, config: DataConfig, given: Rows) -> I
     kept = targets.rows_with_target(target, labels, skip_bad=config.skip_bad)
     classes = labels if problem == "classification" else None
     by = split_values(config, schema, columns)
-    rows = choose_rows(config, kept, classes, by, len(table), given)
+    rows = choose_rows(config, kept, classes, by, len(table), given, asked.fold)
     if problem == "classification":
         targets.check_classes(target, labels, rows)
     weight = None if config.weight is None else columns[config.weight]

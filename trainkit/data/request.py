@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainkit.config import DataConfig
+from trainkit.core.datasets import Fold
 from trainkit.data.sources import paths
 
 __all__ = ["Request", "request"]
@@ -19,16 +20,27 @@ class Request:
         settings: All settings as text.
         problem: `classification` or `regression`.
         stamp: State of the files.
+        fold: The fold of the training rows to validate on, in place of a share.
         config: The settings.
     """
 
     settings: str
     problem: str
     stamp: tuple[Any, ...]
+    fold: Fold | None
     config: DataConfig = field(compare=False)
 
 
-def request(config: DataConfig, problem: str) -> Request:
-    """What the settings ask for, with the files as they are now."""
+def request(config: DataConfig, problem: str, validation: float | Fold | None = None) -> Request:
+    """What the settings ask for, with the files as they are now.
+
+    Args:
+        config: The settings.
+        problem: `classification` or `regression`.
+        validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
+    """
+    fold = validation if isinstance(validation, Fold) else None
+    if validation is not None:
+        config = replace(config, validation=0.0 if isinstance(validation, Fold) else validation)
     stamp = () if config.path is None else paths.stamp(config.path)
-    return Request(repr(config), problem, stamp, config)
+    return Request(repr(config), problem, stamp, fold, config)

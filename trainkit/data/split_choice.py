@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import SPLITS
+from trainkit.core.datasets import SPLITS, Fold
 from trainkit.data import cells
 from trainkit.data.schema import Schema
 from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows
@@ -31,6 +31,7 @@ def choose_rows(
     by: np.ndarray | None,
     count: int,
     given: Rows | None = None,
+    fold: Fold | None = None,
 ) -> Rows:
     """The row numbers of each split.
 
@@ -41,10 +42,14 @@ def choose_rows(
         by: The column `[count]` that groups, times or names of splits come from.
         count: Rows of the table.
         given: Splits that the data set has itself, which are not split again.
+        fold: The fold of the training rows to validate on, in place of a share.
 
     Raises:
         UserError: for settings that cannot work, or a split that would be empty.
     """
+    if fold is not None:
+        parts = choose_rows(config, kept, classes, by, count, given)
+        return _validated_on(fold, parts, config, classes, by)
     if given:
         free = np.setdiff1d(kept, np.concatenate(list(given.values())))
         chosen = choose_rows(replace(config, test=0.0), free, classes, by, count)
@@ -86,6 +91,21 @@ def _fold(
         by=None if by is None else by[rest],
     )
     return {**{name: rest[rows] for name, rows in parts.items()}, "test": test}
+
+
+def _validated_on(
+    fold: Fold, parts: Rows, config: DataConfig, classes: np.ndarray | None, by: np.ndarray | None
+) -> Rows:
+    """Splits in which one fold of the training rows validates."""
+    train = parts["train"]
+    labels = None if classes is None else classes[train]
+    stratify = None
+    if labels is not None and config.split in ("auto", "stratified"):
+        smallest = np.bincount(cells.distinct(labels)[1]).min()
+        stratify = labels if smallest >= fold.folds else None
+    groups = by[train] if by is not None and config.split == "group" else None
+    rest, held = k_folds(len(train), fold.folds, config.seed, labels=stratify, groups=groups)[fold.number]
+    return {**parts, "train": train[rest], "validation": train[held]}
 
 
 def _can_stratify(config: DataConfig, labels: np.ndarray) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import Source, Splits
-from trainkit.data import targets
+from trainkit.core.datasets import Fold, Source, Splits
+from trainkit.data import cells, targets
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.preparation import Preparation, fit_preparation
 from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate_settings
@@ -45,6 +45,10 @@ class TableData:
     source: Source
     notes: tuple[str, ...] = ()
 
+    def texts(self, rows: np.ndarray) -> dict[str, list[str]]:
+        """Rows by their numbers `[n]` as texts, by column; ignored columns are left out."""
+        return {name: cells.texts(column[rows]).tolist() for name, column in self.columns.items()}
+
     def splits(self, preparation: Preparation | None = None) -> Splits:
         """The prepared rows of each split.
 
@@ -57,7 +61,7 @@ class TableData:
         return Splits(source=self.source, **parts)
 
 
-def table_data(config: DataConfig, problem: str) -> TableData:
+def table_data(config: DataConfig, problem: str, validation: float | Fold | None = None) -> TableData:
     """Read, split and prepare the table that `data` describes.
 
     The last table is kept, since a command asks for it more than once.
@@ -65,20 +69,23 @@ def table_data(config: DataConfig, problem: str) -> TableData:
     Args:
         config: The settings.
         problem: `classification`, `regression`, or `text`: classes of texts.
+        validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
 
     Raises:
         UserError: for settings, files or a target that cannot be used.
     """
-    return _table_data(request(config, problem))
+    return _table_data(request(config, problem, validation))
 
 
 @functools.lru_cache(maxsize=1)
 def _table_data(asked: Request) -> TableData:
     table, config, given = read_by_settings(asked.config, asked.problem)
-    return prepare_table(table, config, asked.problem, given)
+    return prepare_table(table, config, asked.problem, given, asked.fold)
 
 
-def prepare_table(table: Table, config: DataConfig, problem: str, given: Rows | None = None) -> TableData:
+def prepare_table(
+    table: Table, config: DataConfig, problem: str, given: Rows | None = None, fold: Fold | None = None
+) -> TableData:
     """Understand, split and prepare a table.
 
     Args:
@@ -86,6 +93,7 @@ def prepare_table(table: Table, config: DataConfig, problem: str, given: Rows | 
         config: The settings, with a target.
         problem: `classification` or `regression`.
         given: Splits that the data set has itself.
+        fold: The fold of the training rows to validate on, in place of a share.
 
     Raises:
         UserError: for settings or a target that cannot be used.
@@ -111,7 +119,7 @@ def prepare_table(table: Table, config: DataConfig, problem: str, given: Rows | 
     target = columns[config.target]
     kept = targets.rows_with_target(config.target, target, skip_bad=config.skip_bad)
     classes = target if problem == "classification" else None
-    rows = choose_rows(config, kept, classes, split_values(config, schema, columns), len(table), given)
+    rows = choose_rows(config, kept, classes, split_values(config, schema, columns), len(table), given, fold)
     if problem == "classification":
         targets.check_classes(config.target, target, rows)
     preparation = fit_preparation(schema, columns, rows["train"], _preparation_settings(config, own))

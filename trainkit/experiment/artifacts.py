@@ -7,6 +7,7 @@ import keras
 from trainkit.backend import devices
 from trainkit.core import files
 from trainkit.experiment.job import Job
+from trainkit.experiment.pictures import draw_augmented
 from trainkit.runs import manifest, run_dir
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
@@ -37,6 +38,8 @@ def open_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> RunDir:
         files.write_text(run.path / name, text)
     files.write_json(run.manifest, about)
     files.write_text(run.model_summary, model_summary(setup.model))
+    if setup.source.augmented is not None and job.config.callbacks.plots:
+        draw_augmented(setup.source.augmented, setup.source.rows, run.plots)
     run.write_status("running", trainer.state.epoch, trainer.state.step)
     return run
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from trainkit.core.files import csv_text
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure, leaves, named_leaves
 from trainkit.experiment.decoding import Decoded, decode, losses_by_output, output_kind
@@ -93,11 +92,7 @@ class Predictions:
             raw = self.outputs[name].reshape(len(decoded.predicted), -1)
             for number, values in zip(self._names_of_numbers(raw.shape[1]), raw.T, strict=False):
                 columns[f"{prefix}{number}"] = [f"{value:.7g}" for value in values]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-        return text.getvalue()
+        return csv_text(columns)
 
     def _names_of_numbers(self, count: int) -> Sequence[str]:
         """Names of the numbers of an output; none for one that has too many."""

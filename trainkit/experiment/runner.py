@@ -23,6 +23,7 @@ from trainkit.core.errors import UserError, one_line
 from trainkit.experiment.artifacts import open_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.job import Job
+from trainkit.experiment.pictures import draw_results
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import closing_lines
 from trainkit.export import keras_format
@@ -155,6 +156,9 @@ class _Training:
             if tested:
                 summary["best"]["test"] = trainer.evaluate()
         keras_format.save(trainer.model, self.run.model)
+        test = trainer.splits.test
+        if self.job.config.callbacks.plots and self.setup.is_chief and isinstance(test, Arrays):
+            draw_results(self.job.task, trainer.predict(split="test"), test, self.run.plots)
 
     def write_results(self, summary: Mapping[str, Any]) -> None:
         """Hand the results to the callbacks that keep them beside the curves, such as TensorBoard's."""

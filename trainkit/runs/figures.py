@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainkit.core.files import replacing_file
 
-__all__ = ["Curve", "draw", "file_names", "other_pictures"]
+__all__ = [
+    "IMAGES_PER_ROW",
+    "Curve",
+    "Panel",
+    "draw",
+    "draw_bars",
+    "draw_confusion",
+    "draw_images",
+    "draw_panels",
+    "file_names",
+    "other_pictures",
+]
 
 Curve = tuple[Sequence[float], Sequence[float]]  # positions, and the values there
 COLOURS = ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0")
 MAX_MARKED = 40  # points of a curve that are marked one by one
+MAX_CELLS = 20  # classes of a confusion matrix whose counts are written into it
+IMAGES_PER_ROW = 4
 MAX_FILE_NAME = 100  # characters; file systems allow 255 bytes
 
 
@@ -37,10 +52,7 @@ def draw(
         log_axis: Whether it is logarithmic; else it shows whole numbers.
         mark: Position that a line marks.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
+    figure = _figure(7, 4.2)
     axes = figure.add_subplot()
     for (label, (positions, values)), colour in zip(curves.items(), COLOURS, strict=False):
         if positions:
@@ -61,8 +73,7 @@ def draw(
         axes.axvline(mark, color="#555555", linestyle="--", label=f"{axis} {mark:.2g}")
     axes.grid(alpha=0.3)
     axes.legend()
-    with replacing_file(path) as beside:
-        FigureCanvasAgg(figure).print_png(beside)
+    _save(figure, path)
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
@@ -93,3 +104,136 @@ def other_pictures(folder: Path, metrics: Iterable[str]) -> list[Path]:
 def _spans_decades(values: list[float]) -> bool:
     """Whether a logarithmic axis shows more: all values positive, the largest over 50 times the smallest."""
     return bool(values) and all(v > 0 for v in values) and max(values) > 50 * min(values)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One diagram of a picture.
+
+    Args:
+        title: Above it.
+        x: Name of the x axis.
+        y: Name of the y axis.
+        lines: Positions and values by label.
+        dots: Whether the lines are clouds of points.
+        diagonal: Whether to draw the line on which both axes are equal.
+        level: Height of a horizontal line, or None.
+    """
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, tuple[Any, Any]]
+    dots: bool = False
+    diagonal: bool = False
+    level: float | None = None
+
+
+def draw_panels(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw diagrams side by side as a PNG file, atomically."""
+    figure = _figure(5.2 * len(panels), 4.4)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for i, (label, (positions, values)) in enumerate(panel.lines.items()):
+            colour = COLOURS[i % len(COLOURS)] if len(panel.lines) <= len(COLOURS) else None
+            if panel.dots:
+                axes.plot(positions, values, ".", label=label, color=colour, markersize=4, alpha=0.5)
+            else:
+                marker = "o" if len(positions) <= MAX_MARKED // 2 else None
+                axes.plot(positions, values, label=label, color=colour, linewidth=1.5, marker=marker)
+        if panel.diagonal:
+            axes.axline((0, 0), slope=1, color="grey", linestyle="--", linewidth=1)
+        if panel.level is not None:
+            axes.axhline(panel.level, color="grey", linestyle="--", linewidth=1)
+        axes.set_xlabel(panel.x, parse_math=False)
+        axes.set_ylabel(panel.y, parse_math=False)
+        axes.set_title(panel.title, parse_math=False)
+        axes.grid(alpha=0.3)
+        if any(panel.lines):
+            legend = axes.legend(fontsize=8)
+            for text in legend.get_texts():
+                text.set_parse_math(False)
+    _save(figure, path)
+
+
+def draw_confusion(path: Path, counts: Any, names: Sequence[str], title: str) -> None:
+    """Draw a confusion matrix as a PNG file, atomically.
+
+    Args:
+        path: The file.
+        counts: Rows `[C, C]` by actual and predicted class.
+        names: Of the classes.
+        title: Above the picture.
+    """
+    size = len(names)
+    figure = _figure(3.2 + 0.5 * min(size, 24), 2.6 + 0.5 * min(size, 24))
+    axes = figure.add_subplot()
+    shares = [[cell / max(1, sum(row)) for cell in row] for row in counts.tolist()]
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.05)
+    if size <= MAX_CELLS:
+        for i, row in enumerate(counts.tolist()):
+            for j, count in enumerate(row):
+                colour = "white" if shares[i][j] > 0.5 else "black"
+                axes.text(j, i, f"{count:g}", ha="center", va="center", color=colour, fontsize=8)
+    short = [name if len(name) <= 16 else f"{name[:15]}…" for name in names]
+    shown = size <= 2 * MAX_CELLS
+    axes.set_xticks(range(size) if shown else [], short if shown else [], rotation=45, ha="right")
+    axes.set_yticks(range(size) if shown else [], short if shown else [])
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        label.set_parse_math(False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual")
+    axes.set_title(title, parse_math=False)
+    _save(figure, path)
+
+
+def draw_bars(path: Path, bars: Mapping[str, float], axis: str, title: str) -> None:
+    """Draw horizontal bars, the first on top, as a PNG file, atomically."""
+    figure = _figure(7, 1.4 + 0.3 * len(bars))
+    axes = figure.add_subplot()
+    places = range(len(bars))
+    axes.barh(places, list(bars.values()), color=COLOURS[0])
+    axes.set_yticks(places, [name if len(name) <= 32 else f"{name[:31]}…" for name in bars])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.invert_yaxis()
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set_xlabel(axis, parse_math=False)
+    axes.set_title(title, parse_math=False)
+    axes.grid(alpha=0.3, axis="x")
+    _save(figure, path)
+
+
+def draw_images(path: Path, images: Any, captions: Sequence[str], title: str) -> None:
+    """Draw images with captions, four in a row, as a PNG file, atomically.
+
+    Args:
+        path: The file.
+        images: uint8 `[N, H, W, C]`.
+        captions: Under each image.
+        title: Above the picture.
+    """
+    rows = -(-len(images) // IMAGES_PER_ROW)
+    figure = _figure(8, 2.1 * rows + 0.5)
+    grid = figure.subplots(rows, IMAGES_PER_ROW, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, caption in zip(grid, images, captions, strict=False):
+        gray = image.shape[-1] == 1
+        axes.imshow(image[..., 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=8, parse_math=False)
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=110, layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with replacing_file(path) as beside:
+        FigureCanvasAgg(figure).print_png(beside)

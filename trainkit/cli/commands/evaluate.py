@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from trainkit.cli.commands.opened import open_checkpoint
+from trainkit.cli.commands.opened import Opened, open_checkpoint
 from trainkit.config.modes import SPLITS
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
@@ -17,7 +18,7 @@ Results = Mapping[str, Mapping[str, float]]
 
 
 def run(job: Job) -> int:
-    """Evaluate a checkpoint; print a table and write `evaluate.json`.
+    """Evaluate a checkpoint; print a table, write `evaluate.json` and draw the test rows.
 
     Raises:
         UserError: if there is no checkpoint, or no split has its rows as arrays.
@@ -30,12 +31,16 @@ def run(job: Job) -> int:
         raise UserError(f"Task {job.task.name} gives no split as arrays; there is nothing to evaluate.")
     results = {name: trainer.evaluate(split=name) for name in sizes}
     print("\n".join(_table(sizes, results)))
-    content = {
+    content: dict[str, Any] = {
         "checkpoint": opened.found.checkpoint.name,
         **trainer.state.position(),
         "dataset": trainer.splits.source.name,
         "results": results,
     }
+    if job.config.evaluate.baselines:
+        content["baselines"] = _baselines(job, splits, results)
+    if isinstance(splits["test"], Arrays):
+        content |= _pictures(job, opened, splits["test"])
     opened.print_written(files.write_json(opened.folder / "evaluate.json", content))
     return 0
 
@@ -44,8 +49,43 @@ def _table(sizes: Mapping[str, int], results: Results) -> list[str]:
     """A line per split under a line of names."""
     names = list(next(iter(results.values())))
     widths = {name: max(12, len(name) + 2) for name in names}
-    lines = [f"{'':<12}{'rows':>9}" + "".join(f"{name:>{widths[name]}}" for name in names)]
-    for split, size in sizes.items():
-        values = "".join(f"{results[split][name]:>{widths[name]}.5g}" for name in names)
-        lines.append(f"{split:<12}{size:>9,}{values}")
+    lines = [f"{'':<20}{'rows':>9}" + "".join(f"{name:>{widths[name]}}" for name in names)]
+    for split, scores in results.items():
+        values = "".join(
+            f"{scores[name]:>{widths[name]}.5g}" if name in scores else " " * widths[name] for name in names
+        )
+        lines.append(f"{split:<20}{sizes[split]:>9,}{values}")
     return lines
+
+
+def _baselines(job: Job, splits: Mapping[str, Any], results: Results) -> Results:
+    """Fit simple models, print their table and a verdict, and return their scores on the test rows."""
+    from trainkit.experiment.baselines import baselines, verdict
+
+    train, test = splits["train"], splits["test"]
+    if not isinstance(train, Arrays) or not isinstance(test, Arrays):
+        raise UserError("evaluate.baselines=true needs training and test rows as arrays.")
+    found = baselines(job.task, train, test)
+    print("\n".join(["", *_table(dict.fromkeys(found, len(test)), found)]))
+    line = verdict(results["test"], found, job.task)
+    print(f"{line}\n" if line else "")
+    return found
+
+
+def _pictures(job: Job, opened: Opened, test: Arrays) -> Mapping[str, Any]:
+    """Draw the test rows, and with `evaluate.importance` the columns; returns their importance."""
+    from trainkit.experiment import pictures
+
+    trainer = opened.trainer
+    folder = opened.folder / "plots"
+    made = []
+    found: dict[str, Any] = {}
+    if job.config.callbacks.plots:
+        made += pictures.draw_results(job.task, trainer.predict(split="test"), test, folder)
+    if job.config.evaluate.importance:
+        importance = pictures.permutation_importance(job.task, test, lambda x: trainer.predict(x=x))
+        made.append(pictures.draw_importance(importance, folder))
+        found["importance"] = importance
+    if made:
+        print(f"Pictures:    {files.shown(folder)}: {', '.join(path.name for path in made)}")
+    return found
