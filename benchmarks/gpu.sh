@@ -7,14 +7,15 @@ make .venv/.installed-dev .venv/.installed-gpu .venv/.installed-bench
 python=.venv/bin/python
 out=benchmarks/results/gpu
 mkdir -p "$out"
-$python -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' || {
+if ! $python -c 'import tensorflow as tf; assert tf.config.list_physical_devices("GPU")'; then
     echo "TensorFlow sees no GPU; nothing is measured." >&2
     exit 1
-}
+fi
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv > "$out/device.csv"
 $python -m pytest -m gpu -q | tee "$out/tests.txt"
 $python -m benchmarks.throughput --rounds 3 --output "$out" | tee "$out/throughput.txt"
 $python -m benchmarks.models --epochs 4 --rounds 2 --output "$out/models.json" | tee "$out/models.txt"
 for precision in float32 mixed_bfloat16 mixed_float16; do
-    $python -m trainkit task=mnist "trainer.precision=$precision" "run_dir=$out/runs/$precision" progress=plain
+    $python -m trainkit task=mnist "trainer.precision=$precision" \
+        "run_dir=$out/runs/$precision" progress=plain
 done | tee "$out/precision.txt"

@@ -65,7 +65,7 @@ def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
             self.ends.append(time.perf_counter())
 
     clock = Clock()
-    arguments = {"batch_size": row.batch, "epochs": epochs, "shuffle": False, "verbose": 0}
+    arguments: dict[str, Any] = {"batch_size": row.batch, "epochs": epochs, "shuffle": False, "verbose": 0}
     begin = time.perf_counter()
     if contender.startswith("trainkit"):
         import trainkit as tk
