@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trainkit import (
         callbacks,
         data,
+        estimators,
         export,
         metrics,
         optim,
@@ -42,7 +43,17 @@ else:
             "trainkit.trainer.drop_in": ("fit",),
             "trainkit.trainer.trainer": ("Trainer",),
         },
-        folders=("callbacks", "data", "export", "metrics", "optim", "tasks", "tuning", "verification"),
+        folders=(
+            "callbacks",
+            "data",
+            "estimators",
+            "export",
+            "metrics",
+            "optim",
+            "tasks",
+            "tuning",
+            "verification",
+        ),
         before=_start,
     )
 
@@ -56,6 +67,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "data",
+    "estimators",
     "export",
     "fit",
     "metrics",

@@ -26,7 +26,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("config", "backend", "checkpoint", "runs", "metrics"),
     ("data", "optim", "engine", "distributed", "callbacks", "export", "reporting"),
     ("trainer",),
-    ("experiment", "tuning", "verification"),
+    ("estimators", "experiment", "tuning", "verification"),
     ("cli",),
 ]
 FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
@@ -57,7 +57,7 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "wandb": ("callbacks/trackers/wandb_backend",),
     "aim": ("callbacks/trackers/aim_backend",),
     "scipy": ("experiment/baselines",),
-    "sklearn": ("experiment/baselines", "data/splits", "data/sources/embedded"),
+    "sklearn": ("experiment/baselines", "data/splits", "data/sources/embedded", "estimators"),
     "optuna": ("tuning",),
 }
 

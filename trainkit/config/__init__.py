@@ -8,7 +8,7 @@ from trainkit.config.compare import CompareConfig
 from trainkit.config.data import DataConfig, PreparationConfig
 from trainkit.config.export import ExportConfig
 from trainkit.config.find_lr import FindLrConfig
-from trainkit.config.modes import EvaluateConfig, ParityConfig, PredictConfig
+from trainkit.config.modes import EvaluateConfig, FitConfig, ParityConfig, PredictConfig
 from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, ScheduleConfig
 from trainkit.config.root import PROGRESS, Config
 from trainkit.config.trainer import TrainerConfig, TrainerSettings
@@ -28,6 +28,7 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "FindLrConfig",
+    "FitConfig",
     "OptimizerConfig",
     "ParityConfig",
     "PredictConfig",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainkit.config.fields import setting
 
-__all__ = ["SPLITS", "EvaluateConfig", "ParityConfig", "PredictConfig"]
+__all__ = ["SPLITS", "EvaluateConfig", "FitConfig", "ParityConfig", "PredictConfig"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -19,6 +19,14 @@ def tolerance_problem(tolerance: str) -> str | None:
     except ValueError:
         number = math.nan
     return None if 0 <= number < math.inf else "auto, exact, or a number of at least 0"
+
+
+@dataclass
+class FitConfig:
+    """mode=fit: one training, or several that differ in their folds or seeds."""
+
+    cv: int | None = setting(None, "folds of a cross-validation, a run for each; null: one run", at_least=2)
+    seeds: int | None = setting(None, "runs with as many seeds, from trainer.seed on; null: one", at_least=1)
 
 
 @dataclass

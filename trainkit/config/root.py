@@ -13,7 +13,7 @@ from trainkit.config.data import DataConfig
 from trainkit.config.export import ExportConfig
 from trainkit.config.fields import setting
 from trainkit.config.find_lr import FindLrConfig
-from trainkit.config.modes import EvaluateConfig, ParityConfig, PredictConfig
+from trainkit.config.modes import EvaluateConfig, FitConfig, ParityConfig, PredictConfig
 from trainkit.config.optimizer import OptimizerConfig
 from trainkit.config.trainer import TrainerConfig
 from trainkit.config.tune import TuneConfig
@@ -54,6 +54,7 @@ class Config:
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
     predict: PredictConfig = field(default_factory=PredictConfig)
     parity: ParityConfig = field(default_factory=ParityConfig)
     export: ExportConfig = field(default_factory=ExportConfig)

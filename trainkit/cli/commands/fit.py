@@ -12,9 +12,14 @@ __all__ = ["run"]
 
 
 def run(job: Job) -> int:
-    """Train, evaluate on the test rows, and leave a run directory; or look for a learning rate."""
+    """Train, evaluate on the test rows, and leave a run directory; or one for each fold and seed; or look for a
+    learning rate."""
     if job.config.find_lr.enabled:
         return find_lr.run(job)
-    from trainkit.experiment import runner
+    from trainkit.experiment import repeats, runner
 
-    return runner.fit(job, write=partial(print, flush=True), write_error=partial(print, file=sys.stderr))
+    write = partial(print, flush=True)
+    train = partial(runner.fit, write=write, write_error=partial(print, file=sys.stderr))
+    if job.config.fit.cv or job.config.fit.seeds:
+        return repeats.repeat(job, train, write)
+    return train(job)

@@ -1,0 +1,83 @@
+"""mode=fit over several folds and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+
+from tests.support.commands import read
+from tests.support.toys import Toy
+from trainkit.core.datasets import Arrays, Fold, Splits
+from trainkit.core.errors import UserError
+from trainkit.data.folds import fold_of, unsplit
+from trainkit.data.splits import holdout
+
+
+def test_folds_and_seeds_are_runs_with_their_mean_and_spread(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("fit.cv=3", "fit.seeds=2", "trainer.seed=5", "trainer.epochs=1", "run_dir=all") == 0
+    found = read("repeats.json", "all")
+    names = [f"fold-{fold}-seed-{seed}" for fold in (1, 2, 3) for seed in (5, 6)]
+    assert list(found["runs"]) == names
+    values = [found["runs"][name]["best val_loss"] for name in names]
+    assert found["mean"]["best val_loss"] == pytest.approx(fmean(values))
+    assert found["spread"]["best val_loss"] == pytest.approx(stdev(values))
+    assert len(set(values)) == 6
+    assert all(Path("all", name, "checkpoints", "best").is_dir() for name in names)
+    assert "seed: 6" in Path("all/fold-1-seed-6/config.yaml").read_text()
+    printed = capsys.readouterr().out
+    assert "mean" in printed
+    assert "spread" in printed
+
+
+def test_what_is_wrong_with_all_runs_makes_nothing(
+    train: Callable[..., int], empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("fit.cv=3", "trainer.batch_size=4000") == 2
+    assert train("fit.cv=1") == 2
+    assert list(empty_folder.iterdir()) == []
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_every_row_validates_once_and_test_rows_stay() -> None:
+    task = Toy()
+    base = task.data()
+    held = []
+    for number in range(4):
+        same, splits = fold_of(task, number, 4)
+        assert same is task
+        assert splits is not None
+        assert isinstance(splits.train, Arrays)
+        assert splits.validation is not None
+        assert splits.test is not None
+        np.testing.assert_array_equal(splits.test.x, base.test.x)
+        assert len(splits.train) + len(splits.validation) == 75 + 21
+        held.append(splits.validation)
+    rows = np.concatenate([part.x for part in held])
+    assert len(np.unique(rows, axis=0)) == 75 + 21
+    counts = [np.bincount(part.y, minlength=3) for part in held]
+    assert np.ptp(counts, axis=0).max() <= 1, "each class is spread evenly"
+    whole = unsplit(task)[1]
+    assert whole is not None
+    assert whole.validation is None
+    assert len(whole.train) == 75 + 21
+
+
+def test_holdout_takes_a_fold() -> None:
+    rows = Arrays(np.arange(10.0)[:, None], np.arange(10))
+    parts = [holdout(rows, Fold(number, 5), seed=0) for number in range(5)]
+    assert sorted(np.concatenate([held.y for _, held in parts if held is not None])) == list(range(10))
+    assert all(set(rest.y) | set(held.y) == set(range(10)) for rest, held in parts if held is not None)
+
+
+def test_a_dataset_has_no_folds() -> None:
+    import tensorflow as tf
+
+    data = Splits(tf.data.Dataset.from_tensor_slices((np.zeros((4, 6)), np.zeros(4))))
+    with pytest.raises(UserError, match="folds need them as arrays"):
+        fold_of(Toy(), 0, 2, data)

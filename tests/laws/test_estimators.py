@@ -1,0 +1,186 @@
+"""scikit-learn's own checks, its tools, and what an estimator must keep."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from tests.support.toys import Toy, rows
+from trainkit.estimators import TrainkitClassifier, TrainkitRegressor
+
+WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "weights are exact in the loss, but the check compares sums of other orders to seven digits, "
+        "and training in float32 carries their rounding on"
+    )
+}
+CHECKED = (TrainkitClassifier(epochs=60), TrainkitRegressor(epochs=60))
+QUICK = (
+    "check_estimators_pickle",
+    "check_dict_unchanged",
+    "check_fit2d_1feature",
+    "check_estimator_get_tags",
+)
+
+
+def named(value: Any) -> str:
+    estimator, check = value
+    return f"{type(estimator).__name__}-{getattr(check, 'func', check).__name__}"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=named(case), marks=() if named(case).endswith(QUICK) else pytest.mark.slow)
+        for estimator in CHECKED
+        for case in estimator_checks_generator(estimator, expected_failed_checks=WEIGHTS, mark=None)
+    ],
+)
+def test_scikit_learns_checks(case: Any) -> None:
+    estimator, check = case
+    if named(case).partition("-")[2] in WEIGHTS:
+        with pytest.raises(AssertionError, match="Not equal to tolerance"):
+            check(estimator)
+    else:
+        check(estimator)
+
+
+X, Y = rows(90)
+TINY = {"units": (8,), "epochs": 3, "batch_size": 16, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TrainkitClassifier:
+    return TrainkitClassifier(**{**TINY, "epochs": 20}).fit(X, Y)
+
+
+def test_the_same_seed_gives_the_same_bits_and_no_other(fitted: TrainkitClassifier) -> None:
+    again = clone(fitted).fit(X, Y)
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    other = clone(fitted).set_params(random_state=1).fit(X, Y)
+    assert np.abs(other.predict_proba(X) - fitted.predict_proba(X)).max() > 1e-3
+
+
+def test_a_pickle_predicts_the_same_and_trains_on(fitted: TrainkitClassifier) -> None:
+    loaded = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    fitted_on, loaded_on = pickle.loads(pickle.dumps(fitted)), loaded
+    for one in (fitted_on, loaded_on):
+        one.partial_fit(X, Y)
+    np.testing.assert_array_equal(loaded_on.predict_proba(X), fitted_on.predict_proba(X))
+    assert loaded_on.n_iter_ == fitted.n_iter_ + 1
+
+
+def test_settings_of_trainkit_are_parameters() -> None:
+    estimator = TrainkitClassifier(**TINY, trainer__accumulate=2, optimizer__clip__norm=1.0)
+    assert clone(estimator).get_params()["optimizer__clip__norm"] == 1.0
+    estimator.set_params(trainer__epochs=2, optimizer__name="sgd", optimizer__options__momentum=0.5)
+    assert estimator.fit(X, Y).n_iter_ == 2
+    for wrong in ("trainer__epoch", "optimizer__clip__nrm", "optimizer__learning_rate__x", "nothing"):
+        with pytest.raises(ValueError, match="Invalid parameter"):
+            estimator.set_params(**{wrong: 1})
+    with pytest.raises(ValueError, match="Invalid parameter"):
+        TrainkitClassifier(trainer__epoch=1)
+
+
+def test_partial_fit_is_fit_epoch_by_epoch_where_the_order_is_one_batch() -> None:
+    settings = {**TINY, "batch_size": 90, "epochs": 3}
+    at_once = TrainkitRegressor(**settings).fit(X, X[:, 0])
+    step_by_step = TrainkitRegressor(**settings)
+    for _ in range(3):
+        step_by_step.partial_fit(X, X[:, 0])
+    np.testing.assert_allclose(step_by_step.predict(X), at_once.predict(X), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_count_as_repeated_rows() -> None:
+    weight = np.arange(90) % 3
+    settings = {**TINY, "batch_size": 200}
+    weighted = TrainkitRegressor(**settings).fit(X, X[:, 0], sample_weight=weight)
+    repeated = TrainkitRegressor(**settings).fit(np.repeat(X, weight, 0), np.repeat(X[:, 0], weight))
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4, atol=1e-4)
+
+
+def test_models_of_functions_and_tasks() -> None:
+    def build(features: int, outputs: int) -> keras.Model:
+        layers = [keras.Input((features,)), keras.layers.Dense(outputs, activation="softmax")]
+        model = keras.Sequential(layers)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    names = np.array(["a", "b", "c"])[Y]
+    by_function = TrainkitClassifier(build, **TINY).fit(X, names)
+    assert set(by_function.predict(X)) <= {"a", "b", "c"}
+    by_task = TrainkitClassifier(Toy(), **TINY).fit(X, names)
+    assert by_task.predict_proba(X).shape == (90, 3)
+    with pytest.raises(ValueError, match="expected None, a function"):
+        TrainkitClassifier(model=3).fit(X, Y)
+
+
+def test_early_stopping_stops() -> None:
+    noise = np.random.default_rng(0).integers(0, 2, 90)
+    estimator = TrainkitClassifier(**{**TINY, "epochs": 200}, early_stopping=True, patience=2).fit(X, noise)
+    assert estimator.n_iter_ < 200
+    assert "val_loss" in estimator.history_
+
+
+def test_frames_give_their_names() -> None:
+    class Frame:  # what pandas and polars frames have in common for scikit-learn
+        columns = [f"feature {i}" for i in range(6)]
+        shape = X.shape
+        dtypes = [X.dtype] * 6
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return X.astype(dtype) if dtype else X
+
+        def __len__(self) -> int:
+            return len(X)
+
+    estimator = TrainkitRegressor(**TINY).fit(Frame(), X[:, 0])
+    assert estimator.predict(Frame()).shape == (90,)
+
+
+@pytest.mark.slow
+def test_the_tools_of_scikit_learn() -> None:
+    classifier = TrainkitClassifier(**{**TINY, "epochs": 20}, learning_rate=0.03)
+    scaled = make_pipeline(ColumnTransformer([("scale", StandardScaler(), slice(0, 6))]), classifier)
+    assert cross_val_score(scaled, X, Y, cv=3).mean() > 0.6
+    # The grid of the article: batch sizes and epochs.
+    grid = GridSearchCV(classifier, {"batch_size": [16, 32], "epochs": [5, 20]}, cv=5, n_jobs=2)
+    grid.fit(X, Y)
+    assert len(grid.cv_results_["params"]) == 4
+    assert grid.best_score_ > 0.6
+    drawn = RandomizedSearchCV(
+        classifier, {"learning_rate": [1e-3, 1e-2, 1e-1]}, n_iter=2, cv=3, random_state=0
+    )
+    assert drawn.fit(X, Y).best_params_["learning_rate"] > 1e-3
+    halving = HalvingGridSearchCV(
+        classifier,
+        {"learning_rate": [1e-3, 1e-2]},
+        resource="epochs",
+        min_resources=4,
+        max_resources=12,
+        cv=3,
+    )
+    assert halving.fit(X, Y).best_score_ > 0.4
+    calibrated = CalibratedClassifierCV(classifier, cv=3).fit(X, Y)
+    assert calibrated.predict_proba(X).shape == (90, 3)
+    informative = permutation_importance(grid.best_estimator_, X, Y, n_repeats=3, random_state=0)
+    assert informative.importances_mean.max() > 0.05

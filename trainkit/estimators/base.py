@@ -1,0 +1,304 @@
+"""What the scikit-learn estimators have in common: parameters, training, prediction and pickling."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from numbers import Real
+from pathlib import Path
+from typing import Any, Self, cast
+
+import keras
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from trainkit.callbacks.callback_list import CallbackList
+from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.callbacks.progress import make as make_progress
+from trainkit.config import OptimizerConfig, TrainerConfig
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.task import Task
+from trainkit.data.splits.random import shuffled
+from trainkit.estimators.rows import RowsTask, dense_network
+from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.program_pool import ProgramPool
+
+__all__ = ["TrainkitEstimator"]
+
+SECTIONS = {"trainer": TrainerConfig, "optimizer": OptimizerConfig}
+PREDICTED_ROWS = 1024  # at once, always: how a row is rounded depends on how many are predicted with it
+# Estimators of one process share compiled programs: a grid search builds hundreds of alike ones.
+POOL = ProgramPool(size=16)
+LOCK = threading.RLock()
+
+
+class TrainkitEstimator(BaseEstimator):
+    """The base of both estimators; see `TrainkitClassifier` and `TrainkitRegressor`."""
+
+    model_: keras.Model
+    n_iter_: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # The parameters that scikit-learn looks for: it would take `settings` for one of them.
+        whole = inspect.signature(cls.__init__)
+        named = [p for p in list(whole.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
+        cls.__signature__ = whole.replace(parameters=named)
+
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        units: Sequence[int] = (64, 64),
+        dropout: float = 0.0,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        random_state: Any = None,
+        verbose: int = 0,
+        **settings: Any,
+    ) -> None:
+        self.model = model
+        self.units = units
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.random_state = random_state
+        self.verbose = verbose
+        self._set_settings(settings)
+
+    # Parameters: those of the constructor, and settings of trainkit such as `trainer__epochs`.
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters by name, the settings of trainkit that were given included."""
+        own = {name: value for name, value in vars(self).items() if _section(name) is not None}
+        return {**super().get_params(deep), **own}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name: `set_params(epochs=5, optimizer__clip__norm=1.0)`.
+
+        Raises:
+            ValueError: for a name that does not exist.
+        """
+        settings = {name: value for name, value in params.items() if _section(name) is not None}
+        self._set_settings(settings)
+        super().set_params(**{name: value for name, value in params.items() if name not in settings})
+        return self
+
+    def _set_settings(self, settings: Mapping[str, Any]) -> None:
+        for name, value in settings.items():
+            _changed(SECTIONS, name, None)  # whether it exists
+            setattr(self, name, value)
+
+    def _configs(self, seed: int, epochs: int, rows: int) -> tuple[TrainerConfig, OptimizerConfig]:
+        """The settings of a training; `trainer__...` and `optimizer__...` win over the plain parameters."""
+        trainer = TrainerConfig(epochs=epochs, batch_size=min(self.batch_size, rows), seed=seed)
+        optimizer = OptimizerConfig(learning_rate=self.learning_rate)
+        for name, value in vars(self).items():
+            section = _section(name)
+            if section == "trainer":
+                trainer = cast(TrainerConfig, _changed(trainer, name.partition("__")[2], value))
+            elif section == "optimizer":
+                optimizer = cast(OptimizerConfig, _changed(optimizer, name.partition("__")[2], value))
+        return replace(trainer, batch_size=min(trainer.batch_size, rows)), optimizer
+
+    # Training.
+
+    def _fit(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, labels: Any) -> Self:
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._seed = seed
+        train, validation = Arrays(x, y, weight), None
+        if self.early_stopping:
+            rest, held = shuffled(len(x), self.validation_fraction, seed, labels)
+            train, validation = train.take(rest), train.take(held)
+        self._task = self._make_task(train.x, train.y, train.weight)
+        self._optimizer_state: list[np.ndarray] = []
+        self._train(Splits(train, validation), seed, self.epochs)
+        return self
+
+    def _fit_partially(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Self:
+        """One more epoch, over these rows."""
+        if not hasattr(self, "model_"):
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._task = self._make_task(x, y, weight)
+            self._optimizer_state = []
+            self.n_iter_ = 0
+        self._train(Splits(Arrays(x, y, weight)), (self._seed + self.n_iter_) % 2**31, 1)
+        return self
+
+    def _train(self, splits: Splits, seed: int, epochs: int) -> None:
+        """Train the task, from the weights at hand if there are any."""
+        goes_on = bool(self._optimizer_state)
+        trainer, optimizer = self._configs(seed, epochs, len(cast(Arrays, splits.train)))
+        observers: list[Any] = [make_progress("plain")] if self.verbose else []
+        if self.early_stopping and splits.validation is not None:
+            observers.append(EarlyStopping("val_loss", patience=self.patience))
+        with LOCK:
+            setup, cache = POOL.setup(self._task, trainer, optimizer, splits)
+            if goes_on:
+                weights = [v.numpy() for v in self.model_.variables]
+                setup.state.assign([*weights, *self._optimizer_state])
+            callbacks = CallbackList(observers, setup.state, setup.direction)
+            with setup.strategy.scope():
+                loop = FitLoop(setup, cache, callbacks, lambda: None, finds_bottleneck=False)
+                history = loop.run()
+            values = setup.state.values()
+        count = len(setup.state.groups["model"])
+        if not goes_on:
+            self.model_ = self._task.model(cast(Arrays, splits.train))
+        for variable, value in zip(self.model_.variables, values[:count], strict=True):
+            variable.assign(value)
+        self._optimizer_state = values[count:]
+        done = len(history.epoch)
+        self.history_ = history.history
+        self.n_iter_ = (self.n_iter_ if goes_on else 0) + done
+
+    def _make_task(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Task:
+        outputs, activation, loss = self._head(y)
+        if isinstance(self.model, Task):
+            return self.model
+        build = self.model
+        if build is None:
+            build = dense_network(x, weight, tuple(self.units), self.dropout, outputs, activation)
+        elif callable(build):
+            given: Callable[..., Any] = build
+
+            def build() -> Any:
+                return given(x.shape[1] if x.ndim == 2 else x.shape[1:], outputs)
+
+        else:
+            raise ValueError(
+                f"model={build!r}: expected None, a function of (features, outputs) that returns a Keras "
+                "model, or a trainkit.Task."
+            )
+        return RowsTask(build, loss, keras.optimizers.Adam)
+
+    def _head(self, y: np.ndarray) -> tuple[int, str | None, Any]:
+        """Outputs, activation and loss of a model for labels `y`."""
+        raise NotImplementedError
+
+    def _rows(self, x: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:
+        """Checked rows: float32 features, labels as they came, weights with mean 1 or None."""
+        x, y = validate_data(
+            self, x, y, reset=reset, multi_output=True, y_numeric=False, allow_nd=self.model is not None
+        )
+        if sample_weight is None:
+            return x.astype(np.float32), y, None
+        weight = _checked_weight(sample_weight, x)
+        kept = weight > 0
+        if not kept.any():
+            raise ValueError("sample_weight is zero for every row; expected a row that counts.")
+        weight = weight[kept] * (kept.sum() / weight[kept].sum())
+        return x[kept].astype(np.float32), y[kept], weight.astype(np.float32)
+
+    # Prediction.
+
+    def _outputs(self, x: Any) -> np.ndarray:
+        """The model's outputs `[N, K]` for rows, in float64."""
+        check_is_fitted(self, "model_")
+        x = validate_data(self, x, reset=False, allow_nd=self.model is not None).astype(np.float32)
+        padding = np.zeros([-len(x) % PREDICTED_ROWS, *x.shape[1:]], x.dtype)
+        padded = np.concatenate([x, padding])
+        parts = [
+            keras.ops.convert_to_numpy(self.model_(padded[i : i + PREDICTED_ROWS], training=False))
+            for i in range(0, len(padded), PREDICTED_ROWS)
+        ]
+        return np.concatenate(parts)[: len(x)].reshape(len(x), -1).astype(np.float64)
+
+    # Pickling: the model as the bytes of a .keras file, which Keras loads without running foreign code.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        model = state.pop("model_", None)
+        if model is not None:
+            state["_keras_file"] = _saved(model)
+            state.pop("_task", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        content = state.pop("_keras_file", None)
+        super().__setstate__(state)
+        if content is not None:
+            self.model_ = _loaded(content)
+            self._task = self._loaded_task()
+
+    def _loaded_task(self) -> Task:
+        """The task of a model that was loaded, to train on."""
+        if isinstance(self.model, Task):
+            return self.model
+        model = self.model_
+        _, _, loss = self._head(np.zeros([1, model.output_shape[-1]]))
+        return RowsTask(lambda: keras.models.clone_model(model), loss, keras.optimizers.Adam)
+
+
+def _checked_weight(sample_weight: Any, x: np.ndarray) -> np.ndarray:
+    """A weight for each row.
+
+    Raises:
+        ValueError: for weights of another shape, or below 0.
+    """
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(len(x), sample_weight)
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar; got {weight.ndim} dimensions.")
+    check_consistent_length(weight, x)
+    if weight.min() < 0:
+        raise ValueError("Negative values in sample_weight; expected weights of at least 0.")
+    return np.asarray(weight)
+
+
+def _saved(model: keras.Model) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return path.read_bytes()
+
+
+def _loaded(content: bytes) -> keras.Model:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False)
+
+
+def _section(name: str) -> str | None:
+    """The section of settings that a parameter belongs to: `trainer` for `trainer__epochs`."""
+    section, found, _ = name.partition("__")
+    return section if found and section in SECTIONS else None
+
+
+def _changed(settings: Any, name: str, value: Any) -> Any:
+    """Settings with one of them changed: `clip__norm` for `OptimizerConfig`.
+
+    Raises:
+        ValueError: for a name that does not exist.
+    """
+    first, _, rest = name.partition("__")
+    if settings is SECTIONS:
+        return _changed(SECTIONS[first](), rest, value)
+    known = [field.name for field in fields(settings)]
+    if first not in known:
+        raise ValueError(
+            f"Invalid parameter {name!r} of {type(settings).__name__}; it has {', '.join(known)}."
+        )
+    if not rest:
+        return replace(settings, **{first: value})
+    inner = getattr(settings, first)
+    if isinstance(inner, dict):
+        return replace(settings, **{first: {**inner, rest: value}})
+    if not is_dataclass(inner):
+        raise ValueError(f"Invalid parameter {name!r} of {type(settings).__name__}: {first} has no {rest}.")
+    return replace(settings, **{first: _changed(inner, rest, value)})

@@ -1,0 +1,159 @@
+"""A classifier for scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import keras
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from trainkit.core.task import Task
+from trainkit.estimators.base import TrainkitEstimator
+
+__all__ = ["TrainkitClassifier"]
+
+
+class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
+    """A neural network that tells classes apart, trained by trainkit's compiled loop.
+
+    Args:
+        model: None: a dense network that standardises its inputs. Else a function of `(features, outputs)`
+            that returns a Keras model, compiled or not; or a `trainkit.Task`, whose model, loss and optimizer
+            are used.
+        units: Units of each hidden layer of the dense network.
+        dropout: Share of the units that each of its hidden layers drops, from 0 to less than 1.
+        epochs: Passes over the rows.
+        batch_size: Rows per step.
+        learning_rate: None: the optimizer's own.
+        early_stopping: Whether to hold rows out, and stop when their loss no longer falls.
+        validation_fraction: Share of the rows that early stopping holds out.
+        patience: Epochs without improvement after which it stops.
+        random_state: Seed of weights, dropout, row order and held-out rows: a number, a `RandomState` or
+            None.
+        verbose: 0: silent, 1: a line for an epoch now and then.
+        class_weight: Weight of each class, or `balanced`.
+        **settings: Any setting of trainkit, as `trainer__precision` or `optimizer__clip__norm`.
+
+    Attributes:
+        classes_: The classes, in the order of the columns of `predict_proba`.
+        n_features_in_: Features of a row.
+        model_: The trained Keras model.
+        history_: Values per epoch, by Keras's names.
+        n_iter_: Epochs that were trained.
+
+    Example:
+        >>> GridSearchCV(TrainkitClassifier(), {"batch_size": [16, 32], "epochs": [10, 50]}, cv=5)
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        units: Any = (64, 64),
+        dropout: float = 0.0,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        random_state: Any = None,
+        verbose: int = 0,
+        class_weight: Any = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(
+            model,
+            units=units,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            random_state=random_state,
+            verbose=verbose,
+            **settings,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train from the start.
+
+        Args:
+            X: Rows `[N, K]`: an array, or a frame of pandas or polars.
+            y: Class of each row `[N]`: numbers or texts.
+            sample_weight: Weight of each row `[N]`; rows of weight 0 are left out.
+        """
+        x, codes, weight = self._prepared(X, y, sample_weight, reset=True)
+        return self._fit(x, self._labels(codes), weight, codes if self._can_stratify(codes) else None)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train one more epoch, over these rows; the first call decides the classes.
+
+        Args:
+            X: Rows, as for `fit`.
+            y: Class of each row.
+            classes: All classes, at the first call; default: those of `y`.
+            sample_weight: Weight of each row.
+        """
+        first = not hasattr(self, "model_")
+        if first and classes is not None:
+            self.classes_ = np.unique(classes)
+        x, codes, weight = self._prepared(
+            X, y, sample_weight, reset=first, keep=not first or classes is not None
+        )
+        return self._fit_partially(x, self._labels(codes), weight)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class `[N, C]`."""
+        outputs = self._outputs(X)
+        if outputs.shape[1] == 1 and len(self.classes_) == 2:
+            return np.concatenate([1 - outputs, outputs], axis=1)
+        if np.any(outputs < 0) or not np.allclose(outputs.sum(1), 1, atol=1e-3):  # scores, not probabilities
+            outputs = np.exp(outputs - outputs.max(1, keepdims=True))
+        return np.asarray(outputs / outputs.sum(1, keepdims=True))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row `[N]`."""
+        chosen = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[chosen])
+
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, keep: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Rows, numbers of their classes, and weights."""
+        x, y, weight = self._rows(X, y, sample_weight, reset=reset)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        if keep:
+            unknown = np.setdiff1d(y, self.classes_)
+            if len(unknown):
+                raise ValueError(f"y has classes {unknown} that classes {self.classes_} does not name.")
+        else:
+            self.classes_ = np.unique(y)
+        if self.class_weight is not None:
+            by_class = compute_sample_weight(self.class_weight, y)
+            weight = (by_class if weight is None else by_class * weight).astype(np.float32)
+        return x, np.searchsorted(self.classes_, y), weight
+
+    def _labels(self, codes: np.ndarray) -> np.ndarray:
+        """Labels as the loss wants them: numbers of classes, or one column per class."""
+        loss = self.model.loss() if isinstance(self.model, Task) else None
+        if isinstance(loss, (keras.losses.CategoricalCrossentropy, keras.losses.CategoricalHinge)):
+            one_hot: np.ndarray = np.eye(len(self.classes_), dtype=np.float32)[codes]
+            return one_hot
+        if isinstance(loss, keras.losses.BinaryCrossentropy):
+            return codes[:, None].astype(np.float32)
+        return codes.astype(np.int32)
+
+    def _head(self, y: np.ndarray) -> tuple[int, str | None, Any]:
+        return len(self.classes_), "softmax", keras.losses.SparseCategoricalCrossentropy()
+
+    @staticmethod
+    def _can_stratify(codes: np.ndarray) -> bool:
+        return bool(np.bincount(codes).min() >= 2)
