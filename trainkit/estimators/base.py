@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from numbers import Real
-from pathlib import Path
 from typing import Any, Self, cast
 
 import keras
@@ -24,6 +22,7 @@ from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
 from trainkit.data.splits.random import shuffled
+from trainkit.estimators import keras_file
 from trainkit.estimators.rows import RowsTask, dense_network
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.program_pool import ProgramPool
@@ -223,7 +222,7 @@ class TrainkitEstimator(BaseEstimator):
         state = dict(super().__getstate__())
         model = state.pop("model_", None)
         if model is not None:
-            state["_keras_file"] = _saved(model)
+            state["_keras_file"] = keras_file.to_bytes(model)
             state.pop("_task", None)
         return state
 
@@ -231,7 +230,7 @@ class TrainkitEstimator(BaseEstimator):
         content = state.pop("_keras_file", None)
         super().__setstate__(state)
         if content is not None:
-            self.model_ = _loaded(content)
+            self.model_ = keras_file.from_bytes(content)
             self._task = self._loaded_task()
 
     def _loaded_task(self) -> Task:
@@ -258,20 +257,6 @@ def _checked_weight(sample_weight: Any, x: np.ndarray) -> np.ndarray:
     if weight.min() < 0:
         raise ValueError("Negative values in sample_weight; expected weights of at least 0.")
     return np.asarray(weight)
-
-
-def _saved(model: keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
-        model.save(path)
-        return path.read_bytes()
-
-
-def _loaded(content: bytes) -> keras.Model:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
-        path.write_bytes(content)
-        return keras.saving.load_model(path, compile=False)
 
 
 def _section(name: str) -> str | None:
