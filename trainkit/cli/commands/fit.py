@@ -12,8 +12,8 @@ __all__ = ["run"]
 
 
 def run(job: Job) -> int:
-    """Train, evaluate on the test rows, and leave a run directory; or one for each fold and seed; or look for a
-    learning rate."""
+    """Train, evaluate on the test rows, and leave a run directory, or one for each fold and seed; or look for
+    a learning rate."""
     if job.config.find_lr.enabled:
         return find_lr.run(job)
     from trainkit.experiment import repeats, runner
