@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import pytest
 
 from tests.support.commands import read, table
@@ -60,3 +61,21 @@ def test_a_learning_rate_is_found_and_no_run_is_made(
     assert not Path("found/status.json").exists()
     assert train("debug=find_lr", "find_lr.high=1e-7") == 2
     assert "expected more than find_lr.low=1e-06" in capsys.readouterr().err
+
+
+def test_averaged_weights_are_tested_and_saved(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("callbacks.swa.enabled=true", "trainer.epochs=4", "callbacks.swa.start=0.5") == 0
+    assert "(average of 2 epochs, average.keras)" in capsys.readouterr().out
+    model = keras.saving.load_model("runs/tiny/latest/average.keras")
+    loss = read("summary.json")["test"]["loss"]
+    from mine import Tiny
+
+    rows = Tiny().data().test
+    assert model.evaluate(rows.x, rows.y, verbose=0, return_dict=True)["loss"] == pytest.approx(
+        loss, rel=1e-5
+    )
+    early = ["callbacks.early_stopping.enabled=true", "callbacks.swa.enabled=true"]
+    assert train(*early) == 2
+    assert "both decide the last weights" in capsys.readouterr().err

@@ -52,8 +52,17 @@ def two_by_two() -> tuple[keras.Model, Any]:
     return task.model(rows), rows.x
 
 
+def half_precision() -> tuple[keras.Model, Any]:
+    """Mixed precision, which ONNX and LiteRT get as float32."""
+    with precision.policy("mixed_bfloat16"):
+        return sequences()
+
+
+MODELS = [images, prices, sequences, two_by_two, half_precision]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [images, prices, sequences, two_by_two], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_each_format_gives_what_the_model_gives(make: Any, tmp_path: Path) -> None:
     model, x = make()
     report = export_model(model, tmp_path, Arrays(x), formats=FORMATS, tolerance=1e-5)
@@ -63,6 +72,7 @@ def test_each_format_gives_what_the_model_gives(make: Any, tmp_path: Path) -> No
         assert one.largest_difference is not None
         assert one.largest_difference <= 1e-5
         assert one.rows == 9
+        assert (one.rounding is not None) == (make is half_precision and one.format in ("onnx", "litert"))
     assert {path.name for path in tmp_path.iterdir()} == {one.file for one in report.files}
     again = load(tmp_path / "model.onnx")(Serving(model, x).rows(x))
     assert set(again) == set(report.outputs)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.observing import Clock, begin, end_epoch
 from trainkit.callbacks.progress import Bars, Lines, format_values, make
+from trainkit.cli.wrapping import wrapped
 
 
 class Terminal(io.StringIO):
@@ -116,3 +117,25 @@ def test_bars_of_a_training_that_fails_give_the_terminal_back_when_the_process_e
     for function in at_exit:
         function()
     assert "\x1b[?25h" in terminal.getvalue()
+
+
+def test_the_last_epoch_of_a_training_that_ends_early_leaves_a_line(terminal: Terminal) -> None:
+    bars = begin(Bars(terminal, Clock()))
+    for number in (1, 2, 3):
+        end_epoch(bars, number)
+    bars.on_train_end()
+    shown = terminal.getvalue()
+    assert "Epoch  1/10" in shown
+    assert "Epoch  2/10" not in shown
+    assert "Epoch  3/10" in shown
+
+
+def test_long_lines_are_wrapped_between_words_and_commands_are_not() -> None:
+    text = (
+        "Data:      a long line of many words that goes on\nEvaluate:  python -m trainkit resume=a/long/run"
+    )
+    assert wrapped(text, 30).split("\n") == [
+        "Data:      a long line of many",
+        "           words that goes on",
+        "Evaluate:  python -m trainkit resume=a/long/run",
+    ]

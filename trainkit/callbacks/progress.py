@@ -116,6 +116,7 @@ class Bars(Observer):
         self.clock = clock
         self._live: Any = None
         self._shown = {"training": "compiling", "validation": "", "speed": ""}
+        self._line = ""
         self._line_at = float("-inf")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -160,15 +161,22 @@ class Bars(Observer):
         self._shown["validation"] = format_values(validation) or self._shown["validation"]
         self._shown["speed"] = format_speed(self.record)
         is_last = epoch + 1 == self.run.epochs
-        if self._live is not None and (is_last or self.clock() - self._line_at >= EPOCH_LINE_SECONDS):
-            line = format_epoch(epoch, self.run.epochs, logs, self.record)
-            self._live.console.print(line, highlight=False, markup=False)
-            self._line_at = self.clock()
+        self._line = format_epoch(epoch, self.run.epochs, logs, self.record)
+        if is_last or self.clock() - self._line_at >= EPOCH_LINE_SECONDS:
+            self._leave_line()
         self._bars.update(self._epochs, completed=epoch + 1)
         self._bars.update(self._steps, completed=self.run.steps_per_epoch if is_last else 0)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._leave_line()
         self.close()
+
+    def _leave_line(self) -> None:
+        """Print the line of the last epoch above the bars, if that is not done yet."""
+        if self._live is not None and self._line:
+            self._live.console.print(self._line, highlight=False, markup=False)
+            self._line = ""
+            self._line_at = self.clock()
 
     def close(self) -> None:
         """Give the terminal back; safe to call twice."""

@@ -13,6 +13,7 @@ __all__ = [
     "CallbacksConfig",
     "EarlyStoppingConfig",
     "ReduceLrConfig",
+    "SwaConfig",
     "TensorBoardConfig",
     "TrackerConfig",
 ]
@@ -48,6 +49,14 @@ class ReduceLrConfig:
 
 
 @dataclass
+class SwaConfig:
+    """Stochastic weight averaging: ends with the mean of the weights after each of the last epochs."""
+
+    enabled: bool = setting(False, "average the weights; average.keras holds the model")
+    start: float = setting(0.75, "share of the epochs after which the averaging begins", at_least=0, below=1)
+
+
+@dataclass
 class TrackerConfig:
     """A tracker of experiments; nothing leaves the machine unless a server is named."""
 
@@ -79,5 +88,6 @@ class CallbacksConfig:
     tensorboard: TensorBoardConfig = field(default_factory=TensorBoardConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     reduce_lr: ReduceLrConfig = field(default_factory=ReduceLrConfig)
+    swa: SwaConfig = field(default_factory=SwaConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     extra: list[Any] = setting([], "more Keras callbacks, each as {_target_: class, argument: value}")

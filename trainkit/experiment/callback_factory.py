@@ -22,17 +22,20 @@ from trainkit.callbacks.plots import Plots
 from trainkit.callbacks.run_status import RunStatus
 from trainkit.callbacks.settled_execution import SettledExecution
 from trainkit.callbacks.trackers import Tracker, check_installed, make_backend
+from trainkit.callbacks.weight_average import (
+    WeightAverage,
+    has_batch_statistics,
+    refresh_batch_statistics,
+)
 from trainkit.core.datasets import SPLITS, Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.logs import base_name
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
-from trainkit.reporting import write_report
+from trainkit.reporting import REPORT_SECONDS, write_report
 from trainkit.runs import run_dir
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
-
-REPORT_SECONDS = 20.0  # between two reports of a run that goes on; one takes a hundredth of a second
 
 __all__ = ["best_keeper", "make_callbacks", "monitored_value"]
 
@@ -61,6 +64,7 @@ def _check_callbacks(job: Job, setup: TrainSetup) -> None:
     """Refuse callbacks that cannot work, before anything is written."""
     config = job.config.callbacks
     check_installed(config.tracker.name)
+    _check_weight_average(job, setup)
     if not config.reduce_lr.enabled:
         return
     if config.reduce_lr.monitor is not None:
@@ -69,6 +73,27 @@ def _check_callbacks(job: Job, setup: TrainSetup) -> None:
         raise UserError(
             "callbacks.reduce_lr.enabled=true: the learning rate follows a schedule, which sets it at each "
             "step; expected optimizer.schedule.name=constant and a task without a schedule of its own."
+        )
+
+
+def _check_weight_average(job: Job, setup: TrainSetup) -> None:
+    if not job.config.callbacks.swa.enabled:
+        return
+    early = job.config.callbacks.early_stopping
+    clashes = {
+        "callbacks.early_stopping.restore_best_weights=true": early.enabled and early.restore_best_weights,
+        "optimizer.ema.enabled=true": job.config.optimizer.ema.enabled,
+    }
+    for setting, is_set in clashes.items():
+        if is_set:
+            raise UserError(
+                f"callbacks.swa.enabled=true and {setting} both decide the last weights; use one."
+            )
+    by_one_device = setup.replicas == 1 and isinstance(setup.splits.train, Arrays)
+    if has_batch_statistics(setup.model) and not by_one_device:
+        raise UserError(
+            "callbacks.swa.enabled=true: the statistics of BatchNormalization are computed anew for the "
+            "average, which needs training rows as arrays and one device."
         )
 
 
@@ -117,6 +142,8 @@ def make_callbacks(
         )
     if job.config.callbacks.reduce_lr.enabled:
         made.append(_reduce_lr(job, setup, best.monitor))
+    if job.config.callbacks.swa.enabled:
+        made.append(_weight_average(job, setup))
     rate = job.config.optimizer.learning_rate
     if rate is not None and _rate_was_changed(job):
         made.append(SetLearningRate(rate))
@@ -166,6 +193,17 @@ def _reduce_lr(job: Job, setup: TrainSetup, monitor: str) -> keras.callbacks.Cal
         cooldown=config.cooldown,
         min_lr=config.lowest,
     )
+
+
+def _weight_average(job: Job, setup: TrainSetup) -> WeightAverage:
+    """Averages the last share of the epochs, one at the least."""
+    epochs = job.config.trainer.epochs
+    start = min(epochs, int(job.config.callbacks.swa.start * epochs) + 1)
+    train = setup.splits.train
+    if not has_batch_statistics(setup.model) or not isinstance(train, Arrays):
+        return WeightAverage(start)
+    rows = setup.shape.step_rows
+    return WeightAverage(start, lambda: refresh_batch_statistics(setup.model, train.x, rows))
 
 
 def _tracker(job: Job, run: RunDir) -> Tracker:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.monitor import Monitor
+from trainkit.callbacks.weight_average import WeightAverage
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
@@ -147,6 +148,8 @@ class _Training:
         tested = isinstance(trainer.splits.test, Arrays)
         if tested:
             summary["test"] = trainer.evaluate()
+        if self.average() is not None:
+            keras_format.save(trainer.model, self.run.average)
         checkpoint = self.best_checkpoint()
         if checkpoint is not None:
             position = trainer.state.position()
@@ -199,8 +202,16 @@ class _Training:
                 return f"early: {callback.monitor} has not improved for {callback.wait} epochs{weights}"
         return ""
 
+    def average(self) -> WeightAverage | None:
+        """What averaged the weights that the training ended with."""
+        found = [c for c in self.trainer.callbacks if isinstance(c, WeightAverage) and c.count]
+        return found[0] if found else None
+
     def last_weights(self) -> str:
         """Name of the weights that the training ended with."""
+        average = self.average()
+        if average is not None:
+            return f"average of {average.count} epochs, average.keras"
         for callback in self.trainer.callbacks:
             if isinstance(callback, EarlyStopping) and callback.restore_best_weights and callback.best_epoch:
                 return f"last weights, put back to epoch {callback.best_epoch} by early stopping"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from trainkit.reporting.report import write_report
+from trainkit.reporting.report import REPORT_SECONDS, write_report
 
-__all__ = ["write_report"]
+__all__ = ["REPORT_SECONDS", "write_report"]

@@ -68,7 +68,7 @@ def _seeds(rows: Sequence[Row]) -> list[Any]:
     lines = [
         [
             group.rows[0].values["task"],
-            str(len(group.rows)),
+            str(group.seeds),
             *(group.text(name) if name in group.spread else NOTHING for name in names),
         ]
         for group in found

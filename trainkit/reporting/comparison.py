@@ -16,10 +16,16 @@ __all__ = ["Compared", "Row", "column_names", "differences", "rows_of", "seed_gr
 
 # What says where a run lies or how it was watched, and not what was trained.
 NOT_THE_TRAINING = (
-    "callbacks.",
+    "callbacks.csv",
+    "callbacks.plots",
+    "callbacks.report",
+    "callbacks.tensorboard.",
+    "callbacks.tracker.",
     "compare.",
+    "compile_cache",
     "data.dir",
     "export.",
+    "find_lr.",
     "mode",
     "name",
     "parity.",
@@ -29,6 +35,7 @@ NOT_THE_TRAINING = (
     "run_dir",
     "runs_dir",
     "task.dir",
+    "tune.",
 )
 SEEDS = ("trainer.seed", "data.seed", "task.seed")
 
@@ -164,6 +171,11 @@ class SeedGroup:
     rows: Sequence[Row]
     spread: Mapping[str, tuple[float, float]]
 
+    @property
+    def seeds(self) -> int:
+        """How many different seeds they have."""
+        return len({str([row.run.settings.get(key) for key in SEEDS]) for row in self.rows})
+
     def text(self, column: str) -> str:
         """`0.9821 ± 0.0006`"""
         mean, deviation = self.spread[column]
@@ -178,12 +190,8 @@ def seed_groups(rows: Iterable[Row]) -> list[SeedGroup]:
             checksum = row.run.data.dataset.get("sha256", "")
             key = repr((row.values["task"], checksum, sorted(row.run.training(seeds=False).items(), key=str)))
             together.setdefault(key, []).append(row)
-    return [SeedGroup(found, _spread(found)) for found in together.values() if _seeds_of(found) > 1]
-
-
-def _seeds_of(rows: Sequence[Row]) -> int:
-    """How many different seeds some runs have."""
-    return len({str([row.run.settings.get(key) for key in SEEDS]) for row in rows})
+    groups = [SeedGroup(found, _spread(found)) for found in together.values() if len(found) > 1]
+    return [group for group in groups if group.seeds > 1]
 
 
 def _spread(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:

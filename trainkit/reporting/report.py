@@ -14,11 +14,11 @@ from trainkit.reporting.run_data import RunData, read_run
 from trainkit.reporting.series import chart, metric_chart
 from trainkit.runs.figures import other_pictures
 
-__all__ = ["report_html", "write_report"]
+__all__ = ["REPORT_SECONDS", "report_html", "write_report"]
 
 MAX_TEXT = 20_000  # characters of a file that is shown as it is
 MAX_PICTURES = 200_000  # bytes of all pictures together, before they become text
-REFRESH = 20  # seconds, while the run goes on
+REPORT_SECONDS = 20.0  # between two reports of a run that goes on; one takes a hundredth of a second
 
 
 def write_report(run: Path | str) -> Path:
@@ -49,7 +49,7 @@ def report_html(run: RunData) -> str:
         section("Environment", *_environment(run)),
         data("charts", charts),
         scripts=("chart.js", "report.js"),
-        refresh=REFRESH if run.state == "running" else None,
+        refresh=int(REPORT_SECONDS) if run.state == "running" else None,
     )
 
 
@@ -218,7 +218,15 @@ def _exported(run: RunData) -> Iterator[Markup]:
     for name, one in exported.items():
         if one.get("file"):
             gap = one.get("largest_difference")
-            rows.append([name, one["file"], size(one.get("size")), "–" if gap is None else f"{gap:.1e}", ""])
+            rows.append(
+                [
+                    name,
+                    one["file"],
+                    size(one.get("size")),
+                    "–" if gap is None else f"{gap:.1e}" if gap else "0",
+                    "",
+                ]
+            )
         else:
             rows.append([name, "", "–", "–", one.get("refused", "")])
     yield table(["format", "file", "size", "largest difference", ""], rows, class_="wide")

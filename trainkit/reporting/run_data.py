@@ -10,7 +10,7 @@ from typing import Any
 from trainkit.core import files
 from trainkit.core.errors import UserError
 from trainkit.runs.metrics_csv import curves, read_rows
-from trainkit.runs.run_dir import CONFIG, RunDir
+from trainkit.runs.run_dir import RunDir
 
 __all__ = ["RunData", "all_runs", "read_run"]
 
@@ -88,6 +88,7 @@ class RunData:
 
 
 RATES = ("learning_rate", "seconds")
+STATUS = "status.json"  # marks a folder as a run, of the command or from Python
 
 
 def read_run(path: Path | str) -> RunData:
@@ -119,10 +120,8 @@ def read_run(path: Path | str) -> RunData:
 def all_runs(folder: Path | str) -> list[RunData]:
     """All runs below a folder, the oldest first; links such as `latest` are not followed."""
     found = []
-    for config in sorted(Path(folder).rglob(CONFIG)):
-        place = config.parent
-        if place.name == ".hydra" or place.is_symlink() or any(p.is_symlink() for p in place.parents):
-            continue
-        if RunDir(place).status.is_file():
+    for status in Path(folder).rglob(STATUS):
+        place = status.parent
+        if not any(part.is_symlink() for part in (place, *place.parents)):
             found.append(place)
     return [read_run(place) for place in sorted(found, key=lambda place: place.name)]

@@ -11,6 +11,7 @@ from trainkit.reporting.comparison import Compared, Row, column_names, differenc
 __all__ = ["pair_lines", "table_lines"]
 
 GAP = "  "
+MAX_NAMED = 12  # columns that did not fit and are named
 # The columns that tell runs apart come first; the others follow as far as the terminal is wide.
 FIRST = ("run", "task", "status", "epochs", "best")
 LATER = ("data set", "monitor", "best epoch", "seconds", "rows/s", "execution", "precision")
@@ -37,12 +38,13 @@ def table_lines(rows: Sequence[Row], width: int, limit: int) -> list[str]:
         lines += _wrapped("all: ", same, width)
     left = [name for name in wanted if name not in fitting]
     if left:
-        lines += _wrapped("more in compare.html: ", left, width)
+        more = [f"and {len(left) - MAX_NAMED} more"] if len(left) > MAX_NAMED else []
+        lines += _wrapped("more in compare.html: ", [*left[:MAX_NAMED], *more], width)
     if len(rows) > limit:
         lines.append(f"{len(rows) - limit:,} more runs; compare.limit shows more.")
     for group in seed_groups(rows):
         spread = [f"{name} {group.text(name)}" for name in group.spread]
-        lines += _wrapped(f"{len(group.rows)} seeds, {group.rows[0].values['task']}: ", spread, width)
+        lines += _wrapped(f"{group.seeds} seeds, {group.rows[0].values['task']}: ", spread, width)
     return lines
 
 

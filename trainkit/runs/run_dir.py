@@ -95,6 +95,11 @@ class RunDir:
         return self.path / "model.keras"
 
     @property
+    def average(self) -> Path:
+        """The model with averaged weights, if weights were averaged, in Keras's format."""
+        return self.path / "average.keras"
+
+    @property
     def model_summary(self) -> Path:
         """The model's layers, as text."""
         return self.path / "model.txt"

@@ -18,6 +18,7 @@ from trainkit.callbacks.plots import Plots
 from trainkit.callbacks.run_status import RunStatus
 from trainkit.core import files
 from trainkit.core.logs import base_name
+from trainkit.reporting import REPORT_SECONDS, write_report
 from trainkit.runs import manifest, run_dir
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.run_summary import NOT_FINITE, FitReport, summarise
@@ -61,6 +62,7 @@ class RunFiles:
         """The callbacks that write the files."""
         return [
             RunStatus(self._write_running),
+            RunStatus(self._write_report, every=REPORT_SECONDS),
             MetricsCSV(self.run.metrics),
             Plots(self.run.plots, self.run.metrics),
             self.best,
@@ -81,6 +83,10 @@ class RunFiles:
         summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
         files.write_json(self.run.summary, summary)
         self._write(done.status, reason=done.stopped or ("" if done.finite else NOT_FINITE))
+        self._write_report()
+
+    def _write_report(self) -> None:
+        write_report(self.run.path)
 
     def _write_running(self) -> None:
         self._write("running")

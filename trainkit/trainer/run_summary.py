@@ -77,6 +77,7 @@ def summarise(
         "steps": setup.state.step,
         "skipped_steps": setup.state.skipped,
         "monitor": best.monitor,
+        "direction": best.rule.mode,
         "best": best_epoch(best),
         "train": train or before.get("train", {}),
         "val": validation or before.get("val", {}),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from trainkit.cli.settings import flatten, plain
+from trainkit.cli.settings import flatten, plain, with_types
 from trainkit.config import Config
 from trainkit.core import files
 from trainkit.core.errors import UserError
@@ -78,14 +80,17 @@ def _found(config: Config, task: str | None, wanted: Mapping[str, Any]) -> list[
 
 
 def _settings(run: Path) -> dict[str, Any]:
-    """The settings of a run by dotted key; none where a run from Python keeps no config, or it is damaged."""
+    """The settings of a run by dotted key; of a run from Python, those of its trainer."""
     path = run / CONFIG
     if not path.is_file():
-        return {}
+        about = read_run(run).manifest.get("settings") or {}
+        return {f"trainer.{key}": value for key, value in about.items() if value is not None}
     try:
         loaded = OmegaConf.load(path)
     except Exception:  # whatever YAML says of a damaged file; the run still has results
         return {}
+    with suppress(OmegaConfBaseException):  # raised for settings that are gone since
+        loaded = with_types(loaded)  # those that an older run does not know have their defaults
     if not isinstance(loaded, DictConfig):
         return {}
     flat = flatten(plain(loaded))

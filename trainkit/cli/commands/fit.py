@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from trainkit.cli.commands import find_lr
+from trainkit.cli.wrapping import print_wrapped
 from trainkit.experiment.job import Job
 
 __all__ = ["run"]
@@ -18,8 +19,7 @@ def run(job: Job) -> int:
         return find_lr.run(job)
     from trainkit.experiment import repeats, runner
 
-    write = partial(print, flush=True)
-    train = partial(runner.fit, write=write, write_error=partial(print, file=sys.stderr))
+    train = partial(runner.fit, write=print_wrapped, write_error=partial(print, file=sys.stderr))
     if job.config.fit.cv or job.config.fit.seeds:
-        return repeats.repeat(job, train, write)
+        return repeats.repeat(job, train, print_wrapped)
     return train(job)
