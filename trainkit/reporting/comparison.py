@@ -26,6 +26,7 @@ NOT_THE_TRAINING = (
     "data.dir",
     "export.",
     "find_lr.",
+    "fit.",
     "mode",
     "name",
     "parity.",
