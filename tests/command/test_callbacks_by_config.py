@@ -33,19 +33,21 @@ def test_a_rate_that_follows_a_schedule_cannot_fall_on_a_plateau(
 def test_a_tracker_is_told_of_a_run_and_of_its_end(
     train: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("callbacks.tracker.name=aim") == 2
-    assert "pip install 'trainkit[aim]'" in capsys.readouterr().err
+    with monkeypatch.context() as without:
+        without.setattr("importlib.util.find_spec", lambda name: None)
+        assert train("callbacks.tracker.name=mlflow") == 2
+    assert "pip install 'trainkit[mlflow]'" in capsys.readouterr().err
     backend = FakeTracker()
     monkeypatch.setattr(callback_factory, "check_installed", lambda name: None)
     monkeypatch.setattr(callback_factory, "make_backend", lambda *_: backend)
-    assert train("callbacks.tracker.name=aim", "trainer.epochs=2") == 0
+    assert train("callbacks.tracker.name=mlflow", "trainer.epochs=2") == 0
     assert [word.split()[0] for word in backend.told] == ["start", "log", "log", "finish"]
     assert "completed" in backend.told[-1]
     assert "test/loss" in backend.told[-1]
     assert backend.settings["trainer.epochs"] == "2"
     assert "summary.json" in backend.files
     failing = "callbacks.extra=[{_target_: mine.Break}]"
-    assert train("callbacks.tracker.name=aim", failing) == 1
+    assert train("callbacks.tracker.name=mlflow", failing) == 1
     assert backend.told[-1].startswith("finish failed")
 
 

@@ -55,7 +55,6 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "ai_edge_litert": ("export",),
     "mlflow": ("callbacks/trackers/mlflow_backend",),
     "wandb": ("callbacks/trackers/wandb_backend",),
-    "aim": ("callbacks/trackers/aim_backend",),
     "scipy": ("experiment/baselines",),
     "sklearn": ("experiment/baselines", "data/splits", "data/sources/embedded", "estimators"),
     "optuna": ("tuning",),

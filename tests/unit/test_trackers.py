@@ -12,7 +12,6 @@ from tests.support.fake_tracker import FakeTracker
 from tests.support.observing import begin, end_epoch
 from tests.support.run_directories import make_run
 from trainkit.callbacks.trackers import Tracker, check_installed, make_backend
-from trainkit.core import files
 from trainkit.core.errors import UserError
 
 SETTINGS = {"trainer": {"epochs": 2, "steps": None}, "task": {"units": [8, 8]}}
@@ -92,17 +91,3 @@ def test_wandb_keeps_an_offline_run_in_a_folder(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "kept" / "wandb").glob("offline-run-*")
     assert list(kept.glob("*.wandb"))
     assert (kept / "files" / "summary.json").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("error:.*is told no more")
-@pytest.mark.skipif(importlib.util.find_spec("aim") is None, reason="aim is not installed")
-def test_aim_keeps_a_run_in_a_folder(tmp_path: Path) -> None:
-    import aim
-
-    run = make_run(tmp_path / "run").path
-    train(make_backend("aim", "toys", str(tmp_path / "kept"), "runs"), run)
-    known_as = files.read_json(run / "tracker.json")["aim"]
-    found = aim.Run(known_as, repo=str(tmp_path / "kept"), read_only=True)
-    assert found["settings"]["trainer.epochs"] == "2"
-    assert found["status"] == "completed"

@@ -18,7 +18,7 @@ __all__ = [
     "TrackerConfig",
 ]
 
-TRACKERS = ("none", "mlflow", "wandb", "aim")
+TRACKERS = ("none", "mlflow", "wandb")
 
 
 @dataclass

@@ -121,7 +121,7 @@ def make_backend(name: str, project: str, place: str | None, runs_dir: str) -> B
     """The tracker of that name.
 
     Args:
-        name: `mlflow`, `wandb` or `aim`.
+        name: `mlflow` or `wandb`.
         project: Project or experiment of the runs.
         place: Its server or folder; None: a folder of its own in the folder of runs.
         runs_dir: Folder of all runs.
@@ -132,13 +132,9 @@ def make_backend(name: str, project: str, place: str | None, runs_dir: str) -> B
         from trainkit.callbacks.trackers.mlflow_backend import MLflow
 
         return MLflow(project, where)
-    if name == "wandb":
-        from trainkit.callbacks.trackers.wandb_backend import WandB
+    from trainkit.callbacks.trackers.wandb_backend import WandB
 
-        return WandB(project, where)
-    from trainkit.callbacks.trackers.aim_backend import Aim
-
-    return Aim(project, where)
+    return WandB(project, where)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
