@@ -182,6 +182,8 @@ def test_an_epoch_in_pieces_equals_a_whole_one(execution: str, monkeypatch: pyte
         monkeypatch.setattr(Pacing, "fits", lambda self, steps, fits=fits: fits)
         trainer, history = fit(Toy(dropout=0.3), epochs=3, execution=execution)
         found.append((weights(trainer), history))
+        assert trainer._loop is not None
+        assert trainer._loop.times.validated_inside == (3 if fits else 0)  # each is timed once
     for whole, pieces in zip(found[0][0], found[1][0], strict=True):
         np.testing.assert_array_equal(whole, pieces)
     assert found[0][1] == found[1][1]

@@ -57,6 +57,16 @@ def test_a_report_holds_curves_results_and_commands_in_one_file_without_a_networ
     assert len(text) < 500_000
 
 
+def test_a_report_shows_what_was_evaluated_since(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a")
+    scores = {"results": {"test": {"loss": 0.125}}, "baselines": {"nearest": {"loss": 0.75}}, "epoch": 2}
+    files.write_json(run.path / "evaluate.json", {"checkpoint": "best", **scores})
+    text = report_html(read_run(run.path))
+    assert "By mode=evaluate, best checkpoint, epoch 2" in text
+    assert '<td>test</td><td class="number">0.125</td>' in text
+    assert '<td>test, nearest</td><td class="number">0.75</td>' in text
+
+
 def test_what_a_run_says_cannot_become_html(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", task=HOSTILE, monitor=HOSTILE, execution_reason=HOSTILE)
     dataset = {"name": HOSTILE, "origin": HOSTILE, "substitute_for": HOSTILE}

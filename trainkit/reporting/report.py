@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trainkit.core import files
-from trainkit.core.errors import UserError
 from trainkit.core.figures import duration, number, rate, share, size
 from trainkit.reporting.page import Markup, data, details, element, figures, page, picture, section, table
+from trainkit.reporting.results import read_part, results
 from trainkit.reporting.run_data import RunData, read_run
 from trainkit.reporting.series import chart, metric_chart
 from trainkit.runs.figures import other_pictures
@@ -17,7 +17,7 @@ from trainkit.runs.figures import other_pictures
 __all__ = ["REPORT_SECONDS", "report_html", "write_report"]
 
 MAX_TEXT = 20_000  # characters of a file that is shown as it is
-MAX_PICTURES = 200_000  # bytes of all pictures together, before they become text
+MAX_PICTURES = 270_000  # bytes of all pictures together, before they become text
 REPORT_SECONDS = 20.0  # between two reports of a run that goes on; one takes a hundredth of a second
 
 
@@ -39,7 +39,7 @@ def report_html(run: RunData) -> str:
         f"{run.task} {run.name}",
         *_head(run),
         section("Curves", element("div", *boxes, class_="charts") if boxes else None),
-        section("Results", *_results(run)),
+        section("Results", *results(run)),
         section("Pictures", *_pictures(run)),
         section("Speed", *_speed(run)),
         section("Data", *_data(run)),
@@ -97,50 +97,22 @@ def _charts(run: RunData) -> Iterator[dict[str, Any]]:
         yield chart("learning rate", {"learning rate": run.curves["learning_rate"]}, mark)
 
 
-def _results(run: RunData) -> Iterator[Markup]:
-    """Each metric of each split, of the last and of the best weights."""
-    columns = {
-        "train, last epoch": run.summary.get("train") or {},
-        "validation, last epoch": run.summary.get("val") or {},
-        "test, last weights": run.summary.get("test") or {},
-        "test, best weights": run.best.get("test") or {},
-    }
-    given = {title: values for title, values in columns.items() if values}
-    if given:
-        names = sorted(
-            {name for values in given.values() for name in values}, key=lambda name: (name != "loss", name)
-        )
-        rows = [[name, *(number(values.get(name)) for values in given.values())] for name in names]
-        yield table(["", *given], rows)
-        yield element(
-            "p",
-            "Training values are means over an epoch in which the weights change.",
-            class_="quiet",
-        )
-    baselines = run.summary.get("baselines")
-    if isinstance(baselines, Mapping) and baselines:
-        yield element("p", "For comparison, without any model:")
-        rows = [[name, *_cells(value)] for name, value in baselines.items()]
-        yield table([], rows)
-
-
-def _cells(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        return [", ".join(f"{key} {number(item)}" for key, item in value.items())]
-    return [number(value)]
-
-
 def _pictures(run: RunData) -> Iterator[Markup]:
     """Pictures of the run that are no curves, since those are drawn above."""
     left = MAX_PICTURES
+    shown, hidden = [], 0
     for path in other_pictures(run.run.plots, run.metrics):
         content = path.read_bytes()
+        if len(content) > left:
+            hidden += 1
+            continue
         left -= len(content)
-        if left < 0:
-            yield element("p", f"More pictures are in {files.shown(run.run.plots)}.", class_="quiet")
-            return
-        yield element("h3", path.stem.replace("_", " "))
-        yield picture(path.stem, content)
+        title = element("h3", path.stem.replace("_", " "))
+        shown.append(element("div", title, picture(path.stem, content)))
+    if shown:
+        yield element("div", *shown, class_="charts")
+    if hidden:
+        yield element("p", f"{hidden} larger pictures are in {files.shown(run.run.plots)}.", class_="quiet")
 
 
 def _speed(run: RunData) -> Iterator[Markup]:
@@ -203,7 +175,7 @@ def _data(run: RunData) -> Iterator[Markup]:
     rows = [[title, run.dataset[key]] for key, title in known.items() if run.dataset.get(key)]
     if rows:
         yield table([], rows, class_="wide")
-    schema = _json(run.run.path / "schema.json").get("columns")
+    schema = read_part(run.run.path / "schema.json").get("columns")
     if isinstance(schema, list) and schema:
         names = ["name", "kind", "role"]
         lines = [[column.get(name, "") for name in names] for column in schema if isinstance(column, Mapping)]
@@ -211,7 +183,7 @@ def _data(run: RunData) -> Iterator[Markup]:
 
 
 def _exported(run: RunData) -> Iterator[Markup]:
-    exported = _json(run.run.path / "export" / "export.json").get("files")
+    exported = read_part(run.run.path / "export" / "export.json").get("files")
     if not isinstance(exported, Mapping) or not exported:
         return
     rows = []
@@ -286,10 +258,3 @@ def _environment(run: RunData) -> Iterator[Markup]:
     given = [[name, str(value)] for name, value in rows if value is not None]
     if given:
         yield table([], given, class_="wide")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return files.read_json(path)
-    except (UserError, OSError):
-        return {}

@@ -150,6 +150,7 @@ class FitLoop:
         if self.guard.undoes(logs, len(logs) * steps - start):
             self.guard.put_back()
             return
+        self.times.validated_inside += sum(validate[: len(logs)])
         seconds = self.times.train - before
         self.pacing.record(seconds, len(logs) * steps - start)
         for i, epoch_logs in enumerate(logs):

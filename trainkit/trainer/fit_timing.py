@@ -22,7 +22,7 @@ def finish(runner: ProgramRunner, seconds: float) -> None:
     if not times.steps or setup.in_lockstep:
         return
     with undone(setup.state):
-        if runner.max_epochs > 1 and setup.splits.validation is not None:
+        if times.validated_inside:
             times.split(_validation_seconds(runner))
         empty = min(timed(lambda: runner.run_nothing(validate=False)) for _ in range(3))
     inside = times.train + times.validate - times.calls * empty
@@ -43,5 +43,4 @@ def _validation_seconds(runner: ProgramRunner) -> float:
     epochs = min(runner.max_epochs, max(1, int(CALL_SECONDS / 10 / seconds(1, validate=True))))
     alone = min(seconds(epochs, validate=True) for _ in range(5))
     without = min(seconds(epochs, validate=False) for _ in range(5))
-    count = runner.times.steps // runner.setup.shape.steps // runner.config.validate_every
-    return max(0.0, alone - without) * count
+    return max(0.0, alone - without) * runner.times.validated_inside

@@ -61,6 +61,7 @@ class FitTimes:
         steps: Optimizer steps.
         rows: Training rows.
         calls: Calls of the compiled program that trained.
+        validated_inside: Validations that ran inside of these calls.
     """
 
     total: float = 0.0
@@ -71,6 +72,7 @@ class FitTimes:
     steps: int = 0
     rows: int = 0
     calls: int = 0
+    validated_inside: int = 0
     bottleneck: Bottleneck | None = field(default=None)
 
     def trained(self, seconds: float, steps: int, rows: int) -> None:
@@ -83,8 +85,9 @@ class FitTimes:
 
     def split(self, validate_seconds: float) -> None:
         """Take the validation that ran inside of training calls out of their time."""
-        self.validate = min(validate_seconds, self.train / 2)
-        self.train -= self.validate
+        inside = min(validate_seconds, self.train / 2)
+        self.validate += inside
+        self.train -= inside
 
     @property
     def steps_per_second(self) -> float:

@@ -10,6 +10,7 @@ from trainkit.core import files
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.experiment.job import Job
+from trainkit.reporting import write_report
 from trainkit.runs.locate import Found
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Opened:
         return self.found.run.path if self.found.run else self.found.checkpoint.parent
 
     def print_written(self, path: Path) -> None:
-        """Print which checkpoint was opened, and where its results are."""
+        """Print which checkpoint was opened, and where its results are; the run's report shows them, too."""
+        if self.found.run is not None and (self.found.run.path / "report.html").is_file():
+            write_report(self.found.run.path)
         state = self.trainer.state
         checkpoint = files.shown(self.found.checkpoint)
         print(f"Checkpoint:  {checkpoint} (epoch {state.epoch}, {self.trainer.splits.source.name})")
