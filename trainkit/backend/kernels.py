@@ -2,9 +2,8 @@
 other rounding.
 
 Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA.
-    Under XLA: bfloat16
-products that sum in float32. Elsewhere: batch normalisation and Adam as one operation each, where Keras's
-take a dozen. A parity run does without them.
+Under XLA: bfloat16 products that sum in float32. Elsewhere: batch normalisation and Adam as one operation
+each, where Keras's take a dozen. A parity run does without them.
 """
 
 from __future__ import annotations
