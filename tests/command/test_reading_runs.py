@@ -47,6 +47,7 @@ def test_a_report_of_no_run_is_refused_in_one_line(
     [
         ([], ["c", "b", "a"]),
         (["trainer.seed=1"], ["b"]),
+        (["optimizer.learning_rate=0.5", "trainer.seed=0"], ["c"]),
         (["compare.status=failed"], ["c"]),
         (["compare.sort=epochs"], ["b", "a", "c"]),
     ],
@@ -69,7 +70,9 @@ def test_two_runs_are_compared_by_plain_words(three_runs: Path, capsys: pytest.C
     assert any(line.split() == ["optimizer.learning_rate", "0.1", "0.5"] for line in lines)
     assert main.main(["mode=compare", "compare.runs=[runs/toy/nothing]"]) == 2
     assert main.main(["mode=compare", "trainer.seed=7"]) == 2
+    assert main.main(["mode=compare", "callbacks=early_stopping"]) == 2
     errors = capsys.readouterr().err.splitlines()
+    assert "callbacks= names several settings at once" in errors[2]
     assert "runs/toy/nothing is no run" in errors[0]
     assert "There is no run with trainer.seed=7 in runs, where 3 runs are" in errors[1]
 

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from trainkit.cli import planning
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import compare, report
 from trainkit.cli.compose import Composed
-from trainkit.config import Config
-from trainkit.config.fields import find
+from trainkit.cli.settings import flatten, plain
 from trainkit.core.errors import UserError
 
 __all__ = ["READERS", "read_runs"]
 
 READERS = ("report", "compare")
-ABOUT_THE_COMMAND = ("mode", "name", "task", "resume", "run_dir", "runs_dir", "progress")
+# What says what to do, and not what a run must be; of the last two, the keys that they set count.
+ABOUT_THE_COMMAND = (
+    "mode",
+    "name",
+    "task",
+    "resume",
+    "run_dir",
+    "runs_dir",
+    "progress",
+    "experiment",
+    "debug",
+)
 
 
 def read_runs(composed: Sequence[Composed], arguments: Arguments) -> int:
@@ -39,10 +47,21 @@ def read_runs(composed: Sequence[Composed], arguments: Arguments) -> int:
 
 
 def _wanted(composed: Composed) -> Mapping[str, Any]:
-    """The settings that the command line names and that a run must have; of a group, its name."""
-    keys = [key if find(Config, key) else f"{key}.name" for key in sorted(composed.named)]
-    return {
-        key: OmegaConf.select(composed.settings, key)
-        for key in keys
-        if find(Config, key) and key not in ABOUT_THE_COMMAND and not key.startswith(("compare.", "hydra"))
-    }
+    """The settings that the command line names and that a run must have; of a group, its name.
+
+    Raises:
+        UserError: for a group that has no name by which runs could be told apart.
+    """
+    values = flatten(plain(composed.settings, resolve=True))
+    wanted = {}
+    for key in sorted(composed.named):
+        if key in ABOUT_THE_COMMAND or key.startswith(("compare.", "hydra")):
+            continue
+        name = f"{key}.name" if isinstance(values.get(key), Mapping) or "." not in key else key
+        if name not in values:
+            raise UserError(
+                f"mode=compare: {key}= names several settings at once; name one that runs must have, such "
+                f"as {key}.<setting>=<value>."
+            )
+        wanted[name] = values[name]
+    return wanted
