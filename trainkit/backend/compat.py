@@ -21,11 +21,14 @@ from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.compiler.xla import xla_data_pb2
 from tensorflow.python.client import device_lib
+from tensorflow.python.distribute import distribute_lib
+from tensorflow.python.framework import func_graph
 
 __all__ = [
     "adam_slots",
     "adapter_arrays",
     "batch_spec",
+    "build_by_batch",
     "cache_evaluation",
     "cast_seed",
     "class_weight_to_sample_weight",
@@ -52,6 +55,7 @@ __all__ = [
     "resource_handle",
     "supports_xla",
     "symbolic_call",
+    "traced_outputs",
     "train_validation_split",
     "unlisted_variables",
     "unpack_batch",
@@ -79,9 +83,14 @@ def layer_statistics(model: keras.Model) -> list[Any]:
 
 
 def symbolic_call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Shapes of `function(*arguments)` on symbolic tensors, without any effect on a variable; builds what is
-    not built."""
+    """Shapes of `function(*arguments)` on symbolic tensors; builds what is not built, and changes nothing."""
     return keras.src.backend.compute_output_spec(function, *arguments)
+
+
+def traced_outputs(function: Callable[..., Any], *specs: Any) -> Any:
+    """What `function` returns for a batch of these `tf.TypeSpec`s, as symbolic tensors of a graph that is
+    traced once and never run."""
+    return func_graph.func_graph_from_py_func("traced", function, specs, {}).structured_outputs
 
 
 def supports_xla(model: keras.Model) -> bool:
@@ -103,43 +112,41 @@ def initial_epoch(model: keras.Model) -> int | None:
 # Rows as Keras reads them.
 
 
-def epoch_iterator(model: keras.Model, **arguments: Any) -> Any:
-    """Keras's own iterator over batches, for whatever `model.fit` takes as rows."""
-    return TFEpochIterator(distribute_strategy=model.distribute_strategy, steps_per_execution=1, **arguments)
+def epoch_iterator(model: keras.Model, *, distributed: bool = False, **arguments: Any) -> Any:
+    """Keras's own iterator over batches, for whatever `model.fit` takes as rows; whole batches, unless
+    `distributed` over the replicas of the model."""
+    strategy = model.distribute_strategy if distributed else distribute_lib._get_default_strategy()
+    return TFEpochIterator(
+        distribute_strategy=strategy, steps_per_execution=model.steps_per_execution, **arguments
+    )
 
 
 def adapter_arrays(iterator: Any) -> tuple[Any, ...] | None:
     """The arrays `(x[, y[, weight]])` behind an iterator, as Keras converted them; None if the rows are no
-    arrays."""
+    arrays, or an input is left out."""
     adapter = iterator.data_adapter
     if not isinstance(adapter, ArrayDataAdapter):
         return None
-    flat = keras.tree.flatten(adapter._inputs)
-    if not all(isinstance(a, (np.ndarray, tf.Tensor)) for a in flat if a is not None):
+    arrays = unpack_batch(adapter._inputs)
+    given = [a for part in arrays if part is not None for a in keras.tree.flatten(part)]
+    if not all(isinstance(a, (np.ndarray, tf.Tensor)) for a in given):
         return None
-    inputs = keras.tree.map_structure(lambda a: None if a is None else np.asarray(a), adapter._inputs)
-    return unpack_batch(inputs)
+    lists = keras.tree.lists_to_tuples(arrays)
+    return tuple(None if part is None else keras.tree.map_structure(np.asarray, part) for part in lists)
 
 
 def batch_spec(iterator: Any) -> Any:
-    """The structure of `tf.TensorSpec` of one row of the batches of an iterator."""
-    spec = iterator.data_adapter.get_tf_dataset().element_spec
+    """The structure of `tf.TypeSpec` of the batches of an iterator: `(x[, y[, weight]])`, or a lone `x`."""
+    return iterator._distributed_dataset.element_spec
 
-    def row(one: Any) -> Any:
-        if not isinstance(one, tf.TensorSpec) or one.shape.rank is None or one.shape.rank == 0:
-            return one
-        return tf.TensorSpec(one.shape[1:], one.dtype)
 
-    rows = tf.nest.map_structure(row, spec)
-    return rows if type(rows) is tuple else (rows,)
+def build_by_batch(model: keras.Model, iterator: Any) -> None:
+    """Build a model on replicas from a first batch, as `model.fit` does."""
+    model._maybe_symbolic_build(iterator=iterator)
 
 
 def cache_evaluation(model: keras.Model, iterator: Any) -> None:
     """Let `evaluate_cached` read this iterator; None: forget it."""
-    if iterator is None:
-        if getattr(model, "_eval_epoch_iterator", None) is not None:
-            del model._eval_epoch_iterator
-        return
     model._eval_epoch_iterator = iterator
 
 

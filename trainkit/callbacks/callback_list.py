@@ -35,10 +35,11 @@ class CallbackList:
     """Keras callbacks, called in Keras's order with Keras's logs.
 
     Not by Keras's own list, which converts the logs at each call, plain numbers too: half the time of an
-    epoch of 11 steps. It holds them, and gives them the model and the parameters.
+    epoch of 11 steps. It holds them, and gives them the model and the parameters; a list that the user made
+    is used as it is.
 
     Args:
-        callbacks: Any Keras callbacks.
+        callbacks: Any Keras callbacks, or a `keras.callbacks.CallbackList`.
         state: The training that they watch.
         direction: Gives `min` or `max` for a monitored value, and raises for one that the training does not
             log.
@@ -56,16 +57,20 @@ class CallbackList:
 
     def __init__(
         self,
-        callbacks: Sequence[keras.callbacks.Callback],
+        callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList,
         state: TrainState,
         direction: Callable[[str], str],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self.list: keras.callbacks.CallbackList | None = None
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            self.list = callbacks
+            callbacks = callbacks.callbacks
         self.callbacks = list(callbacks)
         self.state = state
         self.clock = clock
-        self.observers = [c for c in callbacks if isinstance(c, Observer)]
-        others = [c for c in callbacks if not isinstance(c, (Observer, keras.callbacks.History))]
+        self.observers = [c for c in self.callbacks if isinstance(c, Observer)]
+        others = [c for c in self.callbacks if not isinstance(c, (Observer, keras.callbacks.History))]
         self.monitors = [c for c in self.observers if isinstance(c, Monitor)]
         for monitor in self.monitors:
             monitor.reset(direction(monitor.monitor))
@@ -74,12 +79,12 @@ class CallbackList:
         self.only_observers = not others
         self.resumed_execution = ""
         self.logs: dict[str, Any] = {}
-        self.verbose = 0
+        self._last_logs: Mapping[str, Any] = {}
+        self.verbose: str | int = 0
         self._named = named_callbacks(self.callbacks)
         self._resumed: Mapping[str, Any] = {}
         self._reported_at = 0.0
         self._best_epochs: list[int] = []
-        self.list: keras.callbacks.CallbackList | None = None
 
     # Before the training.
 
@@ -111,14 +116,15 @@ class CallbackList:
     def attach(self, info: RunInfo) -> None:
         """Make the list that calls them all, with a history; nothing is called yet."""
         self.inform(info)
-        self.list = keras.callbacks.CallbackList(
-            self.callbacks,
-            add_history=True,
-            model=self.state.model,
-            verbose=self.verbose,
-            epochs=info.epochs,
-            steps=info.steps_per_epoch or None,
-        )
+        if self.list is None:
+            self.list = keras.callbacks.CallbackList(
+                self.callbacks,
+                add_history=True,
+                model=self.state.model,
+                verbose=self.verbose,
+                epochs=info.epochs,
+                steps=info.steps_per_epoch or None,
+            )
         monitors = {name: c for name, c in self._named.items() if isinstance(c, Monitor)}
         for saver in self._savers():
             saver.monitors = monitors
@@ -136,7 +142,7 @@ class CallbackList:
     @property
     def history(self) -> keras.callbacks.History:
         """The history of the training."""
-        return next(c for c in self.keras.callbacks if isinstance(c, keras.callbacks.History))
+        return self.state.model.history
 
     @property
     def keras(self) -> keras.callbacks.CallbackList:
@@ -149,16 +155,20 @@ class CallbackList:
 
     def on_train_begin(self) -> None:
         """Begin the training; then Keras's callbacks, which forget everything here, get their states back."""
-        self.keras.on_train_begin()
+        logs: dict[str, Any] = {}
+        for callback in self.keras.callbacks:
+            callback.on_train_begin(logs)
         load_callback_states(self._named, self._resumed, own=False)
 
     def on_epoch_begin(self, epoch: int) -> None:
+        logs: dict[str, Any] = {}
         for callback in self.keras.callbacks:
-            callback.on_epoch_begin(epoch, {})
+            callback.on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch: int) -> None:
+        logs: dict[str, Any] = {}
         for callback in self.keras.callbacks:
-            callback.on_train_batch_begin(batch, logs={})
+            callback.on_train_batch_begin(batch, logs=logs)
 
     def on_train_batches(self, batch: int, logs: dict[str, Any]) -> None:
         """`on_train_batch_end` for all if one needs every batch, else for observers now and then."""
@@ -172,26 +182,31 @@ class CallbackList:
             callback.on_train_batch_end(batch, logs=logs)
 
     def on_test_begin(self) -> None:
+        logs: dict[str, Any] = {}
         for callback in self.keras.callbacks:
-            callback.on_test_begin({})
+            callback.on_test_begin(logs)
 
     def on_test_batch_begin(self, batch: int) -> None:
+        logs: dict[str, Any] = {}
         for callback in self.keras.callbacks:
-            callback.on_test_batch_begin(batch, logs={})
+            callback.on_test_batch_begin(batch, logs=logs)
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         for callback in self.keras.callbacks:
             callback.on_test_batch_end(batch, logs=logs)
 
-    def on_test_end(self, logs: dict[str, Any]) -> None:
+    def on_test_end(self, logs: Mapping[str, Any]) -> None:
+        """What a callback writes into these logs, the next ones see, but not the epoch."""
+        shared = dict(sorted(logs.items()))
         for callback in self.keras.callbacks:
-            callback.on_test_end(logs)
+            callback.on_test_end(shared)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any], record: EpochRecord) -> None:
         """One logs dict goes through all callbacks: what one writes into it, the next ones and the history
         see."""
         for observer in self.observers:
             observer.record = record
+        self._last_logs = logs
         self.logs = dict(logs)
         for callback in self.keras.callbacks:
             callback.on_epoch_end(epoch, self.logs)
@@ -204,7 +219,10 @@ class CallbackList:
                 saver.best_states = self.states()
 
     def on_train_end(self) -> None:
-        self.keras.on_train_end(self.logs or None)
+        """With the logs of the last epoch as they were before callbacks wrote into them, as Keras does."""
+        logs = dict(self._last_logs)
+        for callback in self.keras.callbacks:
+            callback.on_train_end(logs)
 
     # What the loop asks and tells between calls.
 

@@ -43,9 +43,17 @@ class TrainState:
         self.skipped = 0
         self.groups: dict[str, list[tf.Variable]] = {}
         self.names: list[str] = []
+        self._unlisted = list(unlisted)
+        self.relist()
+
+    def relist(self) -> None:
+        """List the variables: once more after an optimizer was built."""
+        model = self.model
+        self.groups = {}
+        self.names = []
         optimizer = [] if model.optimizer is None else model.optimizer.variables
         listed = {
-            "model": [*model.variables, *unlisted],
+            "model": [*model.variables, *self._unlisted],
             "optimizer": optimizer,
             "metrics": model.metrics_variables,
         }

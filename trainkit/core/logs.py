@@ -80,7 +80,8 @@ class EpochLogs:
     applied_updates: int | None = None
 
     def keras(self) -> dict[str, float]:
-        """The logs as Keras's callbacks receive them, names sorted: `{"loss": ..., "val_loss": ...}`."""
-        validated = {validation_name(name): value for name, value in self.validation.items()}
+        """The logs as Keras's callbacks receive them, names sorted: `{"loss": ..., "val_loss": ...}`; those
+        of one metric stay together in the training values."""
+        validated = {validation_name(name): value for name, value in sorted(self.validation.items())}
         logs = {**self.train, **validated}
         return dict(sorted(logs.items())) if list(self.train) == sorted(self.train) else logs

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainkit.backend.patches import Replacement, joining, patched
 from trainkit.core.tree import Structure
-from trainkit.engine.inputs import gather
+from trainkit.engine.inputs import gather, hidden_count
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.train_step import TrainStep
 
@@ -37,9 +37,10 @@ class EvaluationShape:
         return -(-self.rows // self.batch_rows)
 
 
-def reset_metrics(model: keras.Model) -> tf.Operation:
-    """Let all metrics of a model begin anew."""
-    model.reset_metrics()
+def reset_metrics(step: TrainStep) -> tf.Operation:
+    """Let all metrics of a model begin anew, unless the host does."""
+    if not step.host_resets:
+        step.model.reset_metrics()
     return tf.no_op()
 
 
@@ -79,13 +80,14 @@ def evaluation_steps(
     layout = step.test_logs
     size = min(shape.batch_rows, shape.rows)
     full, rest = divmod(shape.rows, size)
-    end = full + 1 if stop is None else stop
+    end = shape.steps if stop is None else stop
+    hidden = zero is not None and strategy.num_replicas_in_sync == 1
     if logs is None:
         logs = tf.zeros([layout.width if layout.from_step else 0], layout.dtype)
 
-    def run(begin: tf.Tensor, count: int) -> tf.Tensor:
+    def run(begin: tf.Tensor, count: Any) -> tf.Tensor:
         def evaluate(tensors: Structure, picked: tf.Tensor) -> tf.Tensor:
-            one = joining(lambda t, which: step.evaluate(t, which, count, zero))
+            one = joining(lambda t, which: step.evaluate(t, which, size if hidden else count, zero))
             return strategy.experimental_local_results(strategy.run(one, args=(tensors, picked)))[0]
 
         picked = tf.range(count) + begin
@@ -95,12 +97,12 @@ def evaluation_steps(
         return evaluate(tensors, picked)
 
     def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return i + 1, run(i * size, size)
+        return i + 1, run(i * size, hidden_count(i, size, shape.rows, zero) if hidden else size)
 
     begin = (tf.convert_to_tensor(start), logs)
-    last = tf.minimum(full, end)
+    last = tf.minimum(shape.steps if hidden else full, end)
     logs = tf.while_loop(lambda i, _: i < last, body, begin, parallel_iterations=1)[1]
-    if rest:
+    if rest and not hidden:
         before = logs
         due = tf.convert_to_tensor(end) > full
         logs = tf.cond(due, lambda: run(tf.constant(full * size), rest), lambda: before)
@@ -116,6 +118,7 @@ class EvaluationProgram:
         shape: Sizes.
         replacements: Gives the changes of Keras that hold while it is traced.
         xla: Whether XLA compiles it.
+        by_step: With `xla`: compile each step by itself.
         hidden_rows: Trace the steps for an unknown number of rows, as `model.evaluate` does.
     """
 
@@ -127,14 +130,17 @@ class EvaluationProgram:
         replacements: Callable[[], list[Replacement]],
         *,
         xla: bool = False,
+        by_step: bool = False,
         hidden_rows: bool = False,
     ) -> None:
         self.step = step
         self.strategy = strategy
         self.shape = shape
         self.replacements = replacements
+        self.by_step = xla and by_step
         self.hidden_rows = hidden_rows
-        self._run = tf.function(self._program, autograph=False, jit_compile=xla or None)
+        whole = xla and not by_step
+        self._run = tf.function(self._program, autograph=False, jit_compile=whole or None)
         layout = step.test_logs
         self._logs: Any = np.zeros([layout.width if layout.from_step else 0], layout.dtype)
 
@@ -151,12 +157,13 @@ class EvaluationProgram:
     def _program(self, tensors: Structure, control: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
         start, stop, zero = tf.unstack(control)
         with patched(self.replacements()):
-            tf.cond(tf.equal(start, 0), lambda: reset_metrics(self.step.model), tf.no_op)
+            tf.cond(tf.equal(start, 0), lambda: reset_metrics(self.step), tf.no_op)
             return evaluation_steps(
                 self.step,
                 self.strategy,
                 tensors,
                 self.shape,
+                by_step=self.by_step,
                 zero=zero if self.hidden_rows else None,
                 start=start,
                 stop=stop,

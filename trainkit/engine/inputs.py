@@ -14,7 +14,7 @@ import tensorflow as tf
 from trainkit.core.datasets import Arrays
 from trainkit.core.tree import Structure, map_leaves
 
-__all__ = ["EpochShape", "gather", "resident", "row_spec"]
+__all__ = ["EpochShape", "gather", "hidden_count", "keras_batch", "resident", "row_spec"]
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,22 @@ def resident(batch: Structure, strategy: tf.distribute.Strategy) -> Structure:
 
 def gather(tensors: Structure, rows: tf.Tensor) -> Structure:
     """The given rows `[n]` of all tensors."""
-    return tf.nest.map_structure(lambda t: tf.gather(t, rows), tensors)
+    return tf.nest.map_structure(lambda t: None if t is None else tf.gather(t, rows), tensors)
+
+
+def keras_batch(batch: Structure) -> Structure:
+    """A batch as Keras hands it to `train_step`: lone inputs come without a tuple around them."""
+    alone = isinstance(batch, tuple) and len(batch) == 1 and not isinstance(batch[0], (tuple, list))
+    return batch[0] if alone else batch
+
+
+def hidden_count(step: tf.Tensor, size: int, rows: int, zero: tf.Tensor) -> tf.Tensor:
+    """Rows of a step, the ragged last one included, of which the graph knows nothing before it runs.
+
+    Args:
+        step: Number of the step.
+        size: Rows of a full step.
+        rows: Rows in all.
+        zero: A number 0 that only the run knows.
+    """
+    return tf.minimum(size, rows - step * size) + zero

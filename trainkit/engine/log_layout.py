@@ -24,6 +24,7 @@ class LogLayout:
     Args:
         names: In the order in which Keras logs them: sorted.
         shapes: Shape of each value; `()` for a number.
+        dtypes: Type of each value.
         dtype: Of the vector: float32, or float64 if a value needs more digits.
         from_step: Whether the values are what the last step returned (a model's own `train_step` that logs
             other values than its metrics), and not the results of the metrics.
@@ -31,6 +32,7 @@ class LogLayout:
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[str, ...]
     dtype: str = "float32"
     from_step: bool = False
 
@@ -50,8 +52,9 @@ class LogLayout:
                 )
         names = tuple(flat)
         shapes = tuple(tuple(int(n) for n in value.shape) for value in flat.values())
-        exact = all(_dtype_name(value) in EXACT_IN_FLOAT32 for value in flat.values())
-        return cls(names, shapes, "float32" if exact else "float64", from_step)
+        dtypes = tuple(_dtype_name(value) for value in flat.values())
+        exact = all(dtype in EXACT_IN_FLOAT32 for dtype in dtypes)
+        return cls(names, shapes, dtypes, "float32" if exact else "float64", from_step)
 
     @property
     def width(self) -> int:
@@ -75,9 +78,10 @@ class LogLayout:
         """The values by name: numbers, and arrays where a metric has several."""
         values: dict[str, Any] = {}
         begin = 0
-        for name, shape in zip(self.names, self.shapes, strict=True):
+        for name, shape, dtype in zip(self.names, self.shapes, self.dtypes, strict=True):
             end = begin + math.prod(shape)
-            values[name] = np.asarray(vector[begin:end]).reshape(shape) if shape else float(vector[begin])
+            part = np.asarray(vector[begin:end]).reshape(shape)
+            values[name] = part.astype(tf.as_dtype(dtype).as_numpy_dtype) if shape else float(vector[begin])
             begin = end
         return values
 

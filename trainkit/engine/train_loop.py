@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend.patches import Replacement, joining, patched
-from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scale
+from trainkit.backend.precision import loss_scale
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.logs import EpochLogs
 from trainkit.core.tree import Structure
 from trainkit.engine.best_epochs import BestEpochs, Decision
 from trainkit.engine.evaluation import evaluation_steps, packed_results, reset_metrics
-from trainkit.engine.inputs import gather
+from trainkit.engine.inputs import gather, hidden_count
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_step import TrainStep
 
@@ -37,6 +37,8 @@ class TrainProgram:
         state: Variables of the training.
         strategy: Where it runs.
         replacements: Gives the changes of Keras that hold while it is traced.
+        batch_spec: Structure of `tf.TypeSpec` of all batches that come as they are, so that one trace serves
+            them all.
 
     Attributes:
         traces: How often it was traced.
@@ -49,12 +51,14 @@ class TrainProgram:
         state: TrainState,
         strategy: tf.distribute.Strategy,
         replacements: Callable[[], list[Replacement]],
+        batch_spec: Any = None,
     ) -> None:
         self.spec = spec
         self.step = step
         self.state = state
         self.strategy = strategy
         self.replacements = replacements
+        self.batch_spec = batch_spec
         self.traces = 0
         several = spec.shape.max_epochs > 1
         self._best = BestEpochs(spec.rules if several else (), step.train_logs, step.test_logs, state)
@@ -108,8 +112,7 @@ class TrainProgram:
         end = shape.steps if stop is None else stop
         begins = start == 0 if reset is None else reset
         control = np.array([epochs, start, end, base, int(begins), 0], np.int32)
-        done, values, rates, updates, self._step_logs = self._run(
-            rows,
+        given = (
             validation,
             orders,
             tf.constant(control),
@@ -118,6 +121,9 @@ class TrainProgram:
             tf.constant(np.array(wait, np.int32)),
             tf.constant(self._step_logs),
         )
+        if self.batch_spec is not None and not self.traces:
+            self._run.get_concrete_function(self.batch_spec, *given)
+        done, values, rates, updates, self._step_logs = self._run(rows, *given)
         count = int(done)  # the one host-device sync of a call; what follows is there already
         values = values.numpy()
         rates = rates.numpy()
@@ -170,12 +176,12 @@ class TrainProgram:
 
         def body(epoch: tf.Tensor, decided: Decision, logs: tf.Tensor, *series: tf.Tensor) -> tuple[Any, ...]:
             first = (epoch > 0) | (begins > 0)
-            tf.cond(first, lambda: reset_metrics(self.step.model), tf.no_op)
+            tf.cond(first, lambda: reset_metrics(self.step), tf.no_op)
             logs = self._steps(rows, orders[epoch], logs, start=start, stop=stop, base=base, zero=shown)
             values = self._values(logs, validation, validate[epoch], shown)
             if self._best.rules:
                 decided = self._best.decide(values, validate[epoch], decided)
-            news = (values, self._rates(), self._updates())
+            news = (values, self.step.rates(), self.step.updates())
             written = [
                 tf.tensor_scatter_nd_update(old, [[epoch]], [new])
                 for old, new in zip(series, news, strict=True)
@@ -212,19 +218,23 @@ class TrainProgram:
         shape = self.spec.shape
         size = shape.step_rows
 
-        def run(i: tf.Tensor, count: int) -> tf.Tensor:
+        hidden = zero is not None and not self.spec.direct and self.strategy.num_replicas_in_sync == 1
+        hidden = hidden and size <= self.step.split.micro_rows
+
+        def run(i: tf.Tensor, count: Any) -> tf.Tensor:
             begin = (i - base) * size
             # Not by a slice: XLA would take its begin for a constant, and compile anew for each call.
             picked = order if self.spec.direct else tf.gather(order, begin + tf.range(count))
-            return self._one_step(rows, picked, count, zero)
+            return self._one_step(rows, picked, size if hidden else count, zero)
 
         def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return i + 1, run(i, size)
+            return i + 1, run(i, hidden_count(i, size, shape.rows, zero) if hidden else size)
 
-        if shape.full_steps:
-            end = tf.minimum(stop, shape.full_steps)
+        looped = shape.steps if hidden else shape.full_steps
+        if looped:
+            end = tf.minimum(stop, looped)
             logs = tf.while_loop(lambda i, _: i < end, body, (start, logs), parallel_iterations=1)[1]
-        if shape.rest:
+        if shape.rest and not hidden:
             due = (start <= shape.full_steps) & (stop > shape.full_steps)
             last = tf.constant(shape.full_steps)
             before = logs
@@ -258,7 +268,7 @@ class TrainProgram:
             shape = self.spec.validation
 
             def evaluate() -> tf.Tensor:
-                reset_metrics(self.step.model)
+                reset_metrics(self.step)
                 return tf.cast(
                     evaluation_steps(
                         self.step,
@@ -274,17 +284,3 @@ class TrainProgram:
             nothing = tf.zeros([self.step.test_logs.width], dtype)
             values.append(tf.cond(validate, evaluate, lambda: nothing))
         return tf.concat([tf.cast(v, dtype) for v in values], 0)
-
-    def _rates(self) -> tf.Tensor:
-        """Learning rate and loss scale, zero where there is none."""
-        optimizer = self.step.model.optimizer
-        rate = learning_rate(optimizer)
-        scaled = loss_scale(optimizer)
-        scale = 0.0 if scaled is None else scaled.dynamic_scale.value
-        return tf.stack([tf.cast(0.0 if rate is None else rate, tf.float32), tf.cast(scale, tf.float32)])
-
-    def _updates(self) -> tf.Tensor:
-        """Updates that the optimizer has made: skipped float16 steps do not count."""
-        if loss_scale(self.step.model.optimizer) is None:
-            return tf.constant(0, tf.int64)
-        return tf.cast(inner_optimizer(self.step.model.optimizer).iterations.value, tf.int64)

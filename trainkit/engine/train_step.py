@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement
-from trainkit.backend.precision import inner_optimizer, loss_scale
+from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scale
 from trainkit.backend.replica import replica
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
+from trainkit.engine.inputs import gather, keras_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.split_step import SplitStep
 
@@ -43,6 +44,7 @@ class TrainStep:
         test_logs: What an evaluation step logs.
         overwrite_every: Steps after which the average weights become the weights, under several replicas,
             where Keras's own way fails; None: never, or Keras does it.
+        host_resets: Whether the host resets the metrics: a model that does it in its own way.
     """
 
     model: keras.Model
@@ -50,6 +52,7 @@ class TrainStep:
     train_logs: LogLayout
     test_logs: LogLayout
     overwrite_every: int | None = None
+    host_resets: bool = False
 
     def train(
         self, tensors: Structure, rows: tf.Tensor, size: int, zero: tf.Tensor | None, direct: bool = False
@@ -69,8 +72,8 @@ class TrainStep:
         if not self.split.is_whole(size):
             self.split.train(tensors, rows, size, zero)
             return tf.zeros([0], self.train_logs.dtype)
-        batch = tensors if direct else self.split.part(tensors, rows, 0, size, zero)
-        logs = self.model.train_step(batch)
+        batch = tensors if direct else self._whole(tensors, rows, size, zero)
+        logs = self.model.train_step(keras_batch(batch))
         return self._logged(logs, self.train_logs)
 
     def evaluate(self, tensors: Structure, rows: tf.Tensor, size: int, zero: tf.Tensor | None) -> tf.Tensor:
@@ -79,8 +82,12 @@ class TrainStep:
         if replica().count > 1:
             self.split.evaluate(tensors, rows, size, zero)
             return tf.zeros([0], self.test_logs.dtype)
-        logs = self.model.test_step(self.split.part(tensors, rows, 0, size, zero))
+        logs = self.model.test_step(keras_batch(self._whole(tensors, rows, size, zero)))
         return self._logged(logs, self.test_logs)
+
+    def _whole(self, tensors: Structure, rows: tf.Tensor, size: int, zero: tf.Tensor | None) -> Structure:
+        """A batch in one piece; with a hidden number of rows, `rows` are as many as there are."""
+        return gather(tensors, rows) if zero is not None else self.split.part(tensors, rows, 0, size, zero)
 
     @staticmethod
     def _logged(logs: Any, layout: LogLayout) -> tf.Tensor:
@@ -105,6 +112,20 @@ class TrainStep:
 
             tf.cond(due, overwrite, tf.no_op)
 
+    def rates(self) -> tf.Tensor:
+        """Learning rate and loss scale, zero where there is none."""
+        optimizer = self.model.optimizer
+        rate = learning_rate(optimizer)
+        scaled = loss_scale(optimizer)
+        scale = 0.0 if scaled is None else scaled.dynamic_scale.value
+        return tf.stack([tf.cast(0.0 if rate is None else rate, tf.float32), tf.cast(scale, tf.float32)])
+
+    def updates(self) -> tf.Tensor:
+        """Updates that the optimizer has made: skipped float16 steps do not count."""
+        if loss_scale(self.model.optimizer) is None:
+            return tf.constant(0, tf.int64)
+        return tf.cast(inner_optimizer(self.model.optimizer).iterations.value, tf.int64)
+
 
 def task_steps(task: Task, model: keras.Model) -> list[Replacement]:
     """The model's steps around the task's `compute`, if the task overrides it; a model's own steps stay its
@@ -113,6 +134,7 @@ def task_steps(task: Task, model: keras.Model) -> list[Replacement]:
         return []
 
     def train_step(self: keras.Model, data: Any) -> Any:
+        data = data if isinstance(data, tuple) else (data,)
         with tf.GradientTape() as tape:
             loss, outputs = task.compute(self, data, training=True)
             scaled = self.optimizer.scale_loss(loss)
@@ -121,6 +143,7 @@ def task_steps(task: Task, model: keras.Model) -> list[Replacement]:
         return measure(self, data, loss, outputs)
 
     def test_step(self: keras.Model, data: Any) -> Any:
+        data = data if isinstance(data, tuple) else (data,)
         loss, outputs = task.compute(self, data, training=False)
         return measure(self, data, loss, outputs)
 

@@ -190,7 +190,8 @@ def make_step(
     overwrite_every = None
     if replicas > 1 and config.engine == "trainkit":
         overwrite_every = precision.inner_optimizer(model.optimizer).ema_overwrite_frequency
-    return TrainStep(model, split, facts.train_logs, facts.test_logs, overwrite_every)
+    own_reset = compat.has_own(model, "reset_metrics")
+    return TrainStep(model, split, facts.train_logs, facts.test_logs, overwrite_every, own_reset)
 
 
 def _check_execution(config: TrainerConfig, replicas: int) -> None:

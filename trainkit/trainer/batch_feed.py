@@ -2,19 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import tensorflow as tf
 
-from trainkit.core.tree import Structure
+from trainkit.core.tree import Structure, leaves
 from trainkit.engine.inputs import EpochShape
+from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.windows import CHUNK_BYTES, Feed, Window
 
-__all__ = ["BatchFeed"]
+__all__ = ["BatchFeed", "DirectFeed"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
+
+
+class DirectFeed(Feed):
+    """Hands on one batch at a time, and reads none ahead: the host sees each step, as in `model.fit`.
+
+    Args:
+        batches: The rows.
+    """
+
+    def __init__(self, batches: KerasBatches) -> None:
+        super().__init__(EpochShape(1, 1))
+        self.batches = batches
+        self._epoch = -1
+        self._numbers = (0, 0)  # of the execution under way
+        self._due = False  # whether its batches are still to be read
+        self._queue: list[Structure] = []
+        self._current: Window | None = None
+
+    @property
+    def steps(self) -> int | None:
+        return None
+
+    def has_step(self, epoch: int, step: int) -> bool:
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._queue = []
+            self._due = False
+            self._current = None
+            self.batches.begin_epoch()
+        if self._queue or self._due:
+            return True
+        numbers = self.batches.advance()
+        if numbers is None:
+            return False
+        self._numbers = numbers
+        self._due = True
+        return True
+
+    def hook_steps(self, start: int, size: int) -> tuple[int, int]:
+        return self._numbers
+
+    def hook_stop(self, start: int, size: int) -> int:
+        return start + 1 + len(self._queue)
+
+    def window(self, epoch: int, start: int) -> Window | None:
+        current = self._current
+        if current is not None and epoch == self._epoch and current.offset == start:
+            return current
+        if not self.has_step(epoch, start):
+            return None
+        if self._due:
+            self._due = False
+            self._queue = self.batches.read()
+        self._current = _direct(self._queue.pop(0), start) if self._queue else None
+        return self._current
+
+    def close(self) -> None:
+        """There is no thread."""
 
 
 class BatchFeed(Feed):
@@ -24,20 +83,15 @@ class BatchFeed(Feed):
     or sparse tensors), is a window by itself. Only the end of the rows says how many steps an epoch has.
 
     Args:
-        batches: Gives an iterator over the batches of an epoch, as structures of tensors.
-        counted: Whether the number of batches is known by now.
+        batches: The rows.
+        split: Whether a batch is trained in several parts, on replicas: then it is gathered from a window.
         chunk_bytes: Size of a window; it holds one batch at the least.
     """
 
-    def __init__(
-        self,
-        batches: Callable[[], Iterator[Structure]],
-        counted: Callable[[], bool],
-        chunk_bytes: int = CHUNK_BYTES,
-    ) -> None:
+    def __init__(self, batches: KerasBatches, *, split: bool = False, chunk_bytes: int = CHUNK_BYTES) -> None:
         super().__init__(EpochShape(1, 1))
-        self.is_counted = counted
         self.batches = batches
+        self.split = split
         self.chunk_bytes = chunk_bytes
         self._thread = ThreadPoolExecutor(1)
         self._epoch: Iterator[Structure] | None = None
@@ -50,8 +104,8 @@ class BatchFeed(Feed):
         self._identity: tf.Tensor | None = None
 
     @property
-    def counted(self) -> bool:
-        return self.is_counted()
+    def steps(self) -> int | None:
+        return None
 
     def window(self, epoch: int, start: int) -> Window | None:
         current = self._current
@@ -80,16 +134,15 @@ class BatchFeed(Feed):
         self._ahead = None
         self._held = None
         self._current = None
-        self._epoch = self.batches()
+        self._epoch = self.batches.epoch()
 
     def _window(self, start: int, rows: Structure, count: int, steps: int, direct: bool) -> Window:
-        if direct or self._identity is None:
-            shape = EpochShape(0, 1)
-            return Window(
-                rows, tf.zeros([1, 1], tf.int32), 0, start + 1, shape, start, direct=True, count=count
-            )
-        shape = EpochShape(count, self._steps)
-        return Window(rows, self._identity, start, start + steps, shape, start)
+        if not direct and self._identity is not None:
+            shape = EpochShape(count, self._steps)
+            return Window(rows, self._identity, start, start + steps, shape, start)
+        if self.split:
+            return Window(rows, tf.range(count)[None], start, start + 1, EpochShape(count, 1), start)
+        return _direct(rows, start)
 
     def _read(self) -> tuple[Any, ...] | None:
         """Rows, rows per step, steps and whether they are one batch as it came; None: the epoch is over."""
@@ -127,7 +180,7 @@ class BatchFeed(Feed):
         return batch
 
     def _steps_per_window(self, batch: Structure) -> int:
-        size = sum(int(tf.size(t)) * max(1, t.dtype.size) for t in tf.nest.flatten(batch))
+        size = sum(int(tf.size(t)) * max(1, t.dtype.size) for t in leaves(batch))
         return int(max(1, min(MAX_STEPS, self.chunk_bytes // max(1, size))))
 
     def _join(self, batches: list[Structure]) -> Structure:
@@ -135,7 +188,9 @@ class BatchFeed(Feed):
         shape."""
         missing = self._steps - len(batches)
 
-        def join(*tensors: tf.Tensor) -> tf.Tensor:
+        def join(*tensors: tf.Tensor) -> tf.Tensor | None:
+            if tensors[0] is None:
+                return None
             parts = list(tensors)
             if missing:
                 parts.append(
@@ -146,14 +201,21 @@ class BatchFeed(Feed):
         return tf.nest.map_structure(join, *batches)
 
 
+def _direct(batch: Structure, step: int) -> Window:
+    """A batch as it came, as step `step` of an epoch."""
+    shape = EpochShape(0, 1)
+    none = tf.zeros([1, 1], tf.int32)
+    return Window(batch, none, 0, step + 1, shape, step, direct=True, count=_rows(batch))
+
+
 def _rows(batch: Structure) -> int:
-    first: Any = tf.nest.flatten(batch)[0]
+    first: Any = leaves(batch)[0]
     return int(tf.shape(first)[0]) if isinstance(first, tf.Tensor) else int(first.shape[0])
 
 
 def _signature(batch: Structure) -> Any:
     """Shapes and types of a batch; None if it cannot be joined with others."""
     tensors = tf.nest.flatten(batch)
-    if not all(isinstance(t, tf.Tensor) and t.shape.rank for t in tensors):
+    if not all(t is None or (isinstance(t, tf.Tensor) and t.shape.rank) for t in tensors):
         return None
-    return tuple((tuple(t.shape), t.dtype) for t in tensors)
+    return tuple(None if t is None else (tuple(t.shape), t.dtype) for t in tensors)

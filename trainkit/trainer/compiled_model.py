@@ -13,14 +13,18 @@ from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
 from trainkit.engine.inputs import EpochShape
+from trainkit.engine.log_layout import LogLayout
 from trainkit.trainer import model_checks
 from trainkit.trainer.assembly import make_step
+from trainkit.trainer.model_checks import ModelFacts
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource
 
 __all__ = ["CompiledModel", "assemble_compiled"]
 
 WHOLE = 1 << 30  # rows of a micro-batch: each batch is trained in one piece
+NOTHING = LogLayout((), (), ())
+UNKNOWN = ModelFacts(None, NOTHING, NOTHING, 0, frozenset(), own_train_step=False)
 
 
 @dataclass(frozen=True)
@@ -59,26 +63,30 @@ def assemble_compiled(
     splits: Splits,
     steps: int | None,
     validation_batch: int,
+    *,
+    untouched: bool = False,
 ) -> TrainSetup:
     """Make a compiled model ready; its variables are as they were.
 
     Args:
-        model: The model; it is built if it was not.
+        model: The model; it is built if it was not, but its optimizer is left to the first step.
         config: Settings.
         source: How the training rows reach the graph.
         splits: The rows that are in memory.
         steps: Steps per epoch; None: until the rows end.
         validation_batch: Rows per batch of the validation.
+        untouched: Leave model, losses and metrics to the first step too: Keras's own builds them.
 
     Raises:
-        UserError: if model and rows do not fit each other.
+        UserError: for an own `train_step` on replicas.
+        Exception: whatever Keras raises for a model and rows that do not fit each other.
     """
     task = CompiledModel(model, splits)
     strategy = model.distribute_strategy
-    with strategy.scope():
-        facts = model_checks.examine(task, model, source.spec)
-        if model.optimizer is not None and not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+    facts = UNKNOWN
+    if not untouched:
+        with strategy.scope():
+            facts = model_checks.examine(task, model, source.spec, as_keras=True)
     replicas = int(strategy.num_replicas_in_sync)
     state = TrainState(model, compat.unlisted_variables(model))
     return TrainSetup(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,23 +12,18 @@ import numpy as np
 
 from trainkit.backend import compat
 from trainkit.callbacks.callback_list import CallbackList
+from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.progress_bar import ProgressBar
 from trainkit.config import TrainerConfig
 from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
-from trainkit.core.tree import Structure
-from trainkit.trainer.batch_feed import BatchFeed
 from trainkit.trainer.compiled_model import assemble_compiled
 from trainkit.trainer.fit_loop import FitLoop
-from trainkit.trainer.loop import HostValidation
+from trainkit.trainer.given_rows import GivenRows, GivenValidation
 from trainkit.trainer.program_cache import ProgramCache
-from trainkit.trainer.sources import arrays_source, batches_source
-from trainkit.trainer.windows import Feed
 
 __all__ = ["fit"]
-
-DEFAULT_BATCH = 32
 
 
 def fit(
@@ -79,21 +73,27 @@ def fit(
         validation_steps: Batches per validation; default: until the rows end.
         validation_batch_size: Rows per batch of the validation; default: `batch_size`.
         validation_freq: Epochs between validations, or the numbers of the epochs to validate after.
-        exact: Use Keras's kernels, and no XLA unless the model was compiled with `jit_compile=True`: weights,
-            history and the calls of callbacks equal those of `model.fit` bit for bit, given `shuffle=False`.
+        exact: Run each step by Keras's own train function: weights, history and the calls of callbacks equal
+            those of `model.fit` bit for bit. It is as fast as `model.fit`, and no faster.
         execution: As `trainer.execution`; `auto` decides by rule.
         seed: Of the order of the rows; default: drawn from NumPy's generator, which
-            `keras.utils.set_random_seed` seeds.
+            `keras.utils.set_random_seed` seeds. Not with `exact`, which shuffles as Keras does.
 
     Returns:
         The history of the training, as that of `model.fit`.
 
     Raises:
         UserError: for what cannot be trained, before anything is.
+        Exception: what Keras raises for a model and rows that do not fit each other.
     """
     if not getattr(model, "compiled", False):
         raise UserError(
             "trainkit.fit needs a compiled model; call model.compile(optimizer=..., loss=...) first."
+        )
+    if exact and seed is not None:
+        raise UserError(
+            f"seed={seed} does not go with exact=True, which shuffles as Keras does; call "
+            "keras.utils.set_random_seed."
         )
     arguments = {
         "batch_size": batch_size,
@@ -121,21 +121,28 @@ def fit(
             (x, y, sample_weight), validation_split=validation_split
         )
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-    rows = _Rows(model, seed, steps_per_epoch, batch_size, x=x, y=y, shuffle=shuffle, **weights)
+    rows = GivenRows(model, seed, steps_per_epoch, batch_size, exact, x=x, y=y, shuffle=shuffle, **weights)
     config = _config(model, rows, epochs, exact, execution)
-    validation = _Validation(model, validation_data, validation_batch_size or batch_size, validation_steps)
+    batch = validation_batch_size or batch_size
+    validation = GivenValidation(model, validation_data, batch, validation_steps, exact)
     splits = Splits(rows.source.arrays or Arrays(np.zeros([1])), validation.arrays)
-    setup = assemble_compiled(model, config, rows.source, splits, rows.steps, validation.batch_rows)
+    setup = assemble_compiled(
+        model, config, rows.source, splits, rows.steps, validation.batch_rows, untouched=exact
+    )
     setup.state.seek({"epoch": initial_epoch, "step_in_epoch": 0, "step": 0})
-    observed = CallbackList(_callbacks(callbacks, verbose), setup.state, setup.direction)
-    observed.verbose = _verbosity(verbose)
+    listed = _callbacks(callbacks, verbose)
+    ours = [type(c).__name__ for c in keras.tree.flatten(callbacks or []) if isinstance(c, Monitor)]
+    if exact and ours:
+        raise UserError(f"exact=True works with Keras's callbacks; got trainkit's {', '.join(ours)}.")
+    observed = CallbackList(listed, setup.state, setup.direction)
+    observed.verbose = verbose
     validates = _schedule(validation_data is not None, validation_freq)
     loop = FitLoop(
         setup,
         _Kept.cache(setup),
         observed,
         lambda: None,
-        feed=rows.feed,
+        feed=rows.feed(setup.state, direct=observed.needs_train_batches),
         validation=validation.by_host,
         validates=validates,
         steps_per_hook=model.steps_per_execution,
@@ -148,92 +155,22 @@ def fit(
         _Kept.release()
 
 
-class _Rows:
-    """The training rows as the loop reads them."""
-
-    def __init__(
-        self,
-        model: keras.Model,
-        seed: int | None,
-        steps_per_epoch: int | None,
-        batch_size: int | None,
-        **given: Any,
-    ) -> None:
-        shuffle = given["shuffle"]
-        iterator = compat.epoch_iterator(
-            model, batch_size=batch_size, steps_per_epoch=steps_per_epoch, **given
-        )
-        self.feed: Feed | None = None
-        whole = steps_per_epoch is None and not keras.config.max_steps_per_epoch()
-        arrays = compat.adapter_arrays(iterator) if whole else None
-        if arrays is not None:
-            if shuffle not in (True, False):
-                raise UserError(f"shuffle={shuffle!r}: expected True or False.")
-            number = int(np.random.randint(2**31)) if seed is None else seed
-            self.batch_rows = batch_size or DEFAULT_BATCH
-            self.source = arrays_source(
-                Arrays(*arrays), model.distribute_strategy, number if shuffle else None
-            )
-            self.steps: int | None = math.ceil(self.source.rows / self.batch_rows)
-            return
-        self.source = batches_source(compat.batch_spec(iterator))
-        self.batch_rows = 1
-        self.steps = steps_per_epoch or iterator.num_batches
-        iterator.reset()  # as fit does: a PyDataset is told of an epoch's end before the first
-        self.feed = BatchFeed(lambda: _batches(iterator), lambda: iterator.num_batches is not None)
-
-
-def _batches(iterator: Any) -> Iterator[Structure]:
-    """The batches of one epoch, by Keras's own iterator."""
-    with iterator.catch_stop_iteration():
-        for _, _, data in iterator:
-            yield next(data)  # the iterator learns from the end of the rows how many there are
-
-
-class _Validation:
-    """The validation rows: arrays go through the compiled program, all else through `model.evaluate`."""
-
-    def __init__(self, model: keras.Model, data: Any, batch_size: int | None, steps: int | None) -> None:
-        self.model = model
-        self.arrays: Arrays | None = None
-        self.by_host: HostValidation | None = None
-        self.batch_rows = batch_size or DEFAULT_BATCH
-        if data is None:
-            return
-        x, y, weight = compat.unpack_batch(data)
-        self._iterator = compat.epoch_iterator(
-            model, x=x, y=y, sample_weight=weight, batch_size=batch_size, steps_per_epoch=steps, shuffle=False
-        )
-        arrays = compat.adapter_arrays(self._iterator) if steps is None else None
-        if arrays is not None:
-            self.arrays = Arrays(*arrays)
-            return
-        self._arguments = {"x": x, "y": y, "sample_weight": weight, "batch_size": batch_size, "steps": steps}
-        self.by_host = self._evaluate
-
-    def _evaluate(self, callbacks: keras.callbacks.CallbackList) -> dict[str, Any]:
-        compat.cache_evaluation(self.model, self._iterator)
-        return compat.evaluate_cached(self.model, callbacks, **self._arguments)
-
-    def close(self) -> None:
-        """Let Keras forget the iterator."""
-        if self.by_host is not None:
-            compat.cache_evaluation(self.model, None)
-
-
 class _Kept:
     """The programs of the last model that was trained, for its next `fit`; the rows are let go."""
 
-    key: Any = None
+    compiled: tuple[Any, Any, Any] = (None, None, None)
+    signature: Any = None
     programs: ProgramCache | None = None
 
     @classmethod
     def cache(cls, setup: Any) -> ProgramCache:
         """The cache for a set-up: that of the last fit, if model, compilation and settings are the same."""
         model = setup.model
-        compiled = (id(model), id(model.optimizer), id(compat.compiled_losses(model)), setup.signature())
-        if cls.programs is None or cls.key != compiled:
-            cls.key, cls.programs = compiled, ProgramCache(setup)
+        compiled = (model, model.optimizer, compat.compiled_losses(model))
+        same = all(one is other for one, other in zip(cls.compiled, compiled, strict=True))
+        if cls.programs is None or not same or cls.signature != setup.signature():
+            cls.compiled, cls.signature = compiled, setup.signature()
+            cls.programs = ProgramCache(setup)
         else:
             cls.programs.renew(setup)
         return cls.programs
@@ -245,18 +182,16 @@ class _Kept:
             cls.programs.forget_rows()
 
 
-def _config(model: keras.Model, rows: _Rows, epochs: int, exact: bool, execution: str) -> TrainerConfig:
+def _config(model: keras.Model, rows: GivenRows, epochs: int, exact: bool, execution: str) -> TrainerConfig:
     jit = model.jit_compile is True
     if exact:
-        execution = "step_xla" if jit else "epoch"
+        execution = "step_xla" if jit else "step"
     elif execution == "auto" and jit:
         execution = "epoch_xla"
     config = TrainerConfig(
         epochs=max(epochs, 1),
         batch_size=rows.batch_rows,
         execution=execution,
-        fast_kernels=False if exact else None,
-        dynamic_rows=exact and not jit,
         on_nonfinite="ignore",  # as Keras does
     )
     validate_section(config, "trainer")
@@ -279,10 +214,11 @@ def _schedule(validated: bool, every: int | Sequence[int]) -> Callable[[int], bo
     return lambda epoch: epoch + 1 in wanted
 
 
-def _callbacks(callbacks: Any, verbose: str | int) -> list[keras.callbacks.Callback]:
-    """The user's callbacks, then the history, then the progress bar: Keras's order."""
+def _callbacks(callbacks: Any, verbose: str | int) -> Any:
+    """The user's callbacks, then the history, then the progress bar: Keras's order. A list of Keras's own
+    gets neither."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
+        return callbacks
     found = list(keras.tree.flatten(callbacks)) if callbacks else []
     for callback in found:
         if not isinstance(callback, keras.callbacks.Callback):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -16,6 +15,7 @@ from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
 from trainkit.trainer import fit_timing
 from trainkit.trainer.execution import Choice
+from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info
 from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_cache import ProgramCache
@@ -23,7 +23,8 @@ from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.step_guard import StepGuard
 from trainkit.trainer.timing import FitTimes
-from trainkit.trainer.windows import Feed
+from trainkit.trainer.validation import Validation
+from trainkit.trainer.windows import Feed, Window
 
 __all__ = ["FitLoop"]
 
@@ -70,9 +71,13 @@ class FitLoop:
         )
         self.guard = StepGuard(setup, self.runner)
         self.pacing = Pacing()
-        self.host_validation = validation
+        self.validation = Validation(setup, self.runner, callbacks, self.times, validation, steps_per_hook)
         self.validates = validates or self._validates_by_config
         self.steps_per_hook = steps_per_hook
+        # Callbacks that look into an epoch find its metrics begun anew, as in Keras.
+        self.exact = isinstance(feed, KerasFeed)
+        looked_into = self.exact or (setup.replicas == 1 and not callbacks.only_observers)
+        self.resets = looked_into or setup.step.host_resets
         self.finds_bottleneck = finds_bottleneck
 
     @property
@@ -83,8 +88,9 @@ class FitLoop:
     def run(self, resume: Path | str | None = None) -> keras.callbacks.History:
         """Restore if asked, train until the end or until somebody stops it, and return the history.
 
-        restore, choose the mode of execution, tell the callbacks, compile
+        restore, choose the mode of execution, tell the callbacks
         while epochs remain and nobody asked to stop:
+            compile, once the callbacks have been told of the first step
             run several epochs in a call, or one epoch in as few calls as its callbacks allow
             validate if due; tell the callbacks; save
         """
@@ -110,15 +116,14 @@ class FitLoop:
         return self.callbacks.history
 
     def _begin(self) -> None:
-        """Tell the callbacks, then compile: what a callback changes in `on_train_begin` counts."""
+        """Tell the callbacks; what one of them changes before the program is traced counts."""
         self.callbacks.attach(run_info(self.setup, self.choice))
         self.stopped = bool(self.setup.model.stop_training)  # by a callback, in the training that is resumed
         self.callbacks.on_train_begin()
         backup = compat.initial_epoch(self.setup.model)
         if backup:
             self.state.seek({"epoch": backup, "step_in_epoch": 0, "step": self.state.step})
-        if not self._is_over() and self.runner.compile():
-            self.callbacks.inform(run_info(self.setup, self.choice))
+        self.compiled = False
         steps = self.setup.shape.steps if self.runner.max_epochs > 1 else 1
         self.pacing = Pacing(self.choice.step_seconds, steps)
         self.guard.begin()
@@ -139,6 +144,9 @@ class FitLoop:
         """One call for as many epochs as last about half a second; then the callbacks are told of them in
         order."""
         state, first, start = self.state, self.state.epoch, self.state.step_in_epoch
+        window = self.runner.window(first, start)
+        if window is not None:
+            self._compile(window)
         steps = self.setup.shape.steps
         most = min(self.runner.max_epochs, self.config.epochs - first, self.pacing.units_per_call(steps))
         count = self._until_due(first, 1 if start else most)
@@ -165,8 +173,7 @@ class FitLoop:
 
     def _until_due(self, first: int, count: int) -> int:
         """Epochs until an observer wants the model, at most `count`."""
-        due = [e for e in range(first + 1, first + count) if self.callbacks.due(e)]
-        return min([count, *(e - first for e in due)])
+        return min([count, *(e for e in range(1, count) if self.callbacks.due(first + e))])
 
     # One epoch in several calls.
 
@@ -174,102 +181,98 @@ class FitLoop:
         """One epoch, in calls of about half a second, or of one step if a callback needs the host at each;
         then the validation."""
         state, model, epoch = self.state, self.setup.model, self.state.epoch
-        begin = time.perf_counter()
+        begin, compiling = time.perf_counter(), self.times.compile
         first_step, first_row = state.step, self.times.rows
         if state.step_in_epoch == 0:
+            if self.resets:
+                model.reset_metrics()
             self.callbacks.on_epoch_begin(epoch)
         logs, ended = EpochLogs(train={}), False
-        while not ended and self._more_steps() and self.stop_reason() is None:
-            found = self._some_steps(epoch)
-            ended = found is None
-            logs = found if found is not None and found.train else logs
-            if model.stop_training:
+        while not ended and self._steps_left() > 0:
+            if not self.runner.feed.has_step(epoch, state.step_in_epoch):
+                ended = True
+            elif self.stop_reason() is not None:
                 break
-        train_seconds = time.perf_counter() - begin
-        whole = ended or state.step_in_epoch == self.setup.steps_per_epoch
-        if not whole and self._more_steps() and not model.stop_training:
+            else:
+                found = self._some_steps(epoch)
+                ended = found is None
+                logs = found if found is not None and found.train else logs
+                if model.stop_training:
+                    break
+        compiling = self.times.compile - compiling
+        train_seconds = time.perf_counter() - begin - compiling
+        whole = ended or state.step_in_epoch == self.runner.feed.steps
+        if not whole and self._steps_left() > 0 and not model.stop_training:
             return  # somebody asked to stop in the middle of the epoch
+        if (self.exact or self.callbacks.needs_train_batches) and logs.train:
+            logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
         if self.validates(epoch):
-            logs = replace(logs, validation=self._validate(keep_metrics=not whole))
+            logs = replace(logs, validation=self.validation(keep_metrics=not whole))
         if whole:
             state.seek({"epoch": epoch + 1, "step_in_epoch": 0, "step": state.step})
-        seconds = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin - compiling
         steps, rows = state.step - first_step, self.times.rows - first_row
         self._end_epoch(epoch, logs, seconds, train_seconds, steps, rows)
         self.callbacks.capture_best()
         self.stopped = bool(model.stop_training)
 
-    def _more_steps(self) -> bool:
-        """Whether the epoch has steps left, as far as that is known before its rows end."""
-        steps = self.setup.steps_per_epoch
-        return (steps is None or self.state.step_in_epoch < steps) and self._steps_left() > 0
-
     def _some_steps(self, epoch: int) -> EpochLogs | None:
-        """The next steps of the epoch; None if it has none."""
-        state, start = self.state, self.state.step_in_epoch
-        hooks = self.callbacks.needs_train_batches
-        window = self.runner.window(epoch, start) if self.runner.feed.counted else None
-        if hooks and (window is not None or not self.runner.feed.counted):
-            # Rows that were never counted end after this hook, as in Keras.
-            self.callbacks.on_train_batch_begin(start)
-        window = window or self.runner.window(epoch, start)
+        """The next steps of the epoch; None if its rows have ended."""
+        feed, start, hooks = self.runner.feed, self.state.step_in_epoch, self.callbacks.needs_train_batches
+        last = 0
+        if hooks:  # rows that were never counted end after this hook, as in Keras
+            first, last = feed.hook_steps(start, self.steps_per_hook)
+            self.callbacks.on_train_batch_begin(first)
+        window = self.runner.window(epoch, start)
         if window is None:
             return None
+        self._compile(window)
+        stop = feed.hook_stop(start, self.steps_per_hook) if hooks else start + self._steps_per_call()
+        stop = min(stop, start + self._steps_left())
+        logs = self._run_steps(epoch, window, stop)
+        while logs is not None and hooks and self.state.step_in_epoch < stop:
+            window = self.runner.window(epoch, self.state.step_in_epoch)
+            if window is None:
+                break
+            logs = self._run_steps(epoch, window, stop)
+        if logs is None:
+            return None
+        if logs.train:
+            self.callbacks.on_train_batches(last if hooks else self.state.step_in_epoch - 1, dict(logs.train))
+        if self.state.step_in_epoch != feed.steps and self._steps_left() > 0:
+            self.callbacks.after_call()
+        return logs
+
+    def _run_steps(self, epoch: int, window: Window, stop: int) -> EpochLogs | None:
+        """Steps up to `stop`, as far as the window reaches; None: the rows have ended."""
+        state, start = self.state, self.state.step_in_epoch
         if self.guard.passes(epoch, start):
             return self.guard.leave_out(window, epoch, start)
-        most = min(self._steps_per_call(), self._steps_left())
-        stop = self.guard.stop(epoch, start, min(window.stop, start + most))
+        stop = self.guard.stop(epoch, start, min(stop, window.stop))
         self.guard.keep()
         before = self.times.train
-        logs = self.runner.run_steps(window, start, stop)
+        logs = self.runner.run_steps(window, start, stop, reset=start == 0 and not self.resets)
+        if logs is None:
+            return None
         self.pacing.record(self.times.train - before, stop - start)
         if self.guard.undoes([logs], stop - start):
             return self.guard.react(window, start, stop)
         state.seek({"epoch": epoch, "step_in_epoch": stop, "step": state.step + stop - start})
         self.guard.skipped.check(logs, state.step)
-        last = start + self.steps_per_hook - 1 if hooks else stop - 1
-        self.callbacks.on_train_batches(last, dict(logs.train))
-        if self._more_steps():
-            self.callbacks.after_call()
         return logs
 
+    def _compile(self, window: Window) -> None:
+        """Compile before the first step, once the callbacks have had their say."""
+        if not self.compiled:
+            self.compiled = True
+            if self.runner.compile(window):
+                self.callbacks.inform(run_info(self.setup, self.choice))
+
     def _steps_per_call(self) -> int:
-        if self.callbacks.needs_train_batches:
-            return self.steps_per_hook
-        if self.setup.model.stop_training:  # set before the first batch: Keras still trains that one
-            return 1
-        if self.choice.execution.startswith("step"):
+        # Set before the first batch, Keras still trains that one.
+        if self.setup.model.stop_training or self.choice.execution.startswith("step"):
             return 1
         return self.setup.shape.steps if self.setup.in_lockstep else self.pacing.units_per_call(1)
-
-    def _validate(self, *, keep_metrics: bool) -> dict[str, Any]:
-        """Validation alone: by the same program without a step, batch by batch if a callback asks, or by the
-        host.
-
-        In the middle of an epoch, where the training ends but may be resumed, the metrics of the epoch so far
-        are kept.
-        """
-        kept = self.state.values() if keep_metrics else None
-        begin = time.perf_counter()
-        if self.host_validation is not None:
-            values = self.host_validation(self.callbacks.keras)
-        else:
-            self.callbacks.on_test_begin()
-            in_graph = self.runner.validates_in_graph
-            values = self.runner.validate() if in_graph else self._validate_by_batch()
-            self.callbacks.on_test_end(values)
-        self.times.validate += time.perf_counter() - begin
-        if kept is not None:
-            self.state.assign(kept)
-        return values
-
-    def _validate_by_batch(self) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for number in range(self.setup.validation_steps):
-            self.callbacks.on_test_batch_begin(number)
-            values = self.runner.evaluate_batch(number)
-            self.callbacks.on_test_batch_end(number, values)
-        return values
 
     # After an epoch.
 

@@ -16,6 +16,7 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
+from trainkit.engine.inputs import keras_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.train_step import own_objective, task_steps
@@ -65,17 +66,18 @@ class ModelFacts:
     own_train_step: bool
 
 
-def examine(task: Task, model: keras.Model, spec: Any) -> ModelFacts:
+def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False) -> ModelFacts:
     """Trace the model on symbolic rows: builds model, loss and metrics, and finds shapes that do not fit.
 
     Args:
-        spec: Structure `(x[, y[, weight]])` of `tf.TensorSpec` of one row.
+        spec: Structure `(x[, y[, weight]])` of `tf.TensorSpec` of one row, or of the `tf.TypeSpec` of a
+            whole ragged or sparse batch.
+        as_keras: Take what Keras takes, and raise what Keras raises.
 
     Raises:
         UserError: if model, loss, metrics and rows do not fit each other.
     """
     own_step = compat.has_own(model, "train_step")
-    batch = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), spec)
     seen: dict[str, Any] = {"operations": frozenset(), "divisors": 0, "outputs": None}
 
     def forward(*batch: Any) -> Any:
@@ -103,19 +105,21 @@ def examine(task: Task, model: keras.Model, spec: Any) -> ModelFacts:
     logs: Any = None
     try:
         with patched(loss_part_reduction()):
-            loss, seen["outputs"], logs = compat.symbolic_call(forward, *batch)
+            loss, seen["outputs"], logs = _traced(forward, spec)
     except UserError:
         raise
     except Exception as error:  # whatever the user's model, loss or metric raises, it is theirs to mend
+        if as_keras and not own_step:
+            raise
         if not own_step:
             raise UserError(_mismatch(task, model, spec, error)) from error
         loss = None
-    if loss is not None and not own_step and tuple(loss.shape) != ():
+    if loss is not None and not own_step and not as_keras and tuple(loss.shape) != ():
         raise UserError(
             f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. "
             "A Keras loss needs reduction='sum_over_batch_size'."
         )
-    train_logs, test_logs = _layouts(task, model, spec, logs)
+    train_logs, test_logs = _layouts(task, model, spec, logs, as_keras)
     return ModelFacts(
         outputs=seen["outputs"],
         train_logs=train_logs,
@@ -126,7 +130,25 @@ def examine(task: Task, model: keras.Model, spec: Any) -> ModelFacts:
     )
 
 
-def _layouts(task: Task, model: keras.Model, spec: Any, logs: Any) -> tuple[LogLayout, LogLayout]:
+def _traced(function: Any, spec: Any) -> Any:
+    """Shapes of `function(*batch)` for a symbolic batch."""
+    if all(isinstance(s, tf.TensorSpec) for s in leaves(spec)):
+        batch = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), spec)
+        return compat.symbolic_call(function, *batch)
+    # Ragged and sparse batches have no symbolic twin in Keras.
+    return compat.traced_outputs(function, *_batch_of(spec))
+
+
+def _batch_of(spec: Any) -> Any:
+    """The specs of a batch, of those of its rows."""
+    return map_leaves(
+        lambda s: tf.TensorSpec([None, *s.shape], s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
+    )
+
+
+def _layouts(
+    task: Task, model: keras.Model, spec: Any, logs: Any, as_keras: bool
+) -> tuple[LogLayout, LogLayout]:
     """What training and evaluation steps log: the metrics, or what the model's own steps return."""
 
     def metrics() -> LogLayout:
@@ -138,7 +160,7 @@ def _layouts(task: Task, model: keras.Model, spec: Any, logs: Any) -> tuple[LogL
         if not own and not compat.has_own(model, "compute_metrics"):
             layouts.append(metrics())
             continue
-        returned = _returned(task, model, name, spec) if own else logs
+        returned = _returned(task, model, name, spec, as_keras) if own else logs
         names = set(compat.symbolic_call(model.get_metrics_result))
         if not isinstance(returned, dict):
             raise UserError(
@@ -149,15 +171,16 @@ def _layouts(task: Task, model: keras.Model, spec: Any, logs: Any) -> tuple[LogL
     return layouts[0], layouts[1]
 
 
-def _returned(task: Task, model: keras.Model, name: str, spec: Any) -> Any:
+def _returned(task: Task, model: keras.Model, name: str, spec: Any, as_keras: bool) -> Any:
     """What a step of the model's own returns, found by tracing it once."""
-    batch = map_leaves(lambda s: tf.TensorSpec([None, *s.shape], s.dtype), spec)
+    batch = _batch_of(spec)
     step = getattr(model, name)
     try:
         with patched(task_steps(task, model)):
-            traced = tf.function(lambda data: step(data), autograph=False).get_concrete_function(batch)
-        return traced.structured_outputs
+            return compat.traced_outputs(step, keras_batch(batch))
     except Exception as error:
+        if as_keras:
+            raise
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
             f"Task {task.name}: {type(model).__name__}.{name} cannot be traced into a graph: {first}. "

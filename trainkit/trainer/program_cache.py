@@ -24,8 +24,8 @@ __all__ = ["ProgramCache", "evaluation_mode"]
 class ProgramCache:
     """What a second fit of the same task uses again.
 
-    Compiling takes seconds, and XLA never gives the memory of its programs back. Programs are kept by frozen
-    values: what they run, and which variables they train.
+    Compiling takes seconds, and XLA never gives the memory of its programs back. Programs are kept by what
+    they run. As in Keras, a layer that is frozen after the first step goes on as it was compiled.
 
     Args:
         setup: The task made ready.
@@ -40,13 +40,13 @@ class ProgramCache:
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
         """The training program of a spec; compiled when it is called."""
-        trained = tuple(id(v) for v in self.setup.model.trainable_variables)
-        if (spec, trained) not in self._programs:
+        if spec not in self._programs:
             replacements = partial(self.setup.replacements, xla=spec.xla, fast=spec.fast)
-            self._programs[spec, trained] = TrainProgram(
-                spec, self.setup.step, self.setup.state, self.setup.strategy, replacements
+            batch_spec = self.setup.source.batch_spec if spec.direct else None
+            self._programs[spec] = TrainProgram(
+                spec, self.setup.step, self.setup.state, self.setup.strategy, replacements, batch_spec
             )
-        return self._programs[spec, trained]
+        return self._programs[spec]
 
     @property
     def programs(self) -> list[TrainProgram]:
@@ -84,10 +84,16 @@ class ProgramCache:
         return EvaluationShape(rows, min(size, rows))
 
     def evaluator(
-        self, split: str, *, xla: bool = False, fast: bool = False, hidden_rows: bool = False
+        self,
+        split: str,
+        *,
+        xla: bool = False,
+        by_step: bool = False,
+        fast: bool = False,
+        hidden_rows: bool = False,
     ) -> EvaluationProgram:
         """The evaluation program of a split."""
-        key = (self.evaluation_shape(split), xla, fast, hidden_rows)
+        key = (self.evaluation_shape(split), xla, by_step, fast, hidden_rows)
         if key not in self._evaluators:
             self._evaluators[key] = EvaluationProgram(
                 self.setup.step,
@@ -95,6 +101,7 @@ class ProgramCache:
                 key[0],
                 partial(self.setup.replacements, xla=xla, fast=fast),
                 xla=xla,
+                by_step=by_step,
                 hidden_rows=hidden_rows,
             )
         return self._evaluators[key]

@@ -19,6 +19,7 @@ from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation, choose, step_seconds, undone
+from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.pacing import MAX_EPOCHS_PER_CALL
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.row_orders import RowOrders
@@ -94,11 +95,13 @@ class ProgramRunner:
         self.times.compile += time.perf_counter() - begin
         return self.choice
 
-    def compile(self) -> bool:
+    def compile(self, window: Window) -> bool:
         """Trace the program; whether that changed the choice, since XLA cannot compile the model."""
         begin = time.perf_counter()
+        if isinstance(self.feed, KerasFeed):
+            return False
         try:
-            self._trace()
+            self._trace(window)
             return False
         except XLA_ERRORS as error:
             if isinstance(error, UserError) or not self.choice.xla:
@@ -107,16 +110,17 @@ class ProgramRunner:
             plain = self.choice.execution.removesuffix("_xla")
             self.choice = Choice(plain, f"XLA cannot compile this model ({first})")
             warnings.warn(f"{self.choice.reason}; the training goes on without.", stacklevel=2)
-            self._trace()
+            self._trace(window)
             return True
         finally:
             compile_cache.note()  # now: the process may be killed
             self.times.compile += time.perf_counter() - begin
 
-    def _trace(self) -> None:
-        window = self.window(self.setup.state.epoch, self.setup.state.step_in_epoch)
-        if window is None:
-            return
+    def _trace(self, window: Window) -> None:
+        optimizer = self.setup.model.optimizer
+        if optimizer is not None and not optimizer.built:
+            optimizer.build(self.setup.model.trainable_variables)
+            self.setup.state.relist()
         program = self.program(window)
         if not program.traces:
             program.trace(window.rows, window.orders, validation=self._validation_rows())
@@ -152,6 +156,7 @@ class ProgramRunner:
             or config.execution.startswith("step")
             or setup.state.nbytes > SNAPSHOT_BYTES
             or self.validated_by_host
+            or setup.step.host_resets
         )
         if needs_host:
             return 1
@@ -175,6 +180,7 @@ class ProgramRunner:
     def _spec(self, window: Window, execution: str) -> ProgramSpec:
         config = self.config
         xla = execution.endswith("_xla")
+        streamed = self.setup.source.kind != "resident"
         chosen_here = config.execution in ("auto", "measure")
         fast = config.fast_kernels if config.fast_kernels is not None else xla or chosen_here
         return ProgramSpec(
@@ -182,7 +188,7 @@ class ProgramRunner:
             validation=self.cache.evaluation_shape("validation") if self.validates_in_graph else None,
             rules=self.callbacks.rules if window.shape.max_epochs > 1 else (),
             xla=xla,
-            by_step=xla and self.setup.source.kind == "stream" and execution.startswith("step"),
+            by_step=xla and streamed and execution.startswith("step"),
             fast=fast,
             hidden_rows=config.dynamic_rows and not xla,
             direct=window.direct,
@@ -209,9 +215,13 @@ class ProgramRunner:
             self._latest = window
         return window
 
-    def run_steps(self, window: Window, start: int, stop: int) -> EpochLogs:
-        """Run steps `start : stop` of an epoch; the metrics begin anew with step 0."""
+    def run_steps(self, window: Window, start: int, stop: int, *, reset: bool) -> EpochLogs | None:
+        """Run steps `start : stop` of an epoch, after a `reset` of the metrics; None: its rows have ended."""
         begin = time.perf_counter()
+        if isinstance(self.feed, KerasFeed):
+            found = self.feed.train()
+            self.times.trained(time.perf_counter() - begin, stop - start, stop - start)
+            return found
         logs = self.program(window)(
             window.rows,
             window.orders,
@@ -219,7 +229,7 @@ class ProgramRunner:
             base=window.base - window.offset,
             start=start - window.offset,
             stop=stop - window.offset,
-            reset=start == 0,
+            reset=reset,
             **self._decided(),
         )[0]
         rows = window.rows_between(start, stop)
@@ -248,6 +258,8 @@ class ProgramRunner:
 
     def run_nothing(self, epochs: int = 1, *, validate: bool) -> list[EpochLogs]:
         """Run epochs without a step: only their validation."""
+        if isinstance(self.feed, KerasFeed):
+            return [self.feed.results()]
         window = self._latest
         end = window.shape.steps
         return self.program(window)(
@@ -262,10 +274,6 @@ class ProgramRunner:
             **self._decided(),
         )
 
-    def validate(self) -> dict[str, Any]:
-        """The validation values of the model as it is."""
-        return dict(self.run_nothing(validate=True)[0].validation)
-
     def prepare_epochs(self, first: int, count: int) -> None:
         """Make the row orders of the next call while this one computes."""
         if isinstance(self.feed, ResidentFeed):
@@ -275,20 +283,18 @@ class ProgramRunner:
         """What the graph kept of the best epoch of each rule."""
         return self.program(self._latest).snapshots
 
-    def evaluate_batch(self, number: int) -> dict[str, Any]:
-        """Validate one batch; the values so far."""
+    def evaluate_batches(self, start: int, stop: int) -> dict[str, Any]:
+        """Validate batches `start : stop`; the values so far."""
         spec = self._spec(self._latest, self.choice.execution)
-        evaluator = self.cache.evaluator(
-            "validation", xla=spec.xla, fast=spec.fast, hidden_rows=spec.hidden_rows
-        )
-        return evaluator(self.cache.rows("validation"), start=number, stop=number + 1)
+        modes = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_rows}
+        modes["by_step"] = spec.by_step or self.setup.model.jit_compile is True
+        evaluator = self.cache.evaluator("validation", **modes)
+        return evaluator(self.cache.rows("validation"), start=start, stop=stop)
 
     def _validation_rows(self) -> Any:
         return self.cache.rows("validation") if self.validates_in_graph else None
 
     def _decided(self) -> dict[str, Any]:
-        """What the rules have decided so far."""
         if self.max_epochs == 1:
             return {}
-        monitors = self.callbacks.monitors
-        return {"best": [m.best for m in monitors], "wait": [m.wait for m in monitors]}
+        return {name: [getattr(m, name) for m in self.callbacks.monitors] for name in ("best", "wait")}

@@ -16,6 +16,7 @@ from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.figures import size
+from trainkit.core.tree import map_leaves
 from trainkit.data import checks
 from trainkit.data.order import order
 from trainkit.engine.inputs import row_spec
@@ -40,6 +41,7 @@ class RowSource:
         reason: Why, for people.
         order: Gives the order `[rows]` of an epoch, a pure function of its number.
         augmented: Gives rows of an epoch by their numbers in place of `arrays.take`, see `Task.augmented`.
+        batch_spec: Structure of `tf.TypeSpec` of the batches, for rows that come in batches.
     """
 
     arrays: Arrays | None
@@ -50,6 +52,7 @@ class RowSource:
     reason: str
     order: Callable[[int], np.ndarray]
     augmented: Augmented | None = None
+    batch_spec: Any = None
 
     @property
     def seekable(self) -> bool:
@@ -126,21 +129,56 @@ def row_source(
     )
 
 
-def arrays_source(arrays: Arrays, strategy: tf.distribute.Strategy, seed: int | None) -> RowSource:
-    """Rows in memory, in an order drawn from `seed` for each epoch; None: in their own order."""
+def arrays_source(
+    arrays: Arrays, strategy: tf.distribute.Strategy, seed: int | None, batch_rows: int | None = None
+) -> RowSource:
+    """Rows in memory, in an order drawn from `seed` for each epoch; None: in their own order.
+
+    Args:
+        batch_rows: Shuffle the rows of each batch of so many only, as Keras does for `shuffle="batch"`.
+    """
     kind, reason = _arrays_kind(arrays, TrainerConfig(), strategy)
     rows = len(arrays)
-    order_of = partial(_in_place, rows) if seed is None else partial(_shuffled, seed, rows)
+    order_of = partial(_in_place, rows)
+    if seed is not None:
+        order_of = partial(_shuffled, seed, rows)
+        if batch_rows is not None:
+            order_of = partial(_shuffled_batches, seed, rows, batch_rows)
     return RowSource(arrays, None, rows, row_spec(arrays), kind, reason, order_of)
 
 
-def batches_source(spec: Any) -> RowSource:
-    """Rows that come in batches, in an order of their own."""
-    return RowSource(None, None, 0, spec, "batches", "in batches, in their own order", partial(_in_place, 0))
+def batches_source(batch_spec: Any) -> RowSource:
+    """Rows that come in batches, in an order of their own.
+
+    Args:
+        batch_spec: Structure of `tf.TypeSpec` of a batch: `(x[, y[, weight]])`, or a lone `x`.
+    """
+    spec = tf.nest.map_structure(_without_optional, batch_spec)
+    order = partial(_in_place, 0)
+    rows = map_leaves(_row_of, spec if type(spec) is tuple else (spec,))
+    return RowSource(None, None, 0, rows, "batches", "in batches, in their own order", order, spec)
+
+
+def _without_optional(spec: Any) -> Any:
+    """None for an input that Keras's adapters left out."""
+    return None if isinstance(spec, tf.OptionalSpec) else spec
+
+
+def _row_of(spec: Any) -> Any:
+    """A row of a dense batch; ragged and sparse batches are known by their own spec alone."""
+    if not isinstance(spec, tf.TensorSpec) or not spec.shape.rank:
+        return spec
+    return tf.TensorSpec(spec.shape[1:], spec.dtype)
 
 
 def _shuffled(seed: int, rows: int, epoch: int) -> np.ndarray:
     return order(seed, epoch, rows)
+
+
+def _shuffled_batches(seed: int, rows: int, batch_rows: int, epoch: int) -> np.ndarray:
+    """The rows in batches of their own place, shuffled within each."""
+    drawn = order(seed, epoch, rows)
+    return drawn[np.argsort(drawn // batch_rows, kind="stable")]
 
 
 def _in_place(rows: int, epoch: int) -> np.ndarray:

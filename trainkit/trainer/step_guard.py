@@ -139,7 +139,7 @@ class StepGuard:
 
     def leave_out(self, window: Window, epoch: int, start: int) -> EpochLogs:
         """Go on after a step without having trained it; the logs of the epoch so far."""
-        logs = self.runner.run_steps(window, start, start)  # no step, but metrics begin anew at the first
+        logs = self.runner.run_steps(window, start, start, reset=start == 0) or NOTHING
         self.state.skipped += 1
         self.state.seek({"epoch": epoch, "step_in_epoch": start + 1, "step": self.state.step + 1})
         return logs

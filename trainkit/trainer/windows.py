@@ -68,9 +68,21 @@ class Feed(ABC):
         self.shape = shape
 
     @property
-    def counted(self) -> bool:
-        """Whether the number of steps of an epoch is known."""
-        return True
+    def steps(self) -> int | None:
+        """Steps per epoch; None: only the end of the rows tells."""
+        return self.shape.steps
+
+    def has_step(self, epoch: int, step: int) -> bool:
+        """Whether the epoch goes on with `step`, as far as that is known before its rows are read."""
+        return self.steps is None or step < self.steps
+
+    def hook_steps(self, start: int, size: int) -> tuple[int, int]:
+        """The numbers of the first and the last of `size` steps from `start` on, as batch hooks get them."""
+        return start, start + size - 1
+
+    def hook_stop(self, start: int, size: int) -> int:
+        """The step after the last one between these hooks, once the first window is read."""
+        return start + size if self.steps is None else min(start + size, self.steps)
 
     @abstractmethod
     def window(self, epoch: int, start: int) -> Window | None:

@@ -1,0 +1,123 @@
+"""The rows that `trainkit.fit` is given, for training and validation, as the loop reads them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainkit.backend import compat
+from trainkit.checkpoint.train_state import TrainState
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError
+from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
+from trainkit.trainer.keras_batches import KerasBatches
+from trainkit.trainer.keras_steps import KerasFeed
+from trainkit.trainer.loop import HostValidation
+from trainkit.trainer.sources import arrays_source, batches_source
+from trainkit.trainer.windows import Feed
+
+__all__ = ["GivenRows", "GivenValidation"]
+
+DEFAULT_BATCH = 32
+
+
+class GivenRows:
+    """The training rows as the loop reads them."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        seed: int | None,
+        steps_per_epoch: int | None,
+        batch_size: int | None,
+        exact: bool,
+        **given: Any,
+    ) -> None:
+        shuffle = given["shuffle"]
+        iterator = compat.epoch_iterator(
+            model, distributed=exact, batch_size=batch_size, steps_per_epoch=steps_per_epoch, **given
+        )
+        self.exact = exact
+        self.batches: KerasBatches | None = None
+        self.split = int(model.distribute_strategy.num_replicas_in_sync) > 1
+        whole = steps_per_epoch is None and not keras.config.max_steps_per_epoch()
+        arrays = compat.adapter_arrays(iterator) if whole and not exact else None
+        if arrays is not None:
+            if shuffle not in (True, False, "batch"):
+                raise UserError(f"shuffle={shuffle!r}: expected True, False or 'batch'.")
+            if seed is None and shuffle:
+                seed = int(np.random.randint(2**31))
+            self.batch_rows = batch_size or DEFAULT_BATCH
+            self.source = arrays_source(
+                Arrays(*arrays),
+                model.distribute_strategy,
+                seed if shuffle else None,
+                self.batch_rows if shuffle == "batch" else None,
+            )
+            self.steps: int | None = math.ceil(self.source.rows / self.batch_rows)
+            return
+        self.source = batches_source(compat.batch_spec(iterator))
+        self.batch_rows = 1
+        self.steps = steps_per_epoch or iterator.num_batches
+        if exact:
+            compat.build_by_batch(model, iterator)
+        iterator.reset()  # as fit does: a PyDataset is told of an epoch's end before the first
+        self.batches = KerasBatches(iterator)
+
+    def feed(self, state: TrainState, *, direct: bool) -> Feed | None:
+        """Where the loop reads the rows, if they come in batches.
+
+        Args:
+            state: The training.
+            direct: Read no batch ahead.
+        """
+        if self.batches is None:
+            return None
+        if self.exact:
+            return KerasFeed(self.batches, state)
+        if direct and not self.split:
+            return DirectFeed(self.batches)
+        return BatchFeed(self.batches, split=self.split)
+
+
+class GivenValidation:
+    """The validation rows: arrays go through the compiled program, all else through `model.evaluate`."""
+
+    def __init__(
+        self, model: keras.Model, data: Any, batch_size: int | None, steps: int | None, exact: bool
+    ) -> None:
+        self.model = model
+        self.arrays: Arrays | None = None
+        self.by_host: HostValidation | None = None
+        self.batch_rows = batch_size or DEFAULT_BATCH
+        if data is None:
+            return
+        x, y, weight = compat.unpack_batch(data)
+        self._iterator = compat.epoch_iterator(
+            model,
+            distributed=True,
+            x=x,
+            y=y,
+            sample_weight=weight,
+            batch_size=batch_size,
+            steps_per_epoch=steps,
+            shuffle=False,
+        )
+        arrays = compat.adapter_arrays(self._iterator) if steps is None and not exact else None
+        if arrays is not None:
+            self.arrays = Arrays(*arrays)
+            return
+        self._arguments = {"x": x, "y": y, "sample_weight": weight, "batch_size": batch_size, "steps": steps}
+        self.by_host = self._evaluate
+
+    def _evaluate(self, callbacks: keras.callbacks.CallbackList) -> dict[str, Any]:
+        compat.cache_evaluation(self.model, self._iterator)
+        return compat.evaluate_cached(self.model, callbacks, **self._arguments)
+
+    def close(self) -> None:
+        """Let Keras forget the iterator."""
+        if self.by_host is not None:
+            compat.cache_evaluation(self.model, None)

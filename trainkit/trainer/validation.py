@@ -1,0 +1,88 @@
+"""The validation after an epoch: in one piece, batch by batch if a callback asks, or by the host."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from trainkit.callbacks.callback_list import CallbackList
+from trainkit.trainer.loop import HostValidation
+from trainkit.trainer.program_runner import ProgramRunner
+from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.timing import FitTimes
+
+__all__ = ["Validation"]
+
+
+class Validation:
+    """Validates the model as it is.
+
+    Args:
+        setup: The task made ready.
+        runner: Runs the program.
+        callbacks: Get the `on_test_*` hooks.
+        times: Where the time is noted.
+        by_host: Validates rows that are not in memory.
+        steps_per_hook: Batches between two calls of the batch hooks.
+    """
+
+    def __init__(
+        self,
+        setup: TrainSetup,
+        runner: ProgramRunner,
+        callbacks: CallbackList,
+        times: FitTimes,
+        by_host: HostValidation | None,
+        steps_per_hook: int,
+    ) -> None:
+        self.setup = setup
+        self.runner = runner
+        self.callbacks = callbacks
+        self.times = times
+        self.by_host = by_host
+        self.steps_per_hook = steps_per_hook
+
+    def __call__(self, *, keep_metrics: bool) -> dict[str, Any]:
+        """The values by the names of the metrics.
+
+        Args:
+            keep_metrics: Keep the metrics of the epoch so far: where the training ends in the middle of an
+                epoch, but may be resumed.
+        """
+        state = self.setup.state
+        kept = state.values() if keep_metrics else None
+        begin = time.perf_counter()
+        values = self._validate()
+        self.times.validate += time.perf_counter() - begin
+        if kept is not None:
+            state.assign(kept)
+        return values
+
+    def _validate(self) -> dict[str, Any]:
+        if self.by_host is not None:
+            return self.by_host(self.callbacks.keras)
+        model = self.setup.model
+        model.stop_evaluating = False
+        self.callbacks.on_test_begin()
+        if self.setup.step.host_resets:
+            model.reset_metrics()
+        if model.jit_compile is True and not self.callbacks.needs_test_batches:
+            # As `model.evaluate` compiles it, so that both give the same value.
+            values = self.runner.evaluate_batches(0, self.setup.validation_steps)
+        elif self.runner.validates_in_graph and not model.stop_evaluating:
+            values = dict(self.runner.run_nothing(validate=True)[0].validation)
+        else:
+            values = self._by_batch()
+        self.callbacks.on_test_end(values)
+        return values
+
+    def _by_batch(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        steps = self.setup.validation_steps
+        for first in range(0, steps, self.steps_per_hook):
+            self.callbacks.on_test_batch_begin(first)
+            values = self.runner.evaluate_batches(first, min(first + self.steps_per_hook, steps))
+            self.callbacks.on_test_batch_end(first + self.steps_per_hook - 1, values)
+            if self.setup.model.stop_evaluating:
+                break
+        return values
