@@ -141,8 +141,7 @@ class FitLoop:
     # Several epochs in a call.
 
     def _several_epochs(self) -> None:
-        """One call for as many epochs as last about half a second; then the callbacks are told of them in
-        order."""
+        """One call for as many epochs as last about half a second; the callbacks are then told of each."""
         state, first, start = self.state, self.state.epoch, self.state.step_in_epoch
         window = self.runner.window(first, start)
         if window is not None:
