@@ -9,6 +9,8 @@ FIND_PYTHON := for p in python3.11 python3.12 python3.13 python3; do \
 	echo $$p && break; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
+# Two processes share the files of the tests; the tests of a file share its compiled programs.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 # LOWEST=1 installs the lowest versions that pyproject.toml names, instead of the newest.
 LOWEST ?=
 ifneq ($(LOWEST),)
@@ -35,10 +37,10 @@ mnist boston: $(VENV)/.installed
 	$(BIN)/python -m trainkit task=$@
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 test-conformance: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/conformance
