@@ -54,7 +54,7 @@ def draw(
         mark: Position that a line marks.
     """
     figure = _figure(7, 4.2, layout=None)
-    axes = figure.add_axes(CURVE_AXES)
+    axes = figure.add_subplot(position=CURVE_AXES)
     for (label, (positions, values)), colour in zip(curves.items(), COLOURS, strict=False):
         if positions:
             marker = "o" if len(positions) < MAX_MARKED else None
