@@ -120,6 +120,27 @@ def test_multirun_gives_each_job_its_run(train: Callable[..., int]) -> None:
     assert {Path(job["run"]).name for job in jobs} == {run.name for run in runs}
 
 
+def test_resume_of_a_multirun_runs_what_is_missing(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job that failed begins anew; one that was stopped goes on from its checkpoint; the others stay."""
+    assert train("-m", "trainer.epochs=2", "task.nan=false,true") == 2
+    assert "best val_loss" in capsys.readouterr().out
+    folder = next(Path("runs/multirun").iterdir())
+    before = json.loads((folder / "jobs.json").read_text())["jobs"]
+    assert [one["exit"] for one in before] == [0, 2]
+    state = Path(before[0]["run"], "summary.json").read_bytes()
+    assert main.main([f"resume={folder}", "task.nan=false"]) == 0
+    after = json.loads((folder / "jobs.json").read_text())["jobs"]
+    assert [one["exit"] for one in after] == [0, 0]
+    assert after[0] == before[0]
+    assert Path(before[0]["run"], "summary.json").read_bytes() == state
+    assert read("status.json", after[1]["run"])["status"] == "completed"
+    capsys.readouterr()
+    assert main.main([f"resume={folder}"]) == 2
+    assert "all 2 jobs are done; nothing is missing" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_saves_the_state_and_says_how_to_go_on(

@@ -42,6 +42,8 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
         epochs = table("metrics.csv", f"search/{row['run']}")
         assert min(float(epoch["val/loss"]) for epoch in epochs) == float(row["value"])
         assert Path("search", row["run"], "checkpoints/last/checkpoint.json").is_file()
+    report = Path("search/report.html").read_text()
+    assert all(part in report for part in ("History", "Parallel coordinates", "Slices", "Learning curves"))
     best = min(rows, key=lambda row: float(row["value"]))
     assert f"learning_rate: {best['optimizer.learning_rate']}" in Path("search/best.yaml").read_text()
     assert (

@@ -19,8 +19,10 @@ from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import help_text
 from trainkit.cli.instantiate import importing_from_here
+from trainkit.cli.planning import Plan
 from trainkit.cli.stage import stage
 from trainkit.core.errors import UserError, one_line
+from trainkit.experiment.job import Job
 
 __all__ = ["main"]
 
@@ -46,17 +48,28 @@ def _main(words: Sequence[str]) -> int:
     parsed = arguments.parse(words)
     if parsed.shows:
         return _show(parsed)
+    missing = multirun.missing_of(parsed)
+    if missing is not None:
+        whole, numbers, commands = missing
+        plans = [planning.plan(compose(one)[0], one) for one in commands]
+        return multirun.run_missing(whole, numbers, _jobs(plans))
     composed = compose(parsed)
     if composed[0].settings.mode in READERS:
         return read_runs(composed, parsed)
-    plans = [planning.plan(one, parsed) for one in composed]
+    jobs = _jobs([planning.plan(one, parsed) for one in composed])
+    if len(jobs) == 1:
+        return run(jobs[0])
+    return multirun.run_all(jobs, [one.overrides for one in composed], parsed.flags)
+
+
+def _jobs(plans: Sequence[Plan]) -> list[Job]:
+    """The jobs of plans; TensorFlow is imported for their tasks."""
     if any(plan.config.mode == "tune" and plan.config.tune.jobs > 1 for plan in plans):
         share_cores(max(plan.config.tune.jobs for plan in plans))
     shown = plans[0].config.progress != "none"
     with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
         startup.import_tensorflow(keep_programs=plans[0].config.compile_cache)
-    jobs = [plan.job() for plan in plans]
-    return run(jobs[0]) if len(jobs) == 1 else multirun.run_all(jobs, composed)
+    return [plan.job() for plan in plans]
 
 
 def _show(parsed: Arguments) -> int:

@@ -1,23 +1,108 @@
-"""The jobs of a multirun, one after the other in this process."""
+"""The jobs of a multirun, one after the other in this process; what is missing of one can be run later."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from trainkit.cli import arguments
+from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import run
-from trainkit.cli.compose import Composed
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
+from trainkit.core.figures import NOTHING, number
 from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
+from trainkit.runs.run_dir import CHECKPOINT, RunDir
 
-__all__ = ["run_all"]
+__all__ = ["Multirun", "missing_of", "run_all", "run_missing"]
+
+LIST = "jobs.json"  # marks a folder as a multirun
+MULTIRUN = ("-m", "--multirun")
+RESUME = "resume="
 
 
-def run_all(jobs: Sequence[Job], composed: Sequence[Composed]) -> int:
+@dataclass(frozen=True)
+class Multirun:
+    """A multirun's folder and its list of jobs.
+
+    Args:
+        folder: Where the list is kept.
+        flags: Flags of the command, which each job has too.
+        entries: `overrides`, `run` and `exit` of each job; exit null: not run yet.
+    """
+
+    folder: Path
+    flags: Sequence[str]
+    entries: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Multirun:
+        """The multirun that a folder holds."""
+        content = files.read_json(folder / LIST)
+        return cls(folder, content.get("flags", []), content.get("jobs", []))
+
+    def write(self) -> None:
+        """Write the list, so that a later command finds what is missing."""
+        files.write_json(self.folder / LIST, {"flags": list(self.flags), "jobs": self.entries})
+
+    def table(self) -> list[str]:
+        """A line per job under a line of names: the overrides that differ, the best value and the run."""
+        chosen = [dict(word.partition("=")[::2] for word in entry["overrides"]) for entry in self.entries]
+        keys = list(dict.fromkeys(key for one in chosen for key in one))
+        differ = [key for key in keys if len({one.get(key) for one in chosen}) > 1]
+        summaries = [files.read_json(RunDir(Path(entry["run"])).summary) for entry in self.entries]
+        monitors = dict.fromkeys(s["monitor"] for s in summaries if s.get("monitor"))
+        heads = ["job", *differ, *(f"best {name}" for name in monitors), "exit", "run"]
+        lines = [heads]
+        for i, (entry, one, summary) in enumerate(zip(self.entries, chosen, summaries, strict=True), 1):
+            value = (summary.get("best") or {}).get("value")
+            best = [number(value) if summary.get("monitor") == name else NOTHING for name in monitors]
+            code = NOTHING if entry["exit"] is None else str(entry["exit"])
+            settings = [one.get(key, NOTHING) for key in differ]
+            lines.append([str(i), *settings, *best, code, files.shown(entry["run"])])
+        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+        return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+
+
+def missing_of(parsed: Arguments) -> tuple[Multirun, list[int], list[Arguments]] | None:
+    """What `resume=<folder of a multirun>` asks for; None for any other command.
+
+    Returns:
+        The multirun, and the numbers and arguments of its jobs that did not end well.
+
+    Raises:
+        UserError: if nothing is missing.
+    """
+    named = [word.removeprefix(RESUME).strip("'\"") for word in parsed.overrides if word.startswith(RESUME)]
+    if not named or parsed.multirun or not Path(named[-1], LIST).is_file():
+        return None
+    multirun = Multirun.read(Path(named[-1]))
+    more = [word for word in parsed.overrides if not word.startswith(RESUME)]
+    numbers = [i for i, entry in enumerate(multirun.entries) if entry["exit"] != 0]
+    if not numbers:
+        raise UserError(
+            f"{RESUME}{named[-1]}: all {len(multirun.entries)} jobs are done; nothing is missing."
+        )
+    found = []
+    for i in numbers:
+        entry = multirun.entries[i]
+        begun = (RunDir(Path(entry["run"])).last / CHECKPOINT).is_file()
+        resumed = [f"{RESUME}'{entry['run']}'"] if begun else []
+        found.append(arguments.parse([*multirun.flags, *entry["overrides"], *more, *resumed]))
+    return multirun, numbers, found
+
+
+def run_all(jobs: Sequence[Job], overrides: Sequence[Sequence[str]], flags: Sequence[str]) -> int:
     """Run all jobs; a signal ends them all, a failure ends only its own.
+
+    Args:
+        jobs: The jobs.
+        overrides: Those of each job.
+        flags: The flags of the command.
 
     Returns:
         The largest exit code.
@@ -26,22 +111,55 @@ def run_all(jobs: Sequence[Job], composed: Sequence[Composed]) -> int:
         UserError: if two jobs share a run directory.
     """
     _check_paths(jobs)
+    kept = [flag for flag in flags if flag not in MULTIRUN]
+    entries = [_entry(job, words) for job, words in zip(jobs, overrides, strict=True)]
+    folder = run_dir.new_path(jobs[0].config.runs_dir, "multirun", None)
+    return run_missing(Multirun(folder, kept, entries), range(len(jobs)), jobs)
+
+
+def run_missing(multirun: Multirun, numbers: Sequence[int], jobs: Sequence[Job]) -> int:
+    """Run some jobs of a multirun, and note how each ended.
+
+    Args:
+        multirun: Its list is written anew after each job.
+        numbers: Places of the jobs in the list.
+        jobs: The jobs.
+
+    Returns:
+        The largest exit code.
+    """
     _reserve_devices(jobs)
-    done: list[dict[str, Any]] = []
-    for number, (job, one) in enumerate(zip(jobs, composed, strict=True), 1):
-        print(f"\n[{number}/{len(jobs)}] {' '.join(one.overrides)}", flush=True)
-        code = _run(job)
-        place = job.path or (job.found and job.found.checkpoint)
-        done.append({"overrides": one.overrides, "run": str(place), "exit": code})
-        if code > 2:
+    codes = []
+    for i, job in zip(numbers, jobs, strict=True):
+        entry = multirun.entries[i]
+        entry["run"] = _entry(job, entry["overrides"])["run"]
+        print(f"\n[{i + 1}/{len(multirun.entries)}] {' '.join(entry['overrides'])}", flush=True)
+        codes.append(_run(job))
+        entry["exit"] = codes[-1]
+        if any(code != 2 for code in codes):  # something was made
+            multirun.write()
+        if codes[-1] > 2:
             break
-    codes: list[int] = [one["exit"] for one in done]
     if any(code != 2 for code in codes):
-        folder = run_dir.new_path(jobs[0].config.runs_dir, "multirun", None)
-        path = files.write_json(folder / "jobs.json", {"jobs": done})
-        good = codes.count(0)
-        print(f"\n{good} of {len(jobs)} jobs done; listed in {files.shown(path)}")
+        _print_results(multirun)
     return max(codes)
+
+
+def _print_results(multirun: Multirun) -> None:
+    entries = multirun.entries
+    good = sum(entry["exit"] == 0 for entry in entries)
+    folder = files.shown(multirun.folder)
+    print("\n".join(["", *multirun.table()]))
+    print(f"\n{good} of {len(entries)} jobs done; listed in {folder}/{LIST}")
+    if good < len(entries):
+        print(f"Run what is missing:  python -m trainkit {RESUME}{folder}")
+
+
+def _entry(job: Job, overrides: Sequence[str]) -> dict[str, Any]:
+    place = job.path
+    if place is None and job.found is not None:
+        place = job.found.run.path if job.found.run is not None else job.found.checkpoint
+    return {"overrides": list(overrides), "run": str(place), "exit": None}
 
 
 def _run(job: Job) -> int:

@@ -85,7 +85,7 @@ function drawChart(box, spec) {
   drawAxes(picture, spec, area, xAxis, yAxis);
   if (spec.mark) drawMark(picture, spec.mark, area, xAxis);
   series.forEach((one, i) => drawSeries(picture, one, i, spec, xAxis, yAxis));
-  drawLegend(box, series, yAxis.isLog);
+  drawLegend(box, spec.legend === false ? [] : series, yAxis.isLog);
   if (!spec.points) followPointer(box, picture, series, area, xAxis, width);
 }
 
@@ -97,7 +97,7 @@ function drawAxes(picture, spec, area, xAxis, yAxis) {
   }
   for (const tick of xAxis.ticks) {
     const x = xAxis.place(tick);
-    svg("text", { x, y: area.bottom + 16, class: "tick", "text-anchor": "middle" }, picture, format(tick));
+    svg("text", { x, y: area.bottom + 16, class: "tick", "text-anchor": "middle" }, picture, spec.xNames ? spec.xNames[tick] : format(tick));
   }
   svg("line", { x1: area.left, x2: area.right, y1: area.bottom, y2: area.bottom, class: "axis" }, picture);
   const middle = (area.left + area.right) / 2;
@@ -119,15 +119,17 @@ function colourOf(series, index) {
 function drawSeries(picture, series, index, spec, xAxis, yAxis) {
   const places = series.x.map((x, i) => [xAxis.place(x), yAxis.place(series.y[i])]);
   const colour = colourOf(series, index);
-  if (!spec.points) {
+  const points = spec.points || series.points;
+  if (!points) {
     const path = places.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
     svg("path", { d: path, class: `line ${colour}${series.dash ? " dash" : ""}` }, picture);
   }
-  if (spec.points || places.length <= 30) {
-    for (const [x, y] of places) {
-      const dot = svg("circle", { cx: x, cy: y, r: spec.points ? 5 : 2.2, class: `dot ${colour}` }, picture);
-      if (spec.points) svg("title", {}, dot, `${series.name}: ${format(series.x[0])}, ${format(series.y[0])}`);
-    }
+  if (points || places.length <= 30) {
+    places.forEach(([x, y], i) => {
+      const dot = svg("circle", { cx: x, cy: y, r: points ? 5 : 2.2, class: `dot ${colour}` }, picture);
+      const name = series.names ? series.names[i] : series.name;
+      if (points) svg("title", {}, dot, `${name}: ${format(series.x[i])}, ${format(series.y[i])}`);
+    });
   }
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from trainkit.callbacks.progress import LiveText
-from trainkit.tuning.results import TABLE, counts, shown_values
+from trainkit.tuning.results import REPORT, TABLE, counts, shown_values
 from trainkit.tuning.study import Entry
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def closing_lines(search: Search, entries: Sequence[Entry], folder: str, command
     lines = ["", *leaderboard(entries, best, search.objectives), ""]
     failed = [entry for entry in entries if entry.state == "failed"]
     lines.append(f"Search:    {folder} ({progress_line(entries, search.study.limit, None)})")
-    lines.append(f"Trials:    {folder}/{TABLE}")
+    lines.append(f"Trials:    {folder}/{TABLE}, {folder}/{REPORT}")
     if failed:
         lines.append(f"Failed:    trial {failed[0].number}: {failed[0].reason}")
     if best:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from trainkit.core import files
+from trainkit.reporting.search_page import SearchData, TrialData, search_html
+from trainkit.runs import metrics_csv
 from trainkit.tuning.study import Entry, SearchStudy, trial_folder
 
-__all__ = ["BEST", "TABLE", "counts", "shown_values", "write_tables"]
+__all__ = ["BEST", "REPORT", "TABLE", "counts", "shown_values", "write_report", "write_tables"]
 
 TABLE = "trials.csv"
 BEST = "best.yaml"
+REPORT = "report.html"
+METRICS = "metrics.csv"
 EXPERIMENT = f"experiment/{BEST}"  # where `--config-dir <search> experiment=best` finds it
 
 
@@ -44,6 +48,34 @@ def write_tables(
             files.write_text(path, text)
             files.write_text(study.folder / EXPERIMENT, text)
     return entries
+
+
+def write_report(study: SearchStudy, objectives: Sequence[str], commands: Mapping[str, str]) -> Path:
+    """Write `report.html` of a search, as far as it has come."""
+    trials = [_trial_data(study, entry, objectives[0]) for entry in study.entries()]
+    content = SearchData(
+        name=f"Search by {study.config.kind} choice, {len(trials)} trials",
+        folder=files.shown(study.folder),
+        objectives=objectives,
+        directions=study.directions,
+        keys=study.space.keys,
+        trials=trials,
+        best=[entry.number for entry in study.best()],
+        importances=study.importances(),
+        commands=commands,
+    )
+    return files.write_text(study.folder / REPORT, search_html(content))
+
+
+def _trial_data(study: SearchStudy, entry: Entry, objective: str) -> TrialData:
+    """A trial with its learning curve; of several folds, that of the first."""
+    folder = trial_folder(study.folder, entry.number)
+    paths = [folder / METRICS, folder / "fold-1" / METRICS]
+    rows = next((metrics_csv.read_rows(path) for path in paths if path.is_file()), [])
+    curve = metrics_csv.curves(rows).get(objective, ([], []))
+    return TrialData(
+        entry.number, entry.state, entry.values, entry.settings, entry.seconds, entry.reason, curve
+    )
 
 
 def shown_values(entry: Entry, objectives: Sequence[str]) -> str:

@@ -28,7 +28,8 @@ THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def run(job: Job) -> int:
-    """Search until all trials are finished; leaves `trials.csv`, `best.yaml` and a run for each trial.
+    """Search until all trials are finished; leaves `trials.csv`, `best.yaml`, `report.html` and a run for
+    each trial.
 
     Returns:
         The exit code: 0 done, 1 if no trial could be trained, 130 or 143 stopped by a signal.
@@ -43,6 +44,7 @@ def run(job: Job) -> int:
             f"mode=tune needs {error.name}, which is not installed: pip install 'trainkit[tune]'."
         ) from error
     from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
+    from trainkit.tuning import results
     from trainkit.tuning.board import Board, closing_lines
 
     if job.path is None or job.space is None or job.variant is None:
@@ -63,6 +65,7 @@ def run(job: Job) -> int:
         "continue": job.command(mode="tune", run_dir=folder),
         "train": f"python -m trainkit --config-dir {folder} experiment=best",
     }
+    results.write_report(part.study, part.objectives, commands)
     print(closing_lines(part, entries, folder, commands), flush=True)
     if part.stopped is not None:
         return EXIT_CODES.get(part.stopped, 1)
