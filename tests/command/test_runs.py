@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -139,6 +140,23 @@ def test_resume_of_a_multirun_runs_what_is_missing(
     capsys.readouterr()
     assert main.main([f"resume={folder}"]) == 2
     assert "all 2 jobs are done; nothing is missing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_a_launcher_runs_each_job_as_a_process(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], launcher: str
+) -> None:
+    pytest.importorskip(launcher.partition("_")[0])
+    words = ("-m", f"hydra/launcher={launcher}", "trainer.epochs=1", "task.nan=false,true")
+    assert train(*words) == 2
+    folder = next(Path("runs/multirun").iterdir())
+    jobs = json.loads((folder / "jobs.json").read_text())["jobs"]
+    assert [job["exit"] for job in jobs] == [0, 2]
+    pids = read("status.json", jobs[0]["run"])["pid"]
+    assert pids != os.getpid()
+    assert "expected" in (folder / "job-2.log").read_text()
+    assert "1 of 2 jobs done" in capsys.readouterr().out
 
 
 @pytest.mark.slow

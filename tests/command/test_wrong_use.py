@@ -66,7 +66,14 @@ from trainkit.cli import main
         (["-m", "trainer.epochs=1,-1"], "at least 1"),
         (["-m", "trainer.epochs=1,many"], "a whole number"),
         (["-m", "run_dir=a", "trainer.epochs=1,2"], "leave it out"),
-        (["hydra/launcher=joblib"], "expected hydra/launcher=basic"),
+        (["hydra/launcher=joblib"], "starts the jobs of a multirun; add -m"),
+        (["-m", "hydra/launcher=jolib", "trainer.seed=0,1"], "did you mean joblib?"),
+        (
+            ["-m", "hydra/launcher=joblib", "hydra.launcher.jobs=2", "trainer.seed=0,1"],
+            "did you mean n_jobs?",
+        ),
+        (["-m", "hydra.launcher.n_jobs=2", "trainer.seed=0,1"], "basic has no setting n_jobs"),
+        (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=a", "trainer.seed=0,1"], "a whole number"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

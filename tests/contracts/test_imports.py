@@ -45,6 +45,8 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "hydra": ("cli",),
     "omegaconf": ("cli",),
     "yaml": ("cli",),
+    "joblib": ("cli/launchers",),
+    "submitit": ("cli/launchers",),
     "matplotlib": ("runs/figures",),
     "rich": ("callbacks/progress",),
     "tensorboard": ("callbacks/tensorboard",),

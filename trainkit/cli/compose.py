@@ -13,6 +13,7 @@ from trainkit.cli.arguments import Arguments
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
 from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, key_of, run_hydra
+from trainkit.cli.launchers import is_of_a_launcher
 from trainkit.cli.overrides import OPEN_SECTIONS, check_overrides
 from trainkit.cli.resumed import folder_of_config
 from trainkit.cli.settings import plain, with_types
@@ -73,7 +74,8 @@ def compose(arguments: Arguments) -> list[Composed]:
         except (UserError, *ERRORS) as error:  # Hydra would print it in several lines
             errors.append(error)
 
-    overrides = [f"++{word}" if word.startswith(OPEN_SECTIONS) else word for word in arguments.overrides]
+    own = [word for word in arguments.overrides if not is_of_a_launcher(word)]
+    overrides = [f"++{word}" if word.startswith(OPEN_SECTIONS) else word for word in own]
     with tempfile.TemporaryDirectory() as scratch:
         try:
             run_hydra([*flags, *PLAIN_HYDRA, *overrides, f"hydra.sweep.dir={scratch}"], collect)

@@ -19,6 +19,7 @@ from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import help_text
 from trainkit.cli.instantiate import importing_from_here
+from trainkit.cli.launchers import chosen_launcher
 from trainkit.cli.planning import Plan
 from trainkit.cli.stage import stage
 from trainkit.core.errors import UserError, one_line
@@ -56,7 +57,13 @@ def _main(words: Sequence[str]) -> int:
     composed = compose(parsed)
     if composed[0].settings.mode in READERS:
         return read_runs(composed, parsed)
-    jobs = _jobs([planning.plan(one, parsed) for one in composed])
+    plans = [planning.plan(one, parsed) for one in composed]
+    launcher = chosen_launcher(parsed.overrides)
+    if launcher is not None:
+        if not parsed.multirun:
+            raise UserError(f"hydra/launcher={launcher.name} starts the jobs of a multirun; add -m.")
+        return multirun.launch(plans, [one.overrides for one in composed], parsed.flags, launcher)
+    jobs = _jobs(plans)
     if len(jobs) == 1:
         return run(jobs[0])
     return multirun.run_all(jobs, [one.overrides for one in composed], parsed.flags)

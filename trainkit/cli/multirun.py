@@ -11,6 +11,8 @@ from typing import Any
 from trainkit.cli import arguments
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import run
+from trainkit.cli.launchers import Launcher
+from trainkit.cli.planning import Plan
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.figures import NOTHING, number
@@ -18,7 +20,7 @@ from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
 from trainkit.runs.run_dir import CHECKPOINT, RunDir
 
-__all__ = ["Multirun", "missing_of", "run_all", "run_missing"]
+__all__ = ["Multirun", "launch", "missing_of", "run_all", "run_missing"]
 
 LIST = "jobs.json"  # marks a folder as a multirun
 MULTIRUN = ("-m", "--multirun")
@@ -110,7 +112,7 @@ def run_all(jobs: Sequence[Job], overrides: Sequence[Sequence[str]], flags: Sequ
     Raises:
         UserError: if two jobs share a run directory.
     """
-    _check_paths(jobs)
+    _check_paths([job.path for job in jobs])
     kept = [flag for flag in flags if flag not in MULTIRUN]
     entries = [_entry(job, words) for job, words in zip(jobs, overrides, strict=True)]
     folder = run_dir.new_path(jobs[0].config.runs_dir, "multirun", None)
@@ -145,6 +147,43 @@ def run_missing(multirun: Multirun, numbers: Sequence[int], jobs: Sequence[Job])
     return max(codes)
 
 
+def launch(
+    plans: Sequence[Plan], overrides: Sequence[Sequence[str]], flags: Sequence[str], by: Launcher
+) -> int:
+    """Run all jobs as processes of their own, which the launcher starts; they are checked here, before.
+
+    Args:
+        plans: The checked jobs.
+        overrides: Those of each job.
+        flags: The flags of the command.
+        by: The launcher.
+
+    Returns:
+        The largest exit code.
+
+    Raises:
+        UserError: if two jobs share a run directory, or the launcher is not installed.
+    """
+    paths = [plan.path for plan in plans]
+    if None in paths:
+        raise UserError("hydra/launcher starts trainings and searches; other modes run without it.")
+    _check_paths(paths)
+    kept = [flag for flag in flags if flag not in MULTIRUN]
+    entries: list[dict[str, Any]] = [
+        {"overrides": list(words), "run": str(path), "exit": None}
+        for path, words in zip(paths, overrides, strict=True)
+    ]
+    multirun = Multirun(run_dir.new_path(plans[0].config.runs_dir, "multirun", None), kept, entries)
+    multirun.write()
+    print(f"{len(plans)} jobs by {by.name}; what they print is in {files.shown(multirun.folder)}/job-*.log")
+    commands = [["-m", "trainkit", *kept, *one["overrides"], f"run_dir='{one['run']}'"] for one in entries]
+    for entry, code in zip(entries, by.run(commands, multirun.folder), strict=True):
+        entry["exit"] = code
+    multirun.write()
+    _print_results(multirun)
+    return max(entry["exit"] for entry in entries)
+
+
 def _print_results(multirun: Multirun) -> None:
     entries = multirun.entries
     good = sum(entry["exit"] == 0 for entry in entries)
@@ -170,11 +209,11 @@ def _run(job: Job) -> int:
         return 2
 
 
-def _check_paths(jobs: Sequence[Job]) -> None:
-    paths = [job.path for job in jobs if job.path is not None]
+def _check_paths(given: Sequence[Path | None]) -> None:
+    paths = [path for path in given if path is not None]
     if len(set(paths)) < len(paths):
         raise UserError(
-            f"run_dir={paths[0]} would be the folder of {len(jobs)} runs; "
+            f"run_dir={paths[0]} would be the folder of {len(paths)} runs; "
             "leave it out with -m, so that each gets its own."
         )
 

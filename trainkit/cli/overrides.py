@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from trainkit.cli.hydra_app import CONF, key_of
+from trainkit.cli.launchers import is_of_a_launcher
 from trainkit.config import Config
 from trainkit.config.fields import find, group_of
 from trainkit.core.errors import UserError
@@ -17,7 +18,7 @@ from trainkit.core.errors import UserError
 __all__ = ["OPEN_SECTIONS", "check_overrides"]
 
 OPEN_SECTIONS = ("optimizer.options.", "data.columns.", "tune.space.")  # take any key
-HYDRA_KEYS = ("hydra.searchpath", "hydra/launcher", "hydra/sweeper")
+HYDRA_KEYS = ("hydra.searchpath", "hydra/sweeper")
 
 
 def check_overrides(overrides: Sequence[str], config_dir: str | None) -> None:
@@ -47,10 +48,10 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None) -> None:
 
 def _check_hydra(word: str, key: str) -> None:
     """Refuse settings of Hydra itself, but for the folders that it searches."""
-    if key in ("hydra/launcher", "hydra/sweeper") and word != f"{key}=basic":
-        raise UserError(
-            f"{key}: trainkit runs the jobs of a multirun itself, one after the other; expected {key}=basic."
-        )
+    if key == "hydra/sweeper" and word != f"{key}=basic":
+        raise UserError(f"{key}: trainkit searches by mode=tune; of Hydra's sweepers, expected {key}=basic.")
+    if is_of_a_launcher(word):
+        return
     if re.match(r"hydra\b", key) and key not in HYDRA_KEYS:
         raise UserError(
             f"{word}: trainkit runs its jobs and makes their directories itself; "

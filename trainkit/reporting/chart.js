@@ -76,7 +76,7 @@ function drawChart(box, spec) {
   const width = Math.max(240, box.clientWidth || 480);
   const height = spec.height || 230;
   const area = { left: 58, right: width - 12, top: 12, bottom: height - 38 };
-  const xs = series.flatMap((s) => s.x);
+  const xs = spec.xNames ? [-0.5, spec.xNames.length - 0.5] : series.flatMap((s) => s.x);
   const ys = series.flatMap((s) => s.y);
   const xAxis = makeAxis(xs, area.left, area.right, { whole: spec.wholeX, log: spec.points, ticks: width / 90 });
   const yAxis = makeAxis(ys, area.bottom, area.top, { log: spec.log !== false, ticks: 5 });
@@ -97,7 +97,7 @@ function drawAxes(picture, spec, area, xAxis, yAxis) {
   }
   for (const tick of xAxis.ticks) {
     const x = xAxis.place(tick);
-    svg("text", { x, y: area.bottom + 16, class: "tick", "text-anchor": "middle" }, picture, spec.xNames ? spec.xNames[tick] : format(tick));
+    svg("text", { x, y: area.bottom + 16, class: "tick", "text-anchor": "middle" }, picture, spec.xNames ? spec.xNames[tick] || "" : format(tick));
   }
   svg("line", { x1: area.left, x2: area.right, y1: area.bottom, y2: area.bottom, class: "axis" }, picture);
   const middle = (area.left + area.right) / 2;

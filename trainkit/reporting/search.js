@@ -5,7 +5,7 @@ function drawParallel(box, search) {
   const width = Math.max(240, box.clientWidth || 480);
   const height = 320;
   const [top, bottom] = [34, height - 20];
-  const step = (width - 90) / Math.max(1, search.axes.length - 1);
+  const step = (width - 64) / Math.max(1, search.axes.length - 1);
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img" }, box);
   svg("title", {}, picture, "Settings and value of each trial");
   const axes = search.axes.map((axis, i) => {
@@ -16,7 +16,7 @@ function drawParallel(box, search) {
     const scale = isLog ? Math.log : (v) => v;
     const place = (v) => (low === high ? (top + bottom) / 2
       : bottom - ((scale(v) - scale(low)) / (scale(high) - scale(low))) * (bottom - top));
-    return { ...axis, place, low, high, x: 45 + i * step };
+    return { ...axis, place, low, high, x: 8 + i * step };
   });
   search.lines.forEach((line, i) => {
     const path = axes.map((a, j) => `${j ? "L" : "M"}${a.x.toFixed(1)} ${a.place(line.at[j]).toFixed(1)}`).join("");
@@ -35,9 +35,7 @@ function drawParallel(box, search) {
     const ticks = axis.names.length ? axis.names.map((name, j) => [j, name])
       : [axis.low, axis.high].map((v) => [v, format(v)]);
     ticks.filter(([v]) => v >= axis.low && v <= axis.high).forEach(([value, name]) => {
-      const end = i === axes.length - 1;
-      const text = { x: axis.x + (end ? -5 : 5), y: axis.place(value) + 4, class: "tick" };
-      svg("text", { ...text, "text-anchor": end ? "end" : "start" }, picture, name);
+      svg("text", { x: axis.x + 5, y: axis.place(value) + 4, class: "tick" }, picture, name);
     });
   });
 }
