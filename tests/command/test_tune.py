@@ -94,6 +94,19 @@ def test_a_failing_trial_does_not_end_the_search(
     assert train("mode=tune", "tune=grid", only, "trainer.epochs=1", "run_dir=nothing") == 1
 
 
+@pytest.mark.slow
+def test_the_best_settings_are_trained_on_all_rows(train: Callable[..., int]) -> None:
+    assert train(*SEARCH, "tune.refit=true", "run_dir=search") == 0
+    best = min(table("trials.csv", "search"), key=lambda row: float(row["value"]))
+    summary = read("summary.json")
+    assert summary["status"] == "completed"
+    assert summary["monitor"] == "loss", "no rows are left to validate on"
+    rate = f"learning_rate: {best['optimizer.learning_rate']}"
+    settings = Path("runs/tiny/latest/config.yaml").read_text()
+    assert rate in settings
+    assert "mode: fit" in settings
+
+
 WRONG = [
     ((), "task tiny has no file in conf/tune/space"),
     (("tune.space=nothing",), "no such file"),
@@ -111,6 +124,7 @@ WRONG = [
     ((RATE, "tune.storage=nosuch://x"), "cannot be reached"),
     ((RATE, "resume=last"), "a search is continued by its command with run_dir="),
     ((RATE, "tune.cv=3", "trainer.batch_size=4000"), "larger than the data"),
+    ((RATE, "trainer.engine=keras"), "trials are trained by trainkit's loop"),
 ]
 
 

@@ -83,6 +83,11 @@ class Search:
         config = plan.config
         trials = trials_in_all(config, plan.space)
         base = plan.make({})
+        if base.trainer.engine != "trainkit":
+            raise UserError(
+                f"trainer.engine={base.trainer.engine}: trials are trained by trainkit's loop, so that they "
+                "share programs; leave it out, or compare both loops with mode=parity."
+            )
         for settings in plan.space.corners():
             plan.make(settings)
         pool = ProgramPool(_optimizer_values(plan.space))

@@ -24,6 +24,7 @@ __all__ = ["run", "share_cores"]
 OF_A_PROCESS = ("jobs", "timeout", "trials", "refit", "storage", "lease")
 SET_FOR_JOBS = ("run_dir=", "tune.jobs=", "progress=", "tune.refit=")
 OF_THE_SEARCH = ("task", "trainer", "optimizer", "data", "callbacks")
+TRAINING = {"mode": "fit", "tune.refit": False}  # what a trial is, as a run of its own
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -90,7 +91,7 @@ def _plan(job: Job) -> SearchPlan:
         raise ValueError("A search needs variants and a path.")
 
     def make(settings: Mapping[str, Any]) -> Candidate:
-        made = variant(settings) if settings else job
+        made = variant({**settings, **TRAINING})
         return Candidate(
             task=made.task,
             trainer=made.config.trainer,
@@ -151,13 +152,15 @@ def _refit(job: Job, part: Search) -> int:
             "trainkit: tune.refit=true: no trial is complete, so there is nothing to train.", file=sys.stderr
         )
         return 1
-    made = job.variant(part.study.space.decode(best[0].settings))
+    settings = {**part.study.space.decode(best[0].settings), **TRAINING}
+    made = job.variant(settings)
+    epochs = part.best_epochs(best[0]) or made.config.trainer.epochs
+    made = job.variant({**settings, "trainer.epochs": epochs})
     task, splits = unsplit(made.task, made.data())
-    trainer = replace(made.config.trainer, epochs=part.best_epochs(best[0]) or made.config.trainer.epochs)
-    config = replace(made.config, mode="fit", trainer=trainer)
+    config = made.config
     path = run_dir.new_path(config.runs_dir, config.name, None)
     print(
-        f"\nTraining the best settings on all rows but the test rows, for {trainer.epochs} epochs.",
+        f"\nTraining the best settings on all rows but the test rows, for {epochs} epochs.",
         flush=True,
     )
-    return fit.run(replace(made, config=config, task=task, splits=splits, path=path))
+    return fit.run(replace(made, task=task, splits=splits, path=path))
