@@ -79,7 +79,7 @@ def randomized_search(trials: int) -> None:
     def model_of(X: Any, y: Any, units: tuple[int, ...] = (64, 64), rate: float = 1e-3) -> Any:
         return build(units, rate, x)
 
-    class Regressor(keras.wrappers.SKLearnRegressor):  # type: ignore[misc]
+    class Regressor(keras.wrappers.SKLearnRegressor):
         def __init__(
             self, units: tuple[int, ...] = (64, 64), rate: float = 1e-3, batch_size: int = 32
         ) -> None:
@@ -99,7 +99,7 @@ def keras_tuner(trials: int) -> None:
 
     x, y, held_x, held_y = boston()
 
-    class Network(keras_tuner.HyperModel):  # type: ignore[misc]
+    class Network(keras_tuner.HyperModel):
         def build(self, hp: Any) -> Any:
             units = UNITS[hp.Int("units", 0, len(UNITS) - 1)]
             return build(units, hp.Float("rate", *RATES, sampling="log"), x)

@@ -28,7 +28,7 @@ from trainkit.cli import main
         (["checkpoint.monitor=val_acuracy"], "val_accuracy"),
         (["callbacks.early_stopping.enabled=true", "callbacks.early_stopping.monitor=val_los"], "val_loss"),
         (["mode=evaluat"], "evaluate"),
-        (["mode=report"], "Known: fit, evaluate, predict, parity."),
+        (["mode=reprot"], "did you mean report?"),
         (["trainer.epochs=-1"], "at least 1"),
         (["trainer.epochs=many"], "a whole number"),
         (["trainer.epochs=1.5"], "a whole number"),

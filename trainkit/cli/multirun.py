@@ -181,7 +181,7 @@ def launch(
         entry["exit"] = code
     multirun.write()
     _print_results(multirun)
-    return max(entry["exit"] for entry in entries)
+    return max(int(entry["exit"]) for entry in entries)
 
 
 def _print_results(multirun: Multirun) -> None:
