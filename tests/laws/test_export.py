@@ -8,9 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from tests.support.toys import TwoByTwo
+from tests.support.toys import Toy, TwoByTwo
+from tests.support.training import fit
 from trainkit.backend import precision
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
@@ -76,6 +78,21 @@ def test_each_format_gives_what_the_model_gives(make: Any, tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {one.file for one in report.files}
     again = load(tmp_path / "model.onnx")(Serving(model, x).rows(x))
     assert set(again) == set(report.outputs)
+
+
+@pytest.mark.slow
+def test_a_model_is_exported_without_what_trained_it(tmp_path: Path) -> None:
+    """Its optimizer is neither in the file nor in the way."""
+    trainer, _ = fit(Toy(batch_norm=True, dropout=0.5), epochs=1)
+    rows = trainer.splits.test
+    assert rows is not None
+    (one,) = export_model(trainer.model, tmp_path, rows, formats=("saved_model",)).files
+    assert one.refused == ""
+    assert one.largest_difference == 0
+    variables = tmp_path / "saved_model" / "variables" / "variables"
+    kept = [name for name, _ in tf.train.list_variables(str(variables))]
+    assert kept
+    assert not any("optimizer" in name or "momentum" in name for name in kept)
 
 
 @pytest.mark.slow

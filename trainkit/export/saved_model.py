@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
+from trainkit.backend.compat import flat_layers, raw_variable
 from trainkit.export.serving import Serving
 
 __all__ = ["write"]
@@ -24,11 +24,15 @@ def write(serving: Serving, folder: Path, *, batch: int | None = None) -> None:
         folder: Where to.
         batch: Rows of a call; None: any number.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(serving.model)
-    archive.add_endpoint("serve", serving.function(batch))
+    model = serving.model
+    # What the function reads, and no more: the model itself would bring its optimizer along.
+    holder = tf.Module()
+    holder.weights = [raw_variable(variable) for variable in model.variables]
+    holder.layers = flat_layers(model)
+    holder.serve = serving.function(batch)
     with _quiet():
-        archive.write_out(str(folder), verbose=False)
+        signatures = {"serving_default": holder.serve.get_concrete_function()}
+        tf.saved_model.save(holder, str(folder), signatures=signatures)
 
 
 @contextmanager
