@@ -37,7 +37,7 @@ from trainkit.tasks.image_networks import application, convolutions
 __all__ = ["ImageClassification"]
 
 IMAGES_FILE = "images.json"
-SIZES = {"batches": 40, "largest": 128, "steps": 1500}
+SIZES = {"batches": 40, "smallest": 16, "largest": 128, "steps": 1500}
 
 
 @dataclass(frozen=True)

@@ -49,15 +49,14 @@ class Tabular(Task):
         dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
         embedding: Numbers per category; None: by the number of categories, 50 at the most.
         linear: Whether the outputs also depend linearly on the inputs.
-        l2: Penalty of the squared weights; None: `1 / (2 * rows)`, the prior of weights of about 1, which
-            counts for less the more rows there are.
+        l2: Penalty of the squared weights; None: `2.5 / rows`, which counts for less the more rows there are.
         validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
         run: Directory of the run that this task continues or opens.
     """
 
     settings: DataConfig | Mapping[str, Any] = field(default_factory=DataConfig)
     units: tuple[int, ...] | list[int] = (64, 64)
-    dropout: float = 0.1
+    dropout: float = 0.3
     embedding: int | None = None
     linear: bool = True
     l2: float | None = None
@@ -66,7 +65,7 @@ class Tabular(Task):
 
     reads_files: ClassVar[bool] = True
     problem: ClassVar[str] = ""
-    sizes: ClassVar[Mapping[str, int]] = {"batches": 24, "largest": 1024, "steps": 4000}
+    sizes: ClassVar[Mapping[str, int]] = {"batches": 24, "smallest": 32, "largest": 1024, "steps": 2000}
 
     @cached_property
     def config(self) -> DataConfig:
@@ -118,8 +117,7 @@ class Tabular(Task):
         return sizes
 
     def optimizer(self) -> keras.optimizers.Optimizer:
-        batch_size = recipes.sizes(self.training_rows, **self.sizes)["batch_size"]
-        return keras.optimizers.Adam(recipes.learning_rate(batch_size))
+        return keras.optimizers.Adam(3e-3)
 
     @property
     def training_rows(self) -> int:
@@ -133,7 +131,7 @@ class Tabular(Task):
             inputs[name] = keras.Input(described.shape, dtype=described.dtype, name=name)
             parts.append(self.features_of(name, described, inputs[name]))
         features = parts[0] if len(parts) == 1 else layers.Concatenate(name="features")(parts)
-        penalty = keras.regularizers.L2(1 / (2 * self.training_rows) if self.l2 is None else self.l2)
+        penalty = keras.regularizers.L2(2.5 / self.training_rows if self.l2 is None else self.l2)
         x = features
         for units in self.units:
             x = layers.Dense(units, activation="relu", kernel_regularizer=penalty)(x)

@@ -44,7 +44,7 @@ class TextClassification(TabularClassification):
     l2: float | None = 0.0
 
     problem: ClassVar[str] = "text"
-    sizes: ClassVar[Mapping[str, int]] = {"batches": 40, "largest": 128, "steps": 1500}
+    sizes: ClassVar[Mapping[str, int]] = {"batches": 40, "smallest": 16, "largest": 128, "steps": 1500}
 
     def __post_init__(self) -> None:
         if self.body not in BODIES:

@@ -80,8 +80,8 @@ def test_sizes_follow_the_rows_unless_they_are_given(tables: Path) -> None:
     assert main.main([*CLASSES, *QUIET, "data.columns.price=ignore", "trainer.epochs=3", "run_dir=run"]) == 0
     config = Path("run/config.yaml").read_text()
     assert "  epochs: 3\n" in config
-    assert "  batch_size: 8\n" in config
-    assert read("summary.json", "run")["steps"] == 15  # 38 rows train
+    assert "  batch_size: 32\n" in config
+    assert read("summary.json", "run")["steps"] == 6  # 38 rows train
 
 
 def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
