@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 from keras import layers
@@ -29,7 +29,7 @@ from trainkit.data.preparation.keras_twin import readable_outputs
 from trainkit.data.preparation.labels import ClassLabels
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import Schema
-from trainkit.data.settings import data_config
+from trainkit.data.settings import data_config, refuse_unused
 from trainkit.tasks import recipes
 from trainkit.tasks.classification import Classification, class_scores
 from trainkit.tasks.image_networks import application, convolutions
@@ -37,6 +37,7 @@ from trainkit.tasks.image_networks import application, convolutions
 __all__ = ["ImageClassification"]
 
 IMAGES_FILE = "images.json"
+OF_TABLES = ("missing", "target_scaling", "preparation")  # settings that images have no use for
 SIZES = {"batches": 40, "smallest": 16, "largest": 128, "steps": 1500}
 
 
@@ -64,12 +65,12 @@ class ImageClassification(Classification):
     validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
 
-    reads_files: ClassVar[bool] = True
-
     @cached_property
     def config(self) -> DataConfig:
         """The settings, checked."""
-        return data_config(self.settings)
+        config = data_config(self.settings)
+        refuse_unused(config, OF_TABLES, "images have no columns to be prepared")
+        return config
 
     @property
     def images(self) -> ImageData:

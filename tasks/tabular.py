@@ -19,7 +19,6 @@ from keras import layers
 
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
-from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
 from trainkit.data import fitted
@@ -28,13 +27,15 @@ from trainkit.data.preparation.keras_twin import with_preprocessing
 from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.preparation import Preparation, PreparedInput
 from trainkit.data.schema import Schema
-from trainkit.data.settings import data_config
+from trainkit.data.settings import data_config, refuse_unused
 from trainkit.data.table_data import TableData, table_data
 from trainkit.metrics.by_name import number_loss, number_metrics
 from trainkit.tasks import recipes
 from trainkit.tasks.classification import Classification, class_scores
 
 __all__ = ["Tabular", "TabularClassification", "TabularRegression"]
+
+OF_IMAGES = ("augment", "image_size", "channels", "path_column")  # settings that a table has no use for
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,6 @@ class Tabular(Task):
     validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
 
-    reads_files: ClassVar[bool] = True
     problem: ClassVar[str] = ""
     sizes: ClassVar[Mapping[str, int]] = {"batches": 24, "smallest": 32, "largest": 1024, "steps": 2000}
 
@@ -71,8 +71,7 @@ class Tabular(Task):
     def config(self) -> DataConfig:
         """The settings, checked."""
         config = data_config(self.settings)
-        if config.augment != "none":
-            raise UserError(f"data.augment={config.augment}: only images are augmented; leave it out.")
+        refuse_unused(config, OF_IMAGES, "only images have this")
         return config
 
     @property

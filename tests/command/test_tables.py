@@ -84,6 +84,15 @@ def test_sizes_follow_the_rows_unless_they_are_given(tables: Path) -> None:
     assert read("summary.json", "run")["steps"] == 6  # 38 rows train
 
 
+def test_a_run_is_resumed_from_another_folder(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "run_dir=run"]) == 0
+    run = Path("run").resolve()
+    monkeypatch.chdir(tmp_path)
+    assert main.main([f"resume={run}", "trainer.epochs=3", *QUIET]) == 0
+
+
 def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "run_dir=run"]) == 0
     text = Path(LABELLED).read_text()
@@ -115,6 +124,8 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
         ((*CLASSES, "task.loss_function=categorical_crossentropy"), "needs data.labels=one_hot"),
         ((*CLASSES, "task.class_weights={stay: 1}"), "did you mean stays?"),
         (("task=mnist", "data.path=people.csv"), "task mnist brings its own data"),
+        (("task=boston", "data.augment=light"), "task boston brings its own data, and does not read this"),
+        ((*CLASSES, "data.image_size=[8,8]"), "only images have this"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -93,6 +93,20 @@ def _check_values(settings: DictConfig) -> None:
         raise UserError(f"{min(missing)}=???: this setting needs a value.")
 
 
+def _make_absolute(settings: DictConfig) -> None:
+    """Write where data are so that the settings hold in any working directory."""
+    for name in ("dir", "path", "split_file"):
+        value = settings.data[name]
+        if isinstance(value, str) and value:
+            settings.data[name] = _absolute(value)
+        elif OmegaConf.is_list(value):
+            settings.data[name] = [_absolute(one) if isinstance(one, str) else one for one in value]
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
 def _composed(settings: DictConfig) -> Composed:
     """Settings with types and a name, in the job that Hydra is running."""
     context = HydraConfig.get()
@@ -104,8 +118,7 @@ def _composed(settings: DictConfig) -> Composed:
         target = OmegaConf.select(typed, "task._target_", default="task")
         task = groups.choices.get("task") or str(target).rpartition(".")[2]
         typed.name = task.replace("/", "_")
-    if typed.data.dir is not None:
-        typed.data.dir = os.path.abspath(os.path.expanduser(typed.data.dir))
+    _make_absolute(typed)
     overrides = list(context.overrides.task)
     named = {key_of(override) for override in overrides}
     for group in GLOBAL_GROUPS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,10 +19,9 @@ from trainkit.cli.groups import Groups
 from trainkit.cli.instantiate import make_callbacks, make_task
 from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import plain, with_types
-from trainkit.config import Config, validate
+from trainkit.config import Config, DataConfig, validate
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json
-from trainkit.core.task import Task
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
 from trainkit.runs import locate, run_dir
@@ -33,6 +32,7 @@ from trainkit.tuning.space import Space
 __all__ = ["Plan", "checked", "plan"]
 
 OPENS_A_CHECKPOINT = ("evaluate", "predict", "export")  # modes that need one, and prefer the best
+READ_FOR_EVERY_TASK = ("dir", "seed", "train_rows", "validation")
 SUITED_TO_THE_DATA = {"trainer.epochs", "trainer.batch_size"}
 
 
@@ -68,7 +68,6 @@ class Plan:
             UserError: if the task cannot be made, or its data cannot be read.
         """
         task = make_task(self.config.task)
-        _check_reads_files(task, self.config)
         if self.found is not None and self.found.run is not None:
             task = task.of_run(self.found.run.path)
         config, settings = self.config, self.unresolved
@@ -142,6 +141,8 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
     }
     complete = arguments.config_name is not None or found is not None  # the settings of a run
     free = set() if complete else SUITED_TO_THE_DATA - composed.named
+    if not complete:
+        _check_reads_data(settings, config)
     return Plan(
         config=config,
         found=found,
@@ -171,15 +172,27 @@ def checked(settings: DictConfig) -> Config:
     return config
 
 
-def _check_reads_files(task: Task, config: Config) -> None:
-    """Refuse a path that the task would not read."""
-    for name in ("path", "target"):
+def _check_reads_data(settings: DictConfig, config: Config) -> None:
+    """Refuse settings of `data` that the task does not refer to, and so would not look at.
+
+    Args:
+        settings: All settings, with references such as `${data.dir}`.
+        config: The same, resolved.
+    """
+    task = str(plain(settings)["task"])
+    if "${data}" in task:
+        return
+    usual = DataConfig()
+    for field in fields(DataConfig):
+        name = field.name
         value = getattr(config.data, name)
-        if value is not None and not task.reads_files:
-            raise UserError(
-                f"data.{name}={value}: task {config.name} brings its own data; for a file of yours set task "
-                "to tabular_classification, tabular_regression, image_classification or text_classification."
-            )
+        if name in READ_FOR_EVERY_TASK or value == getattr(usual, name) or f"${{data.{name}}}" in task:
+            continue
+        raise UserError(
+            f"data.{name}={value}: task {config.name} brings its own data, and does not read this; for data "
+            "of yours set task to tabular_classification, tabular_regression, image_classification or "
+            "text_classification."
+        )
 
 
 def _found(config: Config, names_a_task: bool) -> Found | None:

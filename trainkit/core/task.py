@@ -8,7 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,8 +29,6 @@ class Task(ABC):
     A task that needs its own step (several losses, a custom objective) overrides `compute` alone. One that
     prepares its rows outside of the model overrides `serving_model`, which gives the model that is exported.
     """
-
-    reads_files: ClassVar[bool] = False  # whether `data.path` says where its rows are
 
     @property
     def name(self) -> str:

@@ -62,8 +62,15 @@ def check_same_schema(schema: Schema, before: Schema, source: Source) -> None:
         UserError: naming the first difference.
     """
     before.check_unchanged(source)
+    names = [column.name for column in schema.columns]
+    known = [column.name for column in before.columns]
+    if names != known:
+        raise UserError(
+            f"data.path={source.origin} is read with the columns {', '.join(names[:5])} now, and was with "
+            f"{', '.join(known[:5])} when the run began. Put the settings back, or start a new run."
+        )
     for now, then in zip(schema.columns, before.columns, strict=True):
-        if now != then:
+        if now != then and not now.role == then.role == "ignored":
             name = next(f.name for f in fields(now) if getattr(now, f.name) != getattr(then, f.name))
             raise UserError(
                 f"data.columns.{now.name}: {name} is {getattr(now, name)!r} now, and was "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +12,7 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.preparation.settings import separate_settings
 from trainkit.data.sources.tables import TableOptions
 
-__all__ = ["data_config", "table_options"]
+__all__ = ["data_config", "refuse_unused", "table_options"]
 
 
 def data_config(settings: DataConfig | Mapping[str, Any]) -> DataConfig:
@@ -32,6 +32,24 @@ def data_config(settings: DataConfig | Mapping[str, Any]) -> DataConfig:
         settings = DataConfig(**given)
     validate_section(settings, "data")
     return settings
+
+
+def refuse_unused(config: DataConfig, names: Iterable[str], reason: str) -> None:
+    """Refuse settings that a task would not look at.
+
+    Args:
+        config: The settings.
+        names: Those that must have their default.
+        reason: Why, for the message.
+
+    Raises:
+        UserError: naming the first.
+    """
+    usual = DataConfig()
+    for name in names:
+        value = getattr(config, name)
+        if value != getattr(usual, name):
+            raise UserError(f"data.{name}={value}: {reason}; leave it out.")
 
 
 def table_options(config: DataConfig) -> TableOptions:

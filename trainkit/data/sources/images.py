@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.core.errors import UserError, did_you_mean
+from trainkit.core.files import shown
 from trainkit.data.sources import paths
 from trainkit.data.sources.bad_files import refuse_bad
 from trainkit.data.sources.paths import PathLike
@@ -78,7 +79,7 @@ def read_images(path: PathLike | Sequence[PathLike], options: ImageOptions | Non
     files, columns, notes = _listed(path, options)
     with ThreadPoolExecutor() as pool:
         decoded = list(pool.map(lambda file: _decode(file, options.size), files))
-    bad = [(str(file), image) for file, image in zip(files, decoded, strict=True) if isinstance(image, str)]
+    bad = [(shown(file), image) for file, image in zip(files, decoded, strict=True) if isinstance(image, str)]
     notes = (*notes, *refuse_bad(bad, len(files), "images", skip_bad=options.skip_bad))
     kept = np.array([row for row, image in enumerate(decoded) if not isinstance(image, str)])
     images = [image for image in decoded if not isinstance(image, str)]

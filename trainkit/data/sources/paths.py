@@ -12,6 +12,7 @@ import numpy as np
 
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
+from trainkit.core.files import shown
 
 __all__ = [
     "ENDINGS",
@@ -188,7 +189,7 @@ def checksum(files: Sequence[Path]) -> str:
 def source_of(path: PathLike | Sequence[PathLike], files: Sequence[Path]) -> Source:
     """Where rows came from, for the run's manifest."""
     given = [path] if isinstance(path, str | Path) else list(path)
-    return Source(Path(given[0]).name, ", ".join(map(str, given)), checksum(files))
+    return Source(Path(given[0]).name, ", ".join(map(shown, given)), checksum(files))
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from trainkit.core.errors import UserError
+from trainkit.core.files import shown
 from trainkit.data.sources import paths
 from trainkit.data.sources.bad_files import refuse_bad
 from trainkit.data.sources.paths import PathLike
@@ -46,7 +47,7 @@ def read_texts(
             texts.append(file.read_text(encoding=encoding).strip())
             kept.append(row)
         except (OSError, UnicodeError) as error:
-            bad.append((str(file), str(error)))
+            bad.append((shown(file), str(error)))
         except LookupError as error:
             raise UserError(f"data.encoding={encoding} is no encoding; e.g. utf-8, latin-1.") from error
     notes = refuse_bad(bad, len(files), "texts", skip_bad=skip_bad)
