@@ -114,7 +114,7 @@ def test_a_row_may_have_several_labels(empty_folder: Path) -> None:
 
 
 def test_weights_of_rows_and_classes_are_multiplied(empty_folder: Path) -> None:
-    lines = ["x,w,y", *(f"{i},{1 + i % 2},{'a' if i % 4 else 'b'}" for i in range(40))]
+    lines = ["x,w,y", *(f"{i % 7 + 0.5},{1 + i % 2},{'a' if i % 4 else 'b'}" for i in range(40))]
     Path("rows.csv").write_text("\n".join(lines) + "\n")
     settings = {"path": "rows.csv", "target": "y", "weight": "w"}
     task = TabularClassification(settings=settings, class_weights="balanced")
