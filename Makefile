@@ -18,7 +18,7 @@ INSTALL += -c $(VENV)/lowest.txt
 LOWEST_FILE := $(VENV)/lowest.txt
 endif
 
-.PHONY: help mnist boston test test-quick test-conformance test-lowest
+.PHONY: help mnist boston test test-quick test-conformance test-faults test-lowest
 .PHONY: lint format types check bench bench-quick docs scaling clean
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make boston        install, then train Boston housing"
 	@echo "make test          install, then run all tests"
 	@echo "make test-quick    all but the tests that take more than a few seconds"
+	@echo "make test-faults   full disks, lost power, kills, damaged files"
 	@echo "make test-lowest   all tests with the lowest versions that pyproject.toml names"
 	@echo "make check         lint, types and tests: what .ci/run runs"
 	@echo "make format        put all files into the project's form"
@@ -44,6 +45,10 @@ test-quick: $(VENV)/.installed-dev
 
 test-conformance: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/conformance
+
+test-faults: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/faults tests/laws/test_saving.py tests/laws/test_checkpoint_format.py \
+		tests/laws/test_nonfinite.py tests/command/test_verify_resume.py
 
 test-lowest:
 	$(MAKE) VENV=.venv-lowest LOWEST=1 test

@@ -58,6 +58,7 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "mlflow": ("callbacks/trackers/mlflow_backend",),
     "wandb": ("callbacks/trackers/wandb_backend",),
     "scipy": ("experiment/baselines",),
+    "ml_dtypes": ("checkpoint/members",),
     "sklearn": ("experiment/baselines", "data/splits", "data/sources/embedded", "estimators"),
     "optuna": ("tuning",),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,7 @@ def test_status_tells_where_a_run_stands(tmp_path: Path) -> None:
         "epoch": 3,
         "step": 15,
         "pid": os.getpid(),
+        "host": platform.node(),
     }
 
 

@@ -47,3 +47,33 @@ def test_a_training_in_another_thread_leaves_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [handler]
+
+
+def test_a_training_that_comes_to_no_safe_point_in_time_is_given_up() -> None:
+    """Also while compiled code runs, where Python hears of no signal."""
+    given_up: list[str] = []
+    ended = threading.Event()
+
+    def give_up(name: str) -> None:
+        given_up.append(name)
+        ended.set()
+
+    with stop_on_signals(lambda name: None, give_up, grace=0.05):
+        signal.raise_signal(signal.SIGTERM)
+        assert ended.wait(20)
+    assert given_up == ["SIGTERM"]
+
+
+def test_a_training_that_stops_in_time_is_not_given_up() -> None:
+    given_up: list[str] = []
+    with stop_on_signals(lambda name: None, given_up.append, grace=60):
+        signal.raise_signal(signal.SIGTERM)
+    assert given_up == []
+
+
+def test_a_second_signal_gives_up_at_once() -> None:
+    ended = threading.Event()
+    with stop_on_signals(lambda name: None, lambda name: ended.set(), grace=600):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert ended.wait(20)

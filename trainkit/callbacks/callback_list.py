@@ -26,6 +26,7 @@ from trainkit.core.run_info import EpochRecord, RunInfo
 
 __all__ = ["CallbackList", "needs_test_batches"]
 
+NO_LIMIT = 1 << 60
 REPORT_SECONDS = 0.25  # between two reports of steps to observers
 TRAIN_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
@@ -230,6 +231,12 @@ class CallbackList:
         """Whether somebody wants the model as it is after this epoch (1-based)."""
         return any(observer.due(epoch) for observer in self.observers)
 
+    def steps_until_due(self, step: int) -> int:
+        """Steps after optimizer step `step` with which a call must end, since somebody wants the model then;
+        a large number if nobody does."""
+        wanted = [observer.next_step(step) for observer in self.observers]
+        return min([n - step for n in wanted if n is not None], default=NO_LIMIT)
+
     def capture_best(self, snapshots: Sequence[Sequence[tf.Variable]] = ()) -> None:
         """Hand the state of their best epoch to the monitors that found one.
 
@@ -248,6 +255,11 @@ class CallbackList:
         """Tell the monitors that a call of the compiled program is over."""
         for monitor in self.monitors:
             monitor.after_call(self.state, self.logs, final=final)
+
+    def close(self) -> None:
+        """Wait until all that was saved is on the disk."""
+        for saver in self._savers():
+            saver.writer.wait()
 
     def _savers(self) -> list[Checkpoints]:
         return [m for m in self.monitors if isinstance(m, Checkpoints)]

@@ -28,3 +28,7 @@ class Observer(keras.callbacks.Callback):
         """Whether a call of several epochs must end with `epoch` (1-based), because this observer wants the
         model as it is then."""
         return False
+
+    def next_step(self, step: int) -> int | None:
+        """The first optimizer step after `step` with which a call must end; None: there is none."""
+        return None

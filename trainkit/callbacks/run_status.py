@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from trainkit.callbacks.observer import Observer
+from trainkit.core.errors import UserError
 
 __all__ = ["RunStatus"]
 
@@ -40,5 +42,8 @@ class RunStatus(Observer):
 
     def _write_if_due(self) -> None:
         if self.clock() - self._written_at >= self.every:
-            self.write()
+            try:
+                self.write()
+            except UserError as error:  # a full disk, say
+                warnings.warn(f"{error} The training goes on.", stacklevel=2)
             self._written_at = self.clock()

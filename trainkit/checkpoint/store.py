@@ -1,143 +1,109 @@
 """Checkpoints that are exact and whole: every variable by name, the position, and what else a resumed
 training must know.
 
-A checkpoint is a folder: `checkpoint.json` (format number, position, names, shapes and types of the
-variables, states of the callbacks), the variables (`state.*`, as TensorFlow writes them), and the arrays of
-the callbacks' states (`callbacks.npz`).
+A checkpoint is a folder: the variables (`variables.bin`), the arrays of the callbacks' states
+(`callbacks.bin`), and `checkpoint.json`: format number, position, names, shapes, types and checksums of all
+arrays, the other states of the callbacks, and its own checksum.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from trainkit.checkpoint import former
+from trainkit.checkpoint.members import FORMAT, META, Damaged, Record, read_arrays, read_meta
+from trainkit.checkpoint.states import join, separate
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
-from trainkit.core.files import replacing_folder
 
-__all__ = ["FORMAT", "META", "read_meta", "restore", "save"]
-
-FORMAT = 2  # of the folder's content; 1 had no names to compare and called the states `memory`
-META = "checkpoint.json"
-ARRAYS = "callbacks.npz"
-# Format 1 remembered callbacks by the name of their class.
-FORMER_NAMES = {"Checkpoints": "checkpoints", "EarlyStopping": "early_stopping", "Monitor": "monitor"}
+__all__ = ["FORMAT", "META", "read_meta", "record", "restore", "save"]
 
 
-def save(
+def record(
     state: TrainState,
-    folder: Path | str,
     *,
     values: Sequence[np.ndarray] | None = None,
     position: Mapping[str, int] | None = None,
     callbacks: Mapping[str, Mapping[str, Any]] | None = None,
     execution: str = "",
-) -> Path:
+    step_rows: int = 0,
+) -> Record:
+    """What a checkpoint of the state holds, as copies on the host.
+
+    Args:
+        state: What is saved.
+        values: Variables to save instead of the current ones, in the order of `state.variables`.
+        position: Position that goes with `values`; default: the current one.
+        callbacks: `state_dict` of each callback by its name: JSON values and NumPy arrays.
+        execution: Mode of execution of the training, which a resumed one keeps.
+        step_rows: Rows per optimizer step, by which a position within an epoch counts.
+    """
+    plain, arrays = separate(callbacks or {})
+    content = {
+        "position": dict(position or state.position()),
+        "skipped": state.skipped,
+        "execution": execution,
+        "step_rows": step_rows,
+        "callbacks": plain,
+    }
+    named = list(zip(state.names, state.values() if values is None else values, strict=True))
+    return Record(content=content, variables=named, arrays=list(arrays.items()))
+
+
+def save(state: TrainState, folder: Path | str, **about: Any) -> Path:
     """Write the state as a folder that `restore` reads. The folder appears whole or not at all.
 
     Args:
         state: What is written.
         folder: To be made; one that is there is replaced.
-        values: Variables to write instead of the current ones, in the order of `state.variables`.
-        position: Position that goes with `values`; default: the current one.
-        callbacks: `state_dict` of each callback by its name: JSON values and NumPy arrays.
-        execution: Mode of execution of the training, which a resumed one keeps.
+        **about: Arguments of `record`.
 
     Raises:
         UserError: if the folder cannot be written.
     """
-    plain, arrays = _separate(callbacks or {})
-    meta = {
-        "format": FORMAT,
-        "position": dict(position or state.position()),
-        "execution": execution,
-        "skipped": state.skipped,
-        "variables": [
-            [n, list(v.shape), v.dtype.name] for n, v in zip(state.names, state.variables, strict=True)
-        ],
-        "callbacks": plain,
-    }
-    with replacing_folder(folder) as beside:
-        _tracker(state, values).write(str(beside / "state"))
-        if arrays:
-            np.savez(beside / ARRAYS, allow_pickle=False, **arrays)
-        (beside / META).write_text(json.dumps(meta))
-    return Path(folder)
+    return record(state, **about).write(folder)
 
 
 def restore(state: TrainState, folder: Path | str) -> dict[str, Any]:
-    """Put a saved state back, all of it.
+    """Put a saved state back, all of it, or nothing where the checkpoint is damaged.
 
     Returns:
-        `callbacks`: the state of each callback by its name, and `execution`: the mode of the training that
-        was saved.
+        `callbacks`: the state of each callback by its name, `execution`: the mode of the training that was
+        saved, and `step_rows`: its rows per optimizer step, 0 if that is not known.
 
     Raises:
         UserError: if the folder is no checkpoint, is damaged, or belongs to another model or optimizer.
     """
     folder = Path(folder)
     meta = read_meta(folder)
-    _check_same_variables(state, folder, meta)
     try:
-        _tracker(state).read(str(folder / "state")).assert_consumed()
-        callbacks = _former_callbacks(folder, meta) if meta["format"] == 1 else _joined(folder, meta)
-    except (tf.errors.OpError, ValueError, AssertionError, OSError, KeyError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"Checkpoint {folder} cannot be read: {first}. It may be damaged; use another one."
-        ) from error
-    state.seek(meta["position"])
+        _check_same_variables(state, folder, meta)
+        if meta["format"] < 3:
+            callbacks = former.restore(state, folder, meta)
+        else:
+            values = read_arrays(folder, meta, "variables.bin")
+            callbacks = join(meta["callbacks"], dict(read_arrays(folder, meta, "callbacks.bin")))
+            state.assign([value for _, value in values])
+        state.seek(meta["position"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Damaged(f"{folder / META} is damaged: {error!r}. Use another checkpoint.") from error
     state.skipped = int(meta.get("skipped", 0))
-    return {"callbacks": callbacks, "execution": meta.get("execution", "")}
-
-
-def read_meta(folder: Path | str) -> dict[str, Any]:
-    """What a checkpoint says of itself: `format`, `position`, `variables`, `callbacks`.
-
-    Raises:
-        UserError: if the folder is no checkpoint, is damaged, or was written by a later version.
-    """
-    path = Path(folder) / META
-    try:
-        meta = dict(json.loads(path.read_text()))
-        number = int(meta.setdefault("format", 1))
-    except OSError as error:
-        raise UserError(
-            f"{folder} is no checkpoint: it has no {META}. Expected a folder such as <run>/checkpoints/last."
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}. Use another checkpoint.") from error
-    if number > FORMAT:
-        raise UserError(
-            f"{path} has format {number}; this version reads up to {FORMAT}. Use a newer trainkit."
-        )
-    if number == 1:
-        meta["execution"] = meta.get("memory", {}).get("execution", "")
-    return meta
-
-
-def _tracker(state: TrainState, values: Sequence[np.ndarray] | None = None) -> tf.train.Checkpoint:
-    """TensorFlow's writer and reader of the variables, or of `values` in their place."""
-    if values is None:
-        return tf.train.Checkpoint(**{group: list(variables) for group, variables in state.groups.items()})
-    rest = iter(values)
-    groups = {
-        group: [tf.Variable(next(rest), dtype=v.dtype) for v in variables]
-        for group, variables in state.groups.items()
+    return {
+        "callbacks": callbacks,
+        "execution": meta.get("execution", ""),
+        "step_rows": int(meta.get("step_rows", 0)),
     }
-    return tf.train.Checkpoint(**groups)
 
 
 def _check_same_variables(state: TrainState, folder: Path, meta: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose variables differ in number, name, shape or type."""
     here = [[n, list(v.shape), v.dtype.name] for n, v in zip(state.names, state.variables, strict=True)]
-    there = [list(v) for v in meta["variables"]]
+    there = [list(v)[:3] for v in meta["variables"]]
     named = meta["format"] > 1  # format 1 kept TensorFlow's names, which lack the layer
 
     def same(a: list[Any], b: list[Any]) -> bool:
@@ -163,52 +129,3 @@ def canonical(name: str) -> str:
 
 def _shown(variable: list[Any] | None) -> str:
     return "nothing more" if variable is None else f"{variable[0]} {variable[1]} {variable[2]}"
-
-
-def _separate(states: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """States as JSON, in which each array is replaced by `{"array": key}`, and the arrays by key."""
-    arrays: dict[str, np.ndarray] = {}
-
-    def plain(value: Any, key: str) -> Any:
-        if isinstance(value, np.ndarray):
-            arrays[key] = value
-            return {"array": key}
-        if isinstance(value, Mapping):
-            return {str(k): plain(v, f"{key}/{k}") for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(v, f"{key}/{i}") for i, v in enumerate(value)]
-        return value.item() if isinstance(value, np.generic) else value
-
-    return {name: plain(state, name) for name, state in states.items()}, arrays
-
-
-def _joined(folder: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `_separate`."""
-    path = folder / ARRAYS
-    arrays: dict[str, np.ndarray] = {}
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, dict):
-            if set(value) == {"array"}:
-                return arrays[value["array"]]
-            return {k: whole(v) for k, v in value.items()}
-        return [whole(v) for v in value] if isinstance(value, list) else value
-
-    return {name: whole(state) for name, state in meta["callbacks"].items()}
-
-
-def _former_callbacks(folder: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The states of the callbacks in a checkpoint of format 1."""
-    states: dict[str, Any] = {}
-    for name, memory in meta.get("memory", {}).items():
-        if not isinstance(memory, Mapping):
-            continue
-        states[FORMER_NAMES.get(name, name)] = dict(memory)
-    for name, count in meta.get("held", {}).items():
-        reader = tf.train.load_checkpoint(str(folder / "held"))
-        values = [reader.get_tensor(f"{name}/{i}/.ATTRIBUTES/VARIABLE_VALUE") for i in range(count)]
-        states[FORMER_NAMES.get(name, name)]["best_weights"] = values
-    return states

@@ -31,7 +31,7 @@ PLAIN_HYDRA = (
 )
 
 # What a wrong command line or config file raises.
-ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError)
 
 ConfigStore.instance().store(name="schema", node=Config)
 

@@ -12,6 +12,7 @@ import hydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
+from trainkit.cli import safe
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 
@@ -69,6 +70,8 @@ def _make(spec: Any, key: str) -> Any:
             f"{key}={spec}: expected {{_target_: <module>.<Class>, and its arguments}}, "
             "as in conf/task/mnist.yaml."
         )
+    if safe.is_safe():
+        safe.check_targets(spec, key)
     try:
         return hydra.utils.instantiate(spec, _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:

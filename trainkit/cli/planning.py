@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trainkit.checkpoint import members
 from trainkit.cli import spaces
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
@@ -21,7 +23,7 @@ from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import plain, with_types
 from trainkit.config import Config, DataConfig, validate
 from trainkit.core.errors import UserError
-from trainkit.core.files import read_json
+from trainkit.core.files import read_json, shown
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
 from trainkit.runs import locate, run_dir
@@ -31,6 +33,7 @@ from trainkit.tuning.space import Space
 
 __all__ = ["Plan", "checked", "plan"]
 
+COMPARISONS = ("parity", "verify_resume")  # modes whose directories are no runs of a task
 OPENS_A_CHECKPOINT = ("evaluate", "predict", "export")  # modes that need one, and prefer the best
 READ_FOR_EVERY_TASK = ("dir", "seed", "train_rows", "validation")
 SUITED_TO_THE_DATA = {"trainer.epochs", "trainer.batch_size"}
@@ -204,13 +207,37 @@ def _found(config: Config, names_a_task: bool) -> Found | None:
         raise UserError(
             f"resume={config.resume}: a search is continued by its command with run_dir=<its folder>."
         )
-    return locate.locate(
+    found = locate.locate(
         config.resume or locate.run_around(config.predict.model),
         runs_dir=config.runs_dir,
         name=config.name if names_a_task else None,
         run_dir=config.run_dir,
         prefer=("best", "last") if opens else ("last",),
     )
+    names_it = config.resume == "best" or (config.resume or "").rstrip("/").endswith(found.checkpoint.name)
+    return _whole(found, must_be_it=names_it and config.resume != "last")
+
+
+def _whole(found: Found, *, must_be_it: bool) -> Found:
+    """The checkpoint that was found; in place of a damaged one, the newest whole one of its run.
+
+    Args:
+        found: What `resume=` names.
+        must_be_it: Whether no other checkpoint will do.
+
+    Raises:
+        UserError: if it is damaged, and no other will do or there is none.
+    """
+    try:
+        members.check(found.checkpoint)
+        return found
+    except members.Damaged as error:
+        other = members.newest_good(found.run.path / found.checkpoint.parent.name) if found.run else None
+        if must_be_it or other is None:
+            hint = f" A whole one is {shown(other)}." if other is not None else ""
+            raise UserError(f"{error}{hint}") from error
+        warnings.warn(f"{error} The newest whole one is used: {shown(other)}.", stacklevel=2)
+        return replace(found, checkpoint=other)
 
 
 def _new_path(config: Config, *, resumes: bool) -> Path | None:
@@ -223,8 +250,8 @@ def _new_path(config: Config, *, resumes: bool) -> Path | None:
         return run_dir.new_path(config.runs_dir, config.name, config.run_dir)
     if config.mode == "tune":
         return spaces.search_path(config)
-    if config.mode == "parity":
-        return run_dir.new_path(config.runs_dir, "parity", config.run_dir)
+    if config.mode in COMPARISONS:
+        return run_dir.new_path(config.runs_dir, config.mode, config.run_dir)
     return None
 
 
@@ -235,10 +262,19 @@ def _origin(resumed: RunDir | None, config_dir: str | None) -> str | None:
     """
     for run in (resumed, RunDir(Path(config_dir)) if config_dir else None):
         if run is not None and (run.path / run_dir.CONFIG).is_file():
-            config_dir = read_json(run.manifest).get("config_dir") or config_dir
+            config_dir = _manifest(run).get("config_dir") or config_dir
             break
     if config_dir is None:
         return None
     folder = Path(config_dir).resolve()
     sys.path += [str(path) for path in (folder, folder.parent) if str(path) not in sys.path]
     return str(folder)
+
+
+def _manifest(run: RunDir) -> Mapping[str, Any]:
+    """The manifest of a run; a damaged one tells nothing."""
+    try:
+        return read_json(run.manifest)
+    except UserError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return {}

@@ -31,6 +31,7 @@ PER_COMMAND = frozenset(
         "parity",
         "export",
         "compare",
+        "verify",
     }
 )
 OF_THE_TRAINING = ("task.", "trainer.", "optimizer.", "data.")

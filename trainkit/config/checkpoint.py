@@ -29,8 +29,13 @@ class CheckpointConfig:
     """What is saved while training, besides checkpoints/last and checkpoints/best."""
 
     enabled: bool = setting(True, "save checkpoints")
+    every_steps: int | None = setting(None, "optimizer steps between checkpoints; null: none", at_least=1)
     every_epochs: int | None = setting(None, "epochs between epoch checkpoints; null: none", at_least=1)
-    keep: int | None = setting(None, "newest epoch checkpoints to keep; null: all", at_least=1)
+    every_minutes: float | None = setting(None, "minutes between checkpoints; null: none", above=0)
+    keep: int | None = setting(None, "newest of these checkpoints to keep; null: all", at_least=1)
+    keep_every: int | None = setting(
+        None, "of them, every n-th stays for good besides the newest; null: none", at_least=1
+    )
     pattern: str = setting(
         "epoch-{epoch:04d}",
         "file name of epoch checkpoints: {epoch}, {step} and logged values such as {val_loss:.4f}",

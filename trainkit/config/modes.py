@@ -1,4 +1,4 @@
-"""Settings of single modes: `predict` and `parity`."""
+"""Settings of single modes: `predict`, `parity` and `verify_resume`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainkit.config.fields import setting
 
-__all__ = ["SPLITS", "EvaluateConfig", "FitConfig", "ParityConfig", "PredictConfig"]
+__all__ = ["SPLITS", "EvaluateConfig", "FitConfig", "ParityConfig", "PredictConfig", "VerifyConfig"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -62,4 +62,15 @@ class ParityConfig:
     replicas: int | None = setting(None, "compare one device with this many replicas", at_least=1)
     workers: int | None = setting(
         None, "compare one device with this many workers on this machine", at_least=1
+    )
+
+
+@dataclass
+class VerifyConfig:
+    """mode=verify_resume: the same training, killed and resumed, compared bit for bit."""
+
+    kills: int = setting(20, "times that the training is killed", at_least=1)
+    seed: int = setting(0, "seed of the moments", at_least=0)
+    workers: int | None = setting(
+        None, "train by this many launched workers; null: by copies of this process", at_least=1
     )

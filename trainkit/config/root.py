@@ -13,7 +13,7 @@ from trainkit.config.data import DataConfig
 from trainkit.config.export import ExportConfig
 from trainkit.config.fields import setting
 from trainkit.config.find_lr import FindLrConfig
-from trainkit.config.modes import EvaluateConfig, FitConfig, ParityConfig, PredictConfig
+from trainkit.config.modes import EvaluateConfig, FitConfig, ParityConfig, PredictConfig, VerifyConfig
 from trainkit.config.optimizer import OptimizerConfig
 from trainkit.config.trainer import TrainerConfig
 from trainkit.config.tune import TuneConfig
@@ -29,6 +29,7 @@ MODES = {
     "report": "report.html of a run, written anew",
     "compare": "runs side by side, as a table and as a page",
     "export": "the best model of a run for other programs, each file compared in its own runtime",
+    "verify_resume": "the same training, killed and resumed, compared bit for bit",
 }
 PROGRESS = ("auto", "rich", "plain", "none")
 
@@ -61,6 +62,7 @@ class Config:
     compare: CompareConfig = field(default_factory=CompareConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     find_lr: FindLrConfig = field(default_factory=FindLrConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
     progress: str = setting("auto", "how progress is printed", choices=PROGRESS)
     compile_cache: bool = setting(True, "keep what XLA compiles in the user's cache folder")
     resume: str | None = setting(

@@ -11,30 +11,81 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trainkit.core.cells import no_formula
 from trainkit.core.errors import UserError
 
 __all__ = [
+    "Disk",
     "cache_folder",
     "csv_text",
     "link",
+    "make_folder",
     "now",
     "plain_json",
     "read_json",
+    "read_or_set_aside",
     "replacing_file",
     "replacing_folder",
+    "set_aside",
     "shown",
+    "sweep",
+    "using",
+    "write_bytes",
     "write_json",
     "write_text",
 ]
+
+LEAVING = re.compile(r"\.[0-9a-f]{8}-(.+)")  # names under which files are written
+
+
+class Disk:
+    """What the writers below do to a disk. Tests of faults put one that fails in its place, by `using`."""
+
+    def write(self, path: Path, parts: Iterable[Any]) -> None:
+        """Write the parts of a file one after the other."""
+        with open(path, "wb") as file:
+            for part in parts:
+                file.write(part)
+
+    def flush(self, path: Path) -> None:
+        """Force a file's content, or a folder's entries, to the disk."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, new: Path, path: Path) -> None:
+        """Give a file or folder its name; one that has it already is replaced in the same moment."""
+        if path.is_dir() and not path.is_symlink():
+            _exchange(new, path)
+        else:
+            os.replace(new, path)
+
+
+class _Active:
+    disk = Disk()
+
+
+@contextmanager
+def using(disk: Disk) -> Iterator[None]:
+    """In the block, all files are written through `disk`, by all threads."""
+    before, _Active.disk = _Active.disk, disk
+    try:
+        yield
+    finally:
+        _Active.disk = before
 
 
 @contextmanager
@@ -48,13 +99,13 @@ def replacing_file(path: Path | str) -> Iterator[Path]:
         UserError: if the file cannot be written.
     """
     path = Path(path)
-    beside = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    beside = _beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield beside
-        _flush(beside)
-        os.replace(beside, path)
-        _flush(path.parent)
+        _Active.disk.flush(beside)
+        _Active.disk.rename(beside, path)
+        _Active.disk.flush(path.parent)
     except OSError as error:
         raise UserError(
             f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions."
@@ -72,23 +123,32 @@ def replacing_folder(folder: Path | str) -> Iterator[Path]:
         UserError: if the folder cannot be written.
     """
     folder = Path(folder)
-    beside = folder.with_name(f".{secrets.token_hex(4)}-{folder.name}")
+    beside = _beside(folder)
     try:
-        beside.mkdir(parents=True)
+        make_folder(beside)
         yield beside
         for path in [*(p for p in sorted(beside.rglob("*")) if p.is_file()), beside]:
-            _flush(path)
-        if folder.exists():
-            _exchange(beside, folder)
-        else:
-            os.rename(beside, folder)
-        _flush(folder.parent)
+            _Active.disk.flush(path)
+        _Active.disk.rename(beside, folder)
+        _Active.disk.flush(folder.parent)
     except OSError as error:
         raise UserError(
             f"Cannot write {folder}: {error.strerror or error}. Check the disk and its permissions."
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing, so that a loss of power leaves them."""
+    for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+        folder.mkdir(exist_ok=True)
+        _Active.disk.flush(folder.parent)
+
+
+def write_bytes(path: Path | str, parts: Iterable[Any]) -> None:
+    """Write the parts of a file one after the other, in place: for the block of `replacing_folder`."""
+    _Active.disk.write(Path(path), parts)
 
 
 def write_text(path: Path | str, text: str) -> Path:
@@ -98,7 +158,7 @@ def write_text(path: Path | str, text: str) -> Path:
         UserError: if it cannot be written.
     """
     with replacing_file(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        write_bytes(beside, [text.encode()])
     return Path(path)
 
 
@@ -109,11 +169,11 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> Path:
 
 
 def csv_text(columns: Mapping[str, Sequence[Any]]) -> str:
-    """A table `{name: cells}` as the text of a CSV file."""
+    """A table `{name: cells}` as the text of a CSV file; no text in it is a formula for a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(map(no_formula, columns))
+    writer.writerows(map(no_formula, row) for row in zip(*columns.values(), strict=True))
     return text.getvalue()
 
 
@@ -128,7 +188,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}; expected the JSON that a run writes.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {type(content).__name__}; expected a JSON object, as a run writes it.")
@@ -140,6 +200,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainkit"
 
 
+def read_or_set_aside(path: Path | str) -> dict[str, Any]:
+    """The content of a JSON file; an empty dict if there is none, or if it is damaged: then it is renamed,
+    with a warning, so that it can be made anew."""
+    try:
+        return read_json(path)
+    except UserError as error:
+        warnings.warn(f"{error} {set_aside(path)}", stacklevel=2)
+        return {}
+
+
+def set_aside(path: Path | str) -> str:
+    """Rename a damaged file; says so in a sentence."""
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.damaged")
+    with suppress(OSError):
+        os.replace(path, aside)
+    return f"It is kept as {aside.name}, and made anew."
+
+
 def link(path: Path | str, target: str) -> None:
     """Make `path` a symbolic link to `target`, in place of one that is there.
 
@@ -147,9 +226,28 @@ def link(path: Path | str, target: str) -> None:
         OSError: if the link cannot be made.
     """
     path = Path(path)
-    beside = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    beside = _beside(path)
     beside.symlink_to(target, target_is_directory=True)
     os.replace(beside, path)
+
+
+def sweep(folder: Path | str) -> list[Path]:
+    """Remove what writers that were killed have left in a folder and below; returns what was there.
+
+    A folder whose own name is free may hold all that there is; it stays.
+    """
+    found = []
+    for path in sorted(Path(folder).rglob(".*")):
+        name = LEAVING.fullmatch(path.name)
+        if name is None or (path.is_dir() and not path.with_name(name[1]).exists()):
+            continue
+        found.append(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+    return found
 
 
 def shown(path: Path | str) -> str:
@@ -179,13 +277,9 @@ def plain_json(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
-def _flush(path: Path) -> None:
-    """Force a file's content, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _beside(path: Path) -> Path:
+    """A name beside a path that is written, by which `sweep` knows it."""
+    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
 def _exchange(new: Path, old: Path) -> None:
@@ -195,7 +289,7 @@ def _exchange(new: Path, old: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.renameat2(at_cwd, os.fsencode(new), at_cwd, os.fsencode(old), exchange) == 0:
             return
-    aside = old.with_name(f".{secrets.token_hex(4)}-{old.name}")
+    aside = _beside(old)
     os.rename(old, aside)
     os.rename(new, old)
     shutil.rmtree(aside)

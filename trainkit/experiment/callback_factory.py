@@ -30,6 +30,7 @@ from trainkit.callbacks.weight_average import (
 from trainkit.core.datasets import SPLITS, Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.logs import base_name
+from trainkit.distributed.agreement import Agreement
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
 from trainkit.reporting import REPORT_SECONDS, write_report
@@ -106,10 +107,14 @@ def best_keeper(job: Job, run: RunDir, setup: TrainSetup, monitor: str) -> Monit
         run.checkpoints,
         monitor,
         config.mode,
+        every_steps=config.every_steps,
         every_epochs=config.every_epochs,
+        every_minutes=config.every_minutes,
         keep=config.keep,
+        keep_every=config.keep_every,
         pattern=config.pattern,
         every_call=setup.in_lockstep,
+        agree=_by_chiefs_clock(setup) if setup.in_lockstep else bool,
     )
 
 
@@ -155,14 +160,12 @@ def _reporters(
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that write files and lines."""
     config = job.config
-    state = setup.state
     made: list[keras.callbacks.Callback] = []
     if config.progress != "none":
         splits = {name: getattr(setup.splits, name) for name in SPLITS}
         rows = {name: len(split) for name, split in splits.items() if isinstance(split, Arrays)}
         summary = "\n\n".join(filter(None, [job.task.description(), model_summary(setup.model)]))
         made.append(Opening(summary, rows, write))
-    made.append(RunStatus(lambda: run.write_status("running", state.epoch, state.step)))
     if config.trainer.execution == "measure":
         made.append(SettledExecution(run.config))
     if config.callbacks.report:
@@ -233,6 +236,12 @@ def _tensorboard(job: Job, run: RunDir, setup: TrainSetup) -> list[keras.callbac
     if config.profile:
         made.append(Profile(run.tensorboard))
     return made
+
+
+def _by_chiefs_clock(setup: TrainSetup) -> Callable[[bool], bool]:
+    """Lets the chief's clock decide for all workers."""
+    agreement = Agreement(setup.strategy, ["save"])
+    return lambda due: agreement("save" if due and setup.is_chief else None) is not None
 
 
 def _rate_was_changed(job: Job) -> bool:

@@ -16,7 +16,7 @@ from trainkit.core.task import Task
 from trainkit.distributed import cluster
 from trainkit.runs.locate import Found
 
-__all__ = ["Job"]
+__all__ = ["Job", "override"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Job:
         Args:
             settings: What follows. Without a mode, the command trains, by as many workers as this one.
         """
-        words = [f"{key}={_quoted(value)}" for key, value in settings.items()]
+        words = [override(key, value) for key, value in settings.items()]
         if cluster.is_local_launch() and "mode" not in settings:
             words = ["launch", f"workers={cluster.workers()}", *words]
         return f"python -m trainkit {shlex.join(words)}"
@@ -83,6 +83,11 @@ class Job:
                 f"data.train_rows={rows} needs the rows as arrays; this task gives a tf.data.Dataset."
             )
         return replace(splits, train=splits.train.take(slice(0, rows)))
+
+
+def override(key: str, value: str) -> str:
+    """A word of the command line that sets a key to a text, whatever characters that has."""
+    return f"{key}={_quoted(value)}"
 
 
 def _quoted(value: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from trainkit.callbacks.weight_average import WeightAverage
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
-from trainkit.experiment.artifacts import open_run_dir
+from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.job import Job
 from trainkit.experiment.pictures import draw_results
@@ -30,6 +29,7 @@ from trainkit.experiment.summary import closing_lines
 from trainkit.export import keras_format
 from trainkit.reporting import write_report
 from trainkit.runs.figures import other_pictures
+from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
 from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
@@ -78,9 +78,9 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
     if finished is not None:
         write(finished)
         return 0
-    with _run_dir(job, trainer, setup) as run:
+    with opened_run_dir(job, trainer, setup) as run, Heartbeat(run, setup.state.position) as status:
         best = best_keeper(job, run, setup, monitor)
-        training = _Training(job, trainer, setup, run, best, write, write_error)
+        training = _Training(job, trainer, setup, run, status, best, write, write_error)
         try:
             return training.run_to_the_end(extra)
         finally:
@@ -95,6 +95,7 @@ class _Training:
     trainer: Trainer
     setup: TrainSetup
     run: RunDir
+    status: Heartbeat
     best: Monitor
     write: Write
     write_error: Write
@@ -105,7 +106,7 @@ class _Training:
         try:
             self.measure_ceiling()
             trainer.callbacks = [*make_callbacks(job, run, self.setup, self.best, self.write), *extra]
-            with stop_on_signals(trainer.request_stop):
+            with stop_on_signals(trainer.request_stop, self.give_up):
                 resume = job.found.checkpoint if job.found else None
                 history = trainer.fit(job.task, resume=resume)
                 self.check_ceiling()
@@ -119,7 +120,7 @@ class _Training:
                     raise UserError(f"{NOT_FINITE}; trainer.on_nonfinite=stop names the step.")
             if trainer.stopped is not None:
                 return self.stopped(trainer.stopped)
-            run.write_status("completed", trainer.state.epoch, trainer.state.step)
+            self.status.end("completed")
         except KeyboardInterrupt:
             return self.stopped("SIGINT")
         except Exception as error:
@@ -219,18 +220,26 @@ class _Training:
 
     def stopped(self, reason: str) -> int:
         """Leave a run that a signal stopped so that it can be resumed, and say how."""
-        state = self.trainer.state
-        self.run.write_status("preempted", state.epoch, state.step, reason=reason)
+        self.status.end("preempted", reason)
         summary = {"monitor": self.best.monitor, "best": best_epoch(self.best), "test": {}}
         command = self.job.command(resume=self.run.shown)
         self.write(closing_lines(summary, self.run.shown, "Resume", command))
         return EXIT_CODES[reason]
 
+    def give_up(self, reason: str) -> None:
+        """End the process at once; what was saved last can be resumed."""
+        saved = self.run.last.is_dir()
+        with suppress(UserError):
+            self.status.end("preempted", reason)
+        go_on = f"Resume: {self.job.command(resume=self.run.shown)}" if saved else "Nothing was saved yet."
+        os.write(2, f"\ntrainkit: ended at once by {reason}. {go_on}\n".encode())
+        os._exit(EXIT_CODES[reason])
+
     def failed(self, error: Exception) -> int:
         """Keep the traceback of an error in the run, and say in one line what happened and how to go on."""
         if os.environ.get("TRAINKIT_TRACEBACK") == "1":
             traceback.print_exception(error)
-        run, state = self.run, self.trainer.state
+        run = self.run
         chief = self.setup.is_chief
         lost = self.setup.workers > 1 and isinstance(error, LOST_WORKER)
         text = _reason(error, lost=lost)
@@ -238,7 +247,7 @@ class _Training:
             if not lost and not isinstance(error, UserError):
                 files.write_text(run.error, "".join(traceback.format_exception(error)))
                 text += f" (traceback in {run.shown}/{run.error.name})" if chief else ""
-            run.write_status("failed", state.epoch, state.step, reason=text)
+            self.status.end("failed", text)
         except UserError as unwritten:
             text = f"{text} {unwritten}"
         where = f"the training in {run.shown}" if chief else "the training of this worker"
@@ -254,7 +263,7 @@ class _Training:
 def _finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | None:
     """What to say of a resumed run that has all its epochs, or stopped early; None if there is more to do."""
     run = job.found.run if job.found else None
-    if run is None or files.read_json(run.status).get("status") != "completed":
+    if run is None or files.read_or_set_aside(run.status).get("status") != "completed":
         return None
     epochs = trainer.state.epoch
     early = job.config.callbacks.early_stopping
@@ -268,24 +277,6 @@ def _finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | No
         return None
     command = job.command(mode="evaluate", resume=run.shown)
     return f"Run {run.shown} {text}\nEvaluate:  {command}"
-
-
-@contextmanager
-def _run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[RunDir]:
-    """The run directory for the block.
-
-    A worker that is not the chief does the same as the chief, since saving and testing need all workers; but
-    its files are dropped, and it is silent.
-    """
-    if setup.is_chief:
-        yield open_run_dir(job, trainer, setup)
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="trainkit-worker-") as folder,
-        open(os.devnull, "w") as silence,
-        redirect_stdout(silence),
-    ):
-        yield RunDir(Path(folder))
 
 
 def _reason(error: Exception, *, lost: bool) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,14 +14,27 @@ from typing import Any
 __all__ = ["EXIT_CODES", "stop_on_signals"]
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}  # 128 and the number of the signal, as shells count
+GRACE_SECONDS = 8.0  # after a signal, to come to a safe point and save
+SECOND_SECONDS = 0.3  # after a second signal, to end in order
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_on_signals(request_stop: Callable[[str], None]) -> Iterator[None]:
-    """In the block, Ctrl-C and SIGTERM stop a training at the next safe point; a second Ctrl-C at once.
+def stop_on_signals(
+    request_stop: Callable[[str], None],
+    give_up: Callable[[str], None] | None = None,
+    grace: float = GRACE_SECONDS,
+) -> Iterator[None]:
+    """In the block, Ctrl-C and SIGTERM stop a training at the next safe point; a second one at once.
+
+    Python hears of a signal only between two calls of compiled code, and a call may last: a thread sees to it
+    that the process ends in time.
 
     Args:
         request_stop: Takes the name of the signal.
+        give_up: Takes the name of the signal, and ends the process, if no safe point was reached in time or a
+            second signal came. None: nothing does.
+        grace: Seconds from the first signal until then.
 
     Raises:
         KeyboardInterrupt: at the second Ctrl-C.
@@ -37,9 +52,48 @@ def stop_on_signals(request_stop: Callable[[str], None]) -> Iterator[None]:
         os.write(2, b"\nStopping at the next safe point, with the state saved; Ctrl-C again stops at once.\n")
         request_stop(signal.Signals(number).name)
 
-    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, stop) for number in NUMBERS}
     try:
-        yield
+        if give_up is None:
+            yield
+        else:
+            with _watched(give_up, grace):
+                yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _watched(give_up: Callable[[str], None], grace: float) -> Iterator[None]:
+    """In the block, a thread hears of each signal at once, and gives up when it is time."""
+    heard, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    former = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    thread = threading.Thread(target=_watch, args=(heard, give_up, grace), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former)
+        os.close(wakeup)  # which ends the thread
+        thread.join()
+        os.close(heard)
+
+
+def _watch(heard: int, give_up: Callable[[str], None], grace: float) -> None:
+    numbers: list[int] = []
+    deadline = float("inf")
+    while True:
+        left = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+        if not select.select([heard], [], [], left)[0]:
+            give_up(signal.Signals(numbers[0]).name)
+            return
+        came = os.read(heard, 64)
+        if not came:
+            return
+        for number in came:
+            if number in NUMBERS:
+                numbers.append(number)
+                seconds = grace if len(numbers) == 1 else SECOND_SECONDS
+                deadline = min(deadline, time.monotonic() + seconds)

@@ -59,9 +59,13 @@ def locate(
         return Found(path, RunDir(run) if (run / CONFIG).is_file() else None)
     if not (path / CONFIG).is_file():
         raise UserError(f"{shown(path)} is no run: it has no {CONFIG}; {expected}")
-    for checkpoint in (RunDir(path).checkpoints / p for p in prefer):
-        if (checkpoint / CHECKPOINT).is_file():
-            return Found(checkpoint, RunDir(path))
+    for name_of_one in prefer:
+        checkpoint = RunDir(path).checkpoints / name_of_one
+        left = sorted(checkpoint.parent.glob(f".????????-{name_of_one}/{CHECKPOINT}"))  # by a killed writer
+        if checkpoint.is_dir() or left:
+            return Found(checkpoint if checkpoint.is_dir() else left[0].parent, RunDir(path))
+    if any(RunDir(path).checkpoints.glob(f"*/{CHECKPOINT}")):  # killed between the first two that it saves
+        return Found(RunDir(path).checkpoints / prefer[0], RunDir(path))
     raise UserError(
         f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
         "start it anew, or name another run or checkpoint with resume=."

@@ -7,12 +7,16 @@ have any name: cells are quoted where CSV asks for it.
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainkit.core.files import replacing_file
+from trainkit.core.errors import UserError
+from trainkit.core.files import replacing_file, write_bytes
 from trainkit.core.logs import column, keras_name
 
 __all__ = ["MetricsTable", "columns", "curves", "logged_values", "read_rows"]
@@ -32,7 +36,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     text = path.read_bytes().decode("utf-8", errors="replace")
     complete = text[: text.rfind("\n") + 1]
-    rows = list(csv.DictReader(io.StringIO(complete, newline="")))
+    try:
+        rows = list(csv.DictReader(io.StringIO(complete, newline="")))
+    except csv.Error:  # a cell of a megabyte
+        return []
     return [row for row in rows if _is_complete(row)]
 
 
@@ -57,6 +64,7 @@ class MetricsTable:
 
     Rows of an earlier process are kept as far as the training continues from them, with all their columns.
     Each row is handed to the system at once, which takes microseconds: no checkpoint is ahead of the rows.
+    Rows that cannot be written, as where the disk is full, are warned of and written with a later one.
 
     Args:
         path: The file.
@@ -68,28 +76,84 @@ class MetricsTable:
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, keep_until: int = 0) -> None:
-        kept = [row for row in read_rows(path) if int(row["epoch"]) <= keep_until]
-        names = list(dict.fromkeys([*columns, *(name for row in kept[:1] for name in row)]))
-        with replacing_file(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-            writer = _writer(file, names)
-            writer.writeheader()
-            writer.writerows(kept)
-        self._file = path.open("a", encoding="utf-8", newline="", buffering=1)
-        self._writer = _writer(self._file, names)
+        self.path = path
+        found = read_rows(path)
+        if len(found) < _lines(path) - 1:
+            copy = path.with_name(f"{path.name}.damaged")
+            with replacing_file(copy) as beside:
+                beside.write_bytes(path.read_bytes())
+            warnings.warn(f"{path} is damaged; it is kept as {copy.name}, and made anew.", stacklevel=2)
+        kept = [row for row in found if int(row["epoch"]) <= keep_until]
+        self._names = list(dict.fromkeys([*columns, *(name for row in kept[:1] for name in row)]))
+        self._late: list[Mapping[str, Any]] = []
+        self._file = -1
+        self._rewrite(kept)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write a row, by column; cells that it lacks stay empty."""
-        self._writer.writerow(row)
+        try:
+            if self._late:
+                self._write_late()
+            line = _text(self._names, [row])
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except (OSError, UserError) as error:
+            if not self._late:
+                warnings.warn(f"Cannot write {self.path}: {error}. The training goes on.", stacklevel=2)
+            self._late.append(row)
 
     def close(self) -> None:
-        """Close the file; safe to call twice."""
-        self._file.close()
+        """Close the file; safe to call twice.
+
+        Raises:
+            UserError: if rows could not be written to the end.
+        """
+        try:
+            if self._late:
+                self._write_late()
+        finally:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = -1
+
+    def _write_late(self) -> None:
+        late, self._late = self._late, []
+        try:
+            os.close(self._file)
+            self._file = -1
+            self._rewrite([*read_rows(self.path), *late])
+        except UserError:
+            self._late = late
+            raise
+
+    def _rewrite(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        header = dict(zip(self._names, self._names, strict=True))
+        with replacing_file(self.path) as beside:
+            write_bytes(beside, [_text(self._names, [header, *rows])])
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
 
-def _writer(file: Any, columns: Sequence[str]) -> csv.DictWriter[str]:
-    return csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
+def _text(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, names, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+def _lines(path: Path) -> int:
+    """Complete lines of a file."""
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
 def _is_complete(row: Mapping[Any, Any]) -> bool:
-    """Whether a row has an epoch and as many cells as the header; `DictReader` marks the others by None."""
-    return (row.get("epoch") or "").isdigit() and None not in row and None not in row.values()
+    """Whether a row has an epoch, numbers, and as many cells as the header; `DictReader` marks the others by
+    None."""
+    if None in row or None in row.values() or not (row.get("epoch") or "").isdigit():
+        return False
+    try:
+        for name, cell in row.items():
+            if cell and (name == "step" or "/" in name):
+                float(cell)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import re
 import secrets
 import tempfile
@@ -12,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 
 from trainkit.core.errors import UserError
-from trainkit.core.files import link, now, shown, write_json
+from trainkit.core.files import link, make_folder, now, read_json, shown, write_json
+from trainkit.runs.lock import is_locked
 
 __all__ = ["CHECKPOINT", "CONFIG", "LATEST", "TIME", "RunDir", "create", "link_tensorboard", "new_path"]
 
@@ -119,7 +122,8 @@ class RunDir:
             reason: Why the run is not running.
         """
         content = {"status": status, "reason": reason, "epoch": epoch, "step": step}
-        write_json(self.status, {**content, "heartbeat": now(), "pid": os.getpid()})
+        about = {"heartbeat": now(), "pid": os.getpid(), "host": platform.node()}
+        write_json(self.status, {**content, **about})
 
 
 def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
@@ -132,7 +136,7 @@ def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
         path = Path(runs_dir, name, f"{datetime.now():{TIME}}-{secrets.token_hex(4)}")
     else:
         path = Path(run_dir)
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(path.iterdir()) and not _saved_nothing(path):
             raise UserError(
                 f"run_dir={run_dir} already holds something; expected a new or empty folder. "
                 "To continue the run there, add resume=last."
@@ -145,12 +149,14 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
     """Make the directory of a run; if it lies in `<runs_dir>/<name>`, let `latest` there link to it.
 
     Raises:
-        UserError: if it cannot be made, or is there already and not empty: two runs never share a directory.
+        UserError: if it cannot be made, or holds something already: two runs never share a directory.
     """
     try:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-        path.mkdir(parents=True)
+        if path.exists() and not _saved_nothing(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        make_folder(path)
         if path.parent.resolve() == Path(runs_dir, name).resolve():
             link(path.parent / LATEST, path.name)
     except OSError as error:
@@ -177,6 +183,20 @@ def link_tensorboard(run: RunDir, runs_dir: str, name: str, words: Sequence[str]
     label = re.sub(r"[^\w.=,+-]+", " ", f"{name} {run.path.name} {said}").strip()[:MAX_LABEL]
     folder.mkdir(parents=True, exist_ok=True)
     link(folder / label, os.path.relpath(run.tensorboard.absolute(), folder))
+
+
+def _saved_nothing(path: Path) -> bool:
+    """Whether a folder holds a run that was killed before it had saved anything, so that it can begin again
+    there."""
+    run = RunDir(path)
+    if not (path / CONFIG).is_file() or run.summary.exists() or is_locked(path):
+        return False
+    if any(run.checkpoints.glob(f"*/{CHECKPOINT}")):
+        return False
+    try:
+        return bool(read_json(run.status).get("status", "running") == "running")
+    except UserError:
+        return False
 
 
 def _check_writable(path: Path) -> None:

@@ -14,9 +14,10 @@ from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
 from trainkit.trainer import fit_timing
+from trainkit.trainer.call_limits import CallLimits
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_steps import KerasFeed
-from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info
+from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info, seek_same_row
 from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.program_runner import ProgramRunner
@@ -70,6 +71,7 @@ class FitLoop:
             setup, cache, callbacks, self.times, feed, validated_by_host=validation is not None
         )
         self.guard = StepGuard(setup, self.runner)
+        self.limits = CallLimits(setup, callbacks, self.guard)
         self.pacing = Pacing()
         self.validation = Validation(setup, self.runner, callbacks, self.times, validation, steps_per_hook)
         self.validates = validates or self._validates_by_config
@@ -95,7 +97,9 @@ class FitLoop:
             validate if due; tell the callbacks; save
         """
         if resume is not None:
-            self.callbacks.load_states(store.restore(self.state, resume))
+            restored = store.restore(self.state, resume)
+            seek_same_row(self.setup, restored["step_rows"])
+            self.callbacks.load_states(restored)
         try:
             self.runner.choose()
             self._begin()
@@ -110,6 +114,7 @@ class FitLoop:
                 fit_timing.finish(self.runner, time.perf_counter() - begin)
         finally:
             self.runner.close()
+            self.callbacks.close()
         self.callbacks.after_call(final=True)
         self.state.finalize()
         self.callbacks.on_train_end()
@@ -129,12 +134,12 @@ class FitLoop:
         self.guard.begin()
 
     def _is_over(self) -> bool:
-        done = self.state.epoch >= self.config.epochs or self._steps_left() == 0
+        done = self.state.epoch >= self.config.epochs or self.limits.steps_left() == 0
         return done or self.stopped or self.stop_reason() is not None
 
     def _runs_whole_epochs(self) -> bool:
         """Whether the next call runs whole epochs: not if they are long, so that bars move within them."""
-        if self.runner.max_epochs <= 1 or self.guard.by_steps:
+        if self.runner.max_epochs <= 1 or self.limits.within_epoch():
             return False
         return self.setup.in_lockstep or self.pacing.fits(self.setup.shape.steps)  # workers call alike
 
@@ -148,11 +153,11 @@ class FitLoop:
             self._compile(window)
         steps = self.setup.shape.steps
         most = min(self.runner.max_epochs, self.config.epochs - first, self.pacing.units_per_call(steps))
-        count = self._until_due(first, 1 if start else most)
+        count = self.limits.epochs(first, 1 if start else most)
         self.runner.prepare_epochs(first + count, 8 * self.pacing.last_units)
         before = self.times.train
         validate = [self.validates(e) for e in range(first, first + count)]
-        self.guard.keep()
+        self.guard.keep(count * steps)
         logs = self.runner.run_epochs(first, count, start, validate)
         if self.guard.undoes(logs, len(logs) * steps - start):
             self.guard.put_back()
@@ -170,10 +175,6 @@ class FitLoop:
         self.guard.skipped.check(logs[-1], state.step)
         self.stopped = bool(self.setup.model.stop_training)
 
-    def _until_due(self, first: int, count: int) -> int:
-        """Epochs until an observer wants the model, at most `count`."""
-        return min([count, *(e for e in range(1, count) if self.callbacks.due(first + e))])
-
     # One epoch in several calls.
 
     def _one_epoch(self) -> None:
@@ -187,7 +188,7 @@ class FitLoop:
                 model.reset_metrics()
             self.callbacks.on_epoch_begin(epoch)
         logs, ended = EpochLogs(train={}), False
-        while not ended and self._steps_left() > 0:
+        while not ended and self.limits.steps_left() > 0:
             if not self.runner.feed.has_step(epoch, state.step_in_epoch):
                 ended = True
             elif self.stop_reason() is not None:
@@ -201,7 +202,7 @@ class FitLoop:
         compiling = self.times.compile - compiling
         train_seconds = time.perf_counter() - begin - compiling
         whole = ended or state.step_in_epoch == self.runner.feed.steps
-        if not whole and self._steps_left() > 0 and not model.stop_training:
+        if not whole and self.limits.steps_left() > 0 and not model.stop_training:
             return  # somebody asked to stop in the middle of the epoch
         if (self.exact or self.callbacks.needs_train_batches) and logs.train:
             logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
@@ -227,7 +228,7 @@ class FitLoop:
             return None
         self._compile(window)
         stop = feed.hook_stop(start, self.steps_per_hook) if hooks else start + self._steps_per_call()
-        stop = min(stop, start + self._steps_left())
+        stop = min(stop, start + self.limits.steps_left())
         logs = self._run_steps(epoch, window, stop)
         while logs is not None and hooks and self.state.step_in_epoch < stop:
             window = self.runner.window(epoch, self.state.step_in_epoch)
@@ -238,7 +239,7 @@ class FitLoop:
             return None
         if logs.train:
             self.callbacks.on_train_batches(last if hooks else self.state.step_in_epoch - 1, dict(logs.train))
-        if self.state.step_in_epoch != feed.steps and self._steps_left() > 0:
+        if self.state.step_in_epoch != feed.steps and self.limits.steps_left() > 0:
             self.callbacks.after_call()
         return logs
 
@@ -247,8 +248,8 @@ class FitLoop:
         state, start = self.state, self.state.step_in_epoch
         if self.guard.passes(epoch, start):
             return self.guard.leave_out(window, epoch, start)
-        stop = self.guard.stop(epoch, start, min(stop, window.stop))
-        self.guard.keep()
+        stop = self.limits.stop(epoch, start, min(stop, window.stop))
+        self.guard.keep(stop - start)
         before = self.times.train
         logs = self.runner.run_steps(window, start, stop, reset=start == 0 and not self.resets)
         if logs is None:
@@ -292,9 +293,3 @@ class FitLoop:
 
     def _validates_by_config(self, epoch: int) -> bool:
         return self.setup.splits.validation is not None and (epoch + 1) % self.config.validate_every == 0
-
-    def _steps_left(self) -> int:
-        """Steps until `trainer.steps`; a large number without it."""
-        if self.config.steps is None:
-            return 1 << 60
-        return max(0, self.config.steps - self.state.step)

@@ -59,6 +59,10 @@ class KerasFitLoop:
                 f"trainer.on_nonfinite={setup.config.on_nonfinite} undoes steps, which model.fit cannot; use "
                 "trainer.engine=trainkit, or trainer.on_nonfinite=stop."
             )
+        if any(observer.next_step(0) for observer in callbacks.observers):
+            raise UserError(
+                "checkpoint.every_steps needs trainer.engine=trainkit; model.fit saves at ends of epochs."
+            )
         self.setup = setup
         self.callbacks = callbacks
         self.stop_reason = stop_reason
@@ -94,6 +98,7 @@ class KerasFitLoop:
         ):
             warnings.filterwarnings("ignore", message=".*shuffle=True.*")  # the batches come shuffled
             self._fit()
+        self.callbacks.close()
         return self.callbacks.history
 
     def _fit(self) -> None:

@@ -10,13 +10,22 @@ from typing import Any, Protocol
 import keras
 
 from trainkit.backend import devices
+from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.core.run_info import EpochRecord, RunInfo
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.timing import FitTimes
 
-__all__ = ["HostValidation", "Loop", "StepCost", "epoch_record", "run_info", "throughput"]
+__all__ = [
+    "HostValidation",
+    "Loop",
+    "StepCost",
+    "epoch_record",
+    "run_info",
+    "seek_same_row",
+    "throughput",
+]
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,26 @@ def run_info(setup: TrainSetup, choice: Choice) -> RunInfo:
         feed=f"{setup.source.kind} ({setup.source.reason})",
         settings=asdict(setup.config),
     )
+
+
+def seek_same_row(setup: TrainSetup, step_rows: int) -> None:
+    """Go on at the same row of the epoch where a resumed training had steps of `step_rows` rows; 0: not
+    known.
+
+    Raises:
+        UserError: if a step of this training begins nowhere near that row.
+    """
+    state, now = setup.state, setup.shape.step_rows
+    rows = state.step_in_epoch * step_rows
+    if not rows or step_rows == now:
+        return
+    if rows % now:
+        raise UserError(
+            f"The checkpoint stands at row {rows} of epoch {state.epoch + 1}, in steps of {step_rows} rows; "
+            f"no step of {now} rows begins there. Resume with trainer.batch_size={step_rows}, or from a "
+            "checkpoint at the end of an epoch."
+        )
+    state.seek({**state.position(), "step_in_epoch": rows // now})
 
 
 def epoch_record(

@@ -20,6 +20,8 @@ from trainkit.core import files
 from trainkit.core.logs import base_name
 from trainkit.reporting import REPORT_SECONDS, write_report
 from trainkit.runs import manifest, run_dir
+from trainkit.runs.heartbeat import Heartbeat
+from trainkit.runs.lock import locked
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.run_summary import NOT_FINITE, FitReport, summarise
 from trainkit.trainer.setup import TrainSetup
@@ -61,7 +63,6 @@ class RunFiles:
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """The callbacks that write the files."""
         return [
-            RunStatus(self._write_running),
             RunStatus(self._write_report, every=REPORT_SECONDS),
             MetricsCSV(self.run.metrics),
             Plots(self.run.plots, self.run.metrics),
@@ -73,24 +74,18 @@ class RunFiles:
         """Keep `status.json` true during the block, which fills the dict with its history; then write the
         summary."""
         history: dict[str, Sequence[float]] = {}
-        self._write_running()
-        try:
-            yield history
-        except BaseException as error:
-            self._write("failed", reason=f"{type(error).__name__}: {error}")
-            raise
-        done = report()
-        summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
-        files.write_json(self.run.summary, summary)
-        self._write(done.status, reason=done.stopped or ("" if done.finite else NOT_FINITE))
+        with locked(self.run.path), Heartbeat(self.run, self.setup.state.position) as status:
+            files.sweep(self.run.path)
+            try:
+                yield history
+            except BaseException as error:
+                status.end("failed", reason=f"{type(error).__name__}: {error}")
+                raise
+            done = report()
+            summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
+            files.write_json(self.run.summary, summary)
+            status.end(done.status, reason=done.stopped or ("" if done.finite else NOT_FINITE))
         self._write_report()
 
     def _write_report(self) -> None:
         write_report(self.run.path)
-
-    def _write_running(self) -> None:
-        self._write("running")
-
-    def _write(self, status: str, reason: str = "") -> None:
-        state = self.setup.state
-        self.run.write_status(status, state.epoch, state.step, reason=reason)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainkit.callbacks.monitor import Monitor
-from trainkit.core.files import read_json
+from trainkit.core.files import read_or_set_aside
 from trainkit.core.logs import split_logs
+from trainkit.runs.metrics_csv import logged_values, read_rows
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
 
@@ -67,8 +68,12 @@ def summarise(
         best: What followed the monitored value.
         report: How the fit went.
     """
-    before = read_json(run.summary)
-    train, validation = split_logs({name: values[-1] for name, values in history.items() if values})
+    read_or_set_aside(run.summary)
+    last = {name: values[-1] for name, values in history.items() if values}
+    if not last:
+        rows = [row for row in read_rows(run.metrics) if int(row["epoch"]) == setup.state.epoch]
+        last = logged_values(rows[-1]) if rows else {}
+    train, validation = split_logs(last)
     return {
         "task": name,
         "dataset": setup.splits.source.name,
@@ -79,8 +84,8 @@ def summarise(
         "monitor": best.monitor,
         "direction": best.rule.mode,
         "best": best_epoch(best),
-        "train": train or before.get("train", {}),
-        "val": validation or before.get("val", {}),
+        "train": train,
+        "val": validation,
         "test": {},
         "execution": report.execution,
         "execution_reason": report.execution_reason,

@@ -81,12 +81,14 @@ class StepGuard:
         passed = [step for e, step in self._passed if e == epoch and step > start]
         return min([stop, start + (self._limit or stop), *passed])
 
-    def keep(self) -> None:
-        """Copy the state before a call, if that costs next to nothing or the policy needs it."""
+    def keep(self, steps: int) -> None:
+        """Copy the state before a call of `steps` steps, if that costs little or the policy needs it."""
         if not self.active:
             return
         begin = time.perf_counter()
-        cheap = self.state.nbytes <= SNAPSHOT_BYTES and self._call_seconds > COST_FACTOR * self._cost
+        # Of a single step it is known which one it was: a copy only tells more of it.
+        wanted = steps > 1 or self._call_seconds > COST_FACTOR * self._cost
+        cheap = self.state.nbytes <= SNAPSHOT_BYTES and wanted
         self._copy = None
         if self.copies_always or cheap or self._limit is not None:
             self._copy = _Copy(self.setup, self.runner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from trainkit.cli.commands import evaluate, export, fit, parity, predict, tune
+from trainkit.cli.commands import evaluate, export, fit, parity, predict, tune, verify_resume
 from trainkit.experiment.job import Job
 
 __all__ = ["COMMANDS", "run"]
@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, Callable[[Job], int]] = {
     "parity": parity.run,
     "export": export.run,
     "tune": tune.run,
+    "verify_resume": verify_resume.run,
 }
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from trainkit.checkpoint import members
 from trainkit.cli import arguments, planning
 from trainkit.cli.compose import compose
+from trainkit.cli.planning import Plan
 from trainkit.core.errors import UserError
+from trainkit.core.files import shown
 from trainkit.distributed import launcher
+from trainkit.experiment.job import override
+from trainkit.runs.run_dir import RunDir
 
 __all__ = ["run"]
+
+RESTARTS = "max_restarts="
+NOT_RESTARTED = (0, launcher.WRONG_USE, *launcher.STOPPED)
+PLACES = ("run_dir=", "resume=")
 
 
 def run(words: Sequence[str]) -> int:
@@ -25,6 +35,7 @@ def run(words: Sequence[str]) -> int:
         UserError: for what is wrong before any worker was started.
     """
     workers, words = launcher.workers_of(words)
+    restarts, words = _restarts_of(words)
     parsed = arguments.parse(words)
     if parsed.multirun or parsed.shows:
         raise UserError(
@@ -36,4 +47,48 @@ def run(words: Sequence[str]) -> int:
         raise UserError(
             f"launch trains, with mode=fit; got mode={plan.config.mode}, which one process does by itself."
         )
-    return launcher.launch(workers, words)
+    if not restarts:
+        return launcher.launch(workers, words)
+    return _launch_until_done(workers, words, _run_of(plan), restarts)
+
+
+def _launch_until_done(workers: int, words: Sequence[str], run: Path, restarts: int) -> int:
+    """Launch, and launch again from what was saved, as long as workers fail."""
+    rest = [word for word in words if not word.startswith(PLACES)]
+    code = launcher.launch(workers, [*words, override("run_dir", str(run))] if rest == list(words) else words)
+    for number in range(1, restarts + 1):
+        if code in NOT_RESTARTED:
+            break
+        saved = members.newest_good(RunDir(run).checkpoints)
+        print(
+            f"trainkit: restart {number} of at most {restarts}, "
+            + (f"from {shown(saved)}." if saved is not None else "from the start: nothing was saved."),
+            flush=True,
+        )
+        code = launcher.launch(workers, [*rest, override("resume" if saved else "run_dir", str(run))])
+    return code
+
+
+def _run_of(plan: Plan) -> Path:
+    """The directory of the run that is begun or resumed."""
+    if plan.found is not None and plan.found.run is not None:
+        return plan.found.run.path
+    if plan.path is None:
+        raise ValueError("A launcher is no follower: it knows where the run goes.")
+    return plan.path
+
+
+def _restarts_of(words: Sequence[str]) -> tuple[int, list[str]]:
+    """The number that `max_restarts=N` asks for, and the other words.
+
+    Raises:
+        UserError: if it is no whole number.
+    """
+    given = [word.removeprefix(RESTARTS) for word in words if word.startswith(RESTARTS)]
+    if len(given) > 1 or not all(number.isdigit() for number in given):
+        raise UserError(
+            f"launch: {RESTARTS}{given[-1]}: expected one whole number of at least 0; for example: "
+            f"python -m trainkit launch workers=2 {RESTARTS}3 task=mnist"
+        )
+    others = [word for word in words if not word.startswith(RESTARTS)]
+    return int(given[0]) if given else 0, others

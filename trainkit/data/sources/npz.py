@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 import pickle
 import zipfile
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -14,6 +16,10 @@ __all__ = ["RestrictedUnpickler", "ragged", "unpack"]
 
 # NumPy's pickles rebuild arrays from these alone. The function has no public name but its own use.
 ARRAY_PARTS = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
+HEADERS: Mapping[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 NUMPY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
 
 
@@ -42,6 +48,8 @@ def unpack(content: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
             array = np.empty(0)
             if name in names:
                 with archive.open(f"{name}.npy") as file:
+                    _check_size(file, archive.getinfo(f"{name}.npy").file_size)
+                with archive.open(f"{name}.npy") as file:
                     array = np.lib.format.read_array(file, allow_pickle=False)
             found[name] = array
         return found
@@ -69,6 +77,23 @@ def ragged(content: bytes, lists: Collection[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _check_size(file: IO[bytes], size: int) -> None:
+    """Compare what the header of an `.npy` file of `size` bytes names with what is there, and with the
+    memory of this machine, before anything is unpacked.
+
+    Raises:
+        ValueError: if it names more or less, or more than could ever be held.
+    """
+    shape, _, kind = HEADERS[np.lib.format.read_magic(file)](file)
+    named = math.prod(shape) * kind.itemsize
+    held = size - file.tell()
+    if not kind.hasobject and named != held:
+        raise ValueError(f"a header names {named} bytes, but holds {held}")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if held > memory:
+        raise ValueError(f"it unpacks to {held} bytes; this machine has {memory}")
+
+
 def _archive(content: bytes) -> zipfile.ZipFile:
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ValueError(f"{len(content)} bytes that are no zip archive")
@@ -81,11 +106,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 
 def _lists(file: io.BytesIO) -> np.ndarray:
     """An object array of lists, from the bytes of an `.npy` file."""
-    headers: Mapping[tuple[int, int], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    headers[np.lib.format.read_magic(file)](file)
+    HEADERS[np.lib.format.read_magic(file)](file)
     stored = RestrictedUnpickler(file).load()
     lists = np.empty(len(stored), dtype=object)
     lists[:] = [np.asarray(numbers, np.int32) for numbers in stored]

@@ -1,0 +1,75 @@
+"""The command kills a training, resumes it, and says whether it was the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.commands import OWN_MODULE, OWN_TASK
+from trainkit.checkpoint import members
+from trainkit.verification.run_differences import run_differences
+
+FORGETFUL = '''
+
+class Forgetful(keras.callbacks.Callback):
+    """Trains ever more slowly, by a count that no checkpoint knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.count += 1
+        self.model.optimizer.learning_rate = 0.1 / self.count
+'''
+
+
+def verify(folder: Path, *words: str) -> tuple[int, dict[str, object], str]:
+    (folder / "task").mkdir(parents=True)
+    (folder / "mine.py").write_text(OWN_MODULE + FORGETFUL)
+    (folder / "task" / "tiny.yaml").write_text("# @package _global_\n" + OWN_TASK)
+    command = [sys.executable, "-m", "trainkit", "--config-dir", str(folder), "mode=verify_resume", *words]
+    settings = ["task=tiny", "trainer.epochs=40", "callbacks.plots=false", "run_dir=out", "verify.seed=1"]
+    done = subprocess.run([*command, *settings], cwd=folder, capture_output=True, text=True, timeout=500)
+    found = json.loads((folder / "out" / "verify_resume.json").read_text())
+    return done.returncode, found, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_training_is_the_same_training(tmp_path: Path) -> None:
+    code, found, output = verify(tmp_path / "my", "verify.kills=6")
+    assert code == 0, output
+    assert found["passed"] is True
+    assert len(found["kills"]) == 6
+    assert "Equal:" in output
+
+
+@pytest.mark.slow
+def test_what_no_checkpoint_knows_is_found_out(tmp_path: Path) -> None:
+    """Where the first difference is named."""
+    extra = "callbacks.extra=[{_target_: mine.Forgetful}]"
+    code, found, output = verify(tmp_path / "my", "verify.kills=9", extra)
+    assert code == 1, output
+    assert found["passed"] is False
+    assert "killed-" in output
+    assert "Differs:" in output
+
+
+def test_the_first_difference_is_named(tmp_path: Path) -> None:
+    for name, value, row in (("a", 1.0, "2,10,0.5,0.1,1"), ("b", 1.0000001, "2,10,0.25,0.1,2")):
+        weights = np.array([0.0, value], np.float32)
+        content = {"position": {"epoch": 2, "step_in_epoch": 0, "step": 10}, "callbacks": {}}
+        record = members.Record(content=content, variables=[("model/kernel", weights)])
+        record.write(tmp_path / name / "checkpoints" / "last")
+        (tmp_path / name / "metrics.csv").write_text(f"epoch,step,train/loss,learning_rate,seconds\n{row}\n")
+        summary = {"best": {"value": 0.5}, "seconds": {"total": value}}
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    assert run_differences(tmp_path / "a", tmp_path / "a") == []
+    weights_differ, rows_differ = run_differences(tmp_path / "a", tmp_path / "b")
+    assert weights_differ.startswith("last: model/kernel at 1: ")
+    assert rows_differ == "metrics.csv: epoch 2/train/loss: '0.5' and '0.25'"

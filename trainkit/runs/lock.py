@@ -1,0 +1,73 @@
+"""One process at a time writes a run directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainkit.core.errors import UserError
+from trainkit.core.files import now, shown
+
+__all__ = ["is_locked", "locked"]
+
+LOCK = ".lock"
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the lock of a run directory in the block. The system gives back the lock of a process that died.
+
+    Raises:
+        UserError: naming the process that holds it.
+    """
+    path = run / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UserError(f"Cannot write to the run directory {shown(run)}: {error.strerror}.") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(_refusal(run, os.pread(descriptor, 4096, 0))) from None
+        except OSError as error:  # a file system without locks
+            warnings.warn(f"{shown(run)} cannot be locked: {error.strerror}.", stacklevel=3)
+        me = {"pid": os.getpid(), "host": platform.node(), "since": now()}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(me).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(run: Path) -> bool:
+    """Whether a process holds the lock of a run directory."""
+    try:
+        descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _refusal(run: Path, content: bytes) -> str:
+    try:
+        holder = json.loads(content)
+        name = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+    except (ValueError, KeyError, TypeError):  # it has only just taken it
+        name = "another process"
+    return (
+        f"Run {shown(run)} is being written by {name}. Wait for its end, stop it, or choose another "
+        "directory with run_dir=."
+    )

@@ -1,0 +1,170 @@
+"""Is a training that is killed and resumed the same training? Proved on the user's own task."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainkit.checkpoint.members import read_meta
+from trainkit.core.errors import UserError
+from trainkit.runs.run_dir import RunDir
+from trainkit.verification.attempts import Attempt
+from trainkit.verification.run_differences import run_differences
+
+__all__ = ["Kill", "ResumeReport", "log_of", "verify_resume"]
+
+WRITES_SHARE = 0.3  # of the kills that come before a random operation on the disk, which hardly take any time
+
+Start = Callable[[Path, int], Attempt]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill.
+
+    Args:
+        round: Number of the training, from 1.
+        seconds: After which the process was gone.
+        stood: Where the run stood, as it says itself: `nothing saved`, or a step.
+        at_write: Whether it came before an operation on the disk.
+    """
+
+    round: int
+    seconds: float
+    stood: str
+    at_write: bool
+
+
+@dataclass
+class ResumeReport:
+    """What was found.
+
+    Args:
+        whole_seconds: Seconds of the training that was not killed.
+        seconds: Of everything.
+        rounds: Trainings that were killed, resumed and came to their end.
+        kills: All kills.
+        differences: First difference of each file, by round; empty if all are equal.
+    """
+
+    whole_seconds: float = 0.0
+    seconds: float = 0.0
+    rounds: int = 0
+    kills: list[Kill] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all are equal."""
+        return not self.differences
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `verify_resume.json`."""
+        return {**asdict(self), "passed": self.passed}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        saved = sum(kill.stood != "nothing saved" for kill in self.kills)
+        writes = sum(kill.at_write for kill in self.kills)
+        lines = [
+            f"Kills:     {len(self.kills)}, {saved} of them after the first save, {writes} before a write",
+            f"Trainings: {self.rounds} killed and resumed, against one that was not, of "
+            f"{self.whole_seconds:.1f} s; {self.seconds:.0f} s in all",
+        ]
+        if self.passed:
+            return [*lines, "Equal:     weights, slots, seeds, callbacks, metrics.csv, summary.json, best"]
+        return [*lines, *(f"Differs:   {difference}" for difference in self.differences)]
+
+
+def verify_resume(start: Start, folder: Path, *, kills: int, seed: int) -> ResumeReport:
+    """Train once without a kill, then with kills, resumed after each of them, and compare bit for bit.
+
+    A training that comes to its end before its next kill is compared, and another one begun, until all kills
+    are done.
+
+    Args:
+        start: Starts an attempt to train in a run directory: anew, or from what is saved there. Its second
+            argument: the operations on the disk before which the process kills itself; 0: it does not.
+        folder: Where the runs go: `whole`, and `killed-1` and so on.
+        kills: How many.
+        seed: Of the moments.
+
+    Raises:
+        UserError: if an attempt fails by itself.
+    """
+    report = ResumeReport()
+    begin = time.perf_counter()
+    whole = folder / "whole"
+    _run_to_end(start(whole, 0), whole)
+    report.whole_seconds = time.perf_counter() - begin
+    moments = _moments(seed, report.whole_seconds)
+    while len(report.kills) < kills:
+        report.rounds += 1
+        run = folder / f"killed-{report.rounds}"
+        _kill_and_resume(start, run, kills, moments, report)
+        found = run_differences(whole, run)
+        report.differences += [f"{run.name}: {difference}" for difference in found]
+        if found:
+            break
+        shutil.rmtree(run)
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+def _kill_and_resume(
+    start: Start, run: Path, kills: int, moments: Iterator[tuple[float, int]], report: ResumeReport
+) -> None:
+    """One training, killed at most `kills` times in all trainings, and resumed until it is done."""
+    while len(report.kills) < kills:
+        seconds, writes = next(moments)
+        begin = time.perf_counter()
+        attempt = start(run, writes)
+        code = attempt.wait(seconds)
+        if code is None:
+            attempt.kill()
+        elif code >= 0:
+            _must_be_done(code, run)
+            return
+        stood = _stands(run)
+        report.kills.append(Kill(report.rounds, time.perf_counter() - begin, stood, code is not None))
+    _run_to_end(start(run, 0), run)
+
+
+def _moments(seed: int, whole: float) -> Iterator[tuple[float, int]]:
+    """When to kill: seconds after the start, and the operation on the disk before which it comes; 0: none."""
+    random = np.random.default_rng(seed)
+    while True:
+        if random.random() < WRITES_SHARE:
+            yield 10 * whole, int(random.integers(1, 60))
+        else:
+            yield float(random.uniform(0, whole)), 0
+
+
+def _run_to_end(attempt: Attempt, run: Path) -> None:
+    code = attempt.wait(float("inf"))
+    _must_be_done(1 if code is None else code, run)
+
+
+def _must_be_done(code: int, run: Path) -> None:
+    if code != 0:
+        raise UserError(
+            f"A training in {run} ended by itself with exit code {code}; its output is in {log_of(run)}."
+        )
+
+
+def log_of(run: Path) -> Path:
+    """Where the output of the attempts in a run directory goes."""
+    return run.with_name(f"{run.name}.log")
+
+
+def _stands(run: Path) -> str:
+    try:
+        return f"step {read_meta(RunDir(run).last)['position']['step']}"
+    except UserError:
+        return "nothing saved"
