@@ -57,6 +57,10 @@ def test_the_suggestion_is_where_the_smoothed_loss_falls_most_steeply() -> None:
     assert found is not None
     assert 5e-4 < found < 1e-2  # the smoothing lags behind
     assert steepest(list(rates), list(1 + rates)) is None
+    noise = np.random.default_rng(0).normal(0, 0.3, 101)
+    noisy = steepest(list(rates), list(fall + noise))
+    assert noisy is not None
+    assert 1e-4 < noisy < 1e-2  # a single lucky batch at the start does not decide
 
 
 def test_smoothing_begins_with_the_first_loss() -> None:

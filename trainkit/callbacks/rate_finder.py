@@ -81,12 +81,24 @@ def smoothed(losses: Sequence[float]) -> list[float]:
 
 
 def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """The rate at which the smoothed loss falls most steeply, over the logarithm of the rate, before its
-    lowest point; None if it does not fall."""
+    """The rate around which the smoothed loss falls most steeply over the logarithm of the rate.
+
+    The slope is that of a straight line through the smoothed losses around each rate, since the losses of
+    single batches are noisy; the first ones are left out, of which the mean is no mean yet.
+
+    Returns:
+        The rate, before the lowest point of the curve; None if the loss does not fall.
+    """
     smooth = np.array([value for value in smoothed(losses) if math.isfinite(value)])
+    around = max(3, len(smooth) // 15)
     lowest = int(smooth.argmin()) if len(smooth) else 0
-    if lowest < 2:
+    places = range(around, lowest - around + 1)
+    if not places:
         return None
-    slope = np.gradient(smooth[: lowest + 1], np.log(np.asarray(rates[: lowest + 1])))
-    place = int(slope.argmin())
-    return float(rates[place]) if slope[place] < 0 else None
+    logarithms = np.log(np.asarray(rates[: len(smooth)]))
+    slopes = []
+    for place in places:
+        near = slice(place - around, place + around + 1)
+        slopes.append(float(np.polyfit(logarithms[near], smooth[near], 1)[0]))
+    steepest_one = int(np.argmin(slopes))
+    return float(rates[places[steepest_one]]) if slopes[steepest_one] < 0 else None
