@@ -13,6 +13,7 @@ import yaml
 from tests.support.commands import settings
 from trainkit.cli import arguments
 from trainkit.cli.commands import COMMANDS
+from trainkit.cli.commands.readers import READERS
 from trainkit.cli.hydra_app import CONF
 from trainkit.config.optimizer import OPTIMIZERS
 from trainkit.config.root import MODES
@@ -100,4 +101,5 @@ def test_flags_and_settings_come_in_any_order() -> None:
 
 
 def test_every_mode_of_the_schema_has_a_command() -> None:
-    assert list(COMMANDS) == list(MODES)
+    assert not COMMANDS.keys() & READERS.keys()
+    assert COMMANDS.keys() | READERS.keys() == MODES.keys()
