@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from trainkit.callbacks.observer import Observer
     from trainkit.callbacks.plots import Plots
     from trainkit.callbacks.profile import Profile
+    from trainkit.callbacks.rate_finder import RateFinder
     from trainkit.callbacks.tensorboard import TensorBoard
+    from trainkit.callbacks.weight_average import WeightAverage
 else:
     __getattr__, __dir__ = lazy.public_names(
         __name__,
@@ -26,7 +28,9 @@ else:
             "trainkit.callbacks.observer": ("Observer",),
             "trainkit.callbacks.plots": ("Plots",),
             "trainkit.callbacks.profile": ("Profile",),
+            "trainkit.callbacks.rate_finder": ("RateFinder",),
             "trainkit.callbacks.tensorboard": ("TensorBoard",),
+            "trainkit.callbacks.weight_average": ("WeightAverage",),
         },
     )
 
@@ -37,6 +41,8 @@ __all__ = [
     "Observer",
     "Plots",
     "Profile",
+    "RateFinder",
     "SetLearningRate",
     "TensorBoard",
+    "WeightAverage",
 ]
