@@ -48,7 +48,7 @@ class Tabular(Task):
         settings: The group `data` of the settings: `path`, `target` and the others, see `DataConfig`.
         units: Units of each hidden layer.
         dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
-        embedding: Numbers per category; None: by the number of categories, 50 at the most.
+        embedding: Numbers per category; None: by the number of categories, 4 to 16 as a rule.
         linear: Whether the outputs also depend linearly on the inputs.
         l2: Penalty of the squared weights; None: `2.5 / rows`, which counts for less the more rows there are.
         validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
@@ -151,7 +151,7 @@ class Tabular(Task):
         """
         if not described.size:
             return raw
-        width = self.embedding or min(50, round(1.6 * described.size**0.56))
+        width = self.embedding or max(4, round(1.6 * described.size**0.25))
         is_text = bool(described.shape)
         embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
         return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
