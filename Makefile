@@ -44,7 +44,7 @@ test-quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 test-conformance: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/conformance
+	TRAINKIT_CONFORMANCE_PART=1/1 $(BIN)/python -m pytest tests/conformance
 
 test-faults: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/faults tests/laws/test_saving.py tests/laws/test_checkpoint_format.py \

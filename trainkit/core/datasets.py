@@ -117,12 +117,14 @@ class NewRows:
 class Splits:
     """The named parts of a data set.
 
-    `train` may also be a `tf.data.Dataset` of single rows `(x, y[, weight])`.
+    Each may also be a `tf.data.Dataset` of rows `(x, y[, weight])` or of batches of them (`.batch(n)`), a
+    `keras.utils.PyDataset`, or a generator of batches. A Dataset or `PyDataset` of training rows is read anew
+    in every epoch, in its own order; all else is read once, into memory.
     """
 
-    train: Arrays | tf.data.Dataset
-    validation: Arrays | None = None
-    test: Arrays | None = None
+    train: Arrays | tf.data.Dataset | Any
+    validation: Arrays | Any = None
+    test: Arrays | Any = None
     source: Source = field(default_factory=Source)
 
     def in_memory(self) -> dict[str, Arrays]:

@@ -21,7 +21,7 @@ from trainkit.engine.inputs import EpochShape
 from trainkit.engine.split_step import SplitStep
 from trainkit.engine.train_step import TrainStep, own_objective
 from trainkit.optim import factory
-from trainkit.trainer import model_checks, task_values
+from trainkit.trainer import given_splits, model_checks, task_values
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source
 
@@ -79,7 +79,9 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config, cluster.workers(), by_slurm=cluster.by_slurm())
     _check_execution(config, int(strategy.num_replicas_in_sync))
-    splits = data or task_values.splits(task)
+    limit = config.limit_train_batches
+    most_rows = limit * config.batch_size * config.accumulate if limit else None
+    splits = given_splits.readable(data or task_values.splits(task), most_rows)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
     weights = task_values.class_weight(task)

@@ -100,10 +100,7 @@ def row_source(
             kind, reason = "stream", "augmented on the host while the device computes"
         return RowSource(weighted, None, len(train), row_spec(weighted), kind, reason, by_seed, change)
     if class_weight:
-        raise UserError(
-            "class_weight() needs the training rows as arrays; this task's data() gives a tf.data.Dataset. "
-            "Let the dataset yield (x, y, weight)."
-        )
+        train = _weighted_rows(train, class_weight)
     if config.feed == "resident":
         raise UserError(
             "trainer.feed=resident needs the rows as arrays; this task's data() gives a tf.data.Dataset."
@@ -127,6 +124,25 @@ def row_source(
         "the task gives a tf.data.Dataset",
         partial(_in_place, rows),
     )
+
+
+def _weighted_rows(rows: tf.data.Dataset, class_weight: Any) -> tf.data.Dataset:
+    """Fold class weights into the weights of rows `(x, y)`; a class that is not named weighs 1."""
+    spec = rows.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2 or not isinstance(spec[1], tf.TensorSpec):
+        raise UserError(
+            f"class_weight() needs rows (x, y) with one label each; the tf.data.Dataset yields {spec}."
+        )
+    table = tf.constant([class_weight.get(c, 1.0) for c in range(max(class_weight) + 1)], tf.float32)
+
+    def weighted(x: Any, y: Any) -> tuple[Any, Any, Any]:
+        flat = tf.reshape(y, [-1])
+        label = tf.argmax(flat) if (spec[1].shape.num_elements() or 1) > 1 else flat[0]
+        label = tf.cast(label, tf.int32)
+        known = tf.logical_and(label >= 0, label < tf.size(table))
+        return x, y, tf.where(known, table[tf.clip_by_value(label, 0, tf.size(table) - 1)], 1.0)
+
+    return rows.map(weighted)
 
 
 def arrays_source(

@@ -1,0 +1,159 @@
+"""Each split may be arrays, a Dataset, a PyDataset or a generator; the same rows train the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support.toys import Toy
+from tests.support.training import fit
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
+from trainkit.trainer import Trainer
+
+SIZE = 16
+
+
+class Batches(keras.utils.PyDataset):
+    """Rows in batches of 16; counts the epochs that ended."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        super().__init__()
+        self.arrays = arrays
+        self.ended = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.arrays) // SIZE)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return self.arrays.take(slice(index * SIZE, index * SIZE + SIZE)).batch()
+
+    def on_epoch_end(self) -> None:
+        self.ended += 1
+
+
+def single(arrays: Arrays) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(arrays.batch())
+
+
+def generated(arrays: Arrays) -> Iterator[tuple[Any, ...]]:
+    batches = Batches(arrays)
+    for index in range(len(batches)):
+        yield batches[index]
+
+
+KINDS: dict[str, Callable[[Arrays], Any]] = {
+    "rows": single,
+    "batches": lambda arrays: single(arrays).batch(SIZE),
+    "other_batches": lambda arrays: single(arrays).batch(10),
+    "unknown_size": lambda arrays: single(arrays).batch(SIZE).filter(lambda *batch: True),
+    "rows_of_unknown_size": lambda arrays: single(arrays).filter(lambda *row: True),
+    "py_dataset": Batches,
+}
+
+
+@dataclass(frozen=True)
+class Given(Toy):
+    """The toy's rows, each split as `kinds` says."""
+
+    kinds: dict[str, Callable[[Arrays], Any]] = field(default_factory=dict)
+    weights: Any = None
+
+    def data(self) -> Splits:
+        splits = super().data()
+        made = {name: make(getattr(splits, name)) for name, make in self.kinds.items()}
+        return replace(splits, **made)
+
+    def class_weight(self) -> Any:
+        return self.weights
+
+
+def weights_of(task: Given, **settings: Any) -> list[np.ndarray]:
+    trainer, _ = fit(task, **({"epochs": 2} | settings))
+    return trainer.model.get_weights()
+
+
+def assert_same(a: list[np.ndarray], b: list[np.ndarray]) -> None:
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rows"])
+def test_training_rows_of_each_kind_train_as_a_dataset_of_rows(kind: str) -> None:
+    usual = weights_of(Given(kinds={"train": single}))
+    assert_same(weights_of(Given(kinds={"train": KINDS[kind]})), usual)
+
+
+def test_a_generator_is_read_into_memory_and_shuffled_like_arrays() -> None:
+    assert_same(weights_of(Given(kinds={"train": generated})), weights_of(Given()))
+
+
+@pytest.mark.slow
+def test_validation_and_test_rows_of_each_kind_give_the_same_values() -> None:
+    trainer, expected = fit(Given(), epochs=1)
+    tested = trainer.evaluate()
+    for kind in (*KINDS.values(), generated):
+        trainer, history = fit(Given(kinds={"validation": kind, "test": kind}), epochs=1)
+        assert history == expected
+        assert trainer.evaluate() == tested
+
+
+@pytest.mark.slow
+def test_a_py_dataset_is_told_of_the_end_of_each_epoch() -> None:
+    made: list[Batches] = []
+
+    def note(arrays: Arrays) -> Batches:
+        made.append(Batches(arrays))
+        return made[-1]
+
+    weights_of(Given(kinds={"train": note}), epochs=3)
+    assert made[0].ended >= 3
+
+
+@pytest.mark.slow
+def test_class_weights_of_a_dataset_are_those_of_its_rows() -> None:
+    weights = {0: 0.5, 2: 3.0}
+
+    def weighted(arrays: Arrays) -> tf.data.Dataset:
+        table = np.array([0.5, 1.0, 3.0], np.float32)
+        return single(Arrays(arrays.x, arrays.y, table[arrays.y]))
+
+    by_class = weights_of(Given(kinds={"train": KINDS["batches"]}, weights=weights))
+    assert_same(by_class, weights_of(Given(kinds={"train": weighted})))
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("execution", ["epoch", "epoch_xla", "step", "step_xla", "auto"])
+def test_75_rows_in_batches_of_16_train_under_every_execution(execution: str) -> None:
+    usual = weights_of(Given(kinds={"train": KINDS["batches"]}), engine="keras")
+    ours = weights_of(Given(kinds={"train": KINDS["batches"]}), execution=execution)
+    for one, other in zip(ours, usual, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_rows_without_end_train_as_many_steps_as_asked() -> None:
+    endless = Given(kinds={"train": lambda arrays: single(arrays).repeat().batch(SIZE)})
+    trainer, _ = fit(endless, epochs=2, limit_train_batches=3)
+    assert trainer.state.step == 6
+
+
+NEVER: dict[str, tuple[Callable[[Arrays], Any], str]] = {
+    "train": (lambda arrays: single(arrays).repeat(), "limit_train_batches"),
+    "validation": (lambda arrays: single(arrays).repeat(), "take"),
+    "test": (lambda arrays: [1, 2], "expected Arrays"),
+}
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_what_cannot_be_read_is_refused_in_one_line(name: str) -> None:
+    make, words = NEVER[name]
+    with pytest.raises(UserError, match=words) as raised:
+        Trainer(epochs=1, batch_size=SIZE).fit(Given(kinds={name: make}))
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,143 @@
+"""Splits that are no arrays: a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator for each of them.
+
+Training rows are read anew in every epoch, so they become a Dataset of single rows of known number;
+validation and test rows are read once, into memory. So does a generator, which can be read but once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainkit.backend.memory import available_host_bytes
+from trainkit.core import figures
+from trainkit.core.datasets import SPLITS, Arrays, Splits
+from trainkit.core.errors import UserError
+from trainkit.core.tree import leaves
+
+__all__ = ["readable"]
+
+MEMORY_SHARE = 0.5  # of the free memory that rows which are read once may take
+
+
+def readable(splits: Splits, most_rows: int | None = None) -> Splits:
+    """The same splits, as the loops read them.
+
+    Args:
+        splits: Each split may be `Arrays`, a Dataset of rows or of batches of unknown size (`.batch(n)`), a
+            `PyDataset`, or a generator of batches.
+        most_rows: Training rows that an epoch takes at most; None: all.
+
+    Raises:
+        UserError: for rows that never end, do not fit into memory, or are none of these.
+    """
+    changed: dict[str, Any] = {}
+    for name in SPLITS:
+        part = getattr(splits, name)
+        if part is None or isinstance(part, Arrays):
+            continue
+        if name == "train" and isinstance(part, (tf.data.Dataset, keras.utils.PyDataset)):
+            changed[name] = _rows(part, most_rows)
+        else:
+            changed[name] = _in_memory(part, name)
+    return replace(splits, **changed) if changed else splits
+
+
+def _rows(part: Any, most_rows: int | None) -> tf.data.Dataset:
+    """A Dataset of single rows whose number is known."""
+    dataset = part if isinstance(part, tf.data.Dataset) else _py_dataset(part)
+    batched = _is_batched(dataset.element_spec)
+    known = int(dataset.cardinality())
+    if known == tf.data.INFINITE_CARDINALITY and most_rows is None:
+        raise UserError(
+            "The training rows never end: say how many steps an epoch has, trainer.limit_train_batches=N, or "
+            "add .take(n) to the dataset."
+        )
+    if not batched and known >= 0:
+        return dataset
+    rows = dataset.unbatch() if batched else dataset
+    number = _count(dataset, batched, most_rows)
+    if most_rows is not None:
+        rows = rows.take(number)
+    return rows.apply(tf.data.experimental.assert_cardinality(number))
+
+
+def _count(dataset: tf.data.Dataset, batched: bool, most: int | None) -> int:
+    """Rows of a dataset, by reading it once; at most `most`."""
+    number = 0
+    for element in dataset:
+        number += int(tf.shape(tf.nest.flatten(element)[0])[0]) if batched else 1
+        if most is not None and number >= most:
+            return most
+    if not number:
+        raise UserError("The dataset of training rows is empty.")
+    return number
+
+
+def _is_batched(spec: Any) -> bool:
+    """Whether all elements have a first axis of unknown size: batches, of which the last may be smaller."""
+    found = tf.nest.flatten(spec)
+    if not all(isinstance(one, tf.TensorSpec) for one in found):
+        raise UserError(
+            "Ragged and sparse rows train by trainkit.fit(model, dataset); a task needs dense ones."
+        )
+    return all(one.shape.rank and one.shape[0] is None for one in found)
+
+
+def _py_dataset(part: keras.utils.PyDataset) -> tf.data.Dataset:
+    """The batches of a `PyDataset`, which is told of the end of each epoch."""
+    number = part.num_batches
+    if number is None:
+        raise UserError(f"{type(part).__name__} does not say its num_batches; a task needs to know it.")
+    first = _batch(part[0])
+
+    def batches() -> Iterator[Any]:
+        for index in range(number):
+            yield _batch(part[index])
+        part.on_epoch_end()
+
+    spec = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), first)
+    return tf.data.Dataset.from_generator(batches, output_signature=spec)
+
+
+def _in_memory(part: Any, name: str) -> Arrays:
+    """All rows of a split as arrays."""
+    if isinstance(part, tf.data.Dataset):
+        if int(part.cardinality()) == tf.data.INFINITE_CARDINALITY:
+            raise UserError(f"The {name} rows never end: add .take(n) to the dataset.")
+        batched = part if _is_batched(part.element_spec) else part.batch(1024)
+        batches: Iterable[Any] = batched.as_numpy_iterator()
+    elif isinstance(part, keras.utils.PyDataset) and part.num_batches is not None:
+        batches = (part[index] for index in range(part.num_batches))
+    elif isinstance(part, Iterator):
+        batches = part
+    else:
+        raise UserError(
+            f"The {name} rows are {type(part).__name__}; expected Arrays, a tf.data.Dataset, a "
+            "keras.utils.PyDataset that says its num_batches, or a generator of batches."
+        )
+    found: list[Any] = []
+    size = 0
+    most = MEMORY_SHARE * available_host_bytes()
+    for batch in map(_batch, batches):
+        size += sum(array.nbytes for array in leaves(batch))
+        if size > most:
+            raise UserError(
+                f"The {name} rows do not end within {figures.size(size)}, half of the free memory: give a "
+                "generator that ends, or a dataset with .take(n)."
+            )
+        found.append(batch)
+    if not found:
+        raise UserError(f"There are no {name} rows: the {type(part).__name__} is empty.")
+    return Arrays(*tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *found))
+
+
+def _batch(batch: Any) -> tuple[Any, ...]:
+    """`(x[, y[, weight]])` as arrays."""
+    batch = batch if isinstance(batch, tuple) else (batch,)
+    return tuple(tf.nest.map_structure(np.asarray, part) for part in batch if part is not None)
