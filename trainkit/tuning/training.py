@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -217,7 +216,7 @@ class _LastCheckpoint(Checkpoints):
     """Saves `last` every so many seconds and at the end, and no more: trials are many and short."""
 
     def __init__(self, folder: Path, monitor: str, every: float) -> None:
-        super().__init__(folder, monitor)
+        super().__init__(folder, monitor, every_call=True)
         self.every = every
         self._saved_at = self.clock()
 
@@ -226,8 +225,8 @@ class _LastCheckpoint(Checkpoints):
 
     def after_call(self, state: TrainState, logs: Mapping[str, Any], *, final: bool = False) -> None:
         if final or self.clock() - self._saved_at > self.every:
-            self._write(state, "last")
-            self._saved_at = time.monotonic()
+            super().after_call(state, logs, final=final)
+            self._saved_at = self.clock()
 
 
 class _Pruning(Observer):
