@@ -69,7 +69,8 @@ def summarise(
         report: How the fit went.
     """
     read_or_set_aside(run.summary)
-    last = {name: values[-1] for name, values in history.items() if values}
+    # Callbacks may add values of their own, which a resumed training that has no epoch left does not know.
+    last = {name: history[name][-1] for name in setup.logged() if history.get(name)}
     if not last:
         rows = [row for row in read_rows(run.metrics) if int(row["epoch"]) == setup.state.epoch]
         last = logged_values(rows[-1]) if rows else {}
