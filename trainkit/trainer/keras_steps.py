@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from trainkit.backend.precision import learning_rate
@@ -88,7 +89,7 @@ class KerasFeed(Feed):
             logs = metrics if same else self._logs
         rate = learning_rate(model.optimizer)
         train = {name: _number(value) for name, value in flat_logs(logs).items()}
-        return EpochLogs(train=train, learning_rate=0.0 if rate is None else float(rate))
+        return EpochLogs(train=train, learning_rate=0.0 if rate is None else _number(rate))
 
     def close(self) -> None:
         """There is no thread."""
@@ -96,8 +97,9 @@ class KerasFeed(Feed):
 
 def _number(value: Any) -> Any:
     """A logged value as Keras hands it to callbacks: a float where it is one number."""
-    value = value.numpy() if tf.is_tensor(value) else value
     try:
+        value = keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value
+        value = keras.ops.convert_to_numpy(value) if isinstance(value, keras.Variable) else value
         return float(value)
     except (TypeError, ValueError):
         return value
