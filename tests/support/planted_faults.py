@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainkit.backend.patches import Replacement
 from trainkit.engine import split_step, train_loop
-from trainkit.trainer import program_runner, setup
+from trainkit.trainer import fit_loop, program_runner, setup
 
 __all__ = [
     "fault_batch_norm_in_inference_mode",
@@ -38,7 +38,9 @@ def fault_loss_not_weighted_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fault_metrics_not_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_loop, "reset_metrics", lambda model: tf.no_op())
+    monkeypatch.setattr(train_loop, "reset_metrics", lambda step: tf.no_op())
+    never = property(lambda self: False, lambda self, value: None)
+    monkeypatch.setattr(fit_loop.FitLoop, "resets", never, raising=False)  # nor by the host
 
 
 def fault_batch_norm_in_inference_mode(monkeypatch: pytest.MonkeyPatch) -> None:
