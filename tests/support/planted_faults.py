@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from trainkit.backend.patches import Replacement
-from trainkit.engine import split_step, train_loop
+from trainkit.engine import split_step, train_loop, train_step
 from trainkit.trainer import fit_loop, program_runner, setup
 
 __all__ = [
@@ -69,8 +69,8 @@ def fault_last_batch_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
 def fault_one_dropout_seed_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     original = program_runner.ProgramRunner.compile
 
-    def compile(self: program_runner.ProgramRunner) -> bool:
-        changed = original(self)
+    def compile(self: program_runner.ProgramRunner, *window: Any) -> bool:
+        changed = original(self, *window)
         for layer in self.setup.model.layers:
             if isinstance(layer, keras.layers.Dropout):
                 layer.seed_generator.next()
@@ -82,8 +82,8 @@ def fault_one_dropout_seed_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def fault_learning_rate_off_by_a_millionth(monkeypatch: pytest.MonkeyPatch) -> None:
     original = program_runner.ProgramRunner.compile
 
-    def compile(self: program_runner.ProgramRunner) -> bool:
-        changed = original(self)
+    def compile(self: program_runner.ProgramRunner, *window: Any) -> bool:
+        changed = original(self, *window)
         rate = self.setup.model.optimizer.learning_rate
         rate.assign(rate * np.float32(1 + 1e-6))
         return bool(changed)
@@ -98,4 +98,5 @@ def fault_rows_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
         picked = original(tensors, rows)
         return tf.nest.map_structure(lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, picked)
 
-    monkeypatch.setattr(split_step, "gather", gather)
+    for module in (split_step, train_step):
+        monkeypatch.setattr(module, "gather", gather)
