@@ -63,6 +63,8 @@ def test_a_resumed_run_keeps_to_what_auto_chose(
     """Else a busy moment could make the rest of a run round otherwise than its beginning."""
 
     def measured(fast: bool) -> None:
+        # Nothing is kept of other measurements, so that only the checkpoint knows.
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache-{fast}"))
         monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
         monkeypatch.setattr(
             program_runner, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
