@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.support.repository import ROOT
+from trainkit.checkpoint.members import read_arrays, read_meta
 from trainkit.core.errors import UserError
 from trainkit.distributed import cluster, launcher
 
@@ -52,12 +52,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def values(run_dir: Path) -> dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "last" / "state"))
-    tensors = {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name.split("/")[0] in ("model", "optimizer", "metrics")
-    }
+    folder = run_dir / "checkpoints" / "last"
+    named = read_arrays(folder, read_meta(folder), "variables.bin")
+    tensors = {str(name): np.asarray(array) for name, array in named}
     return {name: np.asarray(tensor, np.float64) for name, tensor in tensors.items()}
 
 
