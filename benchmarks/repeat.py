@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
+from trainkit.checkpoint.members import read_arrays, read_meta
 
 COMMANDS = {
     "boston": ["task=boston", "trainer.epochs=100"],
@@ -42,8 +43,6 @@ COMMANDS = {
 
 def trained(arguments: Sequence[str], run: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """What a command leaves: its rows without seconds, and the tensors of its last checkpoint."""
-    import tensorflow as tf
-
     command = [sys.executable, "-m", "trainkit", *arguments, f"run_dir={run}", "progress=none"]
     command += ["callbacks.tensorboard.enabled=false", "callbacks.plots=false"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -52,10 +51,8 @@ def trained(arguments: Sequence[str], run: Path) -> tuple[list[dict[str, str]], 
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-500:]}")
     with (run / "metrics.csv").open(newline="") as file:
         rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
-    index = next((run / "checkpoints" / "last").glob("*.index"))
-    reader = tf.train.load_checkpoint(str(index.with_suffix("")))
-    names = [name for name in reader.get_variable_to_shape_map() if not name.startswith("_CHECKPOINTABLE")]
-    return rows, {name: reader.get_tensor(name) for name in names}
+    last = run / "checkpoints" / "last"
+    return rows, dict(read_arrays(last, read_meta(last), "variables.bin"))
 
 
 def differing(runs: int, arguments: Sequence[str]) -> dict[str, int]:
