@@ -47,37 +47,6 @@ class TrainkitRegressor(RegressorMixin, TrainkitEstimator):
         >>> make_pipeline(StandardScaler(), TrainkitRegressor(epochs=50, random_state=0)).fit(X, y)
     """
 
-    def __init__(
-        self,
-        model: Any = None,
-        *,
-        units: Any = (64, 64),
-        dropout: float = 0.0,
-        epochs: int = 100,
-        batch_size: int = 32,
-        learning_rate: float | None = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        random_state: Any = None,
-        verbose: int = 0,
-        **settings: Any,
-    ) -> None:
-        super().__init__(
-            model,
-            units=units,
-            dropout=dropout,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            random_state=random_state,
-            verbose=verbose,
-            **settings,
-        )
-
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train from the start.
 

@@ -13,13 +13,13 @@ from trainkit.engine.inputs import EpochShape
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.windows import CHUNK_BYTES, Feed, Window
 
-__all__ = ["BatchFeed", "DirectFeed"]
+__all__ = ["BatchFeed", "DirectFeed", "ExecutionFeed"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
 
 
-class DirectFeed(Feed):
-    """Hands on one batch at a time, and reads none ahead: the host sees each step, as in `model.fit`.
+class ExecutionFeed(Feed):
+    """Goes from one execution of `steps_per_execution` steps to the next, as Keras's iterator says.
 
     Args:
         batches: The rows.
@@ -29,10 +29,8 @@ class DirectFeed(Feed):
         super().__init__(EpochShape(1, 1))
         self.batches = batches
         self._epoch = -1
-        self._numbers = (0, 0)  # of the execution under way
-        self._due = False  # whether its batches are still to be read
-        self._queue: list[Structure] = []
-        self._current: Window | None = None
+        self._numbers = (0, 0)  # of the steps of the execution under way
+        self._due = False  # whether it is still to be run
 
     @property
     def steps(self) -> int | None:
@@ -41,21 +39,40 @@ class DirectFeed(Feed):
     def has_step(self, epoch: int, step: int) -> bool:
         if epoch != self._epoch:
             self._epoch = epoch
-            self._queue = []
             self._due = False
-            self._current = None
             self.batches.begin_epoch()
-        if self._queue or self._due:
-            return True
-        numbers = self.batches.advance()
-        if numbers is None:
-            return False
-        self._numbers = numbers
-        self._due = True
+        if not self._due:
+            numbers = self.batches.advance()
+            if numbers is None:
+                return False
+            self._numbers = numbers
+            self._due = True
         return True
 
     def hook_steps(self, start: int, size: int) -> tuple[int, int]:
         return self._numbers
+
+    def close(self) -> None:
+        """There is no thread."""
+
+
+class DirectFeed(ExecutionFeed):
+    """Hands on one batch at a time, and reads none ahead: the host sees each step, as in `model.fit`.
+
+    Args:
+        batches: The rows.
+    """
+
+    def __init__(self, batches: KerasBatches) -> None:
+        super().__init__(batches)
+        self._queue: list[Structure] = []
+        self._current: Window | None = None
+
+    def has_step(self, epoch: int, step: int) -> bool:
+        if epoch != self._epoch:
+            self._queue = []
+            self._current = None
+        return bool(self._queue) or super().has_step(epoch, step)
 
     def hook_stop(self, start: int, size: int) -> int:
         return start + 1 + len(self._queue)
@@ -71,9 +88,6 @@ class DirectFeed(Feed):
             self._queue = self.batches.read()
         self._current = _direct(self._queue.pop(0), start) if self._queue else None
         return self._current
-
-    def close(self) -> None:
-        """There is no thread."""
 
 
 class BatchFeed(Feed):

@@ -18,13 +18,14 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.logs import EpochLogs
 from trainkit.engine.inputs import EpochShape
 from trainkit.engine.log_layout import flat_logs
+from trainkit.trainer.batch_feed import ExecutionFeed
 from trainkit.trainer.keras_batches import KerasBatches
-from trainkit.trainer.windows import Feed, Window
+from trainkit.trainer.windows import Window
 
 __all__ = ["KerasFeed"]
 
 
-class KerasFeed(Feed):
+class KerasFeed(ExecutionFeed):
     """Gives Keras's train function the iterator that it reads its batches from.
 
     Args:
@@ -33,33 +34,9 @@ class KerasFeed(Feed):
     """
 
     def __init__(self, batches: KerasBatches, state: TrainState) -> None:
-        super().__init__(EpochShape(1, 1))
-        self.batches = batches
+        super().__init__(batches)
         self.state = state
-        self._epoch = -1
-        self._numbers = (0, 0)  # of the steps that the next call of the train function runs
-        self._due = False
         self._logs: Mapping[str, Any] = {}
-
-    @property
-    def steps(self) -> int | None:
-        return None
-
-    def has_step(self, epoch: int, step: int) -> bool:
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._due = False
-            self.batches.begin_epoch()
-        if not self._due:
-            numbers = self.batches.advance()
-            if numbers is None:
-                return False
-            self._numbers = numbers
-            self._due = True
-        return True
-
-    def hook_steps(self, start: int, size: int) -> tuple[int, int]:
-        return self._numbers
 
     def window(self, epoch: int, start: int) -> Window | None:
         if not self.has_step(epoch, start):
@@ -90,9 +67,6 @@ class KerasFeed(Feed):
         rate = learning_rate(model.optimizer)
         train = {name: _number(value) for name, value in flat_logs(logs).items()}
         return EpochLogs(train=train, learning_rate=0.0 if rate is None else _number(rate))
-
-    def close(self) -> None:
-        """There is no thread."""
 
 
 def _number(value: Any) -> Any:
