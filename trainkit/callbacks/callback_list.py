@@ -42,8 +42,8 @@ class CallbackList:
     Args:
         callbacks: Any Keras callbacks, or a `keras.callbacks.CallbackList`.
         state: The training that they watch.
-        direction: Gives `min` or `max` for a monitored value, and raises for one that the training does not
-            log.
+        direction: Gives `min` or `max` for a monitored value and the mode that its callback has; raises for
+            one that the training does not log.
         clock: Seconds; for tests.
 
     Attributes:
@@ -60,7 +60,7 @@ class CallbackList:
         self,
         callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList,
         state: TrainState,
-        direction: Callable[[str], str],
+        direction: Callable[[str, str], str],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.list: keras.callbacks.CallbackList | None = None
@@ -74,7 +74,7 @@ class CallbackList:
         others = [c for c in self.callbacks if not isinstance(c, (Observer, keras.callbacks.History))]
         self.monitors = [c for c in self.observers if isinstance(c, Monitor)]
         for monitor in self.monitors:
-            monitor.reset(direction(monitor.monitor))
+            monitor.reset(direction(monitor.monitor, monitor.mode))
         self.needs_train_batches = any(_acts_on_batches(c, TRAIN_BATCH_HOOKS) for c in others)
         self.needs_test_batches = needs_test_batches(others)
         self.only_observers = not others

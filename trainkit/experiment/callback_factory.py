@@ -53,11 +53,11 @@ def monitored_value(job: Job, setup: TrainSetup) -> str:
     name = asked or job.task.monitor()
     if asked is None and setup.splits.validation is None:
         name = base_name(name)
-    setup.direction(name)
+    setup.direction(name, job.config.checkpoint.mode)
     _check_callbacks(job, setup)
     early = job.config.callbacks.early_stopping
-    if early.enabled and early.monitor is not None:
-        setup.direction(early.monitor)
+    if early.enabled:
+        setup.direction(early.monitor or name, _early_mode(job, early.monitor or name))
     return name
 
 
@@ -69,7 +69,7 @@ def _check_callbacks(job: Job, setup: TrainSetup) -> None:
     if not config.reduce_lr.enabled:
         return
     if config.reduce_lr.monitor is not None:
-        setup.direction(config.reduce_lr.monitor)
+        setup.direction(config.reduce_lr.monitor, _mode_of(job, config.reduce_lr.monitor))
     if own_schedule(inner_optimizer(setup.model.optimizer)) is not None:
         raise UserError(
             "callbacks.reduce_lr.enabled=true: the learning rate follows a schedule, which sets it at each "
@@ -140,7 +140,7 @@ def make_callbacks(
             EarlyStopping(
                 early.monitor or best.monitor,
                 patience=early.patience,
-                mode=early.mode,
+                mode=_early_mode(job, early.monitor or best.monitor),
                 min_delta=early.min_delta,
                 restore_best_weights=early.restore_best_weights,
             )
@@ -183,6 +183,18 @@ def _reporters(
     return made
 
 
+def _mode_of(job: Job, name: str) -> str:
+    """`checkpoint.mode`, for the value that it is meant for."""
+    config = job.config.checkpoint
+    return config.mode if name == (config.monitor or job.task.monitor()) else "auto"
+
+
+def _early_mode(job: Job, name: str) -> str:
+    """The mode of early stopping: its own, else that of the value that it shares with the checkpoints."""
+    mode = job.config.callbacks.early_stopping.mode
+    return mode if mode != "auto" else _mode_of(job, name)
+
+
 def _reduce_lr(job: Job, setup: TrainSetup, monitor: str) -> keras.callbacks.Callback:
     """Keras's callback, with the direction that the metric has."""
     config = job.config.callbacks.reduce_lr
@@ -191,7 +203,7 @@ def _reduce_lr(job: Job, setup: TrainSetup, monitor: str) -> keras.callbacks.Cal
         name,
         factor=config.factor,
         patience=config.patience,
-        mode=setup.direction(name),
+        mode=setup.direction(name, _mode_of(job, name)),
         min_delta=config.min_delta,
         cooldown=config.cooldown,
         min_lr=config.lowest,

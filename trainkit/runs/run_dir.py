@@ -157,7 +157,7 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
         if path.exists() and not _saved_nothing(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         make_folder(path)
-        if path.parent.resolve() == Path(runs_dir, name).resolve():
+        if name and path.parent.resolve() == Path(runs_dir, name).resolve():
             link(path.parent / LATEST, path.name)
     except OSError as error:
         raise UserError(

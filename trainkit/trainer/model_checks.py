@@ -42,7 +42,6 @@ ELEMENTWISE = (
     keras.losses.Poisson,
     keras.losses.KLDivergence,
 )
-HIGHER_IS_BETTER = ("accuracy", "acc", "auc", "precision", "recall", "f1", "fbeta", "r2", "iou")
 
 
 @dataclass(frozen=True)
@@ -263,12 +262,12 @@ def _check_shape(task: Task, label: tuple[int, ...], shape: tuple[int | None, ..
         )
 
 
-def direction(model: keras.Model, name: str) -> str:
-    """`min` or `max` for a metric of a model, as the metric says; by its name where it does not."""
+def direction(model: keras.Model, name: str) -> str | None:
+    """`min` or `max` for a value that a model logs, as its metric says; losses are minimised; else None."""
     for metric in _flat_metrics(model):
         if metric.name == name and compat.metric_direction(metric):
             return "max" if compat.metric_direction(metric) == "up" else "min"
-    return "max" if any(part in name for part in HIGHER_IS_BETTER) else "min"
+    return "min" if name.endswith("loss") else None
 
 
 def _flat_metrics(model: keras.Model) -> Iterable[Any]:

@@ -48,6 +48,9 @@ class RunFiles:
 
     def __init__(self, path: Path | str, setup: TrainSetup, *, resumed: bool) -> None:
         self.setup = setup
+        name = setup.task.monitor()
+        monitored = name if setup.splits.validation is not None else base_name(name)
+        setup.direction(monitored)
         place = Path(path)
         if resumed and place.is_dir():
             self.run = RunDir(place)
@@ -55,9 +58,6 @@ class RunFiles:
             self.run = run_dir.create(run_dir.new_path("", "", str(place)), "", "")
         about = manifest.describe(sys.argv, setup.config.seed, setup.splits.source, devices.describe())
         files.write_json(self.run.manifest, {**about, "settings": asdict(setup.config)})
-        name = setup.task.monitor()
-        monitored = name if setup.splits.validation is not None else base_name(name)
-        setup.direction(monitored)
         self.best = Checkpoints(self.run.checkpoints, monitored, every_call=setup.in_lockstep)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:

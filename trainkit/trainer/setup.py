@@ -126,18 +126,29 @@ class TrainSetup:
             return train
         return [*train, *map(validation_name, sorted(self.step.test_logs.names, key=_loss_first))]
 
-    def direction(self, monitor: str) -> str:
+    def direction(self, monitor: str, mode: str = "auto") -> str:
         """`min` or `max`: whether a logged value is better when lower or higher.
 
+        Args:
+            monitor: Its name, as Keras names it.
+            mode: `min` or `max`, if somebody has said so; `auto`: the metric says.
+
         Raises:
-            UserError: if the training logs no such value.
+            UserError: if the training logs no such value, or nobody says which of its values are better.
         """
         known = self.logged()
         if monitor not in known:
             raise UserError(
                 f"Cannot monitor {monitor!r}: this training does not log it; {did_you_mean(monitor, known)}"
             )
-        return model_checks.direction(self.model, base_name(monitor))
+        found = model_checks.direction(self.model, base_name(monitor)) if mode == "auto" else mode
+        if found is None:
+            raise UserError(
+                f"Cannot monitor {monitor!r}: its metric does not say whether higher is better. Set "
+                "checkpoint.mode=max or min (for early stopping callbacks.early_stopping.mode), or give the "
+                "metric _direction='up' or 'down', as Keras's metrics have it."
+            )
+        return found
 
     def replacements(self, *, xla: bool, fast: bool) -> list[Replacement]:
         """The changes of Keras that hold while a program of this setup is traced.
