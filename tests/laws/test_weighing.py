@@ -1,0 +1,108 @@
+"""A batch in parts, on replicas or one after the other, weighs as Keras weighs it whole.
+
+By rows, by unmasked steps, by sums of weights, or not at all for sums; and sparse gradients stay sparse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tests.support.replicas import gap
+from tests.support.training import fit
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.task import Task
+from trainkit.trainer.trainer import Trainer
+
+CLOSE = 3e-6
+ROWS = 43  # by 16: two whole batches and a ragged one
+STEPS = 6
+WORDS = 12
+
+
+@dataclass(frozen=True)
+class Sequences(Task):
+    """Numbers per step of padded sequences of words."""
+
+    reduction: str = "sum_over_batch_size"
+    masked: bool = True
+    weight: str = "none"
+    rule: str = "sgd"
+
+    def data(self) -> Splits:
+        draw = np.random.default_rng(0)
+        x = draw.integers(1, WORDS, (ROWS, STEPS))
+        lengths = draw.integers(1, STEPS + 1, ROWS)
+        if self.masked:
+            x[np.arange(STEPS) >= lengths[:, None]] = 0
+        y = np.sin(x)[..., None].astype("float32")
+        shapes = {"rows": (ROWS, 1), "steps": (ROWS, STEPS)}
+        weight = None
+        if self.weight in shapes:
+            weight = draw.uniform(0.0, 3.0, shapes[self.weight]).astype("float32")
+        return Splits(Arrays(x.astype("int32"), y, weight), Arrays(x[:21].astype("int32"), y[:21]))
+
+    def model(self, train: Arrays) -> keras.Model:
+        inputs = keras.Input((STEPS,), dtype="int32")
+        words = layers.Embedding(WORDS, 3, mask_zero=self.masked)(inputs)
+        return keras.Model(inputs, layers.Dense(1)(layers.Dense(4, activation="tanh")(words)))
+
+    def loss(self) -> Any:
+        return keras.losses.MeanSquaredError(reduction=self.reduction)
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        rate = 1e-3 if self.reduction == "sum" else 0.05
+        return {
+            "sgd": keras.optimizers.SGD,
+            "adam": keras.optimizers.Adam,
+            "adagrad": keras.optimizers.Adagrad,
+        }[self.rule](rate, **({"epsilon": 1e-3} if self.rule != "sgd" else {}))
+
+
+TASKS = {
+    "masked": Sequences(),
+    "sum": Sequences("sum"),
+    "masked, a weight per row": Sequences(weight="rows"),
+    "a weight per step": Sequences(masked=False, weight="steps"),
+    "masked, a weight per step": Sequences(weight="steps"),
+    "by sums of weights": Sequences("mean_with_sample_weight", weight="steps"),
+    "by sums of weights, masked": Sequences("mean_with_sample_weight", weight="rows"),
+    "embeddings by Adam": Sequences(masked=False, rule="adam"),
+    "embeddings by Adagrad": Sequences(masked=False, rule="adagrad"),
+}
+PARTS: dict[str, dict[str, Any]] = {
+    "two replicas": {"strategy": "mirrored", "replicas": 2},
+    "four replicas": {"strategy": "mirrored", "replicas": 4},
+    "accumulation": {"batch_size": 8, "accumulate": 2},
+}
+
+
+def trained(task: Task, **settings: Any) -> tuple[Trainer, dict[str, list[float]]]:
+    return fit(task, **{"epochs": 2, "fast_kernels": False, **settings})
+
+
+def furthest(a: Trainer, b: Trainer) -> float:
+    """The largest difference of two models in any weight."""
+    pairs = zip(a.model.get_weights(), b.model.get_weights(), strict=True)
+    return max(float(np.abs(x - y).max()) for x, y in pairs)
+
+
+@pytest.mark.slow_but_first
+@pytest.mark.parametrize("name", TASKS)
+def test_parts_weigh_as_the_whole(name: str) -> None:
+    whole, history = trained(TASKS[name])
+    by_keras, theirs = trained(TASKS[name], engine="keras")
+    assert furthest(whole, by_keras) <= CLOSE
+    assert gap(history, theirs) <= 10 * CLOSE
+    for settings in PARTS.values():
+        parts, logged = trained(TASKS[name], **settings)
+        assert furthest(whole, parts) <= CLOSE, settings
+        if "batch_size" in settings:  # of the validation too, whose masked losses Keras weighs by its batches
+            assert gap({"loss": history["loss"]}, {"loss": logged["loss"]}) <= 10 * CLOSE, settings
+        else:
+            assert gap(history, logged) <= 10 * CLOSE, settings
