@@ -48,9 +48,12 @@ def show(arguments: Arguments) -> int:
 
     Raises:
         UserError: for words that are wrong.
+        BrokenPipeError: if the reader of the output is gone.
     """
     try:
         return run_hydra([*arguments.flags, *arguments.overrides], lambda settings: None)
+    except BrokenPipeError:  # the reader has seen enough: nothing is wrong with the words
+        raise
     except ERRORS as error:
         raise UserError(explain(error, (), arguments.overrides)) from error
 
