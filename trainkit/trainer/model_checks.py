@@ -104,7 +104,7 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
     logs: Any = None
     try:
         with patched(loss_part_reduction()):
-            loss, seen["outputs"], logs = _traced(forward, spec)
+            loss, seen["outputs"], logs = _traced(forward, spec, compat.fixed_batch(model))
     except UserError:
         raise
     except Exception as error:  # whatever the user's model, loss or metric raises, it is theirs to mend
@@ -129,19 +129,19 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
     )
 
 
-def _traced(function: Any, spec: Any) -> Any:
-    """Shapes of `function(*batch)` for a symbolic batch."""
+def _traced(function: Any, spec: Any, size: int | None) -> Any:
+    """Shapes of `function(*batch)` for a symbolic batch of `size` rows; None: of any number."""
     if all(isinstance(s, tf.TensorSpec) for s in leaves(spec)):
-        batch = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), spec)
+        batch = map_leaves(lambda s: keras.KerasTensor((size, *s.shape), s.dtype.name), spec)
         return compat.symbolic_call(function, *batch)
     # Ragged and sparse batches have no symbolic twin in Keras.
-    return compat.traced_outputs(function, *_batch_of(spec))
+    return compat.traced_outputs(function, *_batch_of(spec, size))
 
 
-def _batch_of(spec: Any) -> Any:
+def _batch_of(spec: Any, size: int | None) -> Any:
     """The specs of a batch, of those of its rows."""
     return map_leaves(
-        lambda s: tf.TensorSpec([None, *s.shape], s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
+        lambda s: tf.TensorSpec([size, *s.shape], s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
     )
 
 
@@ -172,7 +172,7 @@ def _layouts(
 
 def _returned(task: Task, model: keras.Model, name: str, spec: Any, as_keras: bool) -> Any:
     """What a step of the model's own returns, found by tracing it once."""
-    batch = _batch_of(spec)
+    batch = _batch_of(spec, compat.fixed_batch(model))
     step = getattr(model, name)
     try:
         with patched(task_steps(task, model)):

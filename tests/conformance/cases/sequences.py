@@ -62,6 +62,13 @@ def stateful_rnn(side: Side) -> None:
 
 
 @case
+def a_stateful_layer_of_one_row(side: Side) -> None:
+    """The inputs name the number of rows: a state of one row takes no batch of an unknown number."""
+    stack = [keras.Input(batch_shape=(1, 3, 2)), layers.SimpleRNN(4, stateful=True), layers.Dense(1)]
+    fit(side, compiled(keras.Sequential(stack)), numbers(5, 3, 2), numbers(5, 1, seed=1), batch_size=1)
+
+
+@case
 def embeddings_under_adam(side: Side) -> None:
     """Sparse gradients: Adam moves only the rows that a batch has seen, and lets all moments decay."""
     model = text_like(layers.Embedding(50, 3), layers.Flatten(), optimizer=keras.optimizers.Adam(0.05))
