@@ -212,8 +212,8 @@ def main() -> int:
     text = (
         f"The largest differences between `trainkit.fit` and `model.fit(shuffle=False)` after {EPOCHS} "
         f"epochs of {ROWS}\nrows, in any variable of model and optimizer and in any logged value; `exact` "
-        f"demands 0. By default, kernels and XLA round otherwise,\nand dropout draws masks of its own. "
-        f"Made by\n\n"
+        f"demands 0. By default, kernels and XLA round"
+        f"\notherwise, and dropout draws masks of its own. Made by\n\n"
         f"    python -m benchmarks.kinds\n\n"
         f"TensorFlow {about['tensorflow']}, Keras {about['keras']}, CPU.\n"
     )

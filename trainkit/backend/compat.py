@@ -38,7 +38,6 @@ __all__ = [
     "copy_weight_decay_exclusions",
     "epoch_iterator",
     "evaluate_cached",
-    "fixed_batch",
     "flat_layers",
     "has_own",
     "initial_epoch",
@@ -97,12 +96,6 @@ def traced_outputs(function: Callable[..., Any], *specs: Any) -> Any:
 def supports_xla(model: keras.Model) -> bool:
     """Whether all layers of a model say that XLA can compile them."""
     return all(layer.supports_jit for layer in model._flatten_layers())
-
-
-def fixed_batch(model: keras.Model) -> int | None:
-    """The rows of each batch of a model whose inputs name their number; None: any number."""
-    inputs = getattr(model, "inputs", None) or []
-    return next((x.shape[0] for x in keras.tree.flatten(inputs) if x.shape), None)
 
 
 def has_own(model: keras.Model, method: str) -> bool:

@@ -104,7 +104,7 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
     logs: Any = None
     try:
         with patched(loss_part_reduction()):
-            loss, seen["outputs"], logs = _traced(forward, spec, compat.fixed_batch(model))
+            loss, seen["outputs"], logs = _traced(forward, spec, _fixed_batch(model))
     except UserError:
         raise
     except Exception as error:  # whatever the user's model, loss or metric raises, it is theirs to mend
@@ -127,6 +127,12 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         operations=seen["operations"],
         own_train_step=own_step,
     )
+
+
+def _fixed_batch(model: keras.Model) -> int | None:
+    """The rows of each batch of a model whose inputs name their number; None: any number."""
+    inputs = getattr(model, "inputs", None) or []
+    return next((x.shape[0] for x in keras.tree.flatten(inputs) if x.shape), None)
 
 
 def _traced(function: Any, spec: Any, size: int | None) -> Any:
@@ -172,7 +178,7 @@ def _layouts(
 
 def _returned(task: Task, model: keras.Model, name: str, spec: Any, as_keras: bool) -> Any:
     """What a step of the model's own returns, found by tracing it once."""
-    batch = _batch_of(spec, compat.fixed_batch(model))
+    batch = _batch_of(spec, _fixed_batch(model))
     step = getattr(model, name)
     try:
         with patched(task_steps(task, model)):
