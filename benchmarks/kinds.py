@@ -211,9 +211,9 @@ def main() -> int:
     before = options.output.read_text().partition(TITLE)[0].rstrip() if options.output.exists() else ""
     text = (
         f"The largest differences between `trainkit.fit` and `model.fit(shuffle=False)` after {EPOCHS} "
-        f"epochs of {ROWS}\nrows, in any variable of model and optimizer and in any logged value; `exact` "
-        f"demands 0. By default, kernels and XLA round"
-        f"\notherwise, and dropout draws masks of its own. Made by\n\n"
+        f"epochs of {ROWS} rows, in\nany variable of model and optimizer and in any logged value; `exact` "
+        f"demands 0. By default, kernels and XLA\nround otherwise, and dropout draws masks of its own. Made "
+        f"by\n\n"
         f"    python -m benchmarks.kinds\n\n"
         f"TensorFlow {about['tensorflow']}, Keras {about['keras']}, CPU.\n"
     )
