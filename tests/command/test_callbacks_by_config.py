@@ -30,6 +30,7 @@ def test_a_rate_that_follows_a_schedule_cannot_fall_on_a_plateau(
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_a_tracker_is_told_of_a_run_and_of_its_end(
     train: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_learning_rate_is_found_and_no_run_is_made(
     assert "expected more than find_lr.low=1e-06" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_tested_and_saved(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

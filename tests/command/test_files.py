@@ -47,6 +47,7 @@ def texts(empty_folder: Path) -> Path:
     return empty_folder
 
 
+@pytest.mark.slow
 def test_images_train_predict_and_are_served(images: Path) -> None:
     words = ("task=image_classification", "data.path=shapes", "task.filters=[4]", "run_dir=run")
     assert main.main([*words, *SHORT]) == 0
@@ -77,6 +78,7 @@ def test_unreadable_images_are_named_or_left_out(images: Path, capsys: pytest.Ca
     assert "bad.png" in task.description()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["pooled", "convolutional", "recurrent"])
 def test_texts_train_predict_and_are_served(texts: Path, body: str) -> None:
     words = ("task=text_classification", "data.path=reviews", f"task.body={body}", "task.width=4")

@@ -51,6 +51,7 @@ def folder(empty_folder: Path) -> Path:
     return sets
 
 
+@pytest.mark.slow
 def test_known_images_keep_their_test_rows(folder: Path) -> None:
     words = (
         "task=image_classification",
@@ -67,6 +68,7 @@ def test_known_images_keep_their_test_rows(folder: Path) -> None:
     assert task.labels.classes == tuple("0123456789")
 
 
+@pytest.mark.slow
 def test_a_known_table_is_told_in_its_unit(folder: Path) -> None:
     words = ("task=tabular_regression", "data.source=california_housing", "data.dir=sets", "run_dir=run")
     assert main.main([*words, *SHORT]) == 0
@@ -76,6 +78,7 @@ def test_a_known_table_is_told_in_its_unit(folder: Path) -> None:
     assert read("summary.json", "run")["dataset"] == "California housing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "classes"), [("imdb", ("negative", "positive")), ("reuters", ("0", "1", "2"))]
 )
@@ -89,6 +92,7 @@ def test_known_texts_are_numbers_of_words(folder: Path, source: str, classes: tu
         np.testing.assert_array_equal(task.table.rows["test"], np.arange(30, 40))
 
 
+@pytest.mark.slow
 def test_a_row_may_have_several_labels(empty_folder: Path) -> None:
     lines = ["x,tags"]
     for i in range(60):
@@ -113,6 +117,7 @@ def test_a_row_may_have_several_labels(empty_folder: Path) -> None:
         assert row["predicted"] == "|".join(likely)
 
 
+@pytest.mark.slow
 def test_weights_of_rows_and_classes_are_multiplied(empty_folder: Path) -> None:
     lines = ["x,w,y", *(f"{i % 7 + 0.5},{1 + i % 2},{'a' if i % 4 else 'b'}" for i in range(40))]
     Path("rows.csv").write_text("\n".join(lines) + "\n")

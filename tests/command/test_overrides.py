@@ -131,6 +131,7 @@ def test_a_misspelt_key_is_refused_with_its_section(refuse: Any, data: st.DataOb
     assert "did you mean" in text or key.rpartition(".")[0] in text
 
 
+@pytest.mark.slow
 @SOME
 @given(key=st.sampled_from([key for key, setting in SETTINGS.items() if not setting.optional]))
 def test_null_is_refused_where_a_value_is_needed(refuse: Any, key: str) -> None:

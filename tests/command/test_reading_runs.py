@@ -62,6 +62,7 @@ def test_a_command_line_names_the_runs_to_compare(
     assert (three_runs / "compare.html").is_file()
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_by_plain_words(three_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["runs/toy/20260101-000000-a", "runs/other/20260103-000000-c"]
     assert main.main(["mode=compare", *folders]) == 0

@@ -17,6 +17,7 @@ from trainkit.data.folds import fold_of, unsplit
 from trainkit.data.splits import holdout
 
 
+@pytest.mark.slow
 def test_folds_and_seeds_are_runs_with_their_mean_and_spread(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

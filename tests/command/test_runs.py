@@ -122,6 +122,7 @@ def test_multirun_gives_each_job_its_run(train: Callable[..., int]) -> None:
     assert {Path(job["run"]).name for job in jobs} == {run.name for run in runs}
 
 
+@pytest.mark.slow
 def test_resume_of_a_multirun_runs_what_is_missing(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

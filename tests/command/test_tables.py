@@ -28,6 +28,7 @@ def tables(empty_folder: Path) -> Path:
     return empty_folder
 
 
+@pytest.mark.slow
 def test_classes_train_evaluate_and_predict_new_rows(
     tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_classes_train_evaluate_and_predict_new_rows(
         assert float(row["confidence"]) == pytest.approx(max(shares.values()), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_numbers_are_predicted_in_their_unit_by_run_and_by_served_model(tables: Path) -> None:
     words = ("data.columns.outcome=ignore", "data.target_scaling=log", "trainer.epochs=40", "run_dir=run")
     assert main.main([*NUMBER, *QUIET, *words]) == 0
@@ -76,6 +78,7 @@ def test_numbers_are_predicted_in_their_unit_by_run_and_by_served_model(tables: 
     np.testing.assert_allclose(np.asarray(served(as_tensors)["predicted"]), predicted, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_sizes_follow_the_rows_unless_they_are_given(tables: Path) -> None:
     assert main.main([*CLASSES, *QUIET, "data.columns.price=ignore", "trainer.epochs=3", "run_dir=run"]) == 0
     config = Path("run/config.yaml").read_text()
@@ -84,6 +87,7 @@ def test_sizes_follow_the_rows_unless_they_are_given(tables: Path) -> None:
     assert read("summary.json", "run")["steps"] == 6  # 38 rows train
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_from_another_folder(
     tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +97,7 @@ def test_a_run_is_resumed_from_another_folder(
     assert main.main([f"resume={run}", "trainer.epochs=3", *QUIET]) == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "run_dir=run"]) == 0
     text = Path(LABELLED).read_text()
@@ -104,6 +109,7 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
     assert "data.columns.town: kind is 'text' now" in capsys.readouterr().err
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("words", "message"),
     [

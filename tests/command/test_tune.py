@@ -27,6 +27,7 @@ def trials(folder: str = "search") -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in table("trials.csv", folder)]
 
 
+@pytest.mark.slow
 def test_a_search_leaves_its_trials_and_the_best_settings(
     train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
     assert found == pytest.approx(winner, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_folds_seconds_and_early_ends(train: Callable[..., int]) -> None:
     assert train(*SEARCH, "tune.cv=3", "run_dir=folds", "tune.objectives=[val_loss,seconds]") == 0
     rows = table("trials.csv", "folds")
@@ -82,6 +84,7 @@ def test_folds_seconds_and_early_ends(train: Callable[..., int]) -> None:
     assert {row["state"] for row in table("trials.csv", "pruned")} <= {"complete", "pruned"}
 
 
+@pytest.mark.slow
 def test_a_failing_trial_does_not_end_the_search(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +131,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize(("words", "line"), WRONG, ids=[line for _, line in WRONG])
 def test_what_is_wrong_takes_one_line_and_makes_nothing(
     words: tuple[str, ...],

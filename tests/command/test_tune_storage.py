@@ -22,6 +22,7 @@ SEARCH = (
 )
 
 
+@pytest.mark.slow
 def test_a_search_in_sqlite_equals_one_in_a_journal(train: Callable[..., int], tmp_path: Path) -> None:
     address = f"tune.storage='sqlite:///{tmp_path / 'search.db'}'"
     assert train(*SEARCH, address, "run_dir=database") == 0

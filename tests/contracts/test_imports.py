@@ -104,6 +104,7 @@ def test_a_folder_imports_from_lower_floors_only() -> None:
     known.check("floors", wrong)
 
 
+@pytest.mark.slow
 def test_no_import_is_relative() -> None:
     """A relative import hides where a name comes from."""
     assert [f"{m.place}:{i.line}" for m in repository_modules() for i in m.imports if i.name[0] == "."] == []

@@ -192,6 +192,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), json_values))
 def test_what_is_written_as_json_is_read_again(content: dict[str, Any]) -> None:
     with temporary_folder() as folder:

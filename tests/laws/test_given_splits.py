@@ -84,13 +84,14 @@ def assert_same(a: list[np.ndarray], b: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rows"])
 def test_training_rows_of_each_kind_train_as_a_dataset_of_rows(kind: str) -> None:
     usual = weights_of(Given(kinds={"train": single}))
     assert_same(weights_of(Given(kinds={"train": KINDS[kind]})), usual)
 
 
+@pytest.mark.slow
 def test_a_generator_is_read_into_memory_and_shuffled_like_arrays() -> None:
     assert_same(weights_of(Given(kinds={"train": generated})), weights_of(Given()))
 
@@ -129,7 +130,7 @@ def test_class_weights_of_a_dataset_are_those_of_its_rows() -> None:
     assert_same(by_class, weights_of(Given(kinds={"train": weighted})))
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["epoch", "epoch_xla", "step", "step_xla", "auto"])
 def test_75_rows_in_batches_of_16_train_under_every_execution(execution: str) -> None:
     usual = weights_of(Given(kinds={"train": KINDS["batches"]}), engine="keras")

@@ -24,7 +24,7 @@ from trainkit.trainer.trainer import Trainer
 TOYS = [Toy(dropout=0.3), Toy(batch_norm=True, l2=1e-3), Weighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TOYS, ids=lambda t: type(t).__name__)
 def test_two_identical_runs_are_bitwise_identical(task: Task) -> None:
     (a, history_a), (b, history_b) = fit(task), fit(task)
@@ -52,7 +52,7 @@ def test_epoch_xla_equals_step_xla(task: Task) -> None:
     assert (a.execution, b.execution) == ("epoch_xla", "step_xla")
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["epoch", "epoch_xla"])
 def test_several_epochs_a_call_equal_one(execution: str) -> None:
     a, history_a = fit(Toy(dropout=0.3), epochs=7, execution=execution)
@@ -86,6 +86,7 @@ def test_a_dataset_of_rows_trains_like_its_arrays_in_that_order(monkeypatch: pyt
     assert difference(a, b) == 0.0
 
 
+@pytest.mark.slow
 def test_epoch_traces_once() -> None:
     trainer, _ = fit(Toy(dropout=0.3), epochs=5)
     assert traces(trainer) == [1]
@@ -131,7 +132,7 @@ def test_a_model_that_xla_cannot_compile_goes_on_without(monkeypatch: pytest.Mon
     assert len(history["loss"]) == 3
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("feed", ["resident", "stream"])
 def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path: Path) -> None:
     task = Toy(dropout=0.3)
@@ -148,6 +149,7 @@ def test_a_second_fit_equals_the_first_and_compiles_nothing(feed: str, tmp_path:
     assert trainer.setup.shape.steps == 3
 
 
+@pytest.mark.slow
 def test_a_measured_mode_is_chosen_again_without_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command on the same machine trains in the same mode, whatever the clock says then."""
     seconds = {True: 1.0, False: 2.0}
@@ -174,6 +176,7 @@ def test_a_measured_mode_is_chosen_again_without_timing(monkeypatch: pytest.Monk
     assert timed
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("execution", ["epoch", "epoch_xla"])
 def test_an_epoch_in_pieces_equals_a_whole_one(execution: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long epoch is cut, so that bars move within it."""

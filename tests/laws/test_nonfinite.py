@@ -74,7 +74,7 @@ def test_stop_names_step_rows_and_gradient(execution: str, monkeypatch: pytest.M
     assert "the gradient of" in text or (execution == "step" and "variable" in text)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", MODES)
 def test_skip_equals_a_training_without_the_step(execution: str) -> None:
     """Weights, slots, seeds, averages and metrics are as if the batch were not there."""
@@ -174,6 +174,7 @@ def test_a_model_that_is_not_finite_is_never_the_best_nor_completed(execution: s
     assert trainer.report().status == "failed"
 
 
+@pytest.mark.slow
 def test_looking_does_not_change_a_training() -> None:
     watched, _ = fit(Toy(dropout=0.3, batch_norm=True))
     ignored, _ = fit(Toy(dropout=0.3, batch_norm=True), on_nonfinite="ignore")

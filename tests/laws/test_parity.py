@@ -69,7 +69,7 @@ TASKS = [
 ]
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
 def test_every_kind_of_task_has_equal_bits(task: Task, execution: str) -> None:
@@ -99,7 +99,7 @@ def test_every_option_of_an_optimizer_has_equal_bits(optimizer: OptimizerConfig)
     assert_equal_bits(compare(Toy(dropout=0.3), optimizer=optimizer))
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_has_equal_bits(precision: str) -> None:
     assert_equal_bits(compare(Toy(dropout=0.3), precision=precision))
@@ -141,7 +141,7 @@ def digits() -> Splits:
     )
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
     [MNIST(source="embedded"), MnistCnn(source="embedded", filters=(4, 8, 8), units=(16,))],
@@ -212,7 +212,7 @@ def test_a_wrong_loop_is_caught_and_pointed_at(
 # The command.
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tolerance", "fault", "code"),
     [("auto", False, 0), ("exact", False, 0), ("exact", True, 1), ("0.5", True, 0)],

@@ -59,6 +59,7 @@ def adam(**settings: Any) -> OptimizerConfig:
     return OptimizerConfig(name="adam", **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["epoch", "epoch_xla"])
 def test_rates_seeds_and_statistics_are_shared(execution: str) -> None:
     config = replace(CONFIG, execution=execution)
@@ -84,6 +85,7 @@ OPTIMIZERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "first", "second"),
     OPTIMIZERS,
@@ -98,6 +100,7 @@ def test_values_of_an_optimizer_are_shared(
     compare((Toy(), CONFIG, optimizer(first)), (Toy(), CONFIG, optimizer(second)), list(first))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["norm", "global_norm", "value"])
 def test_clipping_and_averaging_are_shared(way: str) -> None:
     def optimizer(limit: float, momentum: float) -> OptimizerConfig:
@@ -107,6 +110,7 @@ def test_clipping_and_averaging_are_shared(way: str) -> None:
     compare((Toy(), CONFIG, optimizer(0.01, 0.5)), (Toy(), CONFIG, optimizer(0.1, 0.9)), names)
 
 
+@pytest.mark.slow
 def test_a_regularizer_is_shared_and_another_structure_is_not() -> None:
     compare((Toy(l2=0.1), CONFIG, adam()), (Toy(l2=0.01), CONFIG, adam()))
     pool = ProgramPool()
@@ -121,6 +125,7 @@ def test_a_regularizer_is_shared_and_another_structure_is_not() -> None:
         assert train(pool, *other)[1] is not cache
 
 
+@pytest.mark.slow
 def test_other_rows_are_trained_and_predicted() -> None:
     """The statistics of the rows at hand hold, in training and in prediction."""
     pool = ProgramPool()

@@ -22,7 +22,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("step-*"))
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [{}, {"execution": "epoch_xla"}, {"execution": "step"}, {"feed": "stream"}]
 )
@@ -79,6 +79,7 @@ class Full(files.Disk):
         self.waits -= 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_does_not_end_a_training(tmp_path: Path) -> None:
     """It warns, tries again, and fails at the end if it was in vain."""
     tried_again = r"No space left.*The training goes on; it is tried again"

@@ -36,14 +36,14 @@ SGD = OptimizerConfig(name="momentum", learning_rate=0.05)
 TASKS = [Toy(), Toy(l2=1e-2), Weighted(), ClassWeighted(), TwoByTwo(), Auc(), AddLoss(), Custom()]
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [2, 4])
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: f"{type(t).__name__}{'-l2' if t.l2 else ''}")
 def test_replicas_equal_one(task: Task, replicas: int) -> None:
     assert_replicas_equal_one(task, replicas, optimizer=SGD)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [73, 66, 64])
 def test_a_ragged_last_batch_smaller_than_the_replicas_is_trained_on(rows: int) -> None:
     """73 rows by 24 leave one row for 4 replicas, 66 by 16 two, 64 none."""
@@ -66,7 +66,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
 def test_options_of_the_optimizer_act_on_the_global_gradient(optimizer: OptimizerConfig) -> None:
     assert_replicas_equal_one(
@@ -83,7 +83,7 @@ def test_clipping_by_replica_is_another_training_as_in_keras() -> None:
     assert difference(a, b) > 1e-3
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 def test_accumulation_equals_one_large_batch(execution: str) -> None:
     settings: dict[str, Any] = {

@@ -52,7 +52,7 @@ def test_every_evaluation_row_counts_exactly_once() -> None:
     assert got["loss"] == pytest.approx(-np.log(outputs[np.arange(len(test)), test.y]).mean(), abs=1e-5)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["epoch", "step", "epoch_xla"])
 def test_accumulation_equals_large_batch(execution: str) -> None:
     # 75 rows in steps of 32: the last step has 11 rows, which 8 does not divide.
@@ -77,7 +77,7 @@ def test_the_average_of_the_weights_does_not_move_on_micro_batches() -> None:
     )
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs_per_call", [None, 1])
 def test_early_stopping_in_the_graph_equals_keras(epochs_per_call: int | None) -> None:
     ours = EarlyStopping("val_loss", patience=3)
@@ -199,6 +199,7 @@ class Broken(Toy):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "settings", "words"),
     [

@@ -92,7 +92,7 @@ def furthest(a: Trainer, b: Trainer) -> float:
     return max(float(np.abs(x - y).max()) for x, y in pairs)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_parts_weigh_as_the_whole(name: str) -> None:
     whole, history = trained(TASKS[name])

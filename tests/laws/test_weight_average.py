@@ -30,6 +30,7 @@ def trained(trainer: Any) -> list[np.ndarray]:
     return [np.asarray(v) for v in trainer.model.trainable_variables]
 
 
+@pytest.mark.slow_but_first
 @pytest.mark.parametrize("watched", [True, False], ids=["epoch_by_epoch", "several_epochs_per_call"])
 def test_a_training_ends_with_the_mean_of_its_last_epochs(watched: bool) -> None:
     weights = Weights()
@@ -41,6 +42,7 @@ def test_a_training_ends_with_the_mean_of_its_last_epochs(watched: bool) -> None
         np.testing.assert_allclose(mean, (third + fourth) / 2, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_averages_as_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, _ = fit(Toy(), epochs=4, callbacks=[WeightAverage(2)])
     saver = Checkpoints(tmp_path, "val_loss")

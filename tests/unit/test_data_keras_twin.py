@@ -193,7 +193,7 @@ TARGETS = {
 }
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TARGETS)
 def test_a_model_on_raw_rows_answers_as_the_trained_one_on_prepared_rows(tmp_path: Path, case: str) -> None:
     target, outputs, activation = TARGETS[case]

@@ -47,6 +47,7 @@ def check_disjoint_and_complete(parts: Rows, rows: int) -> None:
     assert all(len(part) and (np.diff(part) > 0).all() for part in parts.values())
 
 
+@pytest.mark.slow
 @quickly
 @given(KINDS, st.integers(40, 200), SHARES, SHARES, st.integers(0, 5))
 def test_splits_are_disjoint_complete_and_seeded(

@@ -58,6 +58,7 @@ CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00", exclude
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(CELL, CELL.filter(bool)), min_size=1, max_size=5))
 def test_any_text_survives_a_csv(rows: list[tuple[str, str]]) -> None:

@@ -190,7 +190,7 @@ def test_logits_give_what_their_probabilities_give() -> None:
             assert float(of_logits.result()) == pytest.approx(float(of_scores.result()), abs=1e-5)
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "mode"), [(F1, "max"), (BalancedAccuracy, "max"), (CalibrationError, "min")]
 )

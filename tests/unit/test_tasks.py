@@ -27,7 +27,7 @@ def task(request: pytest.FixtureRequest) -> Task:
     return TASKS[request.param](source="embedded")
 
 
-@pytest.mark.slow_but_first
+@pytest.mark.slow
 def test_task_trains_with_plain_keras(task: Task) -> None:
     splits = task.data()
     keras.utils.set_random_seed(0)
