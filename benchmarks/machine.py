@@ -11,7 +11,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("trainkit", "tensorflow", "keras", "numpy", "torch", "lightning", "jax", "jaxlib")
+PACKAGES = (
+    "trainkit",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "torch",
+    "lightning",
+    "jax",
+    "jaxlib",
+    "optuna",
+    "keras-tuner",
+    "scikit-learn",
+)
 
 
 def describe(threads: int) -> dict[str, Any]:
@@ -40,13 +52,17 @@ def resident_mb() -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-def run_python(*command: str) -> str:
+def run_python(*command: str, **environment: str) -> str:
     """What a Python process prints.
+
+    Args:
+        command: Its words.
+        environment: Variables besides those of this process.
 
     Raises:
         RuntimeError: if it fails.
     """
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment}
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=quiet)
     if done.returncode:
         raise RuntimeError(

@@ -30,6 +30,8 @@ class Boston(Task):
 
     Args:
         units: Units of each hidden layer.
+        dropout: Share of the units that each hidden layer drops, from 0 to less than 1; at 0 there are no
+            dropout layers.
         source: `boston`, `embedded` (diabetes, which scikit-learn ships), or `auto`: the first that is there.
         dir: Folder with `boston_housing.npz`; None: Keras's cache, then a download.
         validation: Share of the training rows held out for validation.
@@ -37,6 +39,7 @@ class Boston(Task):
     """
 
     units: tuple[int, ...] = (64, 64)
+    dropout: float = 0.0
     source: str = "auto"
     dir: str | None = None
     validation: float = 0.2
@@ -65,7 +68,11 @@ class Boston(Task):
     def model(self, train: Arrays) -> keras.Model:
         inputs = keras.Input(train.x.shape[1:])
         scale = keras.layers.Normalization(mean=train.x.mean(0), variance=train.x.var(0), dtype="float32")
-        hidden = [keras.layers.Dense(units, activation="relu") for units in self.units]
+        hidden: list[keras.Layer] = []
+        for units in self.units:
+            hidden.append(keras.layers.Dense(units, activation="relu"))
+            if self.dropout:
+                hidden.append(keras.layers.Dropout(self.dropout))
         return keras.Sequential([inputs, scale, *hidden, keras.layers.Dense(1, dtype="float32")])
 
     def loss(self) -> keras.losses.Loss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
@@ -9,8 +10,10 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from tests.support.commands import read
+from tests.support.commands import QUIET, read, table
 from tests.support.toys import Toy
+from trainkit.cli import main
+from trainkit.config import FitConfig
 from trainkit.core.datasets import Arrays, Fold, Splits
 from trainkit.core.errors import UserError
 from trainkit.data.folds import fold_of, unsplit
@@ -34,6 +37,21 @@ def test_folds_and_seeds_are_runs_with_their_mean_and_spread(
     printed = capsys.readouterr().out
     assert "mean" in printed
     assert "spread" in printed
+
+
+def test_a_run_of_a_fold_knows_its_fold(train: Callable[..., int]) -> None:
+    assert train("fit.cv=3", "trainer.epochs=2", "run_dir=all") == 0
+    assert train("fit.cv=3", "fit.fold=2", "trainer.epochs=1", "run_dir=part") == 0
+    assert main.main(["resume=part", "trainer.epochs=2", *QUIET]) == 0
+    first, second = (
+        [{**row, "seconds": ""} for row in table("metrics.csv", folder)] for folder in ("all/fold-2", "part")
+    )
+    assert first == second
+    assert main.main(["mode=evaluate", "resume=all/fold-2/checkpoints/last", *QUIET]) == 0
+    found = json.loads(next(Path("all/fold-2").rglob("evaluate.json")).read_text())["results"]
+    assert found["validation"]["loss"] == pytest.approx(float(first[-1]["val/loss"]), rel=1e-5)
+    with pytest.raises(UserError, match="there are 3 folds"):
+        FitConfig(cv=3, fold=4).check("fit.")
 
 
 def test_what_is_wrong_with_all_runs_makes_nothing(

@@ -101,8 +101,30 @@ def test_settings_of_trainkit_are_parameters() -> None:
         TrainkitClassifier(trainer__epoch=1)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": "many"},
+        {"units": 3},
+        {"units": (8, 0)},
+        {"dropout": 1.0},
+        {"learning_rate": -1.0},
+        {"early_stopping": True, "validation_fraction": 1.5},
+        {"trainer__execution": "fast"},
+        {"trainer__engine": "keras"},
+    ],
+)
+def test_impossible_parameters_are_refused_by_fit(wrong: dict[str, Any]) -> None:
+    estimator = TrainkitClassifier(**{**TINY, **wrong})
+    with pytest.raises(ValueError, match=f"{list(wrong)[-1].rpartition('__')[2]}.*expected|leave it out"):
+        estimator.fit(X, Y)
+    with pytest.raises(ValueError, match=r"expected|leave it out"):
+        clone(estimator).partial_fit(X, Y)
+
+
 def test_partial_fit_is_fit_epoch_by_epoch_where_the_order_is_one_batch() -> None:
-    settings = {**TINY, "batch_size": 90, "epochs": 3}
+    settings = {**TINY, "batch_size": 90, "trainer__epochs": 3}
     at_once = TrainkitRegressor(**settings).fit(X, X[:, 0])
     step_by_step = TrainkitRegressor(**settings)
     for _ in range(3):

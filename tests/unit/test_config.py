@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from trainkit.cli.settings import as_yaml
 from trainkit.config import (
     ClipConfig,
     Config,
@@ -138,3 +142,23 @@ def test_the_keywords_of_a_trainer_are_the_fields_of_its_settings() -> None:
     keywords = TrainerSettings.__annotations__
     assert list(keywords) == list(fields)
     assert {name: kind.__forward_arg__ for name, kind in keywords.items()} == fields
+
+
+WORDS = st.sampled_from(
+    ["1e-3", "yes", "on", "null", "~", "0x1f", "1_000", "-.inf", "1:30", "2020-01-01", "# c"]
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5), WORDS
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text("ab", min_size=1), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), VALUES, max_size=4))
+def test_settings_are_written_so_that_omegaconf_reads_them(values: dict[str, Any]) -> None:
+    text = as_yaml(values)
+    assert OmegaConf.to_container(OmegaConf.create(text)) == values

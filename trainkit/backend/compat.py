@@ -59,6 +59,7 @@ __all__ = [
     "train_validation_split",
     "unlisted_variables",
     "unpack_batch",
+    "without_tracing_warning",
     "xla_dot",
 ]
 
@@ -91,6 +92,16 @@ def traced_outputs(function: Callable[..., Any], *specs: Any) -> Any:
     """What `function` returns for a batch of these `tf.TypeSpec`s, as symbolic tensors of a graph that is
     traced once and never run."""
     return func_graph.func_graph_from_py_func("traced", function, specs, {}).structured_outputs
+
+
+def without_tracing_warning(function: Any) -> Any:
+    """A `tf.function` of whose traces TensorFlow does not warn.
+
+    It counts those of all functions with the same code together, and warns after a few: a program that each
+    training traces once, as it should, looks like one that is traced at every call.
+    """
+    function._omit_frequent_tracing_warning = True
+    return function
 
 
 def supports_xla(model: keras.Model) -> bool:

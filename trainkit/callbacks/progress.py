@@ -187,7 +187,8 @@ class Bars(Observer):
 
 
 class LiveText:
-    """A few lines on a terminal that are written anew in place: the leaderboard of a search.
+    """A few lines on a terminal that are written anew in place, cut to its width: the leaderboard of a
+    search.
 
     Args:
         stream: The terminal.
@@ -197,15 +198,15 @@ class LiveText:
         from rich.console import Console
         from rich.live import Live
 
-        self._live = Live(console=Console(file=stream), auto_refresh=False)
+        self._live = Live(console=Console(file=stream), auto_refresh=False, transient=True)
         self._live.start()
 
     def show(self, text: str) -> None:
         """Write other lines in place of the last ones."""
         from rich.text import Text
 
-        self._live.update(Text(text), refresh=True)
+        self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def close(self) -> None:
-        """Leave the last lines where they are."""
+        """Take the lines away."""
         self._live.stop()

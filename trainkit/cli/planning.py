@@ -18,12 +18,14 @@ from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
+from trainkit.cli.hydra_app import key_of
 from trainkit.cli.instantiate import make_callbacks, make_task
 from trainkit.cli.resumed import Changes, merged_with_run
-from trainkit.cli.settings import plain, with_types
+from trainkit.cli.settings import as_yaml, plain, with_types
 from trainkit.config import Config, DataConfig, validate
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json, shown
+from trainkit.data.folds import fold_of
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
 from trainkit.runs import locate, run_dir
@@ -80,13 +82,13 @@ class Plan:
             settings = with_types({**plain(settings), "trainer": {**plain(settings)["trainer"], **chosen}})
             config = checked(settings)
         resolved = plain(settings, resolve=True)
-        return Job(
+        made = Job(
             config=config,
             task=task,
             found=self.found,
             path=self.path,
             files={
-                run_dir.CONFIG: OmegaConf.to_yaml(OmegaConf.create(resolved)),
+                run_dir.CONFIG: as_yaml(resolved),
                 **({f".hydra/{run_dir.CONFIG}": OmegaConf.to_yaml(settings)} if self.texts else {}),
                 **self.texts,
             },
@@ -99,6 +101,11 @@ class Plan:
             variant=self.variant,
             experiment=self.experiment,
         )
+        fold, folds = config.fit.fold, config.fit.cv
+        if fold is None or folds is None:
+            return made
+        task, splits = fold_of(task, fold - 1, folds, made.data())
+        return replace(made, task=task, splits=splits)
 
     def variant(self, changes: Mapping[str, Any]) -> Job:
         """The job with other values of some settings, by their keys.
@@ -108,8 +115,9 @@ class Plan:
         """
         settings = spaces.changed(self.unresolved, changes)
         free = self.free - {key.rpartition(".")[2] for key in changes}
-        # Without the files of .hydra: they take a third of the time, and a search makes hundreds of variants.
-        return replace(self, config=checked(settings), unresolved=settings, free=free, texts={}).job()
+        # The files of .hydra take a third of the time, and a search makes hundreds of variants.
+        texts = {} if self.config.mode == "tune" else self.texts
+        return replace(self, config=checked(settings), unresolved=settings, free=free, texts=texts).job()
 
     def experiment(self, changes: Mapping[str, Any], comment: str) -> str:
         """The job with other values of some settings as the text of an experiment file."""
@@ -158,7 +166,7 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
         changed=changed,
         free=frozenset(key.rpartition(".")[2] for key in free),
         groups=composed.groups,
-        space=spaces.space_of(config, settings, composed.groups) if config.mode == "tune" else None,
+        space=_space(config, settings, composed) if config.mode == "tune" else None,
     )
 
 
@@ -254,6 +262,19 @@ def _new_path(config: Config, *, resumes: bool) -> Path | None:
     if config.mode in COMPARISONS:
         return run_dir.new_path(config.runs_dir, config.mode, config.run_dir)
     return None
+
+
+def _space(config: Config, settings: DictConfig, composed: Composed) -> Space:
+    """What is searched.
+
+    Raises:
+        UserError: for a space that is wrong, or settings of mode=fit that a search has other words for.
+    """
+    for name, instead in (("cv", "tune.cv"), ("seeds", "tune.space.trainer.seed")):
+        value = getattr(config.fit, name)
+        if value is not None:
+            raise UserError(f"fit.{name}={value} is for mode=fit; a search takes {instead}.")
+    return spaces.space_of(config, settings, composed.groups, fixed=map(key_of, composed.overrides))
 
 
 def _origin(resumed: RunDir | None, config_dir: str | None) -> str | None:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
 from trainkit.cli.hydra_app import ERRORS
-from trainkit.cli.settings import flatten, plain
+from trainkit.cli.settings import as_yaml, flatten, plain
 from trainkit.config import Config
 from trainkit.config.fields import group_of
 from trainkit.core.errors import UserError, did_you_mean, nearest_key
 from trainkit.runs import run_dir
-from trainkit.tuning.space import Space
+from trainkit.tuning.space import Parameter, Space
 
 __all__ = ["SEARCH", "changed", "experiment", "search_path", "space_of"]
 
@@ -42,13 +42,20 @@ def search_path(config: Config) -> Path:
     return run_dir.new_path(config.runs_dir, config.name, str(path))
 
 
-def space_of(config: Config, settings: DictConfig, groups: Groups) -> Space:
+def space_of(config: Config, settings: DictConfig, groups: Groups, fixed: Iterable[str] = ()) -> Space:
     """The space that the settings name, checked: every key exists, and takes every value.
+
+    Args:
+        config: The settings.
+        settings: The same, with references such as `${data.dir}`.
+        groups: The chosen options of the config groups.
+        fixed: Keys that the command line sets. The space that comes with a task goes without them.
 
     Raises:
         UserError: for a space, key or value that is wrong.
     """
     given = config.tune.space
+    of_the_task = given is None
     if given is None:
         given = groups.choices.get("task")
         if given is None or _file(groups, str(given)) is None:
@@ -59,10 +66,20 @@ def space_of(config: Config, settings: DictConfig, groups: Groups) -> Space:
     if isinstance(given, str):
         given = _read(groups, given)
     space = Space.of(given)
-    known = [*flatten(plain(settings))]
-    for key in space.keys:
-        _check_key(key, settings, known)
-    for change in space.corners():
+    both = [key for key in fixed if key in space.keys]
+    if of_the_task:
+        space = Space(tuple(one for one in space.parameters if one.key not in both))
+        if not space.parameters:
+            raise UserError(f"{', '.join(both)}: the command line sets all that task {config.name} searches.")
+    elif both:
+        raise UserError(
+            f"{both[0]}={OmegaConf.select(settings, both[0])} and tune.space.{both[0]}: the one fixes what "
+            "the other searches; leave one of them out."
+        )
+    for parameter in space.parameters:
+        _check_key(parameter.key, plain(settings))
+        _check_range(parameter, OmegaConf.select(settings, parameter.key))
+    for change in space.samples():
         changed(settings, change)
     return space
 
@@ -78,7 +95,8 @@ def changed(settings: DictConfig, changes: Mapping[str, Any]) -> DictConfig:
         try:
             OmegaConf.update(new, key, value, merge=False, force_add=True)
         except ERRORS as error:
-            raise UserError(f"tune.space.{key}: {explain(error)}") from error
+            problem = explain(error).removeprefix(f"{key}: ")
+            raise UserError(f"tune.space.{key}: {value} is no value of {key}: {problem}") from error
     return new
 
 
@@ -90,22 +108,38 @@ def experiment(settings: DictConfig, groups: Groups, comment: str) -> str:
     task = groups.choices.get("task")
     defaults = [{"override /task": task}] if task else []
     content = {**({"defaults": defaults} if defaults else {}), **kept}
-    return f"# @package _global_\n# {comment}\n{OmegaConf.to_yaml(OmegaConf.create(content))}"
+    return f"# @package _global_\n# {comment}\n{as_yaml(content)}"
 
 
-def _check_key(key: str, settings: DictConfig, known: list[str]) -> None:
-    if key.split(".")[0] not in SEARCHABLE:
+def _check_key(key: str, settings: Mapping[str, Any]) -> None:
+    group = key.split(".")[0]
+    if group in settings and group not in SEARCHABLE:
         raise UserError(
             f"tune.space.{key}: only settings of a training can be searched, those of "
             f"{', '.join(SEARCHABLE)}."
         )
     if key.startswith(OPEN):
         return
+    known = flatten({name: settings[name] for name in SEARCHABLE})
     if key not in known:
         raise UserError(f"tune.space.{key}: unknown setting; {nearest_key(key, known)}")
     is_section = group_of(Config, key) is not None
     if is_section or key == "task":
         raise UserError(f"tune.space.{key}: a section takes no value; {nearest_key(f'{key}.', known)}")
+
+
+def _check_range(parameter: Parameter, usual: Any) -> None:
+    """Refuse a range of numbers for a setting that is none.
+
+    Args:
+        parameter: What is searched.
+        usual: The setting's value where it is not searched.
+    """
+    if not parameter.choices and isinstance(usual, (str, bool, ListConfig, DictConfig)):
+        raise UserError(
+            f"tune.space.{parameter.key}: a range of numbers, and the setting is {usual}; expected choices, "
+            f"such as {{choices: [{usual}, ...]}}."
+        )
 
 
 def _file(groups: Groups, name: str) -> Path | None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from trainkit.config.fields import setting
+from trainkit.core.errors import UserError
 
 __all__ = ["SPLITS", "EvaluateConfig", "FitConfig", "ParityConfig", "PredictConfig", "VerifyConfig"]
 
@@ -26,7 +27,18 @@ class FitConfig:
     """mode=fit: one training, or several that differ in their folds or seeds."""
 
     cv: int | None = setting(None, "folds of a cross-validation, a run for each; null: one run", at_least=2)
+    fold: int | None = setting(None, "the only fold of fit.cv to train, from 1; null: all", at_least=1)
     seeds: int | None = setting(None, "runs with as many seeds, from trainer.seed on; null: one", at_least=1)
+
+    def check(self, prefix: str) -> None:
+        """Refuse a fold that there is not.
+
+        Args:
+            prefix: Dotted key of this section with a final dot, for the message.
+        """
+        if self.fold is not None and self.fold > (self.cv or 0):
+            folds = f"{prefix}cv is not set" if self.cv is None else f"there are {self.cv} folds"
+            raise UserError(f"{prefix}fold={self.fold}: {folds}; expected one of the folds of {prefix}cv.")
 
 
 @dataclass

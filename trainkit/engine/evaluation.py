@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend import compat
 from trainkit.backend.patches import Replacement, joining, patched
 from trainkit.core.tree import Structure
 from trainkit.engine.inputs import gather, hidden_count
@@ -140,7 +141,9 @@ class EvaluationProgram:
         self.by_step = xla and by_step
         self.hidden_rows = hidden_rows
         whole = xla and not by_step
-        self._run = tf.function(self._program, autograph=False, jit_compile=whole or None)
+        self._run = compat.without_tracing_warning(
+            tf.function(self._program, autograph=False, jit_compile=whole or None)
+        )
         layout = step.test_logs
         self._logs: Any = np.zeros([layout.width if layout.from_step else 0], layout.dtype)
 

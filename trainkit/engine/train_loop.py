@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend import compat
 from trainkit.backend.patches import Replacement, joining, patched
 from trainkit.backend.precision import loss_scale
 from trainkit.checkpoint.train_state import TrainState
@@ -63,8 +64,10 @@ class TrainProgram:
         several = spec.shape.max_epochs > 1
         self._best = BestEpochs(spec.rules if several else (), step.train_logs, step.test_logs, state)
         whole = spec.xla and not spec.by_step
-        self._run = tf.function(
-            self._program, autograph=False, jit_compile=whole or None, reduce_retracing=spec.direct
+        self._run = compat.without_tracing_warning(
+            tf.function(
+                self._program, autograph=False, jit_compile=whole or None, reduce_retracing=spec.direct
+            )
         )
         self._no_logs = np.zeros(
             [step.train_logs.width if step.train_logs.from_step else 0], step.train_logs.dtype

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from numbers import Real
+from dataclasses import replace
 from typing import Any, Self, cast
 
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trainkit.callbacks.callback_list import CallbackList
@@ -23,13 +22,20 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
 from trainkit.data.splits.random import shuffled
 from trainkit.estimators import keras_file
+from trainkit.estimators.parameters import (
+    SECTIONS,
+    changed,
+    check_parameters,
+    check_settings,
+    checked_weight,
+    section_of,
+)
 from trainkit.estimators.rows import RowsTask, dense_network
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.program_pool import ProgramPool
 
 __all__ = ["TrainkitEstimator"]
 
-SECTIONS = {"trainer": TrainerConfig, "optimizer": OptimizerConfig}
 PREDICTED_ROWS = 1024  # at once, always: how a row is rounded depends on how many are predicted with it
 # Estimators of one process share compiled programs: a grid search builds hundreds of alike ones.
 POOL = ProgramPool(size=16)
@@ -82,7 +88,7 @@ class TrainkitEstimator(BaseEstimator):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All parameters by name, the settings of trainkit that were given included."""
-        own = {name: value for name, value in vars(self).items() if _section(name) is not None}
+        own = {name: value for name, value in vars(self).items() if section_of(name) is not None}
         return {**super().get_params(deep), **own}
 
     def set_params(self, **params: Any) -> Self:
@@ -91,54 +97,67 @@ class TrainkitEstimator(BaseEstimator):
         Raises:
             ValueError: for a name that does not exist.
         """
-        settings = {name: value for name, value in params.items() if _section(name) is not None}
+        settings = {name: value for name, value in params.items() if section_of(name) is not None}
         self._set_settings(settings)
         super().set_params(**{name: value for name, value in params.items() if name not in settings})
         return self
 
     def _set_settings(self, settings: Mapping[str, Any]) -> None:
         for name, value in settings.items():
-            _changed(SECTIONS, name, None)  # whether it exists
+            changed(SECTIONS, name, None)  # whether it exists
             setattr(self, name, value)
 
-    def _configs(self, seed: int, epochs: int, rows: int) -> tuple[TrainerConfig, OptimizerConfig]:
-        """The settings of a training; `trainer__...` and `optimizer__...` win over the plain parameters."""
-        trainer = TrainerConfig(epochs=epochs, batch_size=min(self.batch_size, rows), seed=seed)
+    def _configs(self, seed: int, epochs: int | None, rows: int) -> tuple[TrainerConfig, OptimizerConfig]:
+        """The settings of a training; `trainer__...` and `optimizer__...` win over the plain parameters.
+
+        Raises:
+            ValueError: for settings that are impossible.
+        """
+        trainer = TrainerConfig(epochs=self.epochs, batch_size=self.batch_size)
         optimizer = OptimizerConfig(learning_rate=self.learning_rate)
         for name, value in vars(self).items():
-            section = _section(name)
+            section = section_of(name)
             if section == "trainer":
-                trainer = cast(TrainerConfig, _changed(trainer, name.partition("__")[2], value))
+                trainer = cast(TrainerConfig, changed(trainer, name.partition("__")[2], value))
             elif section == "optimizer":
-                optimizer = cast(OptimizerConfig, _changed(optimizer, name.partition("__")[2], value))
-        return replace(trainer, batch_size=min(trainer.batch_size, rows)), optimizer
+                optimizer = cast(OptimizerConfig, changed(optimizer, name.partition("__")[2], value))
+        check_settings(trainer, optimizer)
+        trainer = replace(trainer, batch_size=min(trainer.batch_size, rows), seed=seed)
+        return trainer if epochs is None else replace(trainer, epochs=epochs), optimizer
+
+    def _drawn_seed(self) -> int:
+        """The seed of a training from its start."""
+        given = vars(self).get("trainer__seed")
+        return int(check_random_state(self.random_state).randint(2**31 - 1)) if given is None else int(given)
 
     # Training.
 
     def _fit(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, labels: Any) -> Self:
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._seed = seed
+        check_parameters(self)
+        seed = self._seed = self._drawn_seed()
         train, validation = Arrays(x, y, weight), None
         if self.early_stopping:
             rest, held = shuffled(len(x), self.validation_fraction, seed, labels)
             train, validation = train.take(rest), train.take(held)
         self._task = self._make_task(train.x, train.y, train.weight)
         self._optimizer_state: list[np.ndarray] = []
-        self._train(Splits(train, validation), seed, self.epochs)
+        self._train(Splits(train, validation), seed, None)
         return self
 
     def _fit_partially(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Self:
         """One more epoch, over these rows."""
         if not hasattr(self, "model_"):
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            check_parameters(self)
+            self._seed = self._drawn_seed()
             self._task = self._make_task(x, y, weight)
             self._optimizer_state = []
             self.n_iter_ = 0
         self._train(Splits(Arrays(x, y, weight)), (self._seed + self.n_iter_) % 2**31, 1)
         return self
 
-    def _train(self, splits: Splits, seed: int, epochs: int) -> None:
-        """Train the task, from the weights at hand if there are any."""
+    def _train(self, splits: Splits, seed: int, epochs: int | None) -> None:
+        """Train the task, from the weights at hand if there are any; for as long as the parameters say, if
+        `epochs` does not."""
         goes_on = bool(self._optimizer_state)
         trainer, optimizer = self._configs(seed, epochs, len(cast(Arrays, splits.train)))
         observers: list[Any] = [make_progress("plain")] if self.verbose else []
@@ -195,7 +214,7 @@ class TrainkitEstimator(BaseEstimator):
         )
         if sample_weight is None:
             return x.astype(np.float32), y, None
-        weight = _checked_weight(sample_weight, x)
+        weight = checked_weight(sample_weight, x)
         kept = weight > 0
         if not kept.any():
             raise ValueError("sample_weight is zero for every row; expected a row that counts.")
@@ -240,50 +259,3 @@ class TrainkitEstimator(BaseEstimator):
         model = self.model_
         _, _, loss = self._head(np.zeros([1, model.output_shape[-1]]))
         return RowsTask(lambda: keras.models.clone_model(model), loss, keras.optimizers.Adam)
-
-
-def _checked_weight(sample_weight: Any, x: np.ndarray) -> np.ndarray:
-    """A weight for each row.
-
-    Raises:
-        ValueError: for weights of another shape, or below 0.
-    """
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(len(x), sample_weight)
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weight.ndim != 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar; got {weight.ndim} dimensions.")
-    check_consistent_length(weight, x)
-    if weight.min() < 0:
-        raise ValueError("Negative values in sample_weight; expected weights of at least 0.")
-    return np.asarray(weight)
-
-
-def _section(name: str) -> str | None:
-    """The section of settings that a parameter belongs to: `trainer` for `trainer__epochs`."""
-    section, found, _ = name.partition("__")
-    return section if found and section in SECTIONS else None
-
-
-def _changed(settings: Any, name: str, value: Any) -> Any:
-    """Settings with one of them changed: `clip__norm` for `OptimizerConfig`.
-
-    Raises:
-        ValueError: for a name that does not exist.
-    """
-    first, _, rest = name.partition("__")
-    if settings is SECTIONS:
-        return _changed(SECTIONS[first](), rest, value)
-    known = [field.name for field in fields(settings)]
-    if first not in known:
-        raise ValueError(
-            f"Invalid parameter {name!r} of {type(settings).__name__}; it has {', '.join(known)}."
-        )
-    if not rest:
-        return replace(settings, **{first: value})
-    inner = getattr(settings, first)
-    if isinstance(inner, dict):
-        return replace(settings, **{first: {**inner, rest: value}})
-    if not is_dataclass(inner):
-        raise ValueError(f"Invalid parameter {name!r} of {type(settings).__name__}: {first} has no {rest}.")
-    return replace(settings, **{first: _changed(inner, rest, value)})

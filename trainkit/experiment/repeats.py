@@ -11,7 +11,6 @@ from typing import Any
 from trainkit.callbacks.progress import format_values
 from trainkit.core import files
 from trainkit.core.errors import UserError
-from trainkit.data.folds import fold_of
 from trainkit.experiment.job import Job
 from trainkit.runs.run_dir import RunDir
 
@@ -38,7 +37,9 @@ def repeat(job: Job, train: Train, write: Callable[[str], None]) -> int:
         UserError: for what is wrong before the first of them makes its folder.
     """
     if job.found is not None or job.path is None:
-        raise UserError("fit.cv and fit.seeds train anew; resume= continues one of their runs by itself.")
+        raise UserError(
+            "fit.cv and fit.seeds train anew: leave out resume=, or resume one of their runs, by its folder."
+        )
     jobs = dict(_jobs(job, job.path))
     whole = RunDir(job.path)
     found: dict[str, Mapping[str, Any]] = {}
@@ -58,18 +59,17 @@ def repeat(job: Job, train: Train, write: Callable[[str], None]) -> int:
 
 def _jobs(job: Job, folder: Path) -> Iterator[tuple[str, Job]]:
     """The jobs by the names of their folders: `fold-1`, `seed-7`, `fold-1-seed-7`."""
+    if job.variant is None:
+        raise ValueError("Several folds or seeds need variants.")
     config = job.config.fit
+    folds = [config.fold] if config.fold else list(range(1, (config.cv or 0) + 1)) or [None]
     seeds = [job.config.trainer.seed + i for i in range(config.seeds or 1)]
-    for fold in range(config.cv or 1):
+    for fold in folds:
         for seed in seeds:
-            one = job.variant({"trainer.seed": seed}) if config.seeds and job.variant else job
-            parts = []
-            if config.cv:
-                task, splits = fold_of(one.task, fold, config.cv, one.data())
-                one = replace(one, task=task, splits=splits)
-                parts.append(f"fold-{fold + 1}")
-            if config.seeds:
-                parts.append(f"seed-{seed}")
+            # The settings of a run by itself, so that it can be resumed, evaluated and repeated.
+            one = job.variant({"fit.fold": fold, "fit.seeds": None, "trainer.seed": seed})
+            parts = [f"fold-{fold}"] if fold else []
+            parts += [f"seed-{seed}"] if config.seeds else []
             name = "-".join(parts)
             yield name, replace(one, path=folder / name)
 

@@ -107,7 +107,7 @@ def compiled_model(
             raise UserError(
                 f"Task {task.name}: model() returned {type(model).__name__}; expected a keras.Model."
             )
-        task_values.compiled(task, model, make_optimizer(task, config, optimizer, layout))
+        task_values.compiled(task, model, make_optimizer(task, config, optimizer, layout.shape.steps))
     return model
 
 
@@ -223,7 +223,7 @@ def make_optimizer(
     task: Task,
     config: TrainerConfig,
     optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
-    layout: Layout,
+    steps_per_epoch: int,
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a training: as asked, else the task's own.
 
@@ -233,6 +233,6 @@ def make_optimizer(
     if isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
     recipe = task_values.optimizer(task)
-    steps = config.epochs * layout.shape.steps
+    steps = config.epochs * steps_per_epoch
     total = min(steps, config.steps or steps)
     return recipe if optimizer is None else factory.build(optimizer, recipe, total)

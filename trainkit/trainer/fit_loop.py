@@ -110,6 +110,7 @@ class FitLoop:
                 else:
                     self._one_epoch()
                 self.callbacks.after_call()
+            self.runner.cache.step_seconds = self.pacing.step_seconds
             if self.finds_bottleneck:
                 fit_timing.finish(self.runner, time.perf_counter() - begin)
         finally:
@@ -130,7 +131,7 @@ class FitLoop:
             self.state.seek({"epoch": backup, "step_in_epoch": 0, "step": self.state.step})
         self.compiled = False
         steps = self.setup.shape.steps if self.runner.max_epochs > 1 else 1
-        self.pacing = Pacing(self.choice.step_seconds, steps)
+        self.pacing = Pacing(self.choice.step_seconds or self.runner.cache.step_seconds, steps)
         self.guard.begin()
 
     def _is_over(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend import compat
 from trainkit.backend.patches import patched
 from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
@@ -29,10 +30,14 @@ class ProgramCache:
 
     Args:
         setup: The task made ready.
+
+    Attributes:
+        step_seconds: What a step took at the end of the last fit; 0: there was none.
     """
 
     def __init__(self, setup: TrainSetup) -> None:
         self.setup = setup
+        self.step_seconds = 0.0
         self._programs: dict[Any, TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
@@ -115,7 +120,9 @@ class ProgramCache:
                 with patched(self.setup.value_replacements() if self.setup.traced else []):
                     return self.setup.model.predict_step((batch,))
 
-            self._predict[xla] = tf.function(outputs, autograph=False, jit_compile=xla or None)
+            self._predict[xla] = compat.without_tracing_warning(
+                tf.function(outputs, autograph=False, jit_compile=xla or None)
+            )
         for begin in range(0, rows, size):
             count = min(size, rows - begin)
             last = max(0, rows - size)

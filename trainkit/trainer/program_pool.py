@@ -124,7 +124,11 @@ class ProgramPool:
             if len(self._starts) > self.size:
                 self._starts.popitem(last=False)
         start = self._starts[known]
-        used = made.optimizer if made is not None else make_optimizer(task, config, optimizer, layout)
+        used = (
+            made.optimizer
+            if made is not None
+            else make_optimizer(task, config, optimizer, layout.shape.steps)
+        )
         splits = layout.splits
         validation = None
         if splits.validation is not None:
@@ -150,7 +154,7 @@ class ProgramPool:
     ) -> tuple[TrainSetup, ProgramCache]:
         """The set-up of the same structure, with this task's rows, start and values."""
         known, cache = self._made[key]
-        own = make_optimizer(task, config, optimizer, layout)
+        own = make_optimizer(task, config, optimizer, layout.shape.steps)
         count = len(known.state.groups["model"])
         initial = [*start.weights, *known.initial[count:]]
         if compat.own_schedule(inner_optimizers(own)[0]) is None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend import compat
 from trainkit.backend.machine_cache import MachineCache
 from trainkit.core import files
 from trainkit.trainer.loop import StepCost
@@ -190,6 +191,7 @@ def _turns(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function that runs all products so many times."""
     arrays = [_operands(p, ()) for p in found]
 
+    @compat.without_tracing_warning
     @tf.function(autograph=False)
     def turns(count: tf.Tensor, arrays: Any) -> tf.Tensor:
         def body(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -212,6 +214,7 @@ def _turns_xla(found: Sequence[Product]) -> Callable[[tf.Tensor], tf.Tensor]:
     """
     arrays = [_operands(p, (2,)) for p in found]
 
+    @compat.without_tracing_warning
     @tf.function(autograph=False, jit_compile=True)
     def turns(count: tf.Tensor, arrays: Any) -> tf.Tensor:
         def turn(i: tf.Tensor) -> list[tf.Tensor]:

@@ -67,7 +67,7 @@ class Board:
             self.stream.flush()
 
     def close(self) -> None:
-        """Leave the last table where it is."""
+        """Take the table away; the closing lines have it."""
         if self._live is not None:
             self._live.close()
             self._live = None
@@ -93,7 +93,7 @@ def leaderboard(entries: Sequence[Entry], best: Sequence[Entry], objectives: Seq
     falling = len(done) > 1 and best[0].values[0] == max(entry.values[0] for entry in done)
     done.sort(key=lambda entry: (entry.number not in front, -entry.values[0] if falling else entry.values[0]))
     keys = list(done[0].settings)
-    heads = ["trial", *objectives, *keys]
+    heads = ["trial", *objectives, *_short_names(keys)]
     rows = [
         [str(e.number), *(f"{v:.6g}" for v in e.values), *(_short(e.settings.get(key)) for key in keys)]
         for e in done[:LEADERS]
@@ -127,6 +127,12 @@ def closing_lines(search: Search, entries: Sequence[Entry], folder: str, command
     if len(entries) < search.study.limit or any(entry.state == "running" for entry in entries):
         lines.append(f"Continue:  {commands['continue']}")
     return "\n".join(lines)
+
+
+def _short_names(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, where no other key ends alike: a table has to fit a terminal."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [key if last.count(name) > 1 else name for key, name in zip(keys, last, strict=True)]
 
 
 def _short(value: object) -> str:

@@ -42,11 +42,11 @@ def write_tables(
     best = study.best()
     if best and experiment is not None:
         comment = f"trial {best[0].number}: {shown_values(best[0], objectives)}"
-        text = experiment(study.space.decode(best[0].settings), comment)
         path = study.folder / BEST
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            files.write_text(path, text)
+        if not path.is_file() or f"# {comment}\n" not in path.read_text(encoding="utf-8"):
+            text = experiment(study.space.decode(best[0].settings), comment)
             files.write_text(study.folder / EXPERIMENT, text)
+            files.write_text(path, text)
     return entries
 
 

@@ -17,6 +17,7 @@ from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.folds import fold_of
 from trainkit.runs import metrics_csv
+from trainkit.trainer.assembly import make_optimizer
 from trainkit.trainer.execution import Situation, xla_by_rule
 from trainkit.trainer.program_pool import ProgramPool
 from trainkit.trainer.setup import TrainSetup
@@ -88,10 +89,12 @@ class Search:
                 f"trainer.engine={base.trainer.engine}: trials are trained by trainkit's loop, so that they "
                 "share programs; leave it out, or compare both loops with mode=parity."
             )
-        for settings in plan.space.corners():
-            plan.make(settings)
         pool = ProgramPool(_optimizer_values(plan.space))
         setup = _first_setup(base, config, pool)
+        for settings in plan.space.samples():
+            made = plan.make(settings)
+            if made.optimizer != base.optimizer:
+                make_optimizer(base.task, made.trainer, made.optimizer, setup.shape.steps)
         self.objectives = list(config.objectives) or [default_objective(setup)]
         directions = objective_directions(setup, self.objectives)
         self._execution = _execution(setup, trials * (config.cv or 1))

@@ -122,9 +122,13 @@ class Parameter:
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
         return [self.low + i * step for i in range(count)]
 
-    def ends(self) -> list[Any]:
-        """Values to try a space out with: all choices, or the ends of the range."""
-        return list(self.choices) or [self.low, self.high]
+    def samples(self) -> list[Any]:
+        """Values to try a space out with: all choices, or the ends of the range and one between them."""
+        if self.choices:
+            return list(self.choices)
+        distance = (self.step or 1) if self.step or self.is_whole else (self.high - self.low) / math.pi
+        between = self.low + distance
+        return [self.low, *([between] if between < self.high else []), self.high]
 
 
 @dataclass(frozen=True)
@@ -175,11 +179,11 @@ class Space:
             point[parameter.key] = parameter.encode(values[place])
         return {parameter.key: point[parameter.key] for parameter in self.parameters}
 
-    def corners(self) -> Iterator[dict[str, Any]]:
-        """For each value at the end of a parameter, settings with this one changed: every mistake in a space
-        shows in one of them."""
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """Settings with one parameter changed, for some values of each: every mistake in a space shows in one
+        of them."""
         for parameter in self.parameters:
-            yield from ({parameter.key: value} for value in parameter.ends())
+            yield from ({parameter.key: value} for value in parameter.samples())
 
     def as_text(self) -> str:
         """The space as a text that two searches can be compared by."""

@@ -14,6 +14,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.trial import FrozenTrial, TrialState
 
 from trainkit.config import TuneConfig
+from trainkit.tuning.ahead import TrialsAhead, is_independent
 from trainkit.tuning.lease import Lease, LeaseKeeper
 from trainkit.tuning.samplers import TrialSampler, distributions
 from trainkit.tuning.space import Space
@@ -25,7 +26,6 @@ LOCK = ".lock"
 LEASE = "lease.json"
 STATES = {
     TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -118,6 +118,10 @@ class SearchStudy:
                 directions=self.directions,
                 load_if_exists=True,
             )
+            self._study_id = self._storage.get_study_id_from_name(name)
+        self._ahead = None
+        if is_independent(config):
+            self._ahead = TrialsAhead(self._study, self._storage, self._study_id, space, self.limit)
 
     def take(self, *, begin_new: bool = True) -> HeldTrial | None:
         """The next trial to work on: one whose process died, else a new one; None: there is none now.
@@ -131,10 +135,10 @@ class SearchStudy:
                 if trial.state == TrialState.RUNNING:
                     lease = self._keeper.take(self._lease_path(trial.number))
                     if lease is not None:
-                        return self._held(self._again(trial), lease)
-            if not begin_new or len(trials) >= self.limit:
+                        return self._held(self._trial(trial.number), lease)
+            made = self._begun(len(trials)) if begin_new else None
+            if made is None:
                 return None
-            made = self._study.ask()
             lease = self._keeper.take(self._lease_path(made.number))
             if lease is None:
                 raise RuntimeError(f"Trial {made.number} is new, and somebody holds its lease.")
@@ -152,8 +156,9 @@ class SearchStudy:
         self._end(held, TrialState.FAIL, None, {"seconds": seconds, "reason": reason})
 
     def entries(self) -> list[Entry]:
-        """All trials, by number."""
-        return [self._entry(trial) for trial in self._study.get_trials(deepcopy=False)]
+        """All trials that have begun, by number."""
+        trials = self._study.get_trials(deepcopy=False)
+        return [self._entry(trial) for trial in trials if trial.state != TrialState.WAITING]
 
     def best(self) -> list[Entry]:
         """The best complete trial; of several objectives, all that no other betters, best of the first
@@ -183,13 +188,21 @@ class SearchStudy:
         folder = trial_folder(self.folder, trial.number)
         return HeldTrial(trial.number, self.space.decode(values), folder, lease, trial)
 
-    def _again(self, trial: FrozenTrial) -> optuna.Trial:
-        """A running trial, to go on with; it keeps the settings that it has."""
-        return optuna.Trial(self._study, self._id(trial.number))
+    def _begun(self, count: int) -> optuna.Trial | None:
+        """A trial that nobody has worked on; None: all of them have begun.
 
-    def _id(self, number: int) -> int:
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        return int(self._storage.get_trial_id_from_study_id_trial_number(study, number))
+        Args:
+            count: Trials that there are.
+        """
+        if self._ahead is not None:
+            number = self._ahead.take()
+            return None if number is None else self._trial(number)
+        return self._study.ask() if count < self.limit else None
+
+    def _trial(self, number: int) -> optuna.Trial:
+        """A running trial, to work on; it keeps the settings that it has."""
+        found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return optuna.Trial(self._study, int(found))
 
     def _suggested(self, trial: optuna.Trial, name: str) -> Any:
         distribution = self._distributions[name]

@@ -20,6 +20,7 @@ def run(job: Job) -> int:
     from trainkit.experiment import repeats, runner
 
     train = partial(runner.fit, write=print_wrapped, write_error=partial(print, file=sys.stderr))
-    if job.config.fit.cv or job.config.fit.seeds:
+    config = job.config.fit
+    if config.seeds or (config.cv and not config.fold):
         return repeats.repeat(job, train, print_wrapped)
     return train(job)
