@@ -45,6 +45,7 @@ def compare(first: Sequence[Any], second: Sequence[Any], values: Sequence[str] =
     shared, same = train(pool, *second)
     assert same is cache
     assert [program.traces for program in cache.programs] == [1]
+    assert cache.step_seconds > 0, "the next training knows how much a call may run"
     alone, _ = train(ProgramPool(values), *second)
     for a, b in zip(shared, alone, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -6,7 +6,7 @@ Keras 3.14 and 3.15 on TensorFlow 2.20 and 2.21.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -57,7 +57,6 @@ __all__ = [
     "symbolic_call",
     "traced_outputs",
     "train_validation_split",
-    "unlisted_variables",
     "unpack_batch",
     "without_tracing_warning",
     "xla_dot",
@@ -250,37 +249,6 @@ def raw_variable(variable: Any) -> Any:
 def resource_handle(variable: Any) -> tf.Tensor:
     """The resource that a fused update operation writes to."""
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
-
-
-def unlisted_variables(model: keras.Model) -> list[Any]:
-    """Variables that layers hold but `model.variables` does not list: states of stateful RNNs, a
-    `tf.Variable` of a layer's own."""
-    listed = {id(raw_variable(v)) for v in [*model.variables, *model.metrics_variables]}
-    if model.optimizer is not None:
-        listed |= {id(raw_variable(v)) for v in model.optimizer.variables}
-    found = []
-    for layer in [model, *flat_layers(model)]:
-        for name, value in sorted(vars(layer).items()):
-            if name.startswith(("_compile", "_trainable_variables", "_optimizer", "optimizer")):
-                continue
-            for item in _variables_in(value):
-                raw = raw_variable(item)
-                if id(raw) not in listed:
-                    listed.add(id(raw))
-                    found.append(item)
-    return found
-
-
-def _variables_in(value: Any) -> Iterator[Any]:
-    """The variables in an attribute: itself, or items of its lists, tuples and dicts."""
-    if isinstance(value, (keras.Variable, tf.Variable)):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _variables_in(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _variables_in(item)
 
 
 def cast_seed(seed: Any) -> tf.Tensor:

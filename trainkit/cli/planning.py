@@ -18,7 +18,6 @@ from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
-from trainkit.cli.hydra_app import key_of
 from trainkit.cli.instantiate import make_callbacks, make_task
 from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import as_yaml, plain, with_types
@@ -166,7 +165,7 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
         changed=changed,
         free=frozenset(key.rpartition(".")[2] for key in free),
         groups=composed.groups,
-        space=_space(config, settings, composed) if config.mode == "tune" else None,
+        space=spaces.space_of(config, settings, composed) if config.mode == "tune" else None,
     )
 
 
@@ -262,19 +261,6 @@ def _new_path(config: Config, *, resumes: bool) -> Path | None:
     if config.mode in COMPARISONS:
         return run_dir.new_path(config.runs_dir, config.mode, config.run_dir)
     return None
-
-
-def _space(config: Config, settings: DictConfig, composed: Composed) -> Space:
-    """What is searched.
-
-    Raises:
-        UserError: for a space that is wrong, or settings of mode=fit that a search has other words for.
-    """
-    for name, instead in (("cv", "tune.cv"), ("seeds", "tune.space.trainer.seed")):
-        value = getattr(config.fit, name)
-        if value is not None:
-            raise UserError(f"fit.{name}={value} is for mode=fit; a search takes {instead}.")
-    return spaces.space_of(config, settings, composed.groups, fixed=map(key_of, composed.overrides))
 
 
 def _origin(resumed: RunDir | None, config_dir: str | None) -> str | None:

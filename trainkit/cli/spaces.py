@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
-from trainkit.cli.hydra_app import ERRORS
+from trainkit.cli.hydra_app import ERRORS, key_of
 from trainkit.cli.settings import as_yaml, flatten, plain
 from trainkit.config import Config
 from trainkit.config.fields import group_of
@@ -42,18 +43,23 @@ def search_path(config: Config) -> Path:
     return run_dir.new_path(config.runs_dir, config.name, str(path))
 
 
-def space_of(config: Config, settings: DictConfig, groups: Groups, fixed: Iterable[str] = ()) -> Space:
-    """The space that the settings name, checked: every key exists, and takes every value.
+def space_of(config: Config, settings: DictConfig, composed: Composed) -> Space:
+    """The space that the settings name, checked: every key exists, and takes every value. The space that
+    comes with a task goes without the keys that the command line sets.
 
     Args:
         config: The settings.
         settings: The same, with references such as `${data.dir}`.
-        groups: The chosen options of the config groups.
-        fixed: Keys that the command line sets. The space that comes with a task goes without them.
+        composed: The command line that they came from.
 
     Raises:
-        UserError: for a space, key or value that is wrong.
+        UserError: for a space, key or value that is wrong, or settings that mode=tune has other words for.
     """
+    for name, instead in (("cv", "tune.cv"), ("seeds", "tune.space.trainer.seed")):
+        value = getattr(config.fit, name)
+        if value is not None:
+            raise UserError(f"fit.{name}={value} is for mode=fit; a search takes {instead}.")
+    groups = composed.groups
     given = config.tune.space
     of_the_task = given is None
     if given is None:
@@ -66,7 +72,10 @@ def space_of(config: Config, settings: DictConfig, groups: Groups, fixed: Iterab
     if isinstance(given, str):
         given = _read(groups, given)
     space = Space.of(given)
-    both = [key for key in fixed if key in space.keys]
+    for parameter in space.parameters:
+        _check_key(parameter.key, plain(settings))
+        _check_range(parameter, OmegaConf.select(settings, parameter.key))
+    both = [key for key in map(key_of, composed.overrides) if key in space.keys]
     if of_the_task:
         space = Space(tuple(one for one in space.parameters if one.key not in both))
         if not space.parameters:
@@ -76,9 +85,6 @@ def space_of(config: Config, settings: DictConfig, groups: Groups, fixed: Iterab
             f"{both[0]}={OmegaConf.select(settings, both[0])} and tune.space.{both[0]}: the one fixes what "
             "the other searches; leave one of them out."
         )
-    for parameter in space.parameters:
-        _check_key(parameter.key, plain(settings))
-        _check_range(parameter, OmegaConf.select(settings, parameter.key))
     for change in space.samples():
         changed(settings, change)
     return space

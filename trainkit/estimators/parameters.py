@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,17 @@ def check_parameters(estimator: Any) -> None:
     """
     units = estimator.units
     good = isinstance(units, (Sequence, np.ndarray)) and not isinstance(units, str)
-    if not good or not all(isinstance(n, Integral) and n >= 1 for n in units):
+    if not good or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in units):
         raise ValueError(f"units={units!r}: expected whole numbers of at least 1, such as (64, 64).")
-    for name, meets, expected in (
-        ("dropout", lambda v: 0 <= v < 1, "from 0 to less than 1"),
-        ("validation_fraction", lambda v: 0 < v < 1, "between 0 and 1"),
-        ("patience", lambda v: v >= 1, "of at least 1"),
-        ("verbose", lambda v: v >= 0, "of at least 0"),
-    ):
+    ranges: dict[str, tuple[Callable[[float], bool], str]] = {
+        "dropout": (lambda v: 0 <= v < 1, "from 0 to less than 1"),
+        "validation_fraction": (lambda v: 0 < v < 1, "between 0 and 1"),
+        "patience": (lambda v: v >= 1, "of at least 1"),
+        "verbose": (lambda v: v >= 0, "of at least 0"),
+    }
+    for name, (meets, expected) in ranges.items():
         value = getattr(estimator, name)
-        if not isinstance(value, Real) or not meets(value):
+        if not isinstance(value, (int, float, np.number)) or not meets(float(value)):
             raise ValueError(f"{name}={value!r}: expected a number {expected}.")
 
 

@@ -62,7 +62,9 @@ def _jobs(job: Job, folder: Path) -> Iterator[tuple[str, Job]]:
     if job.variant is None:
         raise ValueError("Several folds or seeds need variants.")
     config = job.config.fit
-    folds = [config.fold] if config.fold else list(range(1, (config.cv or 0) + 1)) or [None]
+    folds: list[int | None] = [config.fold]
+    if config.cv and not config.fold:
+        folds = list(range(1, config.cv + 1))
     seeds = [job.config.trainer.seed + i for i in range(config.seeds or 1)]
     for fold in folds:
         for seed in seeds:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from trainkit.backend import compat, precision
+from trainkit.backend.unlisted import unlisted_variables
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
@@ -141,7 +142,7 @@ def completed(
         micro_rows=config.batch_size,
         reduce_first=clip.scope == "global",
     )
-    state = TrainState(model, compat.unlisted_variables(model))
+    state = TrainState(model, unlisted_variables(model))
     return TrainSetup(
         task=task,
         config=replace(config),

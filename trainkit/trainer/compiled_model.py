@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from trainkit.backend import compat
+from trainkit.backend.unlisted import unlisted_variables
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Splits
@@ -88,7 +88,7 @@ def assemble_compiled(
         with strategy.scope():
             facts = model_checks.examine(task, model, source.spec, as_keras=True)
     replicas = int(strategy.num_replicas_in_sync)
-    state = TrainState(model, compat.unlisted_variables(model))
+    state = TrainState(model, unlisted_variables(model))
     return TrainSetup(
         task=task,
         config=config,

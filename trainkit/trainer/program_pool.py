@@ -13,6 +13,7 @@ import numpy as np
 from trainkit.backend import compat
 from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.traced_values import TracedValues
+from trainkit.backend.unlisted import unlisted_variables
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
@@ -115,7 +116,7 @@ class ProgramPool:
         made = None
         if known not in self._starts:
             made = compiled_model(task, config, optimizer, layout)
-            if compat.unlisted_variables(made):
+            if unlisted_variables(made):
                 raise NotComparable
             weights = tuple(v.numpy() for v in made.variables)
             values = tuple(TracedValues.values_of(made, None))

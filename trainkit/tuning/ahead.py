@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -16,8 +15,6 @@ from trainkit.tuning.space import Space
 __all__ = ["TrialsAhead", "is_independent"]
 
 COUNT = 32  # trials that wait, at the most
-# Numbers that programs read from variables: two values of them run the same program.
-VALUES = ("optimizer.learning_rate", "trainer.seed", "trainer.epochs")
 
 
 def is_independent(config: TuneConfig) -> bool:
@@ -48,28 +45,29 @@ class TrialsAhead:
         self._study_id = study_id
         self._limit = limit
         self._distributions = distributions(space)
-        self._shaping = [p.key for p in space.parameters if (p.choices or p.is_whole) and p.key not in VALUES]
+        self._space = space
         self._own: set[Any] = set()
 
     def take(self) -> int | None:
         """The number of a trial that waited and runs from now on; None: all have begun."""
         trials = self._study.get_trials(deepcopy=False)
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+        waiting = [t for t in trials if t.state == TrialState.WAITING and t.number < self._limit]
         if not waiting and len(trials) < self._limit:
             for number in range(len(trials), min(self._limit, len(trials) + COUNT)):
                 self._settle(number)
             return self.take()
-        begun = {self._shape(trial.params) for trial in trials if trial.state != TrialState.WAITING}
+        structure = self._space.structure
+        begun = {structure(trial.params) for trial in trials if trial.state != TrialState.WAITING}
         for trial in sorted(waiting, key=lambda trial: (self._rank(trial, begun), trial.number)):
             if self._storage.set_trial_state_values(self._id(trial.number), TrialState.RUNNING):
-                self._own.add(self._shape(trial.params))
-                return trial.number
+                self._own.add(structure(trial.params))
+                return int(trial.number)
         return None
 
     def _settle(self, number: int) -> None:
         trial = optuna.trial.create_trial(state=TrialState.WAITING)
         trial.number = number
-        sampler: TrialSampler = self._study.sampler  # type: ignore[assignment]  # which SearchStudy gave it
+        sampler: TrialSampler = self._study.sampler  # which SearchStudy gave it
         settled = optuna.trial.create_trial(
             state=TrialState.WAITING,
             params=sampler.sample_relative(self._study, trial, {}),
@@ -78,14 +76,10 @@ class TrialsAhead:
         self._storage.create_new_trial(self._study_id, template_trial=settled)
 
     def _rank(self, trial: FrozenTrial, begun: set[Any]) -> int:
-        shape = self._shape(trial.params)
-        if shape in self._own:
+        structure = self._space.structure(trial.params)
+        if structure in self._own:
             return 0
-        return 2 if shape in begun else 1
-
-    def _shape(self, settings: Mapping[str, Any]) -> Sequence[Any]:
-        """What programs depend on, as far as the space can tell."""
-        return tuple(settings.get(key) for key in self._shaping)
+        return 2 if structure in begun else 1
 
     def _id(self, number: int) -> int:
         return int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))

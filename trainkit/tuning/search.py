@@ -97,10 +97,11 @@ class Search:
                 make_optimizer(base.task, made.trainer, made.optimizer, setup.shape.steps)
         self.objectives = list(config.objectives) or [default_objective(setup)]
         directions = objective_directions(setup, self.objectives)
-        self._execution = _execution(setup, trials * (config.cv or 1))
+        trainings = trials * (config.cv or 1)
+        execution = _execution(setup, max(1, trainings // plan.space.structures()))
         if config.storage is not None:
             open_storage(plan.folder, config.storage)  # before anything is made
-        name = _opened(plan)
+        name, self._execution = _opened(plan, execution)
         epochs = base.trainer.epochs
         self.study = SearchStudy(plan.folder, name, config, plan.space, directions, epochs)
         self._training = TrialTraining(config, self.objectives, directions, pool, lambda: self.stopped)
@@ -200,10 +201,10 @@ def _optimizer_values(space: Space) -> set[str]:
 
 
 def _execution(setup: TrainSetup, trainings: int) -> str:
-    """What `trainer.execution=auto` means here: XLA where it pays over all trials, which share programs."""
+    """What `trainer.execution=auto` means here: XLA where it pays over the trainings that share a program."""
     if setup.replicas > 1:
         return "epoch"
-    steps = setup.config.epochs * setup.shape.steps * max(1, trainings // 4)
+    steps = setup.config.epochs * setup.shape.steps * trainings
     situation = Situation(
         asked="auto",
         every_batch=False,
@@ -216,8 +217,15 @@ def _execution(setup: TrainSetup, trainings: int) -> str:
     return "epoch_xla" if xla_by_rule(situation, setup.model)[0] else "epoch"
 
 
-def _opened(plan: SearchPlan) -> str:
-    """Make the folder of a search, or join the one that is there; returns the name of its study.
+def _opened(plan: SearchPlan, execution: str) -> tuple[str, str]:
+    """Make the folder of a search, or join the one that is there.
+
+    Args:
+        plan: Of the search.
+        execution: What `trainer.execution=auto` means, if the search begins now.
+
+    Returns:
+        The name of its study, and what `trainer.execution=auto` means in it.
 
     Raises:
         UserError: if the folder is of another search.
@@ -235,7 +243,8 @@ def _opened(plan: SearchPlan) -> str:
         if not known:
             for name, text in plan.files.items():
                 files.write_text(plan.folder / name, text)
-            known = {"study": f"{plan.folder.name}-{secrets.token_hex(4)}", "identity": identity}
+            name = f"{plan.folder.name}-{secrets.token_hex(4)}"
+            known = {"study": name, "execution": execution, "identity": identity}
             files.write_json(path, {**known, "created": files.now()})
     different = _first_difference(known.get("identity", {}), identity)
     if different is not None:
@@ -244,7 +253,7 @@ def _opened(plan: SearchPlan) -> str:
             f"{files.shown(plan.folder)} is a search with {key}={before}, not {now}; repeat its command, or "
             "begin another search with another run_dir=."
         )
-    return str(known["study"])
+    return str(known["study"]), str(known.get("execution", execution))
 
 
 def _first_difference(before: Any, now: Any, key: str = "") -> tuple[str, Any, Any] | None:

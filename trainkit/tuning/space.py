@@ -14,6 +14,7 @@ from trainkit.core.errors import UserError, did_you_mean
 __all__ = ["Parameter", "Space"]
 
 RANGE = ("low", "high", "log", "step")
+VALUES = ("optimizer.learning_rate", "trainer.seed", "trainer.epochs")  # whatever they are, programs stay
 EXPECTED = "expected {low: 1e-4, high: 1e-2, log: true}, {low: 1, high: 8, step: 1} or {choices: [16, 32]}"
 
 
@@ -41,6 +42,13 @@ class Parameter:
     def is_whole(self) -> bool:
         """Whether a range has whole numbers only."""
         return all(isinstance(v, Integral) for v in (self.low, self.high, self.step or 1))
+
+    @property
+    def is_structural(self) -> bool:
+        """Whether two values of it need programs of their own; numbers that are searched continuously change
+        no shape."""
+        steps = self.choices or (self.is_whole and not self.log)
+        return bool(steps) and self.key not in VALUES
 
     @classmethod
     def of(cls, key: str, given: Any) -> Parameter:
@@ -178,6 +186,14 @@ class Space:
             number, place = divmod(number, len(values))
             point[parameter.key] = parameter.encode(values[place])
         return {parameter.key: point[parameter.key] for parameter in self.parameters}
+
+    def structure(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Of values that Optuna chose, those that compiled programs depend on, as far as a space can tell."""
+        return tuple(values.get(p.key) for p in self.parameters if p.is_structural)
+
+    def structures(self) -> int:
+        """How many programs all trials need, as far as a space can tell."""
+        return math.prod(len(p.points()) for p in self.parameters if p.is_structural)
 
     def samples(self) -> Iterator[dict[str, Any]]:
         """Settings with one parameter changed, for some values of each: every mistake in a space shows in one
