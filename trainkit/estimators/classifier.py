@@ -154,6 +154,7 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
     def _head(self, y: np.ndarray) -> tuple[int, str | None, Any]:
         return len(self.classes_), "softmax", keras.losses.SparseCategoricalCrossentropy()
 
-    @staticmethod
-    def _can_stratify(codes: np.ndarray) -> bool:
-        return bool(np.bincount(codes).min() >= 2)
+    def _can_stratify(self, codes: np.ndarray) -> bool:
+        """Whether each class has rows for both parts of what early stopping splits."""
+        held = int(len(codes) * self.validation_fraction) if self.early_stopping else 0
+        return bool(np.bincount(codes).min() >= 2 and held >= len(self.classes_))
