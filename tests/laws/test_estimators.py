@@ -161,7 +161,7 @@ def test_early_stopping_stops() -> None:
     estimator = TrainkitClassifier(**{**TINY, "epochs": 200}, early_stopping=True, patience=2).fit(X, noise)
     assert estimator.n_iter_ < 200
     assert "val_loss" in estimator.history_
-    few = np.concatenate([np.flatnonzero(Y == label)[:2] for label in range(3)])
+    few = np.concatenate([np.flatnonzero(label == Y)[:2] for label in range(3)])
     assert TrainkitClassifier(**TINY, early_stopping=True).fit(X[few], Y[few]).n_iter_ == 3, "one row is held"
 
 
