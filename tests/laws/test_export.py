@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from tests.support.training import fit
 from trainkit.backend import precision
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
-from trainkit.export import export_model, load
+from trainkit.export import export_model, keras_format, load
 from trainkit.export.comparison import Unusable, largest_difference
 from trainkit.export.serving import Serving
 from trainkit.export.twins import float32_twin, is_half_precision
+from trainkit.metrics import F1
 
 FORMATS = ("keras", "saved_model", "onnx", "litert")
 RANDOM = np.random.default_rng(0)
@@ -93,6 +95,37 @@ def test_a_model_is_exported_without_what_trained_it(tmp_path: Path) -> None:
     kept = [name for name, _ in tf.train.list_variables(str(variables))]
     assert kept
     assert not any("optimizer" in name or "momentum" in name for name in kept)
+
+
+def test_a_model_inside_of_another_is_saved_without_what_trained_it(tmp_path: Path) -> None:
+    """As a trained model is inside of the one that prepares raw rows for it; its metrics may be its own."""
+    inputs = keras.Input((2,))
+    trained = keras.Sequential([keras.Input((2,)), layers.Dense(2, "softmax")])
+    trained.compile("adam", "categorical_crossentropy", metrics=[F1(name="f1")])
+    optimizer = trained.optimizer
+    assert keras_format.save(keras.Model(inputs, trained(inputs)), tmp_path / "model.keras") == []
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "Adam" not in config
+    assert "F1" not in config
+    assert trained.compiled
+    assert trained.optimizer is optimizer
+
+
+def test_a_model_that_answers_in_class_names_is_refused_by_formats_without_text(tmp_path: Path) -> None:
+    inputs = keras.Input((), dtype="int32")
+    names = layers.StringLookup(vocabulary=["no", "yes"], invert=True, num_oov_indices=0)(inputs)
+    rows = Arrays(np.array([0, 1, 1], np.int32))
+    told: list[str] = []
+    report = export_model(
+        keras.Model(inputs, names),
+        tmp_path,
+        rows,
+        formats=("onnx", "litert"),
+        on_file=lambda f: told.append(f.format),
+    )
+    assert told == ["onnx", "litert"]
+    assert all("answers in text" in one.refused and not one.wrong for one in report.files)
 
 
 @pytest.mark.slow

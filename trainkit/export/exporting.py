@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -115,6 +115,7 @@ def export_model(
     training: Arrays | None = None,
     compare: int = 1000,
     tolerance: float = 1e-5,
+    on_file: Callable[[ExportedFile], None] | None = None,
 ) -> ExportReport:
     """Export a model, and compare each file on rows in its own runtime, in a fresh process.
 
@@ -127,6 +128,7 @@ def export_model(
         training: Training rows, which `int8` needs.
         compare: How many of the rows are compared.
         tolerance: Largest difference that passes, relative to outputs larger than 1.
+        on_file: Called with each file as soon as it is compared.
 
     Raises:
         UserError: for a package that is missing, or a folder that cannot be written.
@@ -140,9 +142,12 @@ def export_model(
     check_installed(formats)
     with tf.device("CPU:0"):  # where the fresh processes run, too
         work = _Export(model, Path(folder), rows, training, compare, tolerance)
-        done = [work.write(name) for name in formats]
-        if "litert" in formats:
-            done += [work.write(f"litert_{kind}") for kind in quantize]
+        names = [*formats, *(f"litert_{kind}" for kind in quantize if "litert" in formats)]
+        done = []
+        for name in names:
+            done.append(work.write(name))
+            if on_file is not None:
+                on_file(done[-1])
     return ExportReport(work.folder, work.inputs(), work.outputs(), done)
 
 
@@ -210,6 +215,12 @@ class _Export:
         return described
 
     def _write(self, name: str, kind: str, serving: Serving, path: Path) -> list[str]:
+        gives_text = any(values.dtype.kind in "OUS" for values in self.expected.values())
+        if gives_text and not serving.takes_text and name not in ("keras", "saved_model"):
+            raise UserError(
+                "the model answers in text, which the format does not hold; use format=saved_model, or leave "
+                "the class names out with export.preparation=false."
+            )
         if name == "keras":
             return keras_format.save(serving.model, path)
         if name == "saved_model":

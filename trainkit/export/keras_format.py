@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ def save(model: keras.Model, path: Path | str) -> list[str]:
     """Save a model atomically, so that plain `keras.saving.load_model` loads it where trainkit is not.
 
     It is compiled if its loss and optimizer are Keras's own; then `evaluate` works and `fit` goes on. Metrics
-    that are not Keras's own are left out. A model whose loss is its own is saved without being compiled.
+    that are not Keras's own are left out. A model whose loss is its own is saved without being compiled, and
+    so are the models inside of it.
 
     Args:
         model: The model.
@@ -36,15 +37,23 @@ def save(model: keras.Model, path: Path | str) -> list[str]:
     """
     compiled = _compile_config(model)
     kept, left_out = _of_keras(compiled) if compiled else (None, [])
+    others = [*_inner_models(model), *([model] if kept is None else [])]
     with files.replacing_file(path) as beside:
-        if kept is not None or not model.compiled:
+        with ExitStack() as undone:
+            for other in filter(lambda one: one.compiled, others):
+                undone.enter_context(_not_compiled(other))
             model.save(beside)
-        else:
-            with _not_compiled(model):
-                model.save(beside)
         if kept is not None and left_out:
             _replace_compile_config(beside, kept)
     return left_out
+
+
+def _inner_models(model: keras.Model) -> Iterator[keras.Model]:
+    """The models that are layers of a model, at any depth."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield layer
+            yield from _inner_models(layer)
 
 
 def _compile_config(model: keras.Model) -> dict[str, Any] | None:

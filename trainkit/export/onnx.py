@@ -36,6 +36,9 @@ def write(serving: Serving, path: Path) -> None:
     logger = logging.getLogger("tf2onnx")
     logger.addHandler(problems)
     logger.propagate = False
+    of_tensorflow = tf.get_logger()  # warns of tables of the process that the graph has nothing to do with
+    level = of_tensorflow.level
+    of_tensorflow.setLevel(logging.ERROR)
     try:
         model, _ = tf2onnx.convert.from_function(function, [], opset=OPSET)
         _fill_constants(model, concrete)
@@ -46,6 +49,7 @@ def write(serving: Serving, path: Path) -> None:
         ) from error
     finally:
         logger.removeHandler(problems)
+        of_tensorflow.setLevel(level)
     if problems.first:
         raise UserError(f"tf2onnx cannot convert it: {problems.first}")
     path.write_bytes(model.SerializeToString())

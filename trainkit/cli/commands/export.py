@@ -45,7 +45,10 @@ def run(job: Job) -> int:
     model = opened.trainer.model
     if config.preparation:
         model, rows, training = _with_preparation(job, model, split, rows, training)
-    print(f"Exporting {', '.join(formats)}; each file is compared on {split} rows in a process of its own.")
+    print(
+        f"Exporting {', '.join(formats)}; each file is compared on {split} rows in a process of its own.",
+        flush=True,
+    )
     report = export_model(
         model,
         opened.folder / "export",
@@ -55,9 +58,8 @@ def run(job: Job) -> int:
         training=training,
         compare=config.rows,
         tolerance=config.tolerance,
+        on_file=lambda one: print("\n".join(_lines(one)), flush=True),
     )
-    for one in report.files:
-        print("\n".join(_lines(one)))
     _refuse_nothing_written(report, formats)
     opened.print_written(_write_report(job, opened, report, split))
     return 1 if any(one.wrong for one in report.files) else 0
