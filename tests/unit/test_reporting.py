@@ -90,6 +90,19 @@ def test_a_run_that_goes_on_or_failed_has_a_report_that_says_so(tmp_path: Path) 
     assert "Resume it" in failed
 
 
+def test_a_report_names_the_commands_that_work(tmp_path: Path) -> None:
+    """Nothing is evaluated of a run without an epoch; one from Python has no settings to be read."""
+    run = make_run(tmp_path / "a")
+    assert "Evaluate it" in report_html(read_run(run.path))
+    files.write_json(run.summary, {})
+    files.write_json(run.path / "status.json", {"status": "failed"})
+    started = report_html(read_run(run.path))
+    assert "Repeat it" in started
+    assert "Evaluate it" not in started
+    (run.path / "config.yaml").unlink()
+    assert "Repeat it" not in report_html(read_run(run.path))
+
+
 def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a")
     run.summary.write_text("{")

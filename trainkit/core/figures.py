@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 from typing import Any
 
-__all__ = ["NOTHING", "duration", "number", "rate", "share", "size"]
+__all__ = ["NOTHING", "duration", "moment", "number", "rate", "share", "size"]
 
 NOTHING = "–"  # in place of a value that is not there
 
@@ -20,7 +21,7 @@ def number(value: Any) -> str:
         return f"{value:,}"
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
 def rate(value: Any, unit: str) -> str:
@@ -53,6 +54,15 @@ def duration(seconds: Any) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def moment(text: str) -> str:
+    """`2026-11-28T01:17:33+00:00` as `2026-11-28 01:17 UTC`; a text that is no time as it is."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return when.strftime("%Y-%m-%d %H:%M UTC") if when.utcoffset() == timedelta(0) else text
 
 
 def size(count: Any) -> str:

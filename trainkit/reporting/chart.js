@@ -24,8 +24,15 @@ function format(value) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e7) return value.toLocaleString("en");
-  if (size >= 1e5 || (size < 1e-3 && size > 0)) return value.toExponential(2);
-  return String(Number(value.toPrecision(4)));
+  if (size >= 1e9 || (size < 1e-3 && size > 0)) return value.toExponential(2);
+  if (size >= 1e4) return Math.round(value).toLocaleString("en");
+  return value.toLocaleString("en", { maximumSignificantDigits: 4 });
+}
+
+/* The ticks of an axis, all in one notation: 8e-4, 1e-3. */
+function formatTicks(ticks) {
+  const small = ticks.some((tick) => tick && (Math.abs(tick) < 1e-3 || Math.abs(tick) >= 1e7));
+  return ticks.map((tick) => (small && tick ? Number(tick.toPrecision(4)).toExponential() : format(tick)));
 }
 
 function linearTicks(low, high, count) {
@@ -75,7 +82,7 @@ function drawChart(box, spec) {
   if (!series.length) { html("p", "quiet", box, "Nothing to draw yet."); return; }
   const width = Math.max(240, box.clientWidth || 480);
   const height = spec.height || 230;
-  const area = { left: 58, right: width - 12, top: 12, bottom: height - 38 };
+  const area = { left: 58, right: width - 12, top: spec.mark ? 22 : 12, bottom: height - 38 };
   const xs = spec.xNames ? [-0.5, spec.xNames.length - 0.5] : series.flatMap((s) => s.x);
   const ys = series.flatMap((s) => s.y);
   const xAxis = makeAxis(xs, area.left, area.right, { whole: spec.wholeX, log: spec.points, ticks: width / 90 });
@@ -90,10 +97,11 @@ function drawChart(box, spec) {
 }
 
 function drawAxes(picture, spec, area, xAxis, yAxis) {
-  for (const tick of yAxis.ticks) {
+  const labels = formatTicks(yAxis.ticks);
+  for (const [i, tick] of yAxis.ticks.entries()) {
     const y = yAxis.place(tick);
     svg("line", { x1: area.left, x2: area.right, y1: y, y2: y, class: "grid" }, picture);
-    svg("text", { x: area.left - 6, y: y + 4, class: "tick", "text-anchor": "end" }, picture, format(tick));
+    svg("text", { x: area.left - 6, y: y + 4, class: "tick", "text-anchor": "end" }, picture, labels[i]);
   }
   for (const tick of xAxis.ticks) {
     const x = xAxis.place(tick);
@@ -107,9 +115,9 @@ function drawAxes(picture, spec, area, xAxis, yAxis) {
 function drawMark(picture, mark, area, xAxis) {
   const x = xAxis.place(mark.x);
   const isRight = x > (area.left + area.right) / 2;
-  svg("line", { x1: x, x2: x, y1: area.top, y2: area.bottom, class: "mark" }, picture);
+  svg("line", { x1: x, x2: x, y1: area.top - 8, y2: area.bottom, class: "mark" }, picture);
   const anchor = isRight ? "end" : "start";
-  svg("text", { x: x + (isRight ? -5 : 5), y: area.top + 9, class: "marked", "text-anchor": anchor }, picture, mark.text);
+  svg("text", { x: x + (isRight ? -5 : 5), y: area.top - 6, class: "marked", "text-anchor": anchor }, picture, mark.text);
 }
 
 function colourOf(series, index) {

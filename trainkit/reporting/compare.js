@@ -112,10 +112,10 @@ function drawScatter() {
 function drawAll() { drawTable(); drawCurves(); drawScatter(); }
 
 makeTable();
-const curveControls = html("div", "controls no-print", document.getElementById("curves"));
+const curveControls = html("div", "controls", document.getElementById("curves"));
 if (metrics.length) select(curveControls, "Metric", metrics, metric, (value) => { metric = value; drawCurves(); });
 html("div", "box", document.getElementById("curves"));
-const scatterControls = html("div", "controls no-print", document.getElementById("scatter"));
+const scatterControls = html("div", "controls", document.getElementById("scatter"));
 if (numeric.length) {
   select(scatterControls, "Across", numeric, across, (value) => { across = value; drawScatter(); });
   select(scatterControls, "Up", numeric, up, (value) => { up = value; drawScatter(); });

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainkit.core import files
-from trainkit.core.figures import NOTHING, number
+from trainkit.core.figures import NOTHING, moment, number
 from trainkit.reporting.comparison import Row, column_names, seed_groups
 from trainkit.reporting.page import data, element, page, section, table
 from trainkit.reporting.run_data import RATES
@@ -40,7 +40,7 @@ def compare_html(rows: Sequence[Row], where: str) -> str:
     return page(
         f"{len(rows)} runs in {where}",
         element("h1", f"{len(rows)} runs"),
-        element("p", f"in {where}, {files.now()}", class_="quiet"),
+        element("p", f"in {where}, {moment(files.now())}", class_="quiet"),
         section("Table", element("div", id="table")),
         section("Curves", element("div", id="curves")),
         section("Any two columns", element("div", id="scatter")),

@@ -49,7 +49,7 @@ def details(title: str, *content: Any) -> Markup:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], class_: str | None = None) -> Markup:
-    """A table of texts that are formatted already, or `Markup`; numbers stand right."""
+    """A table of texts that are formatted already, or `Markup`; below a header, numbers stand right."""
     lines = [list(row) for row in rows]
     head = ""
     if header:
@@ -59,7 +59,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], class_: str | No
         ]
         head = element("thead", element("tr", *cells))
     body = [
-        element("tr", *(element("td", cell, class_="number" if _is_number(cell) else None) for cell in line))
+        element(
+            "tr",
+            *(element("td", cell, class_="number" if header and _is_number(cell) else None) for cell in line),
+        )
         for line in lines
     ]
     return element(

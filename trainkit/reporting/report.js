@@ -8,3 +8,5 @@ document.querySelectorAll("pre.command").forEach((block) => {
     navigator.clipboard.writeText(block.textContent).then(() => { button.textContent = "Copied"; });
   });
 });
+
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));

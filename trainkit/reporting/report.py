@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from trainkit.core import files
-from trainkit.core.figures import duration, number, rate, share, size
+from trainkit.core.figures import NOTHING, duration, moment, number, rate, share, size
 from trainkit.reporting.page import Markup, data, details, element, figures, page, picture, section, table
 from trainkit.reporting.results import read_part, results
 from trainkit.reporting.run_data import RunData, read_run
 from trainkit.reporting.series import chart, metric_chart
 from trainkit.runs.figures import other_pictures
+from trainkit.runs.run_dir import CONFIG
 
 __all__ = ["REPORT_SECONDS", "report_html", "write_report"]
 
 MAX_TEXT = 20_000  # characters of a file that is shown as it is
 MAX_PICTURES = 270_000  # bytes of all pictures together, before they become text
+TITLES = {"roc_pr": "ROC, precision over recall", "worst": "worst test rows"}  # of pictures
+SHORTEST = 1e-5  # seconds; what took less took none
 REPORT_SECONDS = 20.0  # between two reports of a run that goes on; one takes a hundredth of a second
 
 
@@ -55,7 +59,7 @@ def report_html(run: RunData) -> str:
 
 def _head(run: RunData) -> Iterator[Markup]:
     yield element("h1", f"{run.task} on {run.dataset.get('name', 'unknown data')}")
-    heartbeat = run.status.get("heartbeat", "")
+    heartbeat = moment(str(run.status.get("heartbeat", "")))
     where = f" {files.shown(run.run.path)}, {run.epochs:,} epochs, {heartbeat}"
     yield element(
         "p", element("span", run.state, class_=f"badge {run.state}"), element("span", where, class_="quiet")
@@ -107,7 +111,7 @@ def _pictures(run: RunData) -> Iterator[Markup]:
             hidden += 1
             continue
         left -= len(content)
-        title = element("h3", path.stem.replace("_", " "))
+        title = element("h3", TITLES.get(path.stem, path.stem.replace("_", " ")))
         shown.append(element("div", title, picture(path.stem, content)))
     if shown:
         yield element("div", *shown, class_="charts")
@@ -120,10 +124,10 @@ def _speed(run: RunData) -> Iterator[Markup]:
     if not summary.get("throughput"):
         return
     speed = summary["throughput"]
-    rows = [
-        ["training rows", rate(speed.get("examples_per_second"), "per second")],
-        ["optimizer steps", rate(speed.get("steps_per_second"), "per second")],
-    ]
+    rows = []
+    if speed.get("examples_per_second"):
+        rows.append(["training rows", rate(speed["examples_per_second"], "per second")])
+        rows.append(["optimizer steps", rate(speed.get("steps_per_second"), "per second")])
     if speed.get("tflops"):
         rows.append(["arithmetic", f"{number(speed['tflops'] * 1000)} GFLOP/s"])
     reached = share(speed.get("roofline_fraction"))
@@ -154,6 +158,7 @@ def _where_time_went(seconds: Mapping[str, Any]) -> Iterator[Markup]:
         return
     parts = {name: float(seconds.get(name) or 0) for name in ("train", "validate", "compile")}
     parts["other"] = max(0.0, total - sum(parts.values()))
+    parts = {name: value for name, value in parts.items() if value >= SHORTEST}
     shares = [(name, value / max(total, sum(parts.values()))) for name, value in parts.items()]
     bars = [
         element("i", class_=f"c{i}", style=f"width:{share:.2%};border-color:var(--c{i})")
@@ -187,56 +192,55 @@ def _exported(run: RunData) -> Iterator[Markup]:
     if not isinstance(exported, Mapping) or not exported:
         return
     rows = []
+    refused = []
     for name, one in exported.items():
+        gap = one.get("largest_difference")
         if one.get("file"):
-            gap = one.get("largest_difference")
-            rows.append(
-                [
-                    name,
-                    one["file"],
-                    size(one.get("size")),
-                    "–" if gap is None else f"{gap:.1e}" if gap else "0",
-                    "",
-                ]
-            )
+            shown = NOTHING if gap is None else f"{gap:.1e}" if gap else "0"
+            rows.append([name, one["file"], size(one.get("size")), shown])
         else:
-            rows.append([name, "", "–", "–", one.get("refused", "")])
-    yield table(["format", "file", "size", "largest difference", ""], rows, class_="wide")
+            refused.append(element("p", f"{name}: {one.get('refused', 'refused')}", class_="quiet"))
+    if rows:
+        yield table(["format", "file", "size", "largest difference"], rows)
+    yield from refused
 
 
 def _commands(run: RunData) -> Iterator[Markup]:
-    path = files.shown(run.run.path)
-    commands = {
-        "Repeat it": f"python -m trainkit --config-dir {path} --config-name config",
-        "Evaluate it": f"python -m trainkit mode=evaluate resume={path}",
-        "Export it": f"python -m trainkit mode=export export.format=all resume={path}",
-        "Train on": f"python -m trainkit resume={path} trainer.epochs={2 * max(1, run.epochs)}",
-    }
-    if run.state in ("failed", "preempted"):
-        commands = {"Resume it": f"python -m trainkit resume={path}", **commands}
-    for title, command in commands.items():
+    for title, command in _commands_of(run).items():
         yield element("h3", title)
         yield element("div", element("pre", command, class_="command"), class_="copied")
     argv = run.manifest.get("argv")
     if argv is not None:
-        yield element(
-            "p",
-            "It was started with: ",
-            element("code", " ".join(["trainkit", *map(str, argv)])),
-            class_="quiet",
-        )
+        started = element("code", " ".join(["trainkit", *map(str, argv)]))
+        yield element("p", "It was started with: ", started, class_="quiet")
+
+
+def _commands_of(run: RunData) -> dict[str, str]:
+    """What can be done with a run; one from Python has no settings that the command could read."""
+    if not (run.run.path / CONFIG).is_file():
+        return {}
+    path = shlex.quote(files.shown(run.run.path))
+    commands = {}
+    if run.state in ("failed", "preempted"):
+        commands["Resume it"] = f"python -m trainkit resume={path}"
+    commands["Repeat it"] = f"python -m trainkit --config-dir {path} --config-name config"
+    if run.epochs:
+        commands["Evaluate it"] = f"python -m trainkit mode=evaluate resume={path}"
+        commands["Export it"] = f"python -m trainkit mode=export export.format=all resume={path}"
+        commands["Train on"] = f"python -m trainkit resume={path} trainer.epochs={2 * run.epochs}"
+    return commands
 
 
 def _texts(run: RunData) -> Iterator[Markup]:
     for title, path in (
         ("Layers", run.run.model_summary),
-        ("Settings", run.run.path / "config.yaml"),
+        ("Settings", run.run.path / CONFIG),
         ("Error", run.run.error),
     ):
         if path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
             shown = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n… the rest is in {path.name}"
-            yield details(title, element("pre", shown))
+            yield details(title, element("pre", shown, class_=title.lower()))
 
 
 def _environment(run: RunData) -> Iterator[Markup]:
@@ -247,14 +251,14 @@ def _environment(run: RunData) -> Iterator[Markup]:
         if git
         else None
     )
-    rows = [
-        ["created", manifest.get("created")],
+    rows: list[list[Any]] = [
+        ["created", moment(str(manifest.get("created", "")))],
         ["devices", manifest.get("devices")],
         ["platform", manifest.get("platform")],
         ["commit", commit],
         ["seed", manifest.get("seed")],
         *([name, version] for name, version in (manifest.get("versions") or {}).items()),
     ]
-    given = [[name, str(value)] for name, value in rows if value is not None]
+    given = [[name, str(value)] for name, value in rows if value not in (None, "")]
     if given:
         yield table([], given, class_="wide")
