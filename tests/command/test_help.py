@@ -68,9 +68,12 @@ def test_values_are_those_of_this_command_line(capsys: pytest.CaptureFixture[str
     assert re.search(r"  task\.units=\[64,64\] +hidden layers\n", text)
 
 
-def test_lines_fit_on_a_terminal(shown: str) -> None:
-    assert max(len(line) for line in shown.splitlines()) <= help.WIDTH
-    assert "\N{NO-BREAK SPACE}" not in shown
+@pytest.mark.parametrize("width", [80, 108, 140])
+def test_lines_fit_on_a_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRAINKIT_DATA", raising=False)
+    text = help.help_text(compose(arguments.parse([]))[0], width)
+    assert max(len(line) for line in text.splitlines()) <= min(width, help.WIDTH)
+    assert "\N{NO-BREAK SPACE}" not in text
 
 
 def test_help_of_a_wrong_command_line_is_its_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,33 +16,39 @@ from trainkit.config.root import MODES
 __all__ = ["GROUPS", "WIDTH", "help_text"]
 
 Row = tuple[str, str]  # what is typed, and what it means
+Section = tuple[str, Iterable[Row]]  # its title, and its rows
 
 WIDTH = 108
 MAX_JOINED = 6  # more choices than this do not fit into a line
 NO_BREAK = "\N{NO-BREAK SPACE}"
-MAX_COLUMN = 52  # a longer left side has a line of its own
+LEFT = 0.5  # of the width; a longer left side has a line of its own
 
-USAGE = """\
-trainkit trains Keras models: python -m trainkit [flags] key=value ...
-
-  python -m trainkit task=mnist                                 train; the run is runs/mnist/<time>-<id>
-  python -m trainkit task=boston trainer.epochs=50 optimizer=adam optimizer.learning_rate=3e-4
-  python -m trainkit task=mnist resume=last trainer.epochs=40   continue the newest run, to 40 epochs in all
-  python -m trainkit mode=evaluate resume=runs/mnist/latest     loss and metrics of the best checkpoint
-  python -m trainkit mode=predict task=mnist predict.show=20    predictions of the newest run
-  python -m trainkit mode=tune task=boston tune.trials=50        search for good settings
-  python -m trainkit mode=parity task=mnist                     compare with model.fit, step by step
-  python -m trainkit -m optimizer.learning_rate=1e-3,1e-4       one run per value
-  python -m trainkit launch workers=2 task=mnist                two workers on this machine
-  python -m trainkit --config-dir my task=mine                  your own my/task/mine.yaml and class
-  python -m trainkit --config-dir runs/mnist/latest --config-name config        repeat a run
-"""
+TITLE = "trainkit trains Keras models: python -m trainkit [flags] key=value ..."
+USAGE: tuple[Row, ...] = (
+    ("python -m trainkit task=mnist", "train; the run is runs/mnist/<time>-<id>"),
+    (
+        "python -m trainkit task=boston optimizer=adam optimizer.learning_rate=3e-4",
+        "other settings: key=value",
+    ),
+    (
+        "python -m trainkit task=mnist resume=last trainer.epochs=40",
+        "continue the newest run, to 40 epochs in all",
+    ),
+    ("python -m trainkit mode=evaluate resume=runs/mnist/latest", "loss and metrics of the best checkpoint"),
+    ("python -m trainkit mode=predict task=mnist predict.show=20", "predictions of the newest run"),
+    ("python -m trainkit mode=export resume=runs/mnist/latest", "the best model for other programs"),
+    ("python -m trainkit mode=tune task=boston tune.trials=50", "search for good settings"),
+    ("python -m trainkit mode=parity task=mnist", "compare with model.fit, step by step"),
+    ("python -m trainkit -m optimizer.learning_rate=1e-3,1e-4", "one run per value"),
+    ("python -m trainkit launch workers=2 task=mnist", "two workers on this machine"),
+    ("python -m trainkit --config-dir my task=mine", "your own my/task/mine.yaml and class"),
+    ("python -m trainkit --config-dir runs/mnist/latest --config-name config", "repeat a run"),
+)
 
 ENDING = """\
 Exit code: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C, 143 SIGTERM; after the last two and after a failure,
-resume=last continues. A run leaves one directory: config.yaml, metrics.csv, summary.json, checkpoints/,
-tensorboard/, plots/, model.keras.
-"""
+resume=last continues. A run leaves one directory: config.yaml, metrics.csv, summary.json, report.html,
+checkpoints/, tensorboard/, plots/, model.keras."""
 
 GROUPS = {
     "task": "what to train, and its recipe",
@@ -54,36 +60,42 @@ GROUPS = {
 }
 
 
-def help_text(composed: Composed) -> str:
-    """The whole help, with the values that the settings have on this command line."""
+def help_text(composed: Composed, width: int = WIDTH) -> str:
+    """The whole help, with the values that the settings have on this command line.
+
+    Args:
+        composed: The command line.
+        width: Columns; no line is broken for more than `WIDTH`.
+    """
     options = composed.groups.options()
     groups = ((group, f"{GROUPS.get(group, '')}: {', '.join(options[group])}") for group in options)
-    parts = [
-        USAGE,
-        _section("Modes (mode=...):", MODES.items()),
-        _section("Groups (group=option):", groups),
-        "Settings (key=value), with their values on this command line; null: not set.\n",
+    sections: list[Section] = [
+        ("Modes (mode=...):", MODES.items()),
+        ("Groups (group=option):", groups),
+        ("Settings (key=value), with their values on this command line; null: not set.", ()),
         *_settings(composed),
-        _section("Flags:", ((flag.usage, flag.meaning) for flag in FLAGS)),
-        ENDING,
+        ("Flags:", ((flag.usage, flag.meaning) for flag in FLAGS)),
     ]
-    return "\n".join(parts).rstrip()
+    wide = min(width, WIDTH)
+    texts = [_section(title, rows, wide) for title, rows in sections]
+    usage = _section("", USAGE, wide, left=0.6)
+    return "\n".join([TITLE, usage, *texts, textwrap.fill(ENDING, wide, break_on_hyphens=False)])
 
 
-def _settings(composed: Composed) -> Iterator[str]:
+def _settings(composed: Composed) -> Iterator[Section]:
     """A section for each group of settings, and for each group inside one."""
     values = flatten(plain(composed.settings))
-    yield _section("The run", _rows(Config, "", values))
+    yield "The run", _rows(Config, "", values)
     comments = {"task._target_": "class of the task", **composed.groups.comments("task")}
     task = ((key, comments.get(key, "argument of the task")) for key in _inside("task.", values))
-    yield _section("task: What to train.", ((_typed(key, values), meaning) for key, meaning in task))
+    yield "task: What to train.", ((_typed(key, values), meaning) for key, meaning in task)
     for name, group in settings_of(Config).items():
         if isinstance(group, type):
             yield from _group(group, name, values)
 
 
-def _group(group: type[Any], name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    yield _section(f"{name}: {group_meaning(group)}", _rows(group, f"{name}.", values))
+def _group(group: type[Any], name: str, values: Mapping[str, Any]) -> Iterator[Section]:
+    yield f"{name}: {group_meaning(group)}", _rows(group, f"{name}.", values)
     for inner, described in settings_of(group).items():
         if isinstance(described, type):
             yield from _group(described, f"{name}.{inner}", values)
@@ -129,16 +141,17 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _section(title: str, rows: Iterable[Row]) -> str:
+def _section(title: str, rows: Iterable[Row], width: int, left: float = LEFT) -> str:
     """A title, and rows whose right sides begin in one column."""
     rows = list(rows)
-    column = 4 + max((len(left) for left, _ in rows if len(left) <= MAX_COLUMN), default=0)
-    lines = [title]
-    for left, right in rows:
-        wrapped = textwrap.wrap(right, WIDTH - column, break_on_hyphens=False) or [""]
-        if len(left) > MAX_COLUMN:
-            lines.append(f"  {left}")
+    longest = int(left * width)
+    column = 4 + max((len(key) for key, _ in rows if len(key) <= longest), default=0)
+    lines = textwrap.wrap(title, width)
+    for key, right in rows:
+        wrapped = textwrap.wrap(right, width - column, break_on_hyphens=False) or [""]
+        if len(key) > longest:
+            lines.append(f"  {key}")
         else:
-            lines.append(f"{'  ' + left:<{column}}{wrapped.pop(0)}".rstrip())
+            lines.append(f"{'  ' + key:<{column}}{wrapped.pop(0)}".rstrip())
         lines += [" " * column + line for line in wrapped]
     return "\n".join(lines).replace(NO_BREAK, " ") + "\n"

@@ -17,11 +17,12 @@ from trainkit.cli.commands import launch, run
 from trainkit.cli.commands.readers import READERS, read_runs
 from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
-from trainkit.cli.help import help_text
+from trainkit.cli.help import WIDTH, help_text
 from trainkit.cli.instantiate import importing_from_here
 from trainkit.cli.launchers import chosen_launcher
 from trainkit.cli.planning import Plan
 from trainkit.cli.stage import stage
+from trainkit.cli.wrapping import terminal_width
 from trainkit.core.errors import UserError, one_line
 from trainkit.experiment.job import Job
 
@@ -86,7 +87,7 @@ def _show(parsed: Arguments) -> int:
         if "version" in parsed.shows:
             print(f"trainkit {__version__}")
         elif "help" in parsed.shows:
-            print(help_text(compose(parsed)[0]))
+            print(help_text(compose(parsed)[0], terminal_width() or WIDTH))
         else:
             code = show(parsed)
         sys.stdout.flush()

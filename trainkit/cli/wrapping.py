@@ -7,16 +7,20 @@ import shutil
 import sys
 import textwrap
 
-__all__ = ["print_wrapped", "wrapped"]
+__all__ = ["print_wrapped", "terminal_width", "wrapped"]
 
 COPIED = ("Run:", "Evaluate:", "Resume:")  # a line that people copy stays one line
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal; None: standard output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def print_wrapped(text: str) -> None:
     """Print lines; on a terminal, wrapped to its width."""
-    if sys.stdout.isatty():
-        text = wrapped(text, shutil.get_terminal_size().columns)
-    print(text, flush=True)
+    width = terminal_width()
+    print(text if width is None else wrapped(text, width), flush=True)
 
 
 def wrapped(text: str, width: int) -> str:
