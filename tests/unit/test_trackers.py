@@ -64,6 +64,18 @@ def test_a_missing_tracker_is_named_with_its_line(monkeypatch: pytest.MonkeyPatc
         check_installed("mlflow")
 
 
+def test_a_version_of_aim_that_cannot_read_what_it_wrote_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "3.29.1")
+    check_installed("wandb")
+    with pytest.raises(
+        UserError, match=r"aim 3\.29\.1 finds none of the runs.*pip install 'trainkit\[aim\]'"
+    ):
+        check_installed("aim")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "3.28.0")
+    check_installed("aim")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error:.*is told no more")
 @pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="mlflow is not installed")
@@ -91,3 +103,21 @@ def test_wandb_keeps_an_offline_run_in_a_folder(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "kept" / "wandb").glob("offline-run-*")
     assert list(kept.glob("*.wandb"))
     assert (kept / "files" / "summary.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error:.*is told no more")
+@pytest.mark.skipif(importlib.util.find_spec("aim") is None, reason="aim is not installed")
+def test_aim_keeps_a_run_in_a_folder(tmp_path: Path) -> None:
+    import aim
+
+    run = make_run(tmp_path / "run").path
+    for _ in range(2):  # the second goes on with the first
+        train(make_backend("aim", "toys", str(tmp_path / "kept"), "runs"), run)
+    (found,) = aim.Repo(str(tmp_path / "kept")).iter_runs()
+    assert (found.name, found.experiment, found["status"]) == ("run", "toys", "completed")
+    assert found["settings"]["trainer.epochs"] == "2"
+    assert found["results"] == {"test/loss": 0.25}
+    losses = {metric.name: metric.values.last()[1] for metric in found.metrics()}
+    assert losses["train/loss"] == 0.5
+    assert (tmp_path / "kept" / "artifacts" / found.hash / "summary.json").exists()

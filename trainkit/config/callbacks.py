@@ -18,7 +18,7 @@ __all__ = [
     "TrackerConfig",
 ]
 
-TRACKERS = ("none", "mlflow", "wandb")
+TRACKERS = ("none", "mlflow", "wandb", "aim")
 
 
 @dataclass

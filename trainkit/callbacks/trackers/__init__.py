@@ -1,4 +1,4 @@
-"""Trackers of experiments: MLflow, and Weights & Biases, each an optional package."""
+"""Trackers of experiments: MLflow, Weights & Biases, and Aim, each an optional package."""
 
 from __future__ import annotations
 

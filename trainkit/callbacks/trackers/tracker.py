@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
 import warnings
@@ -16,6 +17,7 @@ from trainkit.core.logs import column
 
 __all__ = ["Backend", "Tracker", "check_installed", "make_backend"]
 
+CANNOT_READ = ("aim", "3.29.")  # package, and the beginning of its version
 IDS = "tracker.json"  # in the run directory: under which id each tracker knows the run
 
 
@@ -105,15 +107,21 @@ class Tracker(Observer):
 
 
 def check_installed(name: str) -> None:
-    """Refuse a tracker whose package is missing.
+    """Refuse a tracker whose package is missing, or is known not to work.
 
     Raises:
         UserError: with the line that installs it.
     """
-    if name != "none" and importlib.util.find_spec(name) is None:
+    if name == "none":
+        return
+    install = f"install it with `pip install 'trainkit[{name}]'`."
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"callbacks.tracker.name={name} needs {name}, which is not installed; {install}")
+    version = importlib.metadata.version(name)
+    if name == CANNOT_READ[0] and version.startswith(CANNOT_READ[1]):
         raise UserError(
-            f"callbacks.tracker.name={name} needs {name}, which is not installed; install it with "
-            f"`pip install 'trainkit[{name}]'`."
+            f"callbacks.tracker.name={name}: {name} {version} finds none of the runs that it wrote; an older "
+            f"one works: {install}"
         )
 
 
@@ -121,7 +129,7 @@ def make_backend(name: str, project: str, place: str | None, runs_dir: str) -> B
     """The tracker of that name.
 
     Args:
-        name: `mlflow` or `wandb`.
+        name: `mlflow`, `wandb` or `aim`.
         project: Project or experiment of the runs.
         place: Its server or folder; None: a folder of its own in the folder of runs.
         runs_dir: Folder of all runs.
@@ -132,6 +140,10 @@ def make_backend(name: str, project: str, place: str | None, runs_dir: str) -> B
         from trainkit.callbacks.trackers.mlflow_backend import MLflow
 
         return MLflow(project, where)
+    if name == "aim":
+        from trainkit.callbacks.trackers.aim_backend import Aim
+
+        return Aim(project, where)
     from trainkit.callbacks.trackers.wandb_backend import WandB
 
     return WandB(project, where)
