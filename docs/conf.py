@@ -15,6 +15,7 @@ extensions = ["myst_parser"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_show_copyright = False
 html_title = f"trainkit {release}"
 exclude_patterns = ["_build"]
 suppress_warnings = ["misc.highlighting_failure"]

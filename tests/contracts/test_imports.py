@@ -57,6 +57,8 @@ HOMES: dict[str, tuple[str, ...] | str] = {
     "ai_edge_litert": ("export",),
     "mlflow": ("callbacks/trackers/mlflow_backend",),
     "wandb": ("callbacks/trackers/wandb_backend",),
+    "aim": ("callbacks/trackers/aim_backend",),
+    "IPython": ("callbacks/notebook",),
     "scipy": ("experiment/baselines",),
     "ml_dtypes": ("checkpoint/members",),
     "sklearn": ("experiment/baselines", "data/splits", "data/sources/embedded", "estimators"),

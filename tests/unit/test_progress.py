@@ -119,6 +119,16 @@ def test_bars_of_a_training_that_fails_give_the_terminal_back_when_the_process_e
     assert "\x1b[?25h" in terminal.getvalue()
 
 
+def test_bars_are_gone_before_the_error_of_a_training_is_told(terminal: Terminal) -> None:
+    bars = begin(Bars(terminal))
+    bars.on_train_batch_end(1, {"loss": 0.5})
+    bars.on_failure()
+    before = terminal.getvalue()
+    assert before.endswith("\x1b[?25h")
+    bars.close()
+    assert terminal.getvalue() == before
+
+
 def test_the_last_epoch_of_a_training_that_ends_early_leaves_a_line(terminal: Terminal) -> None:
     bars = begin(Bars(terminal, Clock()))
     for number in (1, 2, 3):

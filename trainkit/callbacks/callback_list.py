@@ -225,6 +225,11 @@ class CallbackList:
         for callback in self.keras.callbacks:
             callback.on_train_end(logs)
 
+    def on_failure(self) -> None:
+        """Tell the observers that the training ends by an error."""
+        for observer in self.observers:
+            observer.on_failure()
+
     # What the loop asks and tells between calls.
 
     def due(self, epoch: int) -> bool:

@@ -24,6 +24,9 @@ class Observer(keras.callbacks.Callback):
     run: RunInfo
     record: EpochRecord
 
+    def on_failure(self) -> None:
+        """The training ends by an error, which follows: give back what others need, such as the terminal."""
+
     def due(self, epoch: int) -> bool:
         """Whether a call of several epochs must end with `epoch` (1-based), because this observer wants the
         model as it is then."""

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+from trainkit.callbacks.notebook import NotebookTable, in_notebook
 from trainkit.callbacks.observer import Observer
 from trainkit.core.figures import duration, rate, share
-from trainkit.core.logs import base_name, is_validation, split_logs
+from trainkit.core.logs import in_reading_order, split_logs
 from trainkit.core.run_info import EpochRecord
 
 LEFT = 5.0  # seconds of a training that are worth telling
@@ -23,10 +24,13 @@ def make(kind: str = "auto", stream: IO[str] | None = None) -> Observer:
     """The progress display of a training.
 
     Args:
-        kind: `rich` for bars, `plain` for lines; `auto` for bars on a terminal and lines elsewhere.
+        kind: `rich` for bars, `plain` for lines; `auto` for a table in a notebook, bars on a terminal and
+            lines elsewhere.
         stream: Where to show it; default: standard output.
     """
     out = stream or sys.stdout
+    if kind == "auto" and out is sys.stdout and in_notebook():
+        return NotebookTable()
     if kind == "rich" or (kind == "auto" and out.isatty()):
         return Bars(out)
     return Lines(out)
@@ -35,8 +39,7 @@ def make(kind: str = "auto", stream: IO[str] | None = None) -> Observer:
 def format_values(logs: Mapping[str, Any] | None) -> str:
     """`loss 0.1234  accuracy 0.9876  val_loss 0.2345`: training before validation, losses before metrics."""
     logs = logs or {}
-    names = sorted(logs, key=lambda name: (is_validation(name), not base_name(name).endswith("loss")))
-    return "  ".join(f"{name} {logs[name]:.4g}" for name in names)
+    return "  ".join(f"{name} {logs[name]:.4g}" for name in in_reading_order(logs))
 
 
 def format_speed(record: EpochRecord) -> str:
@@ -103,7 +106,7 @@ class Bars(Observer):
 
     Each epoch leaves a line above the bars, but where several end within a moment.
 
-    The terminal is given back when the training ends, also if it fails: at the latest with the process.
+    The terminal is given back when the training ends or fails: at the latest with the process.
 
     Args:
         stream: The terminal.
@@ -118,6 +121,7 @@ class Bars(Observer):
         self._shown = {"training": "compiling", "validation": "", "speed": ""}
         self._line = ""
         self._line_at = float("-inf")
+        self._between_epochs = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         from rich.console import Console
@@ -153,6 +157,7 @@ class Bars(Observer):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._bars.update(self._steps, completed=batch + 1)
+        self._between_epochs = False
         self._shown["training"] = format_values(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -166,9 +171,15 @@ class Bars(Observer):
             self._leave_line()
         self._bars.update(self._epochs, completed=epoch + 1)
         self._bars.update(self._steps, completed=self.run.steps_per_epoch if is_last else 0)
+        self._between_epochs = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self._between_epochs:
+            self._bars.update(self._steps, completed=self.run.steps_per_epoch)
         self._leave_line()
+        self.close()
+
+    def on_failure(self) -> None:
         self.close()
 
     def _leave_line(self) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     "EpochLogs",
     "base_name",
     "column",
+    "in_reading_order",
     "is_validation",
     "keras_name",
     "logged_names",
@@ -44,6 +45,11 @@ def keras_name(column: str) -> str:
     """The logged value of a column of `metrics.csv`: `val/loss` -> `val_loss`. The inverse of `column`."""
     part, _, metric = column.partition("/")
     return validation_name(metric) if part == "val" else metric
+
+
+def in_reading_order(names: Iterable[str]) -> list[str]:
+    """Training before validation, losses before metrics."""
+    return sorted(names, key=lambda name: (is_validation(name), not base_name(name).endswith("loss")))
 
 
 def split_logs(logs: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:

@@ -13,6 +13,7 @@ import numpy as np
 from trainkit.backend import compat
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.monitor import Monitor
+from trainkit.callbacks.notebook import NotebookTable, in_notebook
 from trainkit.callbacks.progress_bar import ProgressBar
 from trainkit.config import TrainerConfig
 from trainkit.config.validation import validate_section
@@ -61,7 +62,7 @@ def fit(
         y: Labels, unless `x` yields them.
         batch_size: Rows per step; default 32. Not for rows that come in batches.
         epochs: Number of the last epoch.
-        verbose: 0: silent, 1: a progress bar, 2: one line per epoch; "auto" is 1.
+        verbose: 0: silent, 1: a progress bar, 2: one line per epoch; "auto" is 1, or in a notebook a table.
         callbacks: Keras callbacks. Without batch hooks among them, many steps run in one call.
         validation_split: Share of the last rows to validate on, if `x` is made of arrays.
         validation_data: Rows to validate on: `(x, y)`, `(x, y, weight)`, or whatever `x` may be.
@@ -150,6 +151,9 @@ def fit(
     )
     try:
         return loop.run()
+    except BaseException:
+        observed.on_failure()
+        raise
     finally:
         validation.close()
         _Kept.release()
@@ -226,8 +230,6 @@ def _callbacks(callbacks: Any, verbose: str | int) -> Any:
     if not any(isinstance(c, keras.callbacks.History) for c in found):
         found.append(keras.callbacks.History())
     shown = any(isinstance(c, keras.callbacks.ProgbarLogger) for c in found)
-    return found if shown or not _verbosity(verbose) else [*found, ProgressBar()]
-
-
-def _verbosity(verbose: str | int) -> int:
-    return 1 if verbose == "auto" else int(verbose)
+    if shown or (verbose != "auto" and not int(verbose)):
+        return found
+    return [*found, NotebookTable() if verbose == "auto" and in_notebook() else ProgressBar()]

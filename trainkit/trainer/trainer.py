@@ -161,7 +161,11 @@ class Trainer(TrainerView):
                 self._loop = KerasFitLoop(setup, callbacks, self._asked_to_stop, self.step_cost)
             else:
                 self._loop = FitLoop(setup, cache, callbacks, self._asked_to_stop, self.step_cost)
-            history = self._loop.run(resume)
+            try:
+                history = self._loop.run(resume)
+            except BaseException:
+                callbacks.on_failure()
+                raise
         self._loop.times.total = time.perf_counter() - begin
         # A loss scale leaves steps out by itself; then only the weights tell.
         losses = [] if self.config.precision == "mixed_float16" else history.history.get("loss", [])[-1:]
