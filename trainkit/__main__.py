@@ -1,18 +1,11 @@
 """`python -m trainkit`, and the command `trainkit`."""
 
-import os
 import signal
 import sys
-from types import FrameType
 
+from trainkit.cli import interrupts
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """End without a traceback: an import knows nothing of Ctrl-C."""
-    os.write(2, b"\ntrainkit: interrupted before the training started.\n")
-    os._exit(128 + number)
-
-
-signal.signal(signal.SIGINT, _end)
+signal.signal(signal.SIGINT, interrupts.end)
 
 from trainkit.cli import main as command  # noqa: E402
 

@@ -95,10 +95,26 @@ def worker_pid(process: subprocess.Popen[str], index: int) -> int:
     raise AssertionError(f"no worker {index}")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a training that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=whole")
+    return folder / "whole"
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert rows(one / "metrics.csv") == rows(other / "metrics.csv")
+    a, b = values(one), values(other)
+    assert len(a) > 10
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_path: Path) -> None:
-    run(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=whole")
+def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(
+    whole: Path, tmp_path: Path
+) -> None:
     process = start(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=part")
     wait_for(tmp_path / "part" / "checkpoints" / "last", process)
     os.kill(worker_pid(process, 1), signal.SIGKILL)
@@ -110,10 +126,7 @@ def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_p
     assert "another worker ended or no longer answers" in output
     assert json.loads((tmp_path / "part" / "status.json").read_text())["status"] == "failed"
     run(tmp_path, "launch", "workers=2", *BOSTON, "resume=last", "run_dir=part")
-    assert rows(tmp_path / "part" / "metrics.csv") == rows(tmp_path / "whole" / "metrics.csv")
-    whole, part = values(tmp_path / "whole"), values(tmp_path / "part")
-    assert len(whole) > 10
-    assert all(np.array_equal(whole[name], part[name]) for name in whole)
+    assert_same(whole, tmp_path / "part")
 
     # Killed again after the last epoch: what remains is to test the best weights, which only the chief has.
     summary = json.loads((tmp_path / "part" / "summary.json").read_text())
@@ -122,6 +135,53 @@ def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(tmp_p
     again = json.loads((tmp_path / "part" / "summary.json").read_text())
     assert again["best"] == summary["best"]
     assert again["test"] == summary["test"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_workers_that_die_or_hang_are_started_again_in_the_middle_of_an_epoch(
+    whole: Path, tmp_path: Path
+) -> None:
+    """Killed, then stopped so that it answers nobody: each time all go on from what was saved last."""
+    restarts = (
+        "max_restarts=2",
+        "trainer.heartbeat_seconds=3",
+        "checkpoint.every_steps=4",
+        "checkpoint.keep=2",
+    )
+    process = start(tmp_path, "launch", "workers=2", *restarts, *BOSTON, "trainer.epochs=40", "run_dir=part")
+    last = tmp_path / "part" / "checkpoints" / "last"
+    for number, blow in enumerate((signal.SIGKILL, signal.SIGSTOP)):
+        wait_for_restarts(tmp_path / "part", number, process)
+        from_here = position(last)["step"]
+        while position(last)["step"] <= from_here:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+        os.kill(worker_pid(process, 1), blow)
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, output
+    assert "restart 2 of at most 2, from part/checkpoints/" in output
+    assert_same(whole, tmp_path / "part")
+    assert any(at["step_in_epoch"] for at in resumed(tmp_path / "part")), "none was in mid-epoch"
+
+
+def resumed(run_dir: Path) -> list[dict[str, Any]]:
+    """Where a run was resumed."""
+    found: list[dict[str, Any]] = json.loads((run_dir / "manifest.json").read_text()).get("resumed", [])
+    return found
+
+
+def wait_for_restarts(run_dir: Path, number: int, process: subprocess.Popen[str]) -> None:
+    wait_for(run_dir / "checkpoints" / "last" / "checkpoint.json", process)
+    begin = time.monotonic()
+    while len(resumed(run_dir)) < number:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() - begin < LIMIT
+        time.sleep(0.05)
+
+
+def position(folder: Path) -> dict[str, int]:
+    return dict(read_meta(folder)["position"])
 
 
 @pytest.mark.slow
@@ -176,7 +236,7 @@ def test_of_workers_that_end_together_the_killed_one_is_named() -> None:
     for process in processes:
         process.wait()
     out = io.StringIO()
-    assert launcher._wait(processes, out) == 1
+    assert launcher._wait(processes, out, 1.0) == 1
     assert out.getvalue() == "trainkit: worker 1 was killed by SIGKILL; the others end too.\n"
 
 

@@ -25,12 +25,13 @@ from tests.support.sources import (
 SOURCES = package_modules()
 USED = (*SOURCES, *modules_of(ROOT / "tasks"))
 COMPAT, PATCHES, FILES = "backend/compat", "backend/patches", "core/files"
+HYDRA = "cli/hydra_app"  # keeps Hydra from running what a config names
 PRINTERS = ("cli", "callbacks/progress")
 MAX_LINES, MAX_COLUMNS = 300, 110
 KERAS_INNER = ("keras.src", "tensorflow.python", "tf.python", "tf.__internal__", "tensorflow.compiler")
 
 
-@pytest.mark.parametrize("place", [FILES, PATCHES, *PRINTERS])
+@pytest.mark.parametrize("place", [FILES, PATCHES, HYDRA, *PRINTERS])
 def test_a_place_named_here_exists(place: str) -> None:
     assert any(below(module, place) for module in SOURCES), f"{place} names no module"
 
@@ -103,7 +104,7 @@ def test_foreign_objects_are_changed_by_patches_alone() -> None:
     wrong = {
         f"{module.place} {change}": f"line {line}"
         for module in USED
-        if not below(module, PATCHES)
+        if not below(module, PATCHES) and not below(module, HYDRA)
         for change, line in foreign_changes(module)
     }
     known.check("changes", wrong)
@@ -119,6 +120,20 @@ def renames(module: Module) -> Iterator[tuple[str, int]]:
             of_path = len(node.args) == 1 and not node.keywords and node.func.attr in ("rename", "replace")
             if of_path and ast.unparse(node.func) not in whole:
                 yield ast.unparse(node.func), node.lineno
+
+
+def test_durations_are_measured_by_a_clock_that_cannot_go_back() -> None:
+    """`time.time()` tells when something happened, to somebody else's program; `time.monotonic()` how long it
+    lasted."""
+    told = ("callbacks/tensorboard", "callbacks/trackers")
+    wrong = [
+        f"{module.place} line {node.lineno}"
+        for module in USED
+        if not any(below(module, place) for place in told)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.time"
+    ]
+    assert wrong == []
 
 
 def test_files_are_renamed_in_one_place() -> None:

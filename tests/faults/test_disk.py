@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import warnings
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from tests.faults import tally
 from tests.faults.disks import FailsOnce, LosesPower, ReadOnly
 from tests.support.toys import Toy
 from trainkit.checkpoint import members
@@ -61,6 +65,7 @@ def test_every_operation_fails_once_and_nothing_is_lost(trainer: Trainer, tmp_pa
     with files.using(counting):
         whole = train(trainer, tmp_path / "whole")
     outcomes = {"went on": 0, "ended, and was resumed": 0}
+    tally.add(counting.count)
     for number in range(1, counting.count + 1):
         run = tmp_path / str(number)
         disk = FailsOnce(number)
@@ -95,6 +100,7 @@ def test_a_power_loss_at_any_moment_leaves_a_state_that_can_be_resumed(
     disk = LosesPower(tmp_path)
     with files.using(disk):
         whole = train(trainer, tmp_path / "run")
+    tally.add(len(disk.images))
     saved, resumed = 0, set()
     for number, image in enumerate(disk.images):
         found = [name for name in image if name.endswith("/" + members.META) and "/." not in name]
@@ -114,3 +120,37 @@ def test_a_power_loss_at_any_moment_leaves_a_state_that_can_be_resumed(
         assert same(whole, train(trainer, place / "run", resume=good)), number
     assert saved
     assert len(resumed) > 2
+
+
+def test_a_clock_that_goes_back_changes_nothing(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an hour each time that somebody looks at it, and also from one process to the next."""
+    whole = train(trainer, tmp_path / "whole")
+    hours = iter(range(500_000, 0, -1))
+
+    class Back(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Back:
+            return cls.fromtimestamp(3600 * next(hours), tz)
+
+    monkeypatch.setattr(time, "time", lambda: 3600.0 * next(hours))
+    monkeypatch.setattr(files, "datetime", Back)
+    trainer.callbacks = [StopAfter(1)]
+    train(trainer, tmp_path / "run")
+    trainer.callbacks = []
+    assert trainer.state.epoch == 1
+    tally.add(EPOCHS)
+    assert same(whole, go_on(trainer, tmp_path / "run")[0])
+    assert epochs(tmp_path / "run") == [str(epoch) for epoch in range(1, EPOCHS + 1)]
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Stops a training after an epoch."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.model.stop_training = epoch + 1 >= self.epochs

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.faults import tally
 from trainkit.checkpoint import members
 from trainkit.cli import arguments, planning
 from trainkit.cli.compose import compose
@@ -48,6 +49,7 @@ JSON = st.recursive(
 
 def plan(words: list[str]) -> None:
     """Plan a command: it is good, or refused by a `UserError` that says something."""
+    tally.add()
     try:
         parsed = arguments.parse(words)
         if not parsed.shows and not parsed.multirun:
@@ -83,6 +85,7 @@ def test_odd_config_files(content: bytes, tmp_path_factory: pytest.TempPathFacto
 @given(content=st.one_of(st.binary(max_size=60), JSON.map(json.dumps).map(str.encode)))
 def test_odd_files_of_a_run(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A manifest of a checkpoint, a table of metrics, a status."""
+    tally.add()
     folder = tmp_path_factory.mktemp("run")
     for name in (members.META, "metrics.csv", "status.json"):
         (folder / name).write_bytes(content)
@@ -101,6 +104,7 @@ def test_odd_files_of_a_run(content: bytes, tmp_path_factory: pytest.TempPathFac
 def test_a_damaged_archive_of_arrays_is_refused_before_it_takes_memory(
     data: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    tally.add()
     path = tmp_path_factory.mktemp("data") / "a.npz"
     np.savez_compressed(path, x=np.arange(50.0), y=np.zeros(7, np.int32))
     content = bytearray(path.read_bytes())

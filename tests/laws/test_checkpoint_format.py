@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from trainkit.checkpoint import members, store
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
+
+PLACES = 200
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,17 @@ def test_a_later_format_is_refused(tmp_path: Path) -> None:
         prepared(Toy()).restore(folder)
 
 
-def test_a_changed_byte_anywhere_is_found(tmp_path: Path) -> None:
+def test_a_changed_byte_anywhere_is_found(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """And nothing of the state is changed then."""
     trainer = prepared(Toy(batch_norm=True))
     folder = store.save(trainer.state, tmp_path / "c", callbacks={"mine": {"kept": np.arange(5.0)}})
     members.check(folder)
     before = weights(trainer)
     random = np.random.default_rng(0)
-    for _ in range(200):
+    record_property("faults", PLACES)  # for tests.faults.report
+    for _ in range(PLACES):
         path = random.choice(sorted(folder.iterdir()))
         content = path.read_bytes()
         place = int(random.integers(len(content)))

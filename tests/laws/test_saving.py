@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.toys import Toy
@@ -94,6 +98,44 @@ def test_a_full_disk_does_not_end_a_training(tmp_path: Path) -> None:
     in_vain = pytest.raises(UserError, match=r"could not save .*No space left")
     with files.using(disk), pytest.warns(UserWarning, match=tried_again), in_vain:
         fit(TASK, callbacks=[saver])
+
+
+def test_what_is_written_needs_no_memory_until_somebody_asks() -> None:
+    """A state of a gigabyte would else stay until the next save."""
+    writer = Writer()
+    state = np.zeros(3)
+    gone = threading.Event()
+    weakref.finalize(state, gone.set)
+
+    def write(held: list[np.ndarray]) -> None:
+        assert len(held) == 1
+
+    writer.submit("last", partial(write, [state]))
+    del state
+    assert gone.wait(20)
+    writer.finish()
+
+
+def test_a_slow_disk_does_not_fill_the_memory() -> None:
+    """A training that saves more often than the disk can write waits before it copies its state once more."""
+    writer, disk, written = Writer(), threading.Semaphore(0), list[str]()
+
+    def write(name: str) -> None:
+        assert disk.acquire(timeout=20)
+        written.append(name)
+
+    for name in ("step-1", "last"):
+        writer.make_room(name)
+        writer.submit(name, partial(write, name))
+    writer.make_room("last")  # it takes the place of the one that waits
+    writer.submit("last", partial(write, "last"))
+    threading.Timer(0.05, disk.release).start()
+    writer.make_room("step-2")
+    assert written == ["step-1"]
+    writer.submit("step-2", partial(write, "step-2"))
+    disk.release(2)
+    writer.finish()
+    assert written == ["step-1", "last", "step-2"]
 
 
 def test_a_weight_that_is_not_finite_is_not_saved(tmp_path: Path) -> None:

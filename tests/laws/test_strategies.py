@@ -187,12 +187,37 @@ def test_early_stopping_and_restored_weights_are_those_of_one_device() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 7])
 def test_resume_equals_uninterrupted_on_replicas(tmp_path: Path, stop: int) -> None:
-    """Also in the middle of an epoch, with dropout and momentum."""
-    whole, _ = fit_on(2, Toy(dropout=0.3), execution="step")
+    """Also in the middle of an epoch, with dropout and momentum, and what each replica had summed up."""
+    whole, history = fit_on(2, Toy(dropout=0.3), execution="step")
     part, _ = fit_on(2, Toy(dropout=0.3), execution="step", steps=stop)
     part.save_checkpoint(tmp_path / "here")
-    rest, _ = fit_on(2, Toy(dropout=0.3), execution="step", resume=tmp_path / "here")
+    parts = part.state.parts.read()
+    rest, values = fit_on(2, Toy(dropout=0.3), execution="step", resume=tmp_path / "here")
     assert difference(whole, rest) == 0.0
+    assert values == {name: epochs[stop // 5 :] for name, epochs in history.items()}
+    rest.restore(tmp_path / "here")
+    again = rest.state.parts.read()
+    assert again.keys() == parts.keys() != set()
+    assert all(np.array_equal(again[name], parts[name]) and parts[name].shape[0] == 2 for name in parts)
+    sums = [parts[name].sum(0) for name in parts]
+    totals = dict(zip(part.state.names, part.state.values(), strict=True))
+    assert all(np.allclose(total, totals[name]) for name, total in zip(parts, sums, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [1, 4])
+def test_another_number_of_replicas_goes_on_where_a_training_stood(tmp_path: Path, replicas: int) -> None:
+    """In the middle of an epoch, with what the replicas had summed up."""
+    whole, history = fit_on(2, Toy(), execution="step")
+    part, _ = fit_on(2, Toy(), execution="step", steps=7)
+    part.save_checkpoint(tmp_path / "here")
+    rest, values = fit_on(replicas, Toy(), execution="step", resume=tmp_path / "here")
+    assert rest.state.position() == whole.state.position()
+    assert gap(values, {name: epochs[1:] for name, epochs in history.items()}) < 5 * CLOSE
+    assert all(
+        np.abs(v.numpy() - w.numpy()).max() < CLOSE
+        for v, w in zip(whole.model.weights, rest.model.weights, strict=True)
+    )
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ def launched(
     """The exit code, and the words of each launch, of which the `saves_at`-th saves something."""
     told: list[list[str]] = []
 
-    def pretend(workers: int, words: Sequence[str]) -> int:
+    def pretend(workers: int, words: Sequence[str], *, silence: float) -> int:
         told.append(list(words))
         if len(told) == saves_at:
             save(Path(next(word.partition("=")[2] for word in words if word.startswith("run_dir="))))

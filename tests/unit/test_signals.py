@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from trainkit.experiment.signals import stop_on_signals
+from trainkit.experiment.signals import NUMBERS, stop_on_signals
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_asks_the_training_to_stop_and_says_so(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     asked: list[str] = []
     with stop_on_signals(asked.append):
@@ -29,10 +29,21 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
 
 
 def test_signals_are_handled_afterwards_as_before() -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(number) for number in NUMBERS]
     with stop_on_signals(lambda name: None):
-        pass
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+        assert signal.getsignal(signal.SIGHUP) not in handlers
+    assert [signal.getsignal(number) for number in NUMBERS] == handlers
+
+
+def test_a_training_under_nohup_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    asked: list[str] = []
+    try:
+        with stop_on_signals(asked.append):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert asked == []
 
 
 def test_a_training_in_another_thread_leaves_signals_alone() -> None:

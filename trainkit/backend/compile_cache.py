@@ -34,12 +34,27 @@ def use() -> None:
         return
     folder = files.cache_folder() / "xla" / _key()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
         _drop_damaged(folder)
     except (OSError, UserError):  # where nothing can be kept, programs are compiled each time
         return
     os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {OPTION}{folder}".strip()
     atexit.register(note)
+
+
+def _make_private(folder: Path) -> None:
+    """Let nobody else put programs there, which TensorFlow would run; drop them where somebody could.
+
+    Raises:
+        OSError: if the folder belongs to somebody else.
+    """
+    if folder.stat().st_mode & 0o022:
+        os.chmod(folder, 0o700)
+        for path in _programs(folder):
+            path.unlink()
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else")
 
 
 def kept_in() -> Path | None:

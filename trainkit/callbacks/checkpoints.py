@@ -14,7 +14,7 @@ import numpy as np
 
 from trainkit.callbacks.monitor import Monitor
 from trainkit.checkpoint import store
-from trainkit.checkpoint.members import Record, check
+from trainkit.checkpoint.members import META, Record, check
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.checkpoint.writer import Writer
 from trainkit.core.errors import UserError
@@ -44,9 +44,9 @@ class Checkpoints(Monitor):
         keep_every: Of these, every n-th stays for good besides the newest; None: none does.
         pattern: Name of epoch checkpoints: a format text with `{epoch}` or `{step}`, and logged values such
             as `{val_loss:.4f}`.
-        every_call: Save `last` whenever it is possible. On several workers saving reads values that lie on
-            all of them, so all must save together, and not when their clocks say so.
-        agree: Makes a decision by the clock known to all workers; all call it equally often.
+        every_call: Save `last` whenever it is possible, whatever it costs.
+        agree: Makes what the chief's clock decides known to all workers, which all call it equally often:
+            saving reads values that lie on all of them, so they save together.
         clock: Seconds; for tests.
 
     Raises:
@@ -68,7 +68,7 @@ class Checkpoints(Monitor):
         keep_every: int | None = None,
         pattern: str = PATTERN,
         every_call: bool = False,
-        agree: Callable[[bool], bool] = bool,
+        agree: Callable[[float], float] = float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(monitor, mode)
@@ -113,7 +113,8 @@ class Checkpoints(Monitor):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self.kept = [name for name in state.get("kept", []) if (self.folder / name).exists()]
+        names = [name for name in state.get("kept", []) if Path(name).name == name]  # each is removed one day
+        self.kept = [name for name in names if (self.folder / name / META).is_file()]
         self.count = int(state.get("count", len(self.kept)))
 
     def on_new_best(self, state: TrainState, values: Sequence[np.ndarray] | None) -> None:
@@ -126,7 +127,7 @@ class Checkpoints(Monitor):
         if not final:
             self._save_those_that_stay(state, logs)
         self.writer.settle()
-        if final or self.every_call or self._last_is_due():
+        if final or self.every_call or self.agree(self._last_is_due()):
             begin = self.clock()
             self._save(state, "last")
             self._saved_at = self.clock()
@@ -143,7 +144,7 @@ class Checkpoints(Monitor):
         by_steps = self.every_steps is not None and state.step % self.every_steps == 0
         by_clock = False
         if self.every_minutes is not None:
-            by_clock = self.agree(self.clock() - self._minutes_from >= 60 * self.every_minutes)
+            by_clock = bool(self.agree(self.clock() - self._minutes_from >= 60 * self.every_minutes))
         names = [self.pattern] if at_end and self.due(state.epoch) else []
         names += [STEP_PATTERN] if (by_steps or by_clock) and state.step != self._step_saved else []
         if by_clock:
@@ -180,6 +181,7 @@ class Checkpoints(Monitor):
         states: Mapping[str, Any] | None = None,
         surplus: Sequence[str] = (),
     ) -> None:
+        self.writer.make_room(name)
         states = dict(states or self.collect())
         for key, monitor in self.monitors.items():
             # A call of several epochs learns the best weights at its end, after the states of the best epoch.

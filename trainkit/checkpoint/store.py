@@ -23,6 +23,8 @@ from trainkit.core.errors import UserError
 
 __all__ = ["FORMAT", "META", "read_meta", "record", "restore", "save"]
 
+PARTS = "replicas"  # before the names of arrays with what each replica holds for itself
+
 
 def record(
     state: TrainState,
@@ -44,6 +46,8 @@ def record(
         step_rows: Rows per optimizer step, by which a position within an epoch counts.
     """
     plain, arrays = separate(callbacks or {})
+    parts = {} if values is not None else state.parts.read()
+    arrays |= {f"{PARTS}/{name}": part for name, part in parts.items()}
     content = {
         "position": dict(position or state.position()),
         "skipped": state.skipped,
@@ -87,8 +91,10 @@ def restore(state: TrainState, folder: Path | str) -> dict[str, Any]:
             callbacks = former.restore(state, folder, meta)
         else:
             values = read_arrays(folder, meta, "variables.bin")
-            callbacks = join(meta["callbacks"], dict(read_arrays(folder, meta, "callbacks.bin")))
+            arrays = dict(read_arrays(folder, meta, "callbacks.bin"))
+            callbacks = join(meta["callbacks"], arrays)
             state.assign([value for _, value in values])
+            state.parts.assign({name: arrays.get(f"{PARTS}/{name}", ()) for name in state.parts.names})
         state.seek(meta["position"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"{folder / META} is damaged: {error!r}. Use another checkpoint.") from error

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainkit.checkpoint.replica_parts import ReplicaParts
+
 __all__ = ["TrainState", "all_finite"]
 
 POSITION = ("epoch", "step_in_epoch", "step")
@@ -33,6 +35,7 @@ class TrainState:
         skipped: Steps among them that were left out, since they were not finite.
         groups: The variables by where they belong: `model`, `optimizer`, `metrics`.
         names: Name of each variable, in order: `model/sequential/dense/kernel`.
+        parts: What each replica holds for itself of some of them.
     """
 
     def __init__(self, model: keras.Model, unlisted: Sequence[Any] = ()) -> None:
@@ -67,6 +70,7 @@ class TrainState:
                 seen.add(id(value))
                 self.groups[group].append(value)
                 self.names.append(f"{group}/{_path(variable)}")
+        self.parts = ReplicaParts(self.names, self.variables)
 
     @property
     def variables(self) -> list[tf.Variable]:

@@ -14,6 +14,7 @@ __all__ = ["Writer"]
 
 RETRY_SECONDS = 0.5  # between the last attempts, when a training ends
 LAST_ATTEMPTS = 3
+MAX_STATES = 2  # that wait or are being written when another one is copied
 
 
 @dataclass
@@ -69,6 +70,17 @@ class Writer:
         self._start_failed()
         self._start(name, write, retry)
 
+    def make_room(self, name: str) -> None:
+        """Wait, before a state is copied, until few others are held: a disk may be slower than a training.
+
+        Args:
+            name: Of the job that is to come, which takes the place of one that waits.
+        """
+        held = self._held(name)
+        while len(held) >= MAX_STATES:
+            held[0].result.exception()
+            held = self._held(name)
+
     def settle(self) -> None:
         """Forget the jobs that are done, and warn of those that failed."""
         for job in list(self._jobs):
@@ -116,6 +128,10 @@ class Writer:
             reason = next(iter(lost.values()))
             raise UserError(f"The training is done, but could not save {', '.join(lost)}: {reason}")
 
+    def _held(self, name: str) -> list[_Job]:
+        going_on = [job for job in self._jobs if not job.result.done()]
+        return [job for job in going_on if job.name != name or job.result.running()]
+
     def _start_failed(self) -> None:
         failed = [job for job in self._jobs if job.result.done()]
         self._jobs = [job for job in self._jobs if not job.result.done()]
@@ -123,12 +139,19 @@ class Writer:
             self._start(job.name, job.write, job.retry)
 
     def _start(self, name: str, write: Callable[[], object], retry: bool) -> None:
-        def timed() -> None:
-            begin = time.perf_counter()
-            write()
-            self.seconds = time.perf_counter() - begin
+        job = _Job(name, write, retry, Future())
+        job.result = self._thread.submit(self._run, job)
+        self._jobs.append(job)
 
-        self._jobs.append(_Job(name, write, retry, self._thread.submit(timed)))
+    def _run(self, job: _Job) -> None:
+        begin = time.perf_counter()
+        job.write()
+        job.write = _nothing  # what is written needs no memory any more, though nobody has asked yet
+        self.seconds = time.perf_counter() - begin
+
+
+def _nothing() -> None:
+    """What is left of a job that is done."""
 
 
 def _gives_way(job: _Job) -> bool:

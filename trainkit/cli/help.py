@@ -46,9 +46,9 @@ USAGE: tuple[Row, ...] = (
 )
 
 ENDING = """\
-Exit code: 0 done, 1 failed, 2 wrong use, 130 Ctrl-C, 143 SIGTERM; after the last two and after a failure,
-resume=last continues. A run leaves one directory: config.yaml, metrics.csv, summary.json, report.html,
-checkpoints/, tensorboard/, plots/, model.keras."""
+Exit code: 0 done, 1 failed, 2 wrong use, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM; after the last three and
+after a failure, resume=last continues. A run leaves one directory: config.yaml, metrics.csv, summary.json,
+report.html, checkpoints/, tensorboard/, plots/, model.keras."""
 
 GROUPS = {
     "task": "what to train, and its recipe",

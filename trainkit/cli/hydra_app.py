@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
@@ -17,6 +18,7 @@ from yaml import YAMLError
 
 from trainkit.config import Config
 from trainkit.core import checkout
+from trainkit.core.errors import UserError
 
 __all__ = ["CONF", "ERRORS", "PLAIN_HYDRA", "key_of", "run_hydra"]
 
@@ -31,7 +33,7 @@ PLAIN_HYDRA = (
 )
 
 # What a wrong command line or config file raises.
-ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError)
+ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, RuntimeError)
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -44,13 +46,15 @@ def run_hydra(words: Sequence[str], function: Callable[[DictConfig], Any]) -> in
 
     Raises:
         Exception: one of `ERRORS`, for words or config files that are wrong.
+        UserError: for a config with callbacks of Hydra.
     """
     argv = sys.argv
     full = os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = [argv[0], *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing them
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name="main")(function)()
+        with _without_callbacks():
+            hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name="main")(function)()
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -60,6 +64,26 @@ def run_hydra(words: Sequence[str], function: Callable[[DictConfig], Any]) -> in
         else:
             os.environ["HYDRA_FULL_ERROR"] = full
     return 0
+
+
+@contextmanager
+def _without_callbacks() -> Iterator[None]:
+    """In the block Hydra makes no objects of `hydra.callbacks`: it would do so before any setting is checked,
+    whatever they are."""
+
+    def refuse(config: Any, *args: Any, **kwargs: Any) -> Any:
+        target = config.get("_target_") if hasattr(config, "get") else config
+        raise UserError(
+            f"hydra.callbacks: {target}: trainkit runs no callbacks of Hydra; callbacks.extra takes those of "
+            "Keras."
+        )
+
+    make = hydra.utils.instantiate
+    hydra.utils.instantiate = refuse
+    try:
+        yield
+    finally:
+        hydra.utils.instantiate = make
 
 
 def key_of(override: str) -> str:

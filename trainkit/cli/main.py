@@ -13,12 +13,14 @@ from trainkit import __version__
 from trainkit.backend import startup
 from trainkit.cli import arguments, multirun, planning
 from trainkit.cli.arguments import Arguments
+from trainkit.cli.blame import own_line
 from trainkit.cli.commands import launch, run
 from trainkit.cli.commands.readers import READERS, read_runs
 from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import WIDTH, help_text
 from trainkit.cli.instantiate import importing_from_here
+from trainkit.cli.interrupts import ending_at_once
 from trainkit.cli.launchers import chosen_launcher
 from trainkit.cli.planning import Plan
 from trainkit.cli.stage import stage
@@ -32,17 +34,17 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the given words, those of the process by default, and return its exit code.
 
-    0 done, 1 failed, 2 wrong use, 130 Ctrl-C, 143 SIGTERM. Whatever is wrong takes one line on stderr;
-    TRAINKIT_TRACEBACK=1 adds the traceback.
+    0 done, 1 failed, 2 wrong use, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM. Whatever is wrong takes one line on
+    stderr; TRAINKIT_TRACEBACK=1 adds the traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         with importing_from_here(), _plain_warnings():
             return launch.run(words[1:]) if words[:1] == ["launch"] else _main(words)
     except KeyboardInterrupt:
-        print("trainkit: interrupted before the training started.", file=sys.stderr)
+        print("trainkit: interrupted.", file=sys.stderr)
         return 130
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a task's module may call sys.exit()
         return _failed(error)
 
 
@@ -75,9 +77,10 @@ def _jobs(plans: Sequence[Plan]) -> list[Job]:
     if any(plan.config.mode == "tune" and plan.config.tune.jobs > 1 for plan in plans):
         share_cores(max(plan.config.tune.jobs for plan in plans))
     shown = plans[0].config.progress != "none"
-    with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
-        startup.import_tensorflow(keep_programs=plans[0].config.compile_cache)
-    return [plan.job() for plan in plans]
+    with ending_at_once():
+        with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
+            startup.import_tensorflow(keep_programs=plans[0].config.compile_cache)
+        return [plan.job() for plan in plans]
 
 
 def _show(parsed: Arguments) -> int:
@@ -96,17 +99,21 @@ def _show(parsed: Arguments) -> int:
     return code
 
 
-def _failed(error: Exception) -> int:
-    """Say in one line what is wrong, and return the exit code."""
+def _failed(error: BaseException) -> int:
+    """Say in one line what is wrong, and return the exit code.
+
+    A training that has begun says so itself. What comes here from the user's own code is wrong use.
+    """
     if os.environ.get("TRAINKIT_TRACEBACK") == "1":
         traceback.print_exception(error)
     if isinstance(error, UserError):
         print(f"trainkit: {one_line(str(error))}", file=sys.stderr)
         return 2
+    own = own_line(error)
     where = traceback.extract_tb(error.__traceback__)[-1]
-    text = f"{type(error).__name__} at {where.filename}:{where.lineno}: {one_line(str(error))}"
+    text = f"{type(error).__name__} at {own or f'{where.filename}:{where.lineno}'}: {one_line(str(error))}"
     print(f"trainkit: {text} (TRAINKIT_TRACEBACK=1 shows the traceback)", file=sys.stderr)
-    return 1
+    return 2 if own else 1
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import hydra
 
 from trainkit.core.errors import UserError
+from trainkit.core.task import Task
 
 __all__ = ["check_targets", "is_safe"]
 
@@ -37,8 +38,8 @@ def check_targets(spec: Any, key: str) -> None:
     for target in _targets(spec):
         if not isinstance(target, str) or not _within(target, allowed) or not _is_class(target, allowed):
             raise UserError(
-                f"{key}._target_={target}: TRAINKIT_SAFE=1 allows classes of {', '.join(allowed)} only; add "
-                f"its module to {ALLOWED} if you trust it."
+                f"{key}._target_={target}: TRAINKIT_SAFE=1 allows classes of {', '.join(allowed)} only, such "
+                f"as tasks, callbacks and layers; add its module to {ALLOWED} if you trust it."
             )
 
 
@@ -48,12 +49,33 @@ def _within(name: str, allowed: Sequence[str]) -> bool:
 
 def _is_class(target: str, allowed: Sequence[str]) -> bool:
     """Whether a name leads to a class that is defined there: `trainkit.runs.manifest.subprocess.Popen` begins
-    well, too."""
+    well, too. Of ours and Keras's, to one of a kind that a config needs: others may start processes."""
     try:
         found = hydra.utils.get_object(target)
     except Exception:  # whatever an import may raise; making the object says what is wrong
         return True
-    return inspect.isclass(found) and _within(found.__module__, allowed)
+    if not inspect.isclass(found) or not _within(found.__module__, allowed):
+        return False
+    return not _within(found.__module__, ALWAYS) or _is_of_a_kind(found)
+
+
+def _is_of_a_kind(found: type) -> bool:
+    import keras
+
+    kinds = (
+        Task,
+        keras.callbacks.Callback,
+        keras.constraints.Constraint,
+        keras.initializers.Initializer,
+        keras.layers.Layer,
+        keras.losses.Loss,
+        keras.metrics.Metric,
+        keras.optimizers.Optimizer,
+        keras.optimizers.schedules.LearningRateSchedule,
+        keras.regularizers.Regularizer,
+    )
+    # This one runs a graph from a file, which may write files.
+    return issubclass(found, kinds) and not issubclass(found, keras.layers.TFSMLayer)
 
 
 def _targets(spec: Any) -> Iterator[Any]:
@@ -62,6 +84,6 @@ def _targets(spec: Any) -> Iterator[Any]:
             yield spec["_target_"]
         for value in spec.values():
             yield from _targets(value)
-    elif isinstance(spec, (list, tuple)):
+    elif isinstance(spec, Sequence) and not isinstance(spec, str):
         for value in spec:
             yield from _targets(value)

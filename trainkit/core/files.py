@@ -26,6 +26,7 @@ from trainkit.core.cells import no_formula
 from trainkit.core.errors import UserError
 
 __all__ = [
+    "MAX_JSON_BYTES",
     "Disk",
     "cache_folder",
     "csv_text",
@@ -46,6 +47,7 @@ __all__ = [
     "write_text",
 ]
 
+MAX_JSON_BYTES = 2**28  # far more than a run ever writes
 LEAVING = re.compile(r"\.[0-9a-f]{8}-(.+)")  # names under which files are written
 
 
@@ -187,6 +189,8 @@ def read_json(path: Path | str) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ValueError(f"it has {path.stat().st_size} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}; expected the JSON that a run writes.") from error

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-__all__ = ["Agreement"]
+__all__ = ["Agreement", "ChiefsNumber"]
 
 
 class Agreement:
@@ -32,3 +32,27 @@ class Agreement:
         totals = self._total(tf.constant([float(asked == word) for word in self.words])).numpy()
         agreed = [word for word, total in zip(self.words, totals, strict=True) if total]
         return agreed[0] if agreed else None
+
+
+class ChiefsNumber:
+    """A number that the chief takes from its clock, made known to all workers. All must call it equally
+    often: it is a reduction.
+
+    Args:
+        strategy: The strategy of the workers.
+        is_chief: Whether this process is the chief.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, is_chief: bool) -> None:
+        self.is_chief = is_chief
+
+        @tf.function(autograph=False)
+        def total(number: tf.Tensor) -> tf.Tensor:
+            return strategy.reduce("SUM", strategy.run(tf.identity, args=(number,)), axis=None)
+
+        self._total = total
+
+    def __call__(self, number: float) -> float:
+        """The chief's number, whatever this worker's is."""
+        mine = number if self.is_chief else 0.0
+        return float(self._total(tf.constant(mine, tf.float32)).numpy())

@@ -20,11 +20,13 @@ __all__ = ["launch", "workers_of"]
 
 Process = subprocess.Popen[str]
 
-GRACE_SECONDS = 45.0  # after a failure, for the other workers to save their state and end
+SILENCE_SECONDS = 30.0  # after which the other workers notice that one is lost
+GRACE_SECONDS = 15.0  # from then on, to save their state and end
 KILL_SECONDS = 10.0  # between SIGTERM and SIGKILL
 POLL_SECONDS = 0.1
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WRONG_USE = 2
-STOPPED = (130, 143)  # exit codes after a signal, which the user sent
+STOPPED = (129, 130, 143)  # exit codes after a signal, which the user sent
 
 
 def workers_of(words: Sequence[str]) -> tuple[int, list[str]]:
@@ -43,15 +45,23 @@ def workers_of(words: Sequence[str]) -> tuple[int, list[str]]:
     return int(given[0]), [word for word in words if not word.startswith("workers=")]
 
 
-def launch(workers: int, words: Sequence[str], *, output: IO[str] | None = None) -> int:
+def launch(
+    workers: int,
+    words: Sequence[str],
+    *,
+    output: IO[str] | None = None,
+    silence: float = SILENCE_SECONDS,
+) -> int:
     """Start the workers, print their lines with their number before each, and end all when one fails.
 
-    Signals are forwarded to all workers. After a failure the others have `GRACE_SECONDS` to notice and end.
+    Signals are forwarded to all workers. After a failure the others have some time to notice and end; one
+    that hangs is killed after it.
 
     Args:
         workers: How many to start.
         words: The command line of each.
         output: Where their lines go; default: stdout.
+        silence: Seconds after which they notice that one of them is lost.
 
     Returns:
         0 if all ended well, else the exit code of the first that did not; 1 for one that was killed.
@@ -67,7 +77,7 @@ def launch(workers: int, words: Sequence[str], *, output: IO[str] | None = None)
             processes.append(process)
         stack.enter_context(_forwarding_signals(processes))
         readers = [_print_lines(process, out, f"[{i}] ") for i, process in enumerate(processes)]
-        code = _wait(processes, out)
+        code = _wait(processes, out, silence + GRACE_SECONDS)
         for reader in readers:
             reader.join(5)
     return code
@@ -110,7 +120,7 @@ def _print_lines(process: Process, out: IO[str], prefix: str) -> threading.Threa
 
 @contextmanager
 def _forwarding_signals(processes: Sequence[Process]) -> Iterator[None]:
-    """In the block, SIGINT and SIGTERM go to the workers, which save their state and end."""
+    """In the block, SIGINT, SIGTERM and SIGHUP go to the workers, which save their state and end."""
 
     def forward(number: int, frame: Any) -> None:
         for process in processes:
@@ -119,7 +129,7 @@ def _forwarding_signals(processes: Sequence[Process]) -> Iterator[None]:
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
-        before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
         yield
     finally:
@@ -127,10 +137,11 @@ def _forwarding_signals(processes: Sequence[Process]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _wait(processes: Sequence[Process], out: IO[str]) -> int:
+def _wait(processes: Sequence[Process], out: IO[str], grace: float) -> int:
     """Wait for all; after the first failure, end those that do not end by themselves in time."""
     failed = 0
     deadline = float("inf")
+    asked: set[int] = set()
     while True:
         running = [process for process in processes if process.poll() is None]
         # Two may have ended since the last look: one that was killed (a negative code) made the other fail.
@@ -138,12 +149,12 @@ def _wait(processes: Sequence[Process], out: IO[str]) -> int:
         if ended and not failed:
             failed, worker = ended[0]
             # Wrong use is the same for all. A lost worker is noticed by the others, who say how to go on.
-            deadline = time.monotonic() + (KILL_SECONDS if failed == WRONG_USE else GRACE_SECONDS)
+            deadline = time.monotonic() + (KILL_SECONDS if failed == WRONG_USE else grace)
             if failed not in STOPPED:
                 out.write(f"trainkit: worker {worker} {_how_it_ended(failed)}; the others end too.\n")
         if not running:
             return failed if failed >= 0 else 1
-        _end_late(running, time.monotonic() - deadline)
+        _end_late(running, time.monotonic() - deadline, asked)
         time.sleep(POLL_SECONDS)
 
 
@@ -151,10 +162,12 @@ def _how_it_ended(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _end_late(running: Sequence[Process], late: float) -> None:
-    """End workers that are `late` seconds over their time; negative: they still have some."""
+def _end_late(running: Sequence[Process], late: float, asked: set[int]) -> None:
+    """End workers that are `late` seconds over their time (negative: they still have some); each is asked
+    once, since a second signal would end it without its state saved."""
     for process in running:
         if late > KILL_SECONDS:
             process.kill()
-        elif late > 0:
+        elif late > 0 and process.pid not in asked:
+            asked.add(process.pid)
             process.terminate()

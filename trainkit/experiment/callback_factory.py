@@ -30,7 +30,6 @@ from trainkit.callbacks.weight_average import (
 from trainkit.core.datasets import SPLITS, Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.logs import base_name
-from trainkit.distributed.agreement import Agreement
 from trainkit.experiment.artifacts import model_summary
 from trainkit.experiment.job import Job
 from trainkit.reporting import REPORT_SECONDS, write_report
@@ -113,8 +112,7 @@ def best_keeper(job: Job, run: RunDir, setup: TrainSetup, monitor: str) -> Monit
         keep=config.keep,
         keep_every=config.keep_every,
         pattern=config.pattern,
-        every_call=setup.in_lockstep,
-        agree=_by_chiefs_clock(setup) if setup.in_lockstep else bool,
+        agree=setup.chiefs_clock(),
     )
 
 
@@ -248,12 +246,6 @@ def _tensorboard(job: Job, run: RunDir, setup: TrainSetup) -> list[keras.callbac
     if config.profile:
         made.append(Profile(run.tensorboard))
     return made
-
-
-def _by_chiefs_clock(setup: TrainSetup) -> Callable[[bool], bool]:
-    """Lets the chief's clock decide for all workers."""
-    agreement = Agreement(setup.strategy, ["save"])
-    return lambda due: agreement("save" if due and setup.is_chief else None) is not None
 
 
 def _rate_was_changed(job: Job) -> bool:

@@ -64,7 +64,7 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         write_error: Takes lines for standard error.
 
     Returns:
-        The exit code: 0 done, 1 failed, 130 or 143 stopped by a signal.
+        The exit code: 0 done, 1 failed, 129, 130 or 143 stopped by a signal.
 
     Raises:
         UserError: for what is wrong before the run directory is made.
@@ -104,9 +104,9 @@ class _Training:
         """Train, and return the exit code."""
         job, trainer, run = self.job, self.trainer, self.run
         try:
-            self.measure_ceiling()
-            trainer.callbacks = [*make_callbacks(job, run, self.setup, self.best, self.write), *extra]
             with stop_on_signals(trainer.request_stop, self.give_up):
+                self.measure_ceiling()
+                trainer.callbacks = [*make_callbacks(job, run, self.setup, self.best, self.write), *extra]
                 resume = job.found.checkpoint if job.found else None
                 history = trainer.fit(job.task, resume=resume)
                 self.check_ceiling()

@@ -1,4 +1,4 @@
-"""Ends a training on Ctrl-C and SIGTERM, with its state saved."""
+"""Ends a training on Ctrl-C, SIGTERM and SIGHUP, with its state saved."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["EXIT_CODES", "stop_on_signals"]
+__all__ = ["EXIT_CODES", "NUMBERS", "stop_on_signals"]
 
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}  # 128 and the number of the signal, as shells count
+EXIT_CODES = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # 128 and the number, as shells count
 GRACE_SECONDS = 8.0  # after a signal, to come to a safe point and save
 SECOND_SECONDS = 0.3  # after a second signal, to end in order
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -25,7 +25,9 @@ def stop_on_signals(
     give_up: Callable[[str], None] | None = None,
     grace: float = GRACE_SECONDS,
 ) -> Iterator[None]:
-    """In the block, Ctrl-C and SIGTERM stop a training at the next safe point; a second one at once.
+    """In the block, Ctrl-C, SIGTERM and SIGHUP stop a training at the next safe point; a second one at once.
+
+    A SIGHUP that the process ignores, as under nohup, stays ignored.
 
     Python hears of a signal only between two calls of compiled code, and a call may last: a thread sees to it
     that the process ends in time.
@@ -52,7 +54,8 @@ def stop_on_signals(
         os.write(2, b"\nStopping at the next safe point, with the state saved; Ctrl-C again stops at once.\n")
         request_stop(signal.Signals(number).name)
 
-    former = {number: signal.signal(number, stop) for number in NUMBERS}
+    heard = [number for number in NUMBERS if not _is_ignored(number)]
+    former = {number: signal.signal(number, stop) for number in heard}
     try:
         if give_up is None:
             yield
@@ -62,6 +65,11 @@ def stop_on_signals(
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Whether whoever started the process wants it to outlive its terminal."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
 
 
 @contextmanager

@@ -173,11 +173,12 @@ def _measured(unit: str, measure: Callable[[bool, float], float]) -> Choice:
 @contextmanager
 def undone(state: TrainState) -> Iterator[None]:
     """Put every variable back at the end of the block, exactly."""
-    values = state.values()
+    values, parts = state.values(), state.parts.read()
     try:
         yield
     finally:
         state.assign(values)
+        state.parts.assign(parts)
 
 
 def step_seconds(

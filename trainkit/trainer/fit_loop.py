@@ -73,6 +73,7 @@ class FitLoop:
         self.guard = StepGuard(setup, self.runner)
         self.limits = CallLimits(setup, callbacks, self.guard)
         self.pacing = Pacing()
+        self.chiefs_clock = setup.chiefs_clock()
         self.validation = Validation(setup, self.runner, callbacks, self.times, validation, steps_per_hook)
         self.validates = validates or self._validates_by_config
         self.steps_per_hook = steps_per_hook
@@ -142,7 +143,7 @@ class FitLoop:
         """Whether the next call runs whole epochs: not if they are long, so that bars move within them."""
         if self.runner.max_epochs <= 1 or self.limits.within_epoch():
             return False
-        return self.setup.in_lockstep or self.pacing.fits(self.setup.shape.steps)  # workers call alike
+        return self.pacing.fits(self.setup.shape.steps)
 
     # Several epochs in a call.
 
@@ -273,7 +274,7 @@ class FitLoop:
         # Set before the first batch, Keras still trains that one.
         if self.setup.model.stop_training or self.choice.execution.startswith("step"):
             return 1
-        return self.setup.shape.steps if self.setup.in_lockstep else self.pacing.units_per_call(1)
+        return int(self.chiefs_clock(min(self.pacing.units_per_call(1), self.setup.shape.steps)))
 
     # After an epoch.
 

@@ -58,7 +58,7 @@ class RunFiles:
             self.run = run_dir.create(run_dir.new_path("", "", str(place)), "", "")
         about = manifest.describe(sys.argv, setup.config.seed, setup.splits.source, devices.describe())
         files.write_json(self.run.manifest, {**about, "settings": asdict(setup.config)})
-        self.best = Checkpoints(self.run.checkpoints, monitored, every_call=setup.in_lockstep)
+        self.best = Checkpoints(self.run.checkpoints, monitored, agree=setup.chiefs_clock())
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """The callbacks that write the files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.logs import base_name, validation_name
 from trainkit.core.task import Task
 from trainkit.distributed import cluster
+from trainkit.distributed.agreement import ChiefsNumber
 from trainkit.distributed.strategy import strategy_name
 from trainkit.engine.inputs import EpochShape
 from trainkit.engine.loss_parts import loss_part_reduction
@@ -89,6 +91,11 @@ class TrainSetup:
     def is_chief(self) -> bool:
         """Whether this process is the chief, which alone writes the run directory."""
         return not self.in_lockstep or cluster.is_chief()
+
+    def chiefs_clock(self) -> Callable[[float], float]:
+        """Makes a number that is chosen by the clock, and differs from worker to worker, that of the chief;
+        all workers must call it equally often."""
+        return ChiefsNumber(self.strategy, self.is_chief) if self.in_lockstep else float
 
     @property
     def validates_in_graph(self) -> bool:

@@ -194,10 +194,12 @@ class _Copy:
         self.values: Sequence[Any] = (
             [v.read_value() for v in self.state.variables] if one_device else self.state.values()
         )
+        self.parts = self.state.parts.read()
 
     def put_back(self) -> None:
         """Put all of it back."""
         self.state.assign(self.values)
+        self.state.parts.assign(self.parts)
         self.state.seek(self.position)
         self.state.skipped = self.skipped
         self.times.steps, self.times.rows = self.counts

@@ -30,7 +30,7 @@ from trainkit.trainer.trainer_view import TrainerView
 
 __all__ = ["Trainer"]
 
-STOP_SIGNALS = ("SIGINT", "SIGTERM")
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Trainer(TrainerView):
@@ -107,7 +107,8 @@ class Trainer(TrainerView):
         signal handler.
 
         Args:
-            reason: `SIGINT` or `SIGTERM` on several workers, which all stop when one is asked; else any word.
+            reason: `SIGINT`, `SIGTERM` or `SIGHUP` on several workers, which all stop when one is asked;
+                else any word.
         """
         self._stop_reason = reason
 

@@ -50,12 +50,13 @@ class Validation:
                 epoch, but may be resumed.
         """
         state = self.setup.state
-        kept = state.values() if keep_metrics else None
+        kept = (state.values(), state.parts.read()) if keep_metrics else None
         begin = time.perf_counter()
         values = self._validate()
         self.times.validate += time.perf_counter() - begin
         if kept is not None:
-            state.assign(kept)
+            state.assign(kept[0])
+            state.parts.assign(kept[1])
         return values
 
     def _validate(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainkit.core import files
+from trainkit.core.cells import no_formula
 from trainkit.reporting.search_page import SearchData, TrialData, search_html
 from trainkit.runs import metrics_csv
 from trainkit.tuning.study import Entry, SearchStudy, trial_folder
@@ -101,7 +102,7 @@ def _table(entries: Sequence[Entry], study: SearchStudy, objectives: Sequence[st
     for entry in entries:
         values = [repr(float(value)) for value in entry.values] or [""] * len(objectives)
         folder = trial_folder(Path(), entry.number).as_posix()
-        settings = [_cell(entry.settings.get(key)) for key in keys]
+        settings = [no_formula(_cell(entry.settings.get(key))) for key in keys]
         seconds = "" if entry.seconds is None else f"{entry.seconds:.3f}"
         writer.writerow(
             [entry.number, entry.state, values[0], *(values if more else []), *settings, seconds, folder]

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from trainkit.core import files
+from trainkit.core.errors import UserError
 
 __all__ = ["Attempt", "Forked", "Launched"]
 
 POLL_SECONDS = 0.002
+LONELY_SECONDS = 120.0  # after one of several workers was killed
 
 
 class Attempt(Protocol):
@@ -24,8 +27,13 @@ class Attempt(Protocol):
         """Its exit code, or None if it still runs after so many seconds."""
         ...
 
-    def kill(self) -> None:
-        """Kill it, with all that it has started, and wait until it is gone."""
+    def kill(self, chosen: float) -> None:
+        """Kill it, with all that it has started, and wait until it is gone.
+
+        Args:
+            chosen: From 0 to 1: of several workers, below one half, which of them is killed alone; the others
+                have to end by themselves then.
+        """
         ...
 
 
@@ -56,7 +64,7 @@ class Forked:
                 time.sleep(POLL_SECONDS)
         return self._code
 
-    def kill(self) -> None:
+    def kill(self, chosen: float) -> None:
         if self._code is None:
             os.kill(self.pid, signal.SIGKILL)
             self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -68,9 +76,11 @@ class Launched:
     Args:
         command: Its words.
         log: Where its output goes.
+        workers: How many it starts.
     """
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path, workers: int = 1) -> None:
+        self.workers = workers
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -82,12 +92,20 @@ class Launched:
         except subprocess.TimeoutExpired:
             return None
 
-    def kill(self) -> None:
+    def kill(self, chosen: float) -> None:
+        workers = _children(self._process.pid)
+        if chosen < 0.5 and 1 < self.workers == len(workers):
+            _kill(workers[int(2 * chosen * len(workers))])
+            if self.wait(LONELY_SECONDS) is not None:
+                return
+            alone = f"The other workers had not ended {LONELY_SECONDS:g} s after one of them was killed"
+            self._kill_all()
+            raise UserError(f"{alone}.")
+        self._kill_all()
+
+    def _kill_all(self) -> None:
         for pid in [*_descendants(self._process.pid), self._process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            _kill(pid)
         self._process.wait()
 
 
@@ -134,14 +152,19 @@ def _redirect(output: IO[bytes]) -> None:
         os.dup2(source, target)
 
 
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def _descendants(pid: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
-    found = []
+    return [found for child in _children(pid) for found in (child, *_descendants(child))]
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(child) for child in path.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            found += [child, *_descendants(child)]
+        with suppress(OSError):
+            found += [int(child) for child in path.read_text().split()]
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trainkit.checkpoint.members import read_meta
+from trainkit.checkpoint.members import META, read_meta
 from trainkit.core.errors import UserError
 from trainkit.runs.run_dir import RunDir
 from trainkit.verification.attempts import Attempt
@@ -19,7 +19,11 @@ from trainkit.verification.run_differences import run_differences
 
 __all__ = ["Kill", "ResumeReport", "log_of", "verify_resume"]
 
-WRITES_SHARE = 0.3  # of the kills that come before a random operation on the disk, which hardly take any time
+# Shares of the kills that come before a random operation on the disk, which hardly take any time, and at a
+# random moment after a save; the others come at any moment since the start, which takes longest of all.
+WRITES_SHARE = 0.3
+SAVES_SHARE = 0.4
+POLL_SECONDS = 0.01
 
 Start = Callable[[Path, int], Attempt]
 
@@ -101,9 +105,12 @@ def verify_resume(start: Start, folder: Path, *, kills: int, seed: int) -> Resum
     report = ResumeReport()
     begin = time.perf_counter()
     whole = folder / "whole"
-    _run_to_end(start(whole, 0), whole)
+    attempt = start(whole, 0)
+    _wait_for_save(attempt, whole)
+    starting = time.perf_counter() - begin
+    _run_to_end(attempt, whole)
     report.whole_seconds = time.perf_counter() - begin
-    moments = _moments(seed, report.whole_seconds)
+    moments = _moments(seed, starting, report.whole_seconds)
     while len(report.kills) < kills:
         report.rounds += 1
         run = folder / f"killed-{report.rounds}"
@@ -118,16 +125,18 @@ def verify_resume(start: Start, folder: Path, *, kills: int, seed: int) -> Resum
 
 
 def _kill_and_resume(
-    start: Start, run: Path, kills: int, moments: Iterator[tuple[float, int]], report: ResumeReport
+    start: Start, run: Path, kills: int, moments: Iterator[_Moment], report: ResumeReport
 ) -> None:
     """One training, killed at most `kills` times in all trainings, and resumed until it is done."""
     while len(report.kills) < kills:
-        seconds, writes = next(moments)
+        moment = next(moments)
         begin = time.perf_counter()
-        attempt = start(run, writes)
-        code = attempt.wait(seconds)
+        attempt = start(run, moment.writes)
+        code = _wait_for_save(attempt, run) if moment.after_save else None
         if code is None:
-            attempt.kill()
+            code = attempt.wait(moment.seconds)
+        if code is None:
+            attempt.kill(moment.chosen)
         elif code >= 0:
             _must_be_done(code, run)
             return
@@ -136,14 +145,50 @@ def _kill_and_resume(
     _run_to_end(start(run, 0), run)
 
 
-def _moments(seed: int, whole: float) -> Iterator[tuple[float, int]]:
-    """When to kill: seconds after the start, and the operation on the disk before which it comes; 0: none."""
+@dataclass(frozen=True)
+class _Moment:
+    """When to kill.
+
+    Args:
+        seconds: After the start, or after a save.
+        after_save: Whether to wait until this attempt has saved something.
+        writes: The operation on the disk before which it comes; 0: none.
+        chosen: Which worker.
+    """
+
+    seconds: float
+    chosen: float
+    after_save: bool = False
+    writes: int = 0
+
+
+def _moments(seed: int, starting: float, whole: float) -> Iterator[_Moment]:
+    """Random moments of a training that saves first after `starting` seconds, and ends after `whole`."""
     random = np.random.default_rng(seed)
     while True:
-        if random.random() < WRITES_SHARE:
-            yield 10 * whole, int(random.integers(1, 60))
+        share, chosen = random.random(), float(random.random())
+        if share < WRITES_SHARE:
+            yield _Moment(10 * whole, chosen, writes=int(random.integers(1, 60)))
+        elif share < WRITES_SHARE + SAVES_SHARE:
+            yield _Moment(float(random.uniform(0, whole - starting) / 2), chosen, after_save=True)
         else:
-            yield float(random.uniform(0, whole)), 0
+            yield _Moment(float(random.uniform(0, whole)), chosen)
+
+
+def _wait_for_save(attempt: Attempt, run: Path) -> int | None:
+    """Wait until the attempt has saved something; its exit code if it ends before."""
+    before = _saved_at(run)
+    code = attempt.wait(POLL_SECONDS)
+    while code is None and _saved_at(run) == before:
+        code = attempt.wait(POLL_SECONDS)
+    return code
+
+
+def _saved_at(run: Path) -> int:
+    try:
+        return (RunDir(run).last / META).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _run_to_end(attempt: Attempt, run: Path) -> None:

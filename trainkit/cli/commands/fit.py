@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from trainkit.cli.commands import find_lr
+from trainkit.cli.interrupts import ending_at_once
 from trainkit.cli.wrapping import print_wrapped
 from trainkit.experiment.job import Job
 
@@ -17,7 +18,8 @@ def run(job: Job) -> int:
     a learning rate."""
     if job.config.find_lr.enabled:
         return find_lr.run(job)
-    from trainkit.experiment import repeats, runner
+    with ending_at_once():
+        from trainkit.experiment import repeats, runner
 
     train = partial(runner.fit, write=print_wrapped, write_error=partial(print, file=sys.stderr))
     config = job.config.fit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from trainkit.checkpoint import members
@@ -47,15 +48,18 @@ def run(words: Sequence[str]) -> int:
         raise UserError(
             f"launch trains, with mode=fit; got mode={plan.config.mode}, which one process does by itself."
         )
+    start = partial(launcher.launch, workers, silence=plan.config.trainer.heartbeat_seconds)
     if not restarts:
-        return launcher.launch(workers, words)
-    return _launch_until_done(workers, words, _run_of(plan), restarts)
+        return start(words)
+    return _launch_until_done(start, words, _run_of(plan), restarts)
 
 
-def _launch_until_done(workers: int, words: Sequence[str], run: Path, restarts: int) -> int:
+def _launch_until_done(
+    start: Callable[[Sequence[str]], int], words: Sequence[str], run: Path, restarts: int
+) -> int:
     """Launch, and launch again from what was saved, as long as workers fail."""
     rest = [word for word in words if not word.startswith(PLACES)]
-    code = launcher.launch(workers, [*words, override("run_dir", str(run))] if rest == list(words) else words)
+    code = start([*words, override("run_dir", str(run))] if rest == list(words) else words)
     for number in range(1, restarts + 1):
         if code in NOT_RESTARTED:
             break
@@ -65,7 +69,7 @@ def _launch_until_done(workers: int, words: Sequence[str], run: Path, restarts: 
             + (f"from {shown(saved)}." if saved is not None else "from the start: nothing was saved."),
             flush=True,
         )
-        code = launcher.launch(workers, [*rest, override("resume" if saved else "run_dir", str(run))])
+        code = start([*rest, override("resume" if saved else "run_dir", str(run))])
     return code
 
 

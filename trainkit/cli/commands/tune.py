@@ -33,7 +33,7 @@ def run(job: Job) -> int:
     each trial.
 
     Returns:
-        The exit code: 0 done, 1 if no trial could be trained, 130 or 143 stopped by a signal.
+        The exit code: 0 done, 1 if no trial could be trained, 129, 130 or 143 stopped by a signal.
 
     Raises:
         UserError: for anything that cannot be searched, before the folder is made.

@@ -90,8 +90,8 @@ class _Launches:
     """Attempts that are commands of their own, by one worker or several."""
 
     def __init__(self, job: Job) -> None:
-        count = job.config.verify.workers
-        launch = ["launch", f"workers={count}"] if count and count > 1 else []
+        self.workers = job.config.verify.workers or 1
+        launch = ["launch", f"workers={self.workers}"] if self.workers > 1 else []
         self.command = [sys.executable, "-m", "trainkit", *launch, *_words(job)]
 
     def start(self, run: Path, writes: int) -> Attempt:
@@ -99,7 +99,7 @@ class _Launches:
         from trainkit.verification.attempts import Launched
         from trainkit.verification.resume import log_of
 
-        return Launched([*self.command, *_place(run)], log_of(run))
+        return Launched([*self.command, *_place(run)], log_of(run), self.workers)
 
 
 def _words(job: Job) -> list[str]:

@@ -68,6 +68,7 @@ def ragged(content: bytes, lists: Collection[str]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     with _archive(content) as archive:
         for name in _members(archive):
+            _check_memory(archive.getinfo(f"{name}.npy").file_size)
             with archive.open(f"{name}.npy") as file:
                 whole = io.BytesIO(file.read())
             if name in lists:
@@ -89,9 +90,13 @@ def _check_size(file: IO[bytes], size: int) -> None:
     held = size - file.tell()
     if not kind.hasobject and named != held:
         raise ValueError(f"a header names {named} bytes, but holds {held}")
+    _check_memory(held)
+
+
+def _check_memory(size: int) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if held > memory:
-        raise ValueError(f"it unpacks to {held} bytes; this machine has {memory}")
+    if size > memory:
+        raise ValueError(f"it unpacks to {size} bytes; this machine has {memory}")
 
 
 def _archive(content: bytes) -> zipfile.ZipFile:
