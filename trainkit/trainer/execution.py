@@ -28,6 +28,11 @@ CLOSE = 1.5  # candidates within this factor are timed once more, since a busy m
 COMPILE_SECONDS = 0.1  # of XLA per trainable variable: a training shorter than that cannot win by it
 OP_SECONDS = 25e-6  # of a step without XLA, per trainable variable: what starting its operations costs
 FLOPS_PER_SECOND = 5e10  # of two CPU cores, about
+# A recurrent layer: what its loop costs per step without XLA, and what XLA takes to compile it; of 60 time
+# steps in batches of 32, XLA was 1.3 to 3 times as fast below so many units, and slower at the latest at 128.
+RECURRENT_SECONDS = 1e-2
+RECURRENT_COMPILE_SECONDS = 1.0
+RECURRENT_UNITS = 128
 # XLA on a CPU runs these far more slowly than TensorFlow does, or repeats them in a loop of its own.
 SLOW_IN_XLA = ("Conv", "Pool", "While", "CudnnRNN", "FusedBatchNorm")
 NOT_IN_XLA = (
@@ -143,15 +148,25 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
         return False, f"XLA cannot compile {lacking[0] if lacking else 'a layer of this model'}"
     if has_gpu():
         return True, "XLA fuses operations on a GPU"
-    slow = sorted(op for op in operations if any(part in op for part in SLOW_IN_XLA))
+    units = _recurrent_units(model)
+    loops = bool(units) and max(units) < RECURRENT_UNITS  # small products: starting them is what costs
+    slow_parts = [part for part in SLOW_IN_XLA if not (loops and part == "While")]
+    slow = sorted(op for op in operations if any(part in op for part in slow_parts))
     if slow:
         return False, f"XLA on a CPU is slow at {slow[0]}"
     variables = len(model.trainable_variables)
     flops = 6.0 * model.count_params() * situation.step_rows
-    seconds = situation.steps_left * (flops / FLOPS_PER_SECOND + OP_SECONDS * variables)
-    if seconds < COMPILE_SECONDS * variables:
+    step = flops / FLOPS_PER_SECOND + OP_SECONDS * variables + RECURRENT_SECONDS * len(units)
+    seconds = situation.steps_left * step
+    if seconds < COMPILE_SECONDS * variables + RECURRENT_COMPILE_SECONDS * len(units):
         return False, f"about {duration(seconds)} of steps: too short for XLA to pay for its compilation"
     return True, "XLA fuses the operations of a step"
+
+
+def _recurrent_units(model: keras.Model) -> list[int]:
+    """Units of each recurrent layer."""
+    found = (layer for layer in compat.flat_layers(model) if isinstance(layer, keras.layers.RNN))
+    return [max(keras.tree.flatten(layer.state_size)) for layer in found]
 
 
 def _measured(unit: str, measure: Callable[[bool, float], float]) -> Choice:
