@@ -11,7 +11,6 @@ import argparse
 import itertools
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, models_page
 from benchmarks.zoo import ZOO
 
 CONTENDERS = {
@@ -129,25 +128,24 @@ def row(kind: str, epochs: Sequence[int], rounds: int, threads: int) -> list[dic
     reference = runs["fit", max(epochs)][0].get("loss")
     lines = []
     for contender in CONTENDERS:
-        line: dict[str, Any] = {"model": ZOO[kind].title, "contender": contender}
-        good: list[dict[str, Any]] = []
-        for count in epochs:
-            here = [run for run in runs[contender, count] if "whole" in run]
-            good = here or good
-            line[f"whole, {count}"] = _spread([run["whole"] for run in here])
-        last = [run for run in runs[contender, max(epochs)] if "whole" in run]
-        line["per epoch"] = _spread([s for run in last for s in run["epochs"][1:]])
-        failed = [run["failed"] for run in runs[contender, max(epochs)] if "failed" in run]
-        line["note"] = failed[0] if failed else _loss_note(kind, last, reference)
+        whole = {
+            count: [run["whole"] for run in runs[contender, count] if "whole" in run] for count in epochs
+        }
+        last = runs[contender, max(epochs)]
+        good = [run for run in last if "whole" in run]
+        failed = [run["failed"] for run in last if "failed" in run]
+        line: dict[str, Any] = {"model": ZOO[kind].title, "contender": contender, "whole": whole}
+        line["epoch"] = [seconds for run in good for seconds in run["epochs"][1:]]
+        line["note"] = failed[0] if failed else _loss_note(kind, good, reference)
         lines.append(line)
     return lines
 
 
-def _spread(seconds: Sequence[float]) -> str:
-    """Median, and half of what lies between the smallest and the largest."""
-    if not seconds:
-        return "-"
-    return f"{statistics.median(seconds):.3g} ± {(max(seconds) - min(seconds)) / 2:.2g}"
+def shown(line: dict[str, Any]) -> dict[str, str]:
+    """A line of the table for the terminal."""
+    told = {"model": line["model"], "contender": line["contender"]}
+    told.update({f"whole, {count}": models_page.spread(found) for count, found in line["whole"].items()})
+    return {**told, "per epoch": models_page.spread(line["epoch"]), "note": line["note"]}
 
 
 def _loss_note(kind: str, runs: Sequence[dict[str, Any]], reference: Sequence[float] | None) -> str:
@@ -180,10 +178,11 @@ def main() -> int:
     table: list[dict[str, Any]] = []
     for kind in kinds:
         lines = row(kind, counts, options.rounds, options.threads)
-        print(machine.table(lines) + "\n", flush=True)
+        print(machine.table([shown(line) for line in lines]) + "\n", flush=True)
         table += lines
         content = {**machine.describe(options.threads), "rounds": options.rounds, "rows": table}
         options.output.write_text(json.dumps(content, indent=1) + "\n")
+        options.output.with_suffix(".md").write_text(models_page.page(content))
     return int(any(line["note"] for line in table if line["contender"].startswith("trainkit")))
 
 

@@ -1,0 +1,73 @@
+"""The page of `benchmarks.models`: seconds per epoch and of the whole process, and how many times as fast."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+OWN = ("trainkit", "trainkit, second run")
+Seconds = Callable[[Mapping[str, Any]], Sequence[float]]
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Median, and half of what lies between the smallest and the largest."""
+    if not seconds:
+        return "-"
+    return f"{statistics.median(seconds):.3g} ± {(max(seconds) - min(seconds)) / 2:.2g}"
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """The page in Markdown, of what `benchmarks.models` keeps as JSON."""
+    versions = content["versions"]
+    lines = content["rows"]
+    counts = list(lines[0]["whole"])
+    text = [
+        f"{content['processor']}, {content['threads']} threads; TensorFlow {versions['tensorflow']}, Keras",
+        f"{versions['keras']}, JAX {versions['jax']}. Seconds: median ± half the range,",
+        f"of {content['rounds']} interleaved rounds; in brackets, how many times trainkit is as fast.",
+        "",
+        "Seconds per epoch, the first left out:",
+        "",
+        *_table(lines, lambda line: line["epoch"], OWN[:1]),
+    ]
+    for count in counts:
+        title = f"The whole process, {count} {'epoch' if int(count) == 1 else 'epochs'}, importing included:"
+        text += ["", title, ""]
+        text += _table(lines, partial(_whole, count), OWN)
+    return "\n".join(text) + "\n"
+
+
+def _whole(count: Any, line: Mapping[str, Any]) -> Sequence[float]:
+    return list(line["whole"][count])
+
+
+def _table(lines: Sequence[Mapping[str, Any]], of: Seconds, own: Sequence[str]) -> list[str]:
+    contenders = list(dict.fromkeys(line["contender"] for line in lines if line["contender"] not in OWN))
+    header = ["model", *own, *contenders]
+    rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    best: list[float] = []
+    for model in dict.fromkeys(line["model"] for line in lines):
+        found = {line["contender"]: of(line) for line in lines if line["model"] == model}
+        ours = statistics.median(found[own[0]]) if found[own[0]] else math.nan
+        medians = [statistics.median(found[name]) for name in contenders if found[name]]
+        best.append(min(medians) / ours)
+        cells = [spread(found[name]) for name in own]
+        cells += [_compared(found[name], ours) for name in contenders]
+        rows.append(f"| {model} | " + " | ".join(cells) + " |")
+    mean = math.exp(statistics.fmean(math.log(ratio) for ratio in best))
+    behind = sum(ratio < 1 for ratio in best)
+    return [
+        *rows,
+        "",
+        f"Against the fastest of the others: {mean:.2f} times as fast (geometric mean), behind in {behind} "
+        f"of {len(best)}.",
+    ]
+
+
+def _compared(seconds: Sequence[float], ours: float) -> str:
+    if not seconds:
+        return "-"
+    return f"{spread(seconds)} ({statistics.median(seconds) / ours:.2f}x)"
