@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
 
+from trainkit.core.figures import NOTHING
 from trainkit.core.files import plain_json
 
 __all__ = ["Markup", "data", "details", "element", "figures", "page", "picture", "section", "table"]
@@ -51,20 +52,19 @@ def details(title: str, *content: Any) -> Markup:
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], class_: str | None = None) -> Markup:
     """A table of texts that are formatted already, or `Markup`; below a header, numbers stand right."""
     lines = [list(row) for row in rows]
+    numeric = [_is_number_column(lines, i) for i in range(len(header))]
     head = ""
     if header:
-        cells = [
-            element("th", name, class_="number" if _is_number_column(lines, i) else None)
-            for i, name in enumerate(header)
-        ]
+        titles = zip(header, numeric, strict=True)
+        cells = [element("th", name, class_="number" if right else None) for name, right in titles]
         head = element("thead", element("tr", *cells))
-    body = [
-        element(
-            "tr",
-            *(element("td", cell, class_="number" if header and _is_number(cell) else None) for cell in line),
+    body = []
+    for line in lines:
+        stands_right = [i < len(numeric) and numeric[i] and _is_figure(cell) for i, cell in enumerate(line)]
+        row = zip(line, stands_right, strict=True)
+        body.append(
+            element("tr", *(element("td", cell, class_="number" if right else None) for cell, right in row))
         )
-        for line in lines
-    ]
     return element(
         "div", element("table", Markup(head), element("tbody", *body), class_=class_), class_="scroll"
     )
@@ -123,10 +123,15 @@ def _file(name: str) -> str:
     return resources.files("trainkit.reporting").joinpath(name).read_text(encoding="utf-8")
 
 
-def _is_number(cell: Any) -> bool:
+def _is_figure(cell: Any) -> bool:
     """Whether a formatted cell is a number, or the sign that there is none."""
+    return cell == NOTHING or _is_number(cell)
+
+
+def _is_number(cell: Any) -> bool:
+    """Whether a formatted cell is a number."""
     text = str(cell).strip().replace(",", "")
-    if text in ("–", ""):
+    if not text:
         return False
     try:
         float(text.partition(" ±")[0])
