@@ -78,6 +78,18 @@ def test_two_workers_equal_one_device_and_the_chief_alone_writes(tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.slow
+def test_two_workers_weigh_as_one_device(tmp_path: Path) -> None:
+    """Masks, weights per step, sums, sums of weights and embeddings, in one model of three losses."""
+    (tmp_path / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "conf" / "task" / "weighed.yaml").write_text("_target_: tests.laws.test_weighing.Together\n")
+    words = ("mode=parity", "--config-dir", "conf", "task=weighed", "trainer.batch_size=16")
+    run(tmp_path, *words, "parity.workers=2", "parity.steps=6", "run_dir=out")
+    report = json.loads((tmp_path / "out" / "parity.json").read_text())["outcomes"][0]
+    assert report["passed"]
+    assert set(report["metrics"]) >= {"loss", "sum_loss", "val_by_weights_loss"}
+
+
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     begin = time.monotonic()
     while not path.exists():

@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.candidate import REFUSED, candidate, keras_fit, this_part
+from tests.conformance.candidate import (
+    FREE,
+    REFUSED,
+    candidate,
+    default_candidate,
+    keras_fit,
+    this_part,
+)
 from tests.conformance.cases import CASES
+from tests.conformance.closeness import first_gap
 from tests.conformance.compare import first_difference
 from tests.conformance.registry import Case
 from tests.conformance.side import Side, run
+from trainkit.backend import kernels
 from trainkit.core.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -51,5 +60,22 @@ def test_the_candidate_does_what_model_fit_does(case: Case, tmp_path: Path) -> N
         pytest.fail(f"{case.name}: {found}", pytrace=False)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in this_part(CASES[::-1])])
+def test_the_default_mode_does_the_same_up_to_rounding(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Keras's dropout masks in place of ours, which are drawn otherwise."""
+    if case.name in FREE:
+        pytest.skip(FREE[case.name])
+    monkeypatch.setattr(kernels, "fast_kernels", lambda xla: [])
+    expected = run(case.run, keras_fit, tmp_path / "keras")
+    got = run(case.run, default_candidate(), tmp_path / "candidate")
+    check_refusals(got)
+    found = first_gap(expected.noted, got.noted)
+    if found:
+        pytest.fail(f"{case.name}: {found}", pytrace=False)
+
+
 def test_every_case_that_is_set_apart_exists() -> None:
-    assert {*REFUSED, *KNOWN} <= {case.name for case in CASES}
+    assert {*REFUSED, *KNOWN, *FREE} <= {case.name for case in CASES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -137,6 +138,46 @@ def test_75_rows_in_batches_of_16_train_under_every_execution(execution: str) ->
     ours = weights_of(Given(kinds={"train": KINDS["batches"]}), execution=execution)
     for one, other in zip(ours, usual, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_dataset_that_drops_the_remainder_is_one_of_batches() -> None:
+    """Its batches have a known size, like the first axis of a row."""
+    whole = Given(kinds={"train": lambda arrays: single(arrays.take(slice(0, 64)))})
+    dropped = Given(
+        kinds={
+            name: lambda arrays: single(arrays).batch(SIZE, drop_remainder=True) for name in ("train", "test")
+        }
+    )
+    trainer, _ = fit(dropped, epochs=2)
+    assert_same(trainer.model.get_weights(), weights_of(whole))
+    assert len(trainer.splits.test) == SIZE
+
+
+def shuffled(arrays: Arrays) -> tf.data.Dataset:
+    return single(arrays).shuffle(75, seed=3).batch(SIZE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [7, 10], ids=["mid_epoch", "after_epoch_2"])
+def test_a_dataset_that_is_shuffled_anew_resumes_in_its_order(steps: int, tmp_path: Path) -> None:
+    task = Given(kinds={"train": shuffled})
+    usual, first = fit(task, epochs=4)
+    assert "shuffled anew in each epoch" in usual.setup.source.reason
+    assert fit(task, epochs=4)[1] == first
+    assert usual.fit(task).history == first, "a second fit begins with the first order"
+    part, _ = fit(task, epochs=4, steps=steps)
+    part.save_checkpoint(tmp_path / "part")
+    resumed, _ = fit(task, epochs=4, resume=tmp_path / "part")
+    assert_same(resumed.model.get_weights(), usual.model.get_weights())
+
+
+def test_the_rest_of_an_epoch_in_an_unknown_order_is_refused() -> None:
+    task = Given(kinds={"train": lambda arrays: single(arrays).shuffle(75)})
+    source = replace(Trainer(batch_size=SIZE).prepare(task).source, shuffled="unseeded")
+    with pytest.raises(UserError, match="the rest of epoch 2 is not known"):
+        source.resume(1, 3)
+    with pytest.warns(UserWarning, match="another order"):
+        source.resume(1, 0)
 
 
 def test_rows_without_end_train_as_many_steps_as_asked() -> None:

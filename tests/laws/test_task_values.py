@@ -43,6 +43,17 @@ REFUSED: dict[str, tuple[str, Callable[[], Any], str]] = {
         lambda: Splits(TRAIN, Arrays(X, Y + 7)),
         "from 7 to 7 in",
     ),
+    "validation, labels of another shape": (
+        "data",
+        lambda: Splits(TRAIN, Arrays(X, np.zeros([40, 4], "int64"))),
+        "the labels of the validation rows have shape (4,), the labels of the training rows ()",
+    ),
+    "weights, several for a row": (
+        "data",
+        lambda: Splits(Arrays(X, Y, np.ones([40, 4], "float32"))),
+        "Sample weights of shape (4,) per row do not fit a loss of shape () per row",
+    ),
+    "loss, none at all": ("loss", lambda: None, "loss() returned None, and the model adds no loss"),
     "optimizer, a typing error": ("optimizer", lambda: "adamm", "optimizer() returned adamm"),
     "optimizer, nothing": ("optimizer", lambda: None, "optimizer() returned NoneType"),
     "optimizer, a class": ("optimizer", lambda: keras.optimizers.Adam, "expected a Keras optimizer"),
@@ -89,3 +100,75 @@ def test_rows_of_another_size_are_validated_on_where_the_model_takes_them() -> N
 
     history = Trainer(epochs=1, batch_size=4).fit(AnySize()).history
     assert "val_loss" in history
+
+
+class Steps(Toy):
+    """A number for each of 16 steps, and a weight for each row alone: Keras multiplies steps by them."""
+
+    def data(self) -> Splits:
+        x = np.zeros([32, 16, 6], "float32")
+        return Splits(Arrays(x, x[..., :1], np.ones([32], "float32")))
+
+    def model(self, train: Arrays) -> keras.Model:
+        return keras.Sequential([keras.Input((16, 6)), keras.layers.Dense(1)])
+
+    def loss(self) -> Any:
+        return "mse"
+
+    def metrics(self) -> list[Any]:
+        return []
+
+
+def test_weights_per_row_of_a_loss_per_step_are_refused() -> None:
+    with pytest.raises(UserError, match=r"shape \(\) per row do not fit a loss of shape \(16,\)"):
+        Trainer(epochs=1, batch_size=16).fit(Steps())
+
+
+def callback_of(monitor: str) -> keras.callbacks.Callback:
+    return keras.callbacks.EarlyStopping(monitor, patience=1)
+
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "a number as task": (lambda: Trainer().fit(3), "task: got int; expected a Task"),
+    "a class as task": (lambda: Trainer().fit(Toy), "call the class, Toy()"),
+    "a model as task": (lambda: Trainer().fit(keras.Sequential()), "trainkit.fit(model, x, y)"),
+    "arrays as data": (
+        lambda: Trainer().fit(Toy(), data=TRAIN),
+        "data: got Arrays; expected trainkit.Splits",
+    ),
+    "callbacks, numbers": (lambda: Trainer(callbacks=[1]), "callbacks: got int"),
+    "callbacks, a class": (lambda: Trainer(callbacks=[keras.callbacks.History]), "got the class History"),
+    "optimizer, a typing error": (lambda: Trainer(optimizer="adamm"), "optimizer: got 'adamm'"),
+    "a monitor": (lambda: Trainer(callbacks=callback_of("val_los")).fit(Toy()), "did you mean val_loss"),
+    "rows in lists": (lambda: trained().predict([[0.0] * 6]), "expected arrays"),
+    "a used optimizer": (lambda: with_one_optimizer(Toy(), Toy(n=60)), "another model's weights"),
+}
+
+
+def trained() -> Trainer:
+    trainer = Trainer(batch_size=16)
+    trainer.prepare(Toy())
+    return trainer
+
+
+def with_one_optimizer(*tasks: Toy) -> None:
+    trainer = Trainer(batch_size=16, optimizer=keras.optimizers.Adam())
+    for task in tasks:
+        trainer.prepare(task)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_of_a_trainer_is_said_in_one_line(name: str) -> None:
+    act, words = WRONG[name]
+    with pytest.raises(UserError) as raised:
+        act()
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_trainer_takes_what_keras_takes() -> None:
+    """One callback, none, an optimizer's name, a number of NumPy's."""
+    trainer = Trainer(epochs=np.int64(1), optimizer="sgd", callbacks=keras.callbacks.History())
+    assert (trainer.config.epochs, type(trainer.optimizer).__name__) == (1, "SGD")
+    assert len(trainer.callbacks) == 1
+    assert Trainer(callbacks=None).callbacks == []

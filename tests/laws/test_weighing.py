@@ -23,6 +23,7 @@ CLOSE = 3e-6
 ROWS = 43  # by 16: two whole batches and a ragged one
 STEPS = 6
 WORDS = 12
+REDUCTIONS = {"mean": "sum_over_batch_size", "by_weights": "mean_with_sample_weight", "sum": "sum"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,37 @@ class Sequences(Task):
         }[self.rule](rate, **({"epsilon": 1e-3} if self.rule != "sgd" else {}))
 
 
+@dataclass(frozen=True)
+class Together(Sequences):
+    """Each reduction in one model, with a weight per step under a mask, and embeddings by Adam."""
+
+    rule: str = "adam"
+
+    def data(self) -> Splits:
+        splits = Sequences(weight="steps").data()
+
+        def each(part: Any) -> Any:
+            return None if part is None else dict.fromkeys(REDUCTIONS, part)
+
+        train, validation = (
+            Arrays(rows.x, each(rows.y), each(rows.weight)) for rows in (splits.train, splits.validation)
+        )
+        return Splits(train, validation)
+
+    def model(self, train: Arrays) -> keras.Model:
+        inputs = keras.Input((STEPS,), dtype="int32")
+        words = layers.Dense(4, activation="tanh")(layers.Embedding(WORDS, 3, mask_zero=True)(inputs))
+        return keras.Model(inputs, {name: layers.Dense(1, name=name)(words) for name in REDUCTIONS})
+
+    def loss(self) -> Any:
+        return {name: keras.losses.MeanSquaredError(reduction=kind) for name, kind in REDUCTIONS.items()}
+
+    def loss_weights(self) -> Any:
+        return {"mean": 1.0, "by_weights": 1.0, "sum": 0.02}
+
+
 TASKS = {
+    "all at once": Together(),
     "masked": Sequences(),
     "sum": Sequences("sum"),
     "masked, a weight per row": Sequences(weight="rows"),

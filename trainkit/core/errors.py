@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = ["UserError", "did_you_mean", "nearest_key", "one_line"]
@@ -50,5 +51,5 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with line breaks and runs of blanks replaced by single blanks."""
-    return " ".join(text.split())
+    """`text` with line breaks and runs of blanks replaced by single blanks, and without a terminal's bold."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())

@@ -9,17 +9,19 @@ each part. The functions here give each part the value `v` with `sum(v * rows of
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement
+from trainkit.core.errors import UserError
 
-__all__ = ["LossParts", "loss_part_reduction"]
+__all__ = ["LossParts", "loss_part_metrics", "loss_part_reduction"]
 
 _current = threading.local()
 
@@ -35,11 +37,36 @@ def loss_part_reduction() -> list[Replacement]:
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> tf.Tensor:
-        local = usual(values, sample_weight=sample_weight, mask=mask, reduction=reduction, dtype=dtype)
         parts: LossParts | None = getattr(_current, "parts", None)
+        if parts is not None and parts.checking and sample_weight is not None:
+            _check_weights(values.shape, sample_weight.shape)
+        local = usual(values, sample_weight=sample_weight, mask=mask, reduction=reduction, dtype=dtype)
         return local if parts is None else parts.weigh(local, sample_weight, mask, reduction)
 
     return [Replacement(compat.losses, "reduce_weighted_values", reduce)]
+
+
+def loss_part_metrics(model: keras.Model) -> list[Replacement]:
+    """The loss of each output as the mean over the batches of an epoch, as `model.fit` logs it.
+
+    Keras weighs a batch by its rows where the graph knows their number; a graph of Keras's own never does.
+    """
+    compiled = compat.compiled_losses(model)
+    return [
+        Replacement(metric, "update_state", _per_batch(metric.update_state))
+        for metric in getattr(compiled, "metrics", [])
+    ]
+
+
+def _per_batch(usual: Callable[..., Any]) -> Callable[..., Any]:
+    """`update_state` of a mean in which each batch weighs 1, and a part of one its share."""
+
+    def update(value: Any, sample_weight: Any = None) -> Any:
+        parts: LossParts | None = getattr(_current, "parts", None)
+        share = None if parts is None or parts.rows == parts.batch_rows else parts.rows / parts.batch_rows
+        return usual(value, sample_weight=share)
+
+    return update
 
 
 @dataclass
@@ -53,12 +80,14 @@ class LossParts:
             the order in which the forward pass computes them; None: sum them over the replicas when they are
             met.
         counting: Only note the divisors of this part.
+        checking: Refuse weights that Keras would multiply losses of other rows with.
     """
 
     rows: int
     batch_rows: int
     totals: tf.Tensor | None = None
     counting: bool = False
+    checking: bool = False
     divisors: list[tf.Tensor] = field(default_factory=list)
 
     @contextmanager
@@ -108,3 +137,24 @@ def _divisor(sample_weight: Any, mask: Any, reduction: str | None) -> tf.Tensor 
             weight = weight * mask
         return tf.reduce_sum(weight)
     return None if mask is None else tf.reduce_sum(tf.cast(mask, tf.float32))
+
+
+def _check_weights(losses: tf.TensorShape, weights: tf.TensorShape) -> None:
+    """Refuse weights that do not fit the losses row by row.
+
+    Raises:
+        UserError: naming both shapes.
+    """
+    loss, weight = list(losses[1:]), list(weights[1:])
+    if losses.rank and len(loss) == len(weight) + 1 and loss[-1] == 1:
+        loss.pop()
+    elif len(weight) == len(loss) + 1 and weight[-1] == 1:
+        weight.pop()
+    fits = len(loss) == len(weight) and all(
+        1 in (a, b) or None in (a, b) or a == b for a, b in zip(loss, weight, strict=True)
+    )
+    if losses.rank and not fits:
+        raise UserError(
+            f"Sample weights of shape {tuple(weight)} per row do not fit a loss of shape {tuple(loss)} per "
+            "row: give one number for each of these, or add an axis of size 1 to the weights."
+        )

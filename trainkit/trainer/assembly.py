@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 
 from trainkit.backend import compat, precision
+from trainkit.backend.compat.optimizer_variables import built_for_others
+from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.unlisted import unlisted_variables
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import OptimizerConfig, TrainerConfig
@@ -22,7 +24,7 @@ from trainkit.engine.inputs import EpochShape
 from trainkit.engine.split_step import SplitStep
 from trainkit.engine.train_step import TrainStep, own_objective
 from trainkit.optim import factory
-from trainkit.trainer import given_splits, model_checks, task_values
+from trainkit.trainer import given_splits, label_checks, model_checks, task_values
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source
 
@@ -82,11 +84,14 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     _check_execution(config, int(strategy.num_replicas_in_sync))
     limit = config.limit_train_batches
     most_rows = limit * config.batch_size * config.accumulate if limit else None
+    if data is None:
+        keras.utils.set_random_seed(config.seed)  # a dataset that shuffles without a seed takes this one
     splits = given_splits.readable(data or task_values.splits(task), most_rows)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
     weights = task_values.class_weight(task)
-    source = row_source(splits.train, weights, config, strategy, task.augmented)
+    others = [part for name, part in splits.in_memory().items() if name != "train"]
+    source = row_source(splits.train, weights, config, strategy, task.augmented, others)
     return Layout(strategy, splits, source, _epoch_shape(config, source.rows))
 
 
@@ -127,8 +132,13 @@ def completed(
     source = layout.source
     with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
-        model_checks.check_labels(task, model, layout.splits, facts)
+        label_checks.check_labels(task, model, layout.splits, facts)
         task_values.check_other_splits(task, model, layout.splits, source.spec)
+        if built_for_others(inner_optimizers(model.optimizer), model.trainable_variables):
+            raise UserError(
+                f"Task {task.name}: the optimizer {model.optimizer.name} was built for another model's "
+                "weights; give each training an optimizer of its own, or a name such as 'adam'."
+            )
         model.optimizer.build(model.trainable_variables)
         if config.precision != "float32":
             precision.check_float32(model, facts.outputs)

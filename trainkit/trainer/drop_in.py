@@ -21,10 +21,13 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.trainer.compiled_model import assemble_compiled
 from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.given_objects import as_callbacks
 from trainkit.trainer.given_rows import GivenRows, GivenValidation
 from trainkit.trainer.program_cache import ProgramCache
 
 __all__ = ["fit"]
+
+_in_own_fit: list[keras.Model] = []  # models whose class has a `fit` of its own, which is running
 
 
 def fit(
@@ -91,10 +94,11 @@ def fit(
         raise UserError(
             "trainkit.fit needs a compiled model; call model.compile(optimizer=..., loss=...) first."
         )
+    exact = exact or compat.has_own(model, "make_train_function")  # which our program does not call
     if exact and seed is not None:
         raise UserError(
-            f"seed={seed} does not go with exact=True, which shuffles as Keras does; call "
-            "keras.utils.set_random_seed."
+            f"seed={seed} does not go with exact=True or an own make_train_function, where Keras shuffles; "
+            "call keras.utils.set_random_seed."
         )
     arguments = {
         "batch_size": batch_size,
@@ -113,6 +117,12 @@ def fit(
     # Nothing to train, or asked to run eagerly to look into each step, which a compiled loop cannot offer.
     if epochs <= initial_epoch or model.run_eagerly:
         return model.fit(x, y, verbose=verbose, callbacks=callbacks, **arguments)
+    if compat.has_own(model, "fit") and model not in _in_own_fit:
+        _in_own_fit.append(model)  # it may call trainkit.fit
+        try:
+            return model.fit(x, y, verbose=verbose, callbacks=callbacks, **arguments)
+        finally:
+            _in_own_fit.remove(model)
     limit = keras.config.max_epochs()
     if limit and limit < epochs:
         warnings.warn(f"Limiting epochs to {limit}, as keras.config.set_max_epochs asks.", stacklevel=2)
@@ -122,10 +132,12 @@ def fit(
             (x, y, sample_weight), validation_split=validation_split
         )
     weights = {"sample_weight": sample_weight, "class_weight": class_weight}
-    rows = GivenRows(model, seed, steps_per_epoch, batch_size, exact, x=x, y=y, shuffle=shuffle, **weights)
-    config = _config(model, rows, epochs, exact, execution)
     batch = validation_batch_size or batch_size
     validation = GivenValidation(model, validation_data, batch, validation_steps, exact)
+    others = [validation.arrays] if validation.arrays is not None else []
+    given = {"x": x, "y": y, "shuffle": shuffle, **weights}
+    rows = GivenRows(model, seed, steps_per_epoch, batch_size, exact, others, **given)
+    config = _config(model, rows, epochs, exact, execution)
     splits = Splits(rows.source.arrays or Arrays(np.zeros([1])), validation.arrays)
     setup = assemble_compiled(
         model, config, rows.source, splits, rows.steps, validation.batch_rows, untouched=exact
@@ -223,10 +235,7 @@ def _callbacks(callbacks: Any, verbose: str | int) -> Any:
     gets neither."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks
-    found = list(keras.tree.flatten(callbacks)) if callbacks else []
-    for callback in found:
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise UserError(f"callbacks: got {type(callback).__name__}; expected Keras callbacks.")
+    found = as_callbacks(callbacks)
     if not any(isinstance(c, keras.callbacks.History) for c in found):
         found.append(keras.callbacks.History())
     shown = any(isinstance(c, keras.callbacks.ProgbarLogger) for c in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -34,6 +35,7 @@ class GivenRows:
         steps_per_epoch: int | None,
         batch_size: int | None,
         exact: bool,
+        others: Sequence[Arrays] = (),
         **given: Any,
     ) -> None:
         shuffle = given["shuffle"]
@@ -56,6 +58,7 @@ class GivenRows:
                 model.distribute_strategy,
                 seed if shuffle else None,
                 self.batch_rows if shuffle == "batch" else None,
+                others,
             )
             self.steps: int | None = math.ceil(self.source.rows / self.batch_rows)
             return
@@ -106,7 +109,8 @@ class GivenValidation:
             steps_per_epoch=steps,
             shuffle=False,
         )
-        arrays = compat.adapter_arrays(self._iterator) if steps is None and not exact else None
+        own = any(compat.has_own(model, name) for name in ("evaluate", "make_test_function"))
+        arrays = compat.adapter_arrays(self._iterator) if steps is None and not exact and not own else None
         if arrays is not None:
             self.arrays = Arrays(*arrays)
             return

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend.compat import pipelines
 from trainkit.backend.memory import available_host_bytes
 from trainkit.core import figures
 from trainkit.core.datasets import SPLITS, Arrays, Splits
@@ -51,7 +52,7 @@ def readable(splits: Splits, most_rows: int | None = None) -> Splits:
 def _rows(part: Any, most_rows: int | None) -> tf.data.Dataset:
     """A Dataset of single rows whose number is known."""
     dataset = part if isinstance(part, tf.data.Dataset) else _py_dataset(part)
-    batched = _is_batched(dataset.element_spec)
+    batched = _is_batched(dataset)
     known = int(dataset.cardinality())
     if known == tf.data.INFINITE_CARDINALITY and most_rows is None:
         raise UserError(
@@ -79,14 +80,17 @@ def _count(dataset: tf.data.Dataset, batched: bool, most: int | None) -> int:
     return number
 
 
-def _is_batched(spec: Any) -> bool:
-    """Whether all elements have a first axis of unknown size: batches, of which the last may be smaller."""
-    found = tf.nest.flatten(spec)
+def _is_batched(dataset: tf.data.Dataset) -> bool:
+    """Whether the elements are batches: all have a first axis of unknown size, or the dataset was batched
+    with `drop_remainder=True`."""
+    found = tf.nest.flatten(dataset.element_spec)
     if not all(isinstance(one, tf.TensorSpec) for one in found):
         raise UserError(
             "Ragged and sparse rows train by trainkit.fit(model, dataset); a task needs dense ones."
         )
-    return all(one.shape.rank and one.shape[0] is None for one in found)
+    if not all(one.shape.rank for one in found):
+        return False
+    return all(one.shape[0] is None for one in found) or pipelines.ends_in_batches(dataset)
 
 
 def _py_dataset(part: keras.utils.PyDataset) -> tf.data.Dataset:
@@ -110,7 +114,7 @@ def _in_memory(part: Any, name: str) -> Arrays:
     if isinstance(part, tf.data.Dataset):
         if int(part.cardinality()) == tf.data.INFINITE_CARDINALITY:
             raise UserError(f"The {name} rows never end: add .take(n) to the dataset.")
-        batched = part if _is_batched(part.element_spec) else part.batch(1024)
+        batched = part if _is_batched(part) else part.batch(1024)
         batches: Iterable[Any] = batched.as_numpy_iterator()
     elif isinstance(part, keras.utils.PyDataset) and part.num_batches is not None:
         batches = (part[index] for index in range(part.num_batches))

@@ -52,6 +52,8 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
         UserError: for rows that do not fit the model.
     """
     model = cache.setup.model
+    if any(isinstance(a, (bool, int, float, str)) for a in leaves(x)):
+        raise UserError("predict: got lists of numbers or text; expected arrays, such as numpy.array(x).")
     if not all(isinstance(a, np.ndarray) or hasattr(a, "__array__") for a in leaves(x)):
         return model.predict(x, verbose=0, callbacks=list(callbacks))
     lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}

@@ -83,6 +83,7 @@ class KerasFitLoop:
                     f"Checkpoint {resume} is in the middle of an epoch, where model.fit cannot begin; "
                     "resume it with trainer.engine=trainkit."
                 )
+            setup.source.resume(self.state.epoch, 0)
         self.callbacks.attach(run_info(setup, self.choice))
         self.callbacks.keras.callbacks.insert(0, _Position(self))
         self.callbacks.keras.callbacks.append(_Close(self))

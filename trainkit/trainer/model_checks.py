@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import patched
-from trainkit.core.datasets import Arrays, Splits
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
 from trainkit.engine.inputs import keras_batch
@@ -21,27 +19,7 @@ from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.train_step import own_objective, task_steps
 
-__all__ = ["ModelFacts", "check_labels", "direction", "examine"]
-
-# Losses that compare each output with a label of the same place: a label of another shape would be broadcast
-# in silence.
-ELEMENTWISE = (
-    keras.losses.MeanSquaredError,
-    keras.losses.MeanAbsoluteError,
-    keras.losses.MeanAbsolutePercentageError,
-    keras.losses.MeanSquaredLogarithmicError,
-    keras.losses.Huber,
-    keras.losses.LogCosh,
-    keras.losses.BinaryCrossentropy,
-    keras.losses.BinaryFocalCrossentropy,
-    keras.losses.CategoricalCrossentropy,
-    keras.losses.CategoricalFocalCrossentropy,
-    keras.losses.CategoricalHinge,
-    keras.losses.Hinge,
-    keras.losses.SquaredHinge,
-    keras.losses.Poisson,
-    keras.losses.KLDivergence,
-)
+__all__ = ["ModelFacts", "direction", "examine"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +59,7 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
 
     def forward(*batch: Any) -> Any:
         x, y, weight = (*batch, None, None)[:3]
-        parts = LossParts(1, 2, counting=True)
+        parts = LossParts(1, 2, counting=True, checking=not as_keras)
         with parts.active():
             if own_objective(task):
                 loss, outputs = task.compute(model, batch, training=True)
@@ -113,6 +91,11 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         if not own_step:
             raise UserError(_mismatch(task, model, spec, error)) from error
         loss = None
+    if loss is not None and not own_step and not as_keras and _has_no_loss(task, model, spec):
+        raise UserError(
+            f"Task {task.name}: loss() returned None, and the model adds no loss itself: return a loss, such "
+            "as 'mse', or call add_loss() in a layer."
+        )
     if loss is not None and not own_step and not as_keras and tuple(loss.shape) != ():
         raise UserError(
             f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. "
@@ -133,6 +116,25 @@ def _fixed_batch(model: keras.Model) -> int | None:
     """The rows of each batch of a model whose inputs name their number; None: any number."""
     inputs = getattr(model, "inputs", None) or []
     return next((x.shape[0] for x in keras.tree.flatten(inputs) if x.shape), None)
+
+
+def _has_no_loss(task: Task, model: keras.Model, spec: Any) -> bool:
+    """Whether nothing gives the model a loss; symbolic layers add none, so this traces a graph."""
+    if (
+        own_objective(task)
+        or compat.compiled_losses(model) is not None
+        or compat.has_own(model, "compute_loss")
+    ):
+        return False
+    found: list[Any] = []
+
+    def forward(*batch: Any) -> Any:
+        outputs = model(batch[0], training=True)
+        found.extend(model.losses)
+        return outputs
+
+    compat.traced_outputs(forward, *_batch_of(spec, _fixed_batch(model)))
+    return not found
 
 
 def _traced(function: Any, spec: Any, size: int | None) -> Any:
@@ -196,76 +198,11 @@ def _returned(task: Task, model: keras.Model, name: str, spec: Any, as_keras: bo
 def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception) -> str:
     labels = [tuple(s.shape) for s in leaves(spec[1])] if len(spec) > 1 else []
     outputs = [tuple(o.shape) for o in keras.tree.flatten(getattr(model, "outputs", None) or [])]
-    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    said = one_line(str(error))[:400] or type(error).__name__
     return (
         f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (per row) in loss "
-        "or "
-        f"metrics: {first}"
+        f"or metrics: {said}"
     )
-
-
-def check_labels(task: Task, model: keras.Model, splits: Splits, facts: ModelFacts) -> None:
-    """Refuse labels that Keras would train on without a word, and to no purpose: broadcast, or outside of the
-    classes.
-
-    Raises:
-        UserError: naming the shapes, or the labels and the classes.
-    """
-    loss = _as_object(task.loss())
-    outputs = keras.tree.flatten(facts.outputs)
-    single = len(outputs) == 1 and isinstance(splits.train, Arrays) and not own_objective(task)
-    if not single or facts.own_train_step or not isinstance(splits.train.y, np.ndarray):
-        return
-    shape = tuple(outputs[0].shape[1:])
-    for part, arrays in splits.in_memory().items():
-        if not isinstance(arrays.y, np.ndarray):
-            continue
-        if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-            _check_classes(task, arrays.y, shape, part, loss.ignore_class)
-        elif isinstance(loss, ELEMENTWISE):
-            _check_shape(task, arrays.y.shape[1:], shape)
-
-
-def _as_object(loss: Any) -> Any:
-    """The Keras loss that a name means; other losses as they are."""
-    if not isinstance(loss, str):
-        return loss
-    try:
-        found = keras.losses.get(loss)
-    except ValueError:
-        return loss
-    kinds = [
-        k
-        for k in (*ELEMENTWISE, keras.losses.SparseCategoricalCrossentropy)
-        if getattr(k(), "fn", None) is found
-    ]
-    return kinds[0]() if kinds else found
-
-
-def _check_classes(
-    task: Task, labels: np.ndarray, shape: tuple[int | None, ...], part: str, ignored: int | None
-) -> None:
-    classes = shape[-1] if shape else None
-    counted = labels[labels != ignored] if ignored is not None else labels
-    if classes is None or not counted.size:
-        return
-    low = int(counted.min())
-    high = int(counted.max())
-    if low < 0 or high >= classes:
-        raise UserError(
-            f"Task {task.name}: labels go from {low} to {high} in the {part} rows, but the model has "
-            f"{classes} outputs, "
-            f"for classes 0 to {classes - 1}."
-        )
-
-
-def _check_shape(task: Task, label: tuple[int, ...], shape: tuple[int | None, ...]) -> None:
-    fits = len(label) == len(shape) and all(b in (None, a) for a, b in zip(label, shape, strict=True))
-    if not (fits or (*label, 1) == shape or label == (*shape, 1)):
-        raise UserError(
-            f"Task {task.name}: the model's output {shape} does not fit its labels {label} (per row). "
-            "Change the last layer, or use a sparse loss for integer labels."
-        )
 
 
 def direction(model: keras.Model, name: str) -> str | None:

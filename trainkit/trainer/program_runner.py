@@ -117,10 +117,7 @@ class ProgramRunner:
             self.times.compile += time.perf_counter() - begin
 
     def _trace(self, window: Window) -> None:
-        optimizer = self.setup.model.optimizer
-        if optimizer is not None and not optimizer.built:
-            optimizer.build(self.setup.model.trainable_variables)
-            self.setup.state.relist()
+        self.setup.build_optimizer()
         program = self.program(window)
         if not program.traces:
             program.trace(window.rows, window.orders, validation=self._validation_rows())

@@ -23,7 +23,7 @@ from trainkit.distributed import cluster
 from trainkit.distributed.agreement import ChiefsNumber
 from trainkit.distributed.strategy import strategy_name
 from trainkit.engine.inputs import EpochShape
-from trainkit.engine.loss_parts import loss_part_reduction
+from trainkit.engine.loss_parts import loss_part_metrics, loss_part_reduction
 from trainkit.engine.train_step import TrainStep, task_steps
 from trainkit.trainer import model_checks
 from trainkit.trainer.sources import RowSource
@@ -113,6 +113,15 @@ class TrainSetup:
         config = replace(self.config, epochs=1)
         return (repr(config), repr(self.source.spec), self.validation_batch, self.step.train_logs)
 
+    def build_optimizer(self) -> None:
+        """Make the optimizer's variables, if a step needs them and none has made them."""
+        optimizer = self.model.optimizer
+        # An own `train_step` was looked at: that has built the optimizer, if the step uses it at all.
+        if optimizer is None or optimizer.built or self.facts.own_train_step:
+            return
+        optimizer.build(self.model.trainable_variables)
+        self.state.relist()
+
     def arrays(self, split: str) -> Arrays:
         """The rows of a split.
 
@@ -167,7 +176,7 @@ class TrainSetup:
         from trainkit.backend.kernels import fast_kernels
 
         single = self.replicas == 1
-        found = [*task_steps(self.task, self.model), *loss_part_reduction()]
+        found = [*task_steps(self.task, self.model), *loss_part_reduction(), *loss_part_metrics(self.model)]
         if not single:
             found += [*patches.replica_seeds(), *patches.unscaled_losses()]
         if self.model.optimizer is not None:

@@ -3,7 +3,8 @@ its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend.compat import pipelines
 from trainkit.backend.memory import free_bytes
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays
@@ -42,6 +44,7 @@ class RowSource:
         order: Gives the order `[rows]` of an epoch, a pure function of its number.
         augmented: Gives rows of an epoch by their numbers in place of `arrays.take`, see `Task.augmented`.
         batch_spec: Structure of `tf.TypeSpec` of the batches, for rows that come in batches.
+        shuffled: Whether the dataset is shuffled anew in each epoch: `seeded`, `unseeded`, or "" if not.
     """
 
     arrays: Arrays | None
@@ -53,6 +56,7 @@ class RowSource:
     order: Callable[[int], np.ndarray]
     augmented: Augmented | None = None
     batch_spec: Any = None
+    shuffled: str = ""
 
     @property
     def seekable(self) -> bool:
@@ -76,6 +80,33 @@ class RowSource:
         if self.dataset is not None:
             yield from self.dataset.batch(step_rows).skip(start).as_numpy_iterator()
 
+    def resume(self, epoch: int, step: int) -> None:
+        """Go on in an epoch where another process left off, at the order that the dataset then has.
+
+        A dataset that is shuffled anew draws its order when it is opened, so it is opened once for each epoch
+        that is done.
+
+        Raises:
+            UserError: in the middle of an epoch whose order nobody knows any more.
+        """
+        if self.dataset is None or not self.shuffled or not (epoch or step):
+            return
+        if self.shuffled == "seeded":
+            for _ in range(epoch):
+                iter(self.dataset)
+        elif step:
+            raise UserError(
+                "The dataset of training rows is shuffled anew each time, without a seed, so that "
+                f"the rest of epoch {epoch + 1} is not known: resume from the end of an epoch, or train with "
+                ".shuffle(n, seed=1)."
+            )
+        else:
+            warnings.warn(
+                "The dataset of training rows is shuffled without a seed: the epochs to come have another "
+                "order than those of a training that was not stopped.",
+                stacklevel=2,
+            )
+
 
 def row_source(
     train: Arrays | tf.data.Dataset,
@@ -83,15 +114,24 @@ def row_source(
     config: TrainerConfig,
     strategy: tf.distribute.Strategy,
     augmented: Callable[[Arrays, int], Augmented | None] = lambda rows, seed: None,
+    others: Sequence[Arrays] = (),
 ) -> RowSource:
     """Look at the training rows: how many, of what kind, and whether they fit the device.
+
+    Args:
+        train: The rows.
+        class_weight: Weight of each class, or None.
+        config: Settings.
+        strategy: Where the training runs.
+        augmented: Gives the change of rows, see `Task.augmented`.
+        others: The rows of the other splits that stay on the device beside them.
 
     Raises:
         UserError: for a dataset that cannot be counted, or is not of rows, or cannot be used as asked.
     """
     if isinstance(train, Arrays):
         weighted = checks.weighted(train, class_weight)
-        kind, reason = _arrays_kind(weighted, config, strategy)
+        kind, reason = _arrays_kind(weighted, config, strategy, others)
         by_seed = partial(_shuffled, config.seed, len(train))
         change = augmented(weighted, config.seed)
         if change is not None:
@@ -115,14 +155,17 @@ def row_source(
         raise UserError(
             f"A tf.data.Dataset must yield rows (x, y) or (x, y, weight); got {train.element_spec}."
         )
+    shuffled = pipelines.shuffled_anew(train)
+    order_of = f", shuffled anew in each epoch, {shuffled}" if shuffled else ""
     return RowSource(
         None,
         train,
         rows,
         train.element_spec,
         "stream",
-        "the task gives a tf.data.Dataset",
+        f"the task gives a tf.data.Dataset{order_of}",
         partial(_in_place, rows),
+        shuffled=shuffled,
     )
 
 
@@ -146,14 +189,22 @@ def _weighted_rows(rows: tf.data.Dataset, class_weight: Any) -> tf.data.Dataset:
 
 
 def arrays_source(
-    arrays: Arrays, strategy: tf.distribute.Strategy, seed: int | None, batch_rows: int | None = None
+    arrays: Arrays,
+    strategy: tf.distribute.Strategy,
+    seed: int | None,
+    batch_rows: int | None = None,
+    others: Sequence[Arrays] = (),
 ) -> RowSource:
     """Rows in memory, in an order drawn from `seed` for each epoch; None: in their own order.
 
     Args:
+        arrays: The rows.
+        strategy: Where the training runs.
+        seed: Of the orders.
+        others: The rows that stay on the device beside them.
         batch_rows: Shuffle the rows of each batch of so many only, as Keras does for `shuffle="batch"`.
     """
-    kind, reason = _arrays_kind(arrays, TrainerConfig(), strategy)
+    kind, reason = _arrays_kind(arrays, TrainerConfig(), strategy, others)
     rows = len(arrays)
     order_of = partial(_in_place, rows)
     if seed is not None:
@@ -201,11 +252,15 @@ def _in_place(rows: int, epoch: int) -> np.ndarray:
     return np.arange(rows, dtype=np.int32)
 
 
-def _arrays_kind(arrays: Arrays, config: TrainerConfig, strategy: tf.distribute.Strategy) -> tuple[str, str]:
-    """Resident rows if they take at most half of the free memory, else a stream of chunks."""
+def _arrays_kind(
+    arrays: Arrays, config: TrainerConfig, strategy: tf.distribute.Strategy, others: Sequence[Arrays]
+) -> tuple[str, str]:
+    """Resident rows if those of all splits take at most half of the free memory, else a stream of chunks."""
     if config.feed != "auto":
         return config.feed, f"as asked, {size(arrays.nbytes)}"
     free, copies = free_bytes(strategy)
-    kind = "resident" if arrays.nbytes * copies <= RESIDENT_SHARE * free else "stream"
+    beside = sum(other.nbytes for other in others)
+    kind = "resident" if (arrays.nbytes + beside) * copies <= RESIDENT_SHARE * free else "stream"
+    more = f" beside {size(beside)} of other splits" if kind == "stream" and beside else ""
     many = f" x {copies} replicas" if copies > 1 else ""
-    return kind, f"{size(arrays.nbytes)}{many} of {size(free)} free"
+    return kind, f"{size(arrays.nbytes)}{more}{many} of {size(free)} free"

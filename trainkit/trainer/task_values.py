@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,11 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
+from trainkit.backend.patches import patched
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
 from trainkit.core.tree import map_leaves, named_leaves
 from trainkit.engine.inputs import row_spec
+from trainkit.engine.loss_parts import LossParts, loss_part_reduction
+from trainkit.engine.train_step import own_objective
 
 __all__ = ["check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
 
@@ -125,16 +129,38 @@ def check_other_splits(task: Task, model: keras.Model, parts: Splits, spec: Any)
         other = row_spec(part)
         if len(spec) > 1 and part.y is None:
             raise UserError(f"Task {task.name}: the {name} rows have no labels, and the training rows have.")
-        if _shapes(other[0]) == _shapes(spec[0]):
+        if [_shapes(s) for s in other] == [_shapes(s) for s in spec]:
             continue
-        symbols = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), other[0])
+        batch = map_leaves(lambda s: keras.KerasTensor((None, *s.shape), s.dtype.name), other)
+        different = next(i for i in range(3) if _part(other, i) != _part(spec, i))
         try:
-            compat.symbolic_call(lambda x: model(x, training=False), symbols)
+            with patched(loss_part_reduction()):
+                compat.symbolic_call(partial(_evaluated, task, model), *batch)
         except Exception as error:  # whatever the user's model raises, the rows do not fit it
+            what = ("", "the labels of ", "the weights of ")[different]
             raise UserError(
-                f"Task {task.name}: the {name} rows have shape {_shapes(other[0])}, the training rows "
-                f"{_shapes(spec[0])}, and the model does not take the former: {one_line(str(error))[:300]}"
+                f"Task {task.name}: {what}the {name} rows have shape {_part(other, different)}, {what}the "
+                f"training rows {_part(spec, different)}, and the model does not take the former: "
+                f"{one_line(str(error))[:300]}"
             ) from error
+
+
+def _evaluated(task: Task, model: keras.Model, *batch: Any) -> Any:
+    """Outputs and loss of a batch, as an evaluation computes them."""
+    x, y, weight = (*batch, None, None)[:3]
+    if own_objective(task):
+        return task.compute(model, batch, training=False)
+    outputs = model(x, training=False)
+    if compat.compiled_losses(model) is None or compat.has_own(model, "test_step"):
+        return outputs
+    with LossParts(1, 2, counting=True, checking=True).active():
+        loss = compat.model_loss(model, x, y, outputs, weight, False)
+    return loss, outputs, model.compute_metrics(x, y, outputs, sample_weight=weight)
+
+
+def _part(spec: Any, number: int) -> Any:
+    """Shapes of x, y or the weights of a row; None if it has none."""
+    return _shapes(spec[number]) if number < len(spec) else None
 
 
 def _shapes(spec: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import keras
+import numpy as np
 
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
@@ -22,6 +23,14 @@ from trainkit.distributed.agreement import Agreement
 from trainkit.trainer import inference
 from trainkit.trainer.assembly import assemble
 from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.given_objects import (
+    as_callbacks,
+    as_checkpoint,
+    as_data,
+    as_optimizer,
+    as_task,
+    check_monitors,
+)
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
 from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
 from trainkit.trainer.run_files import RunFiles, progress_display
@@ -38,7 +47,7 @@ class Trainer(TrainerView):
 
     Args:
         config: Settings; or give them as keywords, the fields of `TrainerConfig`.
-        optimizer: Settings or a Keras optimizer in place of the task's own; None: the task's.
+        optimizer: Settings, or a Keras optimizer or its name, in place of the task's own; None: the task's.
         callbacks: Keras callbacks that watch every `fit`.
         run_dir: Folder for what the command leaves of a run: metrics.csv, plots, checkpoints, status,
             summary.
@@ -59,8 +68,8 @@ class Trainer(TrainerView):
         self,
         config: TrainerConfig | None = None,
         *,
-        optimizer: OptimizerConfig | keras.optimizers.Optimizer | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        optimizer: OptimizerConfig | keras.optimizers.Optimizer | str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.Callback | None = (),
         run_dir: Path | str | None = None,
         progress: str = "none",
         **settings: Unpack[TrainerSettings],
@@ -71,12 +80,13 @@ class Trainer(TrainerView):
                 raise UserError(f"Trainer has no setting {name!r}; {did_you_mean(name, known)}")
         if config is not None and settings:
             raise UserError(f"Trainer got a config and also {', '.join(settings)}; give one of both.")
-        self.config = config or TrainerConfig(**settings)
+        plain: Any = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
+        self.config = config or TrainerConfig(**plain)
         validate_section(self.config, "trainer")
-        if isinstance(optimizer, OptimizerConfig):
-            validate_section(optimizer, "optimizer")
-        self.optimizer = optimizer
-        self.callbacks = list(callbacks)
+        self.optimizer = as_optimizer(optimizer)
+        if isinstance(self.optimizer, OptimizerConfig):
+            validate_section(self.optimizer, "optimizer")
+        self.callbacks = as_callbacks(callbacks)
         if progress not in PROGRESS:
             raise UserError(f"progress={progress}: unknown; {did_you_mean(progress, PROGRESS)}")
         self.run_dir = run_dir
@@ -97,7 +107,7 @@ class Trainer(TrainerView):
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        self._setup = assemble(task, self.config, self.optimizer, data)
+        self._setup = assemble(as_task(task), self.config, self.optimizer, as_data(data))
         self._cache = ProgramCache(self._setup)
         self._trained = False
         return self._setup
@@ -126,7 +136,7 @@ class Trainer(TrainerView):
         Args:
             task: What to train.
             data: Rows to use in place of `task.data()`.
-            resume: Checkpoint folder to continue from, up to `epochs` in all.
+            resume: Checkpoint folder, or run directory, to continue from, up to `epochs` in all.
 
         Returns:
             The history, as Keras's: `history.history["val_loss"]` has one value per epoch.
@@ -135,7 +145,9 @@ class Trainer(TrainerView):
             UserError: for data, settings or a model that cannot be trained.
         """
         begin = time.perf_counter()
+        resume = as_checkpoint(resume)
         setup, cache = self._fresh(task, data)
+        check_monitors(self.callbacks, setup.direction)
         self.stopped = None
         self._trained = True
         self._agreement = Agreement(setup.strategy, STOP_SIGNALS) if setup.in_lockstep else None
@@ -236,7 +248,7 @@ class Trainer(TrainerView):
         """A setup of the task before any training: that of the last fit, put back to its start, if nothing
         else changed."""
         known = self._setup
-        same = known is not None and known.task is task and data is None
+        same = known is not None and known.task is task and data is None and not known.source.shuffled
         if known is None or not same or (self._trained and self._changed(known)):
             self.prepare(task, data=data)
         elif self._trained:

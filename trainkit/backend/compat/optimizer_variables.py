@@ -1,0 +1,16 @@
+"""Which weights a Keras optimizer was built for: Keras keeps that private."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+
+__all__ = ["built_for_others"]
+
+
+def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
+    """Whether optimizers that are built were built for other weights than `variables`."""
+    known = {id(v) for one in optimizers for v in one._trainable_variables}
+    return bool(known) and any(id(v) not in known for v in variables)

@@ -1,0 +1,40 @@
+"""What a `tf.data.Dataset` was made by: TensorFlow keeps that private."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+__all__ = ["ends_in_batches", "shuffled_anew"]
+
+
+def ends_in_batches(dataset: tf.data.Dataset) -> bool:
+    """Whether the elements are batches: the dataset was batched, and not taken apart again."""
+    for stage in _stages(dataset):
+        kind = type(stage).__name__.lower()
+        if "batch" in kind:
+            return "unbatch" not in kind
+    return False
+
+
+def shuffled_anew(dataset: tf.data.Dataset) -> str:
+    """Whether `shuffle` gives another order in each epoch: `seeded` or `unseeded`; "" if it does not.
+
+    A seeded one gives the same orders in each process, in the order in which iterators are made.
+    """
+    found = ""
+    for stage in _stages(dataset):
+        if getattr(stage, "_reshuffle_each_iteration", False):
+            seeds = (int(getattr(stage, "_seed", 0)), int(getattr(stage, "_seed2", 0)))
+            if seeds == (0, 0):
+                return "unseeded"
+            found = "seeded"
+    return found
+
+
+def _stages(dataset: tf.data.Dataset) -> Iterator[tf.data.Dataset]:
+    """A dataset and those that it was made from, the last one first."""
+    yield dataset
+    for earlier in dataset._inputs():
+        yield from _stages(earlier)

@@ -1,0 +1,124 @@
+"""What a user hands to a trainer: of the right kind, or refused in one line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trainkit.config import OptimizerConfig
+from trainkit.core.datasets import Splits
+from trainkit.core.errors import UserError, one_line
+from trainkit.core.task import Task
+from trainkit.runs.run_dir import RunDir
+
+__all__ = ["as_callbacks", "as_checkpoint", "as_data", "as_optimizer", "as_task", "check_monitors"]
+
+OURS = ("keras", "trainkit")
+FOLLOWING = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.ReduceLROnPlateau,
+)
+
+
+def as_callbacks(given: Any) -> list[keras.callbacks.Callback]:
+    """The callbacks of a callback, of nested lists of them, or of None, as Keras reads them.
+
+    Raises:
+        UserError: for anything else.
+    """
+    found = [one for one in keras.tree.flatten(given) if one is not None]
+    for one in found:
+        if not isinstance(one, keras.callbacks.Callback):
+            raise UserError(f"callbacks: got {_shown(one)}; expected Keras callbacks.")
+    return found
+
+
+def check_monitors(
+    callbacks: Sequence[keras.callbacks.Callback], direction: Callable[[str, str], str]
+) -> None:
+    """Refuse callbacks of Keras that follow a value which the training does not log, or of which nobody says
+    what is better: Keras warns of it after an epoch, or fails then.
+
+    Args:
+        callbacks: Those of the training. A callback of the user's own may log more values.
+        direction: Gives `min` or `max` for a value and the mode of its callback; raises for an unknown one.
+
+    Raises:
+        UserError: naming the values that are logged.
+    """
+    if not all(_is_known(one) for one in callbacks):
+        return
+    for one in callbacks:
+        follows = not isinstance(one, keras.callbacks.ModelCheckpoint) or one.save_best_only
+        if isinstance(one, FOLLOWING) and follows and one.monitor != "learning_rate":
+            direction(one.monitor, getattr(one, "mode", "auto"))
+
+
+def _is_known(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback is one of Keras or trainkit, without a function of the user's."""
+    ours = type(callback).__module__.split(".")[0] in OURS
+    return ours and not isinstance(callback, keras.callbacks.LambdaCallback)
+
+
+def as_optimizer(given: Any) -> OptimizerConfig | keras.optimizers.Optimizer | None:
+    """The optimizer or its settings; a name or a config is read as Keras reads it.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if given is None or isinstance(given, OptimizerConfig):
+        return given
+    try:
+        return keras.optimizers.get(given)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"optimizer: got {_shown(given)}; expected a Keras optimizer, its name, or an OptimizerConfig: "
+            f"{one_line(str(error))}"
+        ) from error
+
+
+def as_task(given: Any) -> Task:
+    """The task.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if isinstance(given, Task):
+        return given
+    hint = "a Task"
+    if isinstance(given, keras.Model):
+        hint = "a Task; a compiled model is trained by trainkit.fit(model, x, y)"
+    elif inspect.isclass(given) and issubclass(given, Task):
+        hint = f"a Task: call the class, {given.__name__}()"
+    raise UserError(f"task: got {_shown(given)}; expected {hint}.")
+
+
+def as_checkpoint(given: Path | str | None) -> Path | None:
+    """The checkpoint folder; of a run directory, its last one."""
+    if given is None:
+        return None
+    last = RunDir(Path(given)).checkpoints / "last"
+    return last if last.is_dir() else Path(given)
+
+
+def as_data(given: Any) -> Splits | None:
+    """The rows to use in place of a task's own, or None.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if given is None or isinstance(given, Splits):
+        return given
+    raise UserError(f"data: got {_shown(given)}; expected trainkit.Splits(train, validation, test).")
+
+
+def _shown(thing: Any) -> str:
+    """How an object is named in an error."""
+    if isinstance(thing, str):
+        return repr(thing)
+    return f"the class {thing.__name__}" if inspect.isclass(thing) else type(thing).__name__
