@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.toys import Toy, TwoByTwo, Weighted
+from tests.support.toys import Toy, Weighted
 from tests.support.training import difference, fit
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
@@ -75,18 +75,6 @@ def test_the_average_of_the_weights_does_not_move_on_micro_batches() -> None:
         max(np.abs(x - y).max() for x, y in zip(a.model.get_weights(), b.model.get_weights(), strict=True))
         < 1e-6
     )
-
-
-def test_losses_of_outputs_are_means_of_batches_as_in_keras() -> None:
-    """Also of a ragged last batch, and of a batch in parts."""
-    _, theirs = fit(TwoByTwo(), engine="keras")
-    _, ours = fit(TwoByTwo())
-    _, parts = fit(TwoByTwo(), batch_size=8, accumulate=2)
-    assert ours.keys() == theirs.keys() == parts.keys()
-    for name, values in theirs.items():
-        np.testing.assert_allclose(ours[name], values, rtol=2e-5, err_msg=name)
-        if not name.startswith("val_"):  # validated in batches of 8
-            np.testing.assert_allclose(parts[name], values, rtol=2e-5, err_msg=name)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 from keras import layers
 
 from tests.support.replicas import gap
+from tests.support.toys import TwoByTwo
 from tests.support.training import fit
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
@@ -137,3 +138,16 @@ def test_parts_weigh_as_the_whole(name: str) -> None:
             assert gap({"loss": history["loss"]}, {"loss": logged["loss"]}) <= 10 * CLOSE, settings
         else:
             assert gap(history, logged) <= 10 * CLOSE, settings
+
+
+@pytest.mark.slow
+def test_losses_of_outputs_are_means_of_batches_as_in_keras() -> None:
+    """Also of a ragged last batch, and of a batch in parts."""
+    _, theirs = fit(TwoByTwo(), engine="keras")
+    _, ours = fit(TwoByTwo())
+    _, parts = fit(TwoByTwo(), batch_size=8, accumulate=2)
+    assert ours.keys() == theirs.keys() == parts.keys()
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=2e-5, err_msg=name)
+        if not name.startswith("val_"):  # validated in batches of 8
+            np.testing.assert_allclose(parts[name], values, rtol=2e-5, err_msg=name)

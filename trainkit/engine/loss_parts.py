@@ -38,7 +38,7 @@ def loss_part_reduction() -> list[Replacement]:
         dtype: Any = None,
     ) -> tf.Tensor:
         parts: LossParts | None = getattr(_current, "parts", None)
-        if parts is not None and parts.checking and sample_weight is not None:
+        if parts is not None and parts.counting and sample_weight is not None:
             _check_weights(values.shape, sample_weight.shape)
         local = usual(values, sample_weight=sample_weight, mask=mask, reduction=reduction, dtype=dtype)
         return local if parts is None else parts.weigh(local, sample_weight, mask, reduction)
@@ -79,15 +79,13 @@ class LossParts:
         totals: Divisors of the whole batch `[n]`, for the losses that have one that depends on the data, in
             the order in which the forward pass computes them; None: sum them over the replicas when they are
             met.
-        counting: Only note the divisors of this part.
-        checking: Refuse weights that Keras would multiply losses of other rows with.
+        counting: Only note the divisors of this part, and refuse weights that do not fit its losses.
     """
 
     rows: int
     batch_rows: int
     totals: tf.Tensor | None = None
     counting: bool = False
-    checking: bool = False
     divisors: list[tf.Tensor] = field(default_factory=list)
 
     @contextmanager
@@ -145,15 +143,17 @@ def _check_weights(losses: tf.TensorShape, weights: tf.TensorShape) -> None:
     Raises:
         UserError: naming both shapes.
     """
+    if not losses.rank or not weights.rank:  # one number goes with all
+        return
     loss, weight = list(losses[1:]), list(weights[1:])
-    if losses.rank and len(loss) == len(weight) + 1 and loss[-1] == 1:
+    if len(loss) == len(weight) + 1 and loss[-1] == 1:
         loss.pop()
     elif len(weight) == len(loss) + 1 and weight[-1] == 1:
         weight.pop()
     fits = len(loss) == len(weight) and all(
         1 in (a, b) or None in (a, b) or a == b for a, b in zip(loss, weight, strict=True)
     )
-    if losses.rank and not fits:
+    if not fits:
         raise UserError(
             f"Sample weights of shape {tuple(weight)} per row do not fit a loss of shape {tuple(loss)} per "
             "row: give one number for each of these, or add an axis of size 1 to the weights."

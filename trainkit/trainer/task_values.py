@@ -153,7 +153,7 @@ def _evaluated(task: Task, model: keras.Model, *batch: Any) -> Any:
     outputs = model(x, training=False)
     if compat.compiled_losses(model) is None or compat.has_own(model, "test_step"):
         return outputs
-    with LossParts(1, 2, counting=True, checking=True).active():
+    with LossParts(1, 2, counting=True).active():
         loss = compat.model_loss(model, x, y, outputs, weight, False)
     return loss, outputs, model.compute_metrics(x, y, outputs, sample_weight=weight)
 

@@ -10,8 +10,10 @@ __all__ = ["CASES", "GROUPS"]
 
 GROUPS = (
     "architectures",
+    "layers",
     "sequences",
     "subclasses",
+    "own_functions",
     "own_losses",
     "inputs",
     "outputs",

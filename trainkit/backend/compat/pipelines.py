@@ -25,9 +25,9 @@ def shuffled_anew(dataset: tf.data.Dataset) -> str:
     """
     found = ""
     for stage in _stages(dataset):
-        if getattr(stage, "_reshuffle_each_iteration", False):
-            seeds = (int(getattr(stage, "_seed", 0)), int(getattr(stage, "_seed2", 0)))
-            if seeds == (0, 0):
+        kept = vars(stage)
+        if kept.get("_reshuffle_each_iteration"):
+            if not int(kept["_seed"]) and not int(kept["_seed2"]):
                 return "unseeded"
             found = "seeded"
     return found
