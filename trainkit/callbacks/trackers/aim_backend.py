@@ -33,7 +33,6 @@ class Aim:
             known_as,
             repo=self.place,
             experiment=self.project,
-            force_resume=known_as is not None,  # a process that was killed leaves the run locked
             system_tracking_interval=None,
             capture_terminal_logs=False,
         )
