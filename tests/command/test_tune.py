@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,6 +57,13 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
     assert table("trials.csv", "search") == rows
     assert train(*SEARCH, "run_dir=search", "tune.seed=1") == 2
     assert "is a search with tune.seed=0, not 1" in capsys.readouterr().err
+
+    # A search that has not ended says how it goes on.
+    assert train(*SEARCH, "run_dir=begun", "tune.timeout=0.001") == 1
+    lines = capsys.readouterr().out.splitlines()
+    words = shlex.split(next(line for line in lines if line.startswith("Continue:")))[4:]
+    assert main.main([*words, "tune.timeout=null"]) == 0
+    assert trials("begun") == trials("search")
 
     # More trials continue it, as if they had been asked for at once.
     assert train(*SEARCH, "run_dir=search", "tune.trials=6") == 0

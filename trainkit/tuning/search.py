@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from trainkit.config import TuneConfig
+from trainkit.config import TrainerConfig, TuneConfig
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.folds import fold_of
@@ -150,9 +150,7 @@ class Search:
         begin = time.monotonic()
         try:
             candidate = self.plan.make(held.settings)
-            candidate = replace(
-                candidate, trainer=replace(candidate.trainer, execution=self._mode(candidate))
-            )
+            candidate = replace(candidate, trainer=self._settled(candidate.trainer))
             outcome = self._training.train(candidate, held.folder, held.trial)
         except (Stopped, KeyboardInterrupt):
             held.lease.release()
@@ -168,9 +166,13 @@ class Search:
         else:
             self.study.finish(held, outcome.values, outcome.seconds, pruned=outcome.pruned)
 
-    def _mode(self, candidate: Candidate) -> str:
-        asked = candidate.trainer.execution
-        return self._execution if asked == "auto" else asked
+    def _settled(self, trainer: TrainerConfig) -> TrainerConfig:
+        """The settings of a trial without `auto`, which would choose anew for each; with the kernels that
+        `auto` takes, so that the best settings train alike by themselves."""
+        if trainer.execution != "auto":
+            return trainer
+        fast = True if trainer.fast_kernels is None else trainer.fast_kernels
+        return replace(trainer, execution=self._execution, fast_kernels=fast)
 
     def _timed_out(self) -> bool:
         limit = self.plan.config.timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from trainkit.core.errors import UserError
-from trainkit.experiment.job import Job
+from trainkit.experiment.job import Job, override
 from trainkit.runs import run_dir
 from trainkit.runs.run_dir import RunDir
 
@@ -63,7 +64,7 @@ def run(job: Job) -> int:
             _end(process, log, stopped=part.stopped is not None)
     folder = RunDir(part.plan.folder).shown
     commands = {
-        "continue": job.command(mode="tune", run_dir=folder),
+        "continue": _same_command(job, folder),
         "train": f"python -m trainkit --config-dir {folder} experiment=best",
     }
     results.write_report(part.study, part.objectives, commands)
@@ -73,6 +74,12 @@ def run(job: Job) -> int:
     if job.config.tune.refit:
         return _refit(job, part)
     return 0 if part.study.best() else 1
+
+
+def _same_command(job: Job, folder: str) -> str:
+    """The command of the search once more, with the folder that it joins."""
+    words = [word for word in job.argv if not word.lstrip("+").startswith("run_dir=")]
+    return f"python -m trainkit {shlex.join([*words, override('run_dir', folder)])}"
 
 
 def share_cores(jobs: int) -> None:
