@@ -160,3 +160,11 @@ def test_what_is_no_run_is_refused(tmp_path: Path, resume: str, message: str) ->
             run_dir=None,
             prefer=("last",),
         )
+
+
+def test_a_resumed_run_is_one_entry_of_tensorboard(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name, words in (("a", ["trainer.epochs=2"]), ("b", []), ("a", ["trainer.steps=null"])):
+        run_dir.link_tensorboard(run_dir.RunDir(runs / "t" / name), str(runs), "t", words)
+    links = {path.name: os.readlink(path) for path in (runs / "tensorboard").iterdir()}
+    assert links == {"t a trainer.epochs=2": "../t/a/tensorboard", "t b": "../t/b/tensorboard"}

@@ -170,6 +170,8 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
 def link_tensorboard(run: RunDir, runs_dir: str, name: str, words: Sequence[str]) -> None:
     """Link to a run's event files in `<runs_dir>/tensorboard/`, where `tensorboard --logdir` finds each once.
 
+    A run that is resumed keeps the name that its first command gave it.
+
     Args:
         run: The run.
         runs_dir: Folder of all runs; nothing is linked for a run that lies elsewhere.
@@ -182,7 +184,9 @@ def link_tensorboard(run: RunDir, runs_dir: str, name: str, words: Sequence[str]
     said = " ".join(word for word in words if "=" in word and not word.startswith(UNTOLD))
     label = re.sub(r"[^\w.=,+-]+", " ", f"{name} {run.path.name} {said}").strip()[:MAX_LABEL]
     folder.mkdir(parents=True, exist_ok=True)
-    link(folder / label, os.path.relpath(run.tensorboard.absolute(), folder))
+    target = os.path.relpath(run.tensorboard.absolute(), folder)
+    if not any(known.is_symlink() and os.readlink(known) == target for known in folder.iterdir()):
+        link(folder / label, target)
 
 
 def _saved_nothing(path: Path) -> bool:
