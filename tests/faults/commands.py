@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,14 +14,21 @@ from typing import Any
 from unittest import mock
 
 from tests.faults import tally
+from trainkit.cli import blame
 from trainkit.cli.main import main
 from trainkit.experiment import runner
+from trainkit.experiment.callback_factory import monitored_value
 from trainkit.trainer.trainer import Trainer
 
-__all__ = ["refused_or_good"]
+__all__ = ["examples", "refused_or_good"]
 
 ENDED_WELL = 0
 WRONG_USE = 2
+
+
+def examples(count: int) -> int:
+    """How many examples are drawn: so many for the report of faults, where FAULTS=all, else an eighth."""
+    return count if os.environ.get("FAULTS") == "all" else count // 8
 
 
 def refused_or_good(words: Sequence[str], folder: Path) -> str:
@@ -31,6 +39,7 @@ def refused_or_good(words: Sequence[str], folder: Path) -> str:
     out, errors = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(runner, "fit", _prepare),
+        mock.patch.object(blame, "LIBRARIES", (*blame.LIBRARIES, Path(__file__).parents[1])),
         mock.patch.object(sys, "dont_write_bytecode", True),
         warnings.catch_warnings(),
         redirect_stdout(out),
@@ -50,7 +59,8 @@ def refused_or_good(words: Sequence[str], folder: Path) -> str:
 
 def _prepare(job: Any, **written: Any) -> int:
     """All of a training before its first step."""
-    Trainer(job.config.trainer, optimizer=job.config.optimizer).prepare(job.task, data=job.data())
+    trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
+    monitored_value(job, trainer.prepare(job.task, data=job.data()))
     return ENDED_WELL
 
 

@@ -104,7 +104,8 @@ def tested(folder: Path) -> dict[str, list[tuple[int, bool]]]:
     results = folder / RESULTS
     if not results.exists():
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"--junitxml={results}", *TESTS]
-        subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "FAULT_SIGNALS": SIGNALS})
+        more = {"FAULT_SIGNALS": SIGNALS, "FAULTS": "all"}
+        subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, **more})
     laws: dict[str, list[tuple[int, bool]]] = {}
     for case in ElementTree.parse(results).iter("testcase"):
         if case.find("skipped") is not None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.faults.commands import refused_or_good
+from tests.faults.commands import examples, refused_or_good
 
 ANY_HEALTH = list(hypothesis.HealthCheck)
 WORDS = ["red", "green", "blue"]
@@ -68,7 +68,7 @@ TABLES = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_siz
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=120, suppress_health_check=ANY_HEALTH)
+@hypothesis.settings(max_examples=examples(120), suppress_health_check=ANY_HEALTH)
 @given(content=st.one_of(damaged(csv()), TABLES))
 def test_odd_tables(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("table")
@@ -78,7 +78,7 @@ def test_odd_tables(content: bytes, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=80, suppress_health_check=ANY_HEALTH)
+@hypothesis.settings(max_examples=examples(80), suppress_health_check=ANY_HEALTH)
 @given(content=damaged(parquet()))
 def test_odd_parquet_files(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("table")
@@ -88,7 +88,7 @@ def test_odd_parquet_files(content: bytes, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=40, suppress_health_check=ANY_HEALTH)
+@hypothesis.settings(max_examples=examples(40), suppress_health_check=ANY_HEALTH)
 @given(content=damaged(png()), also=damaged(b"some words of a text\n"))
 def test_odd_images_and_texts(content: bytes, also: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("rows")
@@ -105,7 +105,7 @@ def test_odd_images_and_texts(content: bytes, also: bytes, tmp_path_factory: pyt
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=40, suppress_health_check=ANY_HEALTH)
+@hypothesis.settings(max_examples=examples(40), suppress_health_check=ANY_HEALTH)
 @given(data=st.data())
 def test_odd_archives(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where a known data set is expected."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.faults.commands import refused_or_good
+from tests.faults.commands import examples, refused_or_good
 
 HEADS = [
     "",
@@ -185,14 +185,14 @@ def test_the_good_parts_make_a_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=250, suppress_health_check=ANY_HEALTH)
+@hypothesis.settings(max_examples=examples(250), suppress_health_check=ANY_HEALTH)
 @given(parts=PARTS)
 def test_odd_tasks(parts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
     try_module(TEMPLATE.format(**parts), tmp_path_factory.mktemp("task"))
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=70, suppress_health_check=ANY_HEALTH)
+@hypothesis.settings(max_examples=examples(70), suppress_health_check=ANY_HEALTH)
 @given(data=st.data())
 def test_odd_modules(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A module that is cut, or that has anything at all in one place."""

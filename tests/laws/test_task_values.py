@@ -20,6 +20,7 @@ TRAIN = Arrays(X, Y)
 
 REFUSED: dict[str, tuple[str, Callable[[], Any], str]] = {
     "data, a tuple": ("data", lambda: (X, Y), "data() returned tuple; expected trainkit.Splits"),
+    "data, no rows": ("data", lambda: Splits(None), "Splits without training rows"),
     "data, nothing": ("data", lambda: None, "data() returned NoneType"),
     "data, objects": (
         "data",
@@ -77,6 +78,11 @@ def test_a_bad_value_is_refused_in_one_line(case: str) -> None:
         Trainer(epochs=1).prepare(task)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_method_is_refused() -> None:
+    with pytest.raises(UserError, match=r"data is int; expected a method"):
+        Trainer(epochs=1).prepare(type("Bad", (Toy,), {"data": 3})())
 
 
 def test_an_optimizer_may_be_named() -> None:

@@ -24,13 +24,28 @@ from trainkit.engine.train_step import own_objective
 __all__ = ["check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
 
 
+# What a task may override.
+METHODS = (
+    *("data", "model", "loss", "metrics", "loss_weights", "class_weight", "optimizer", "monitor", "compute"),
+    *("augmented", "serving_model", "run_files"),
+)
+
+
 def splits(task: Task) -> Splits:
     """The rows of a task.
 
     Raises:
         UserError: for anything but `Splits` of numbers and text.
     """
+    for name in METHODS:
+        if not callable(getattr(task, name)):
+            value = getattr(task, name)
+            raise UserError(f"Task {task.name}: {name} is {type(value).__name__}; expected a method.")
     found = task.data()
+    if isinstance(found, Splits) and found.train is None:
+        raise UserError(
+            f"Task {task.name}: data() returned no training rows; expected trainkit.Splits(train)."
+        )
     if not isinstance(found, Splits):
         raise UserError(
             f"Task {task.name}: data() returned {type(found).__name__}; expected trainkit.Splits(train, "
