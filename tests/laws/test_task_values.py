@@ -20,7 +20,7 @@ TRAIN = Arrays(X, Y)
 
 REFUSED: dict[str, tuple[str, Callable[[], Any], str]] = {
     "data, a tuple": ("data", lambda: (X, Y), "data() returned tuple; expected trainkit.Splits"),
-    "data, no rows": ("data", lambda: Splits(None), "Splits without training rows"),
+    "data, no rows": ("data", lambda: Splits(None), "data() returned no training rows"),
     "data, nothing": ("data", lambda: None, "data() returned NoneType"),
     "data, objects": (
         "data",
