@@ -184,6 +184,7 @@ class Tabular(Task):
 
     def shuffled_columns(self, split: str, seed: int) -> Iterator[tuple[str, Any]]:
         table = self.table
+        table.check_in_memory("evaluate.importance")
         rows = table.rows[split]
         for i, feature in enumerate(table.schema.features):
             order = np.random.default_rng([seed, i]).permutation(rows)
@@ -199,7 +200,7 @@ class Tabular(Task):
     def serving_rows(self, split: str, rows: Arrays) -> Structure:
         """The columns of a split as they stand in the file."""
         table = self.table
-        return self.preparation.raw(table.columns, table.rows[split])
+        return self.preparation.raw(table.columns, table.rows[split][: len(rows)])
 
 
 @dataclass(frozen=True)

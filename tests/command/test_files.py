@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import QUIET, read, table
+from trainkit.checkpoint.members import read_arrays, read_meta
 from trainkit.cli import main
 from trainkit.data import ImageOptions, read_images
 from trainkit.tasks.image_classification import ImageClassification
@@ -76,6 +77,25 @@ def test_unreadable_images_are_named_or_left_out(images: Path, capsys: pytest.Ca
     task = ImageClassification(settings={"path": "shapes", "skip_bad": True})
     assert len(task.images.x) == 40
     assert "bad.png" in task.description()
+
+
+@pytest.mark.slow
+def test_a_command_trains_on_decoded_images_as_on_those_in_memory(images: Path) -> None:
+    words = (
+        "task=image_classification",
+        "data.path=shapes",
+        "task.filters=[4]",
+        "data.augment=light",
+        *SHORT,
+    )
+    assert main.main([*words, "run_dir=a"]) == 0
+    assert main.main([*words, "run_dir=b", "data.memory=100", "data.cache=cache"]) == 0
+    last = [Path(run, "checkpoints", "last") for run in "ab"]
+    states = [list(dict(read_arrays(folder, read_meta(folder), "variables.bin")).values()) for folder in last]
+    assert all(np.array_equal(one, other) for one, other in zip(*states, strict=True))
+    assert read("summary.json", "a")["test"] == read("summary.json", "b")["test"]
+    assert read("manifest.json", "a")["dataset"] == read("manifest.json", "b")["dataset"]
+    assert main.main(["mode=evaluate", "resume=b"]) == 0
 
 
 @pytest.mark.slow

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import pickle
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.commands import QUIET, read, table
-from tests.support.data_files import packed
+from tests.support.data_files import offline, packed
 from trainkit.cli import main
 from trainkit.core.datasets import Arrays
+from trainkit.data import KNOWN_SETS
 from trainkit.tasks.image_classification import ImageClassification
 from trainkit.tasks.tabular import TabularClassification
 from trainkit.tasks.text_classification import TextClassification
@@ -76,6 +82,68 @@ def test_a_known_table_is_told_in_its_unit(folder: Path) -> None:
     assert columns["median_house_value"]["role"] == "target"
     assert columns["median_house_value"]["unit"] == "$"
     assert read("summary.json", "run")["dataset"] == "California housing"
+
+
+def pickled(content: Any) -> bytes:
+    return pickle.dumps(content, protocol=3)
+
+
+def gzipped_idx(array: np.ndarray) -> bytes:
+    """An array in the form of MNIST's files."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
+
+
+def cifar_archive(rows: int) -> bytes:
+    """CIFAR-10's archive, with so many rows in each of its six parts."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+            pixels = RNG.integers(0, 256, (rows, 3072), np.uint8)
+            part = pickled({b"data": pixels, b"labels": [i % 10 for i in range(rows)]})
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(part)
+            archive.addfile(entry, io.BytesIO(part))
+    return content.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["fashion_mnist", "cifar10"])
+def test_images_that_keras_has_loaded_before_are_read_from_its_cache(
+    source: str, empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(empty_folder / "keras"))
+    cached = [file.path_in_cache() for file in KNOWN_SETS[source].files]
+    sizes = {"train-images": (40, 28, 28), "train-labels": (40,), "t10k-images": (20, 28, 28)}
+    for path in cached:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if source == "cifar10":
+            path.write_bytes(cifar_archive(10))
+            continue
+        shape = next((shape for name, shape in sizes.items() if name in path.name), (20,))
+        values = RNG.integers(0, 256, shape) if len(shape) > 1 else np.arange(shape[0]) % 10
+        path.write_bytes(gzipped_idx(values.astype(np.uint8)))
+    words = ("task=image_classification", f"data.source={source}", "task.filters=[2]", "run_dir=run")
+    assert main.main([*words, *SHORT, "data.split=shuffled"]) == 0
+    found = read("manifest.json", "run")["dataset"]
+    assert (found["name"], found["substitute_for"]) == (KNOWN_SETS[source].name, "")
+    assert str(empty_folder / "keras") in found["origin"]
+    assert read("summary.json", "run")["test"]["loss"] > 0
+    assert KNOWN_SETS[source].classes[0] in Path("run/preparation.json").read_text()
+
+
+@pytest.mark.parametrize("source", ["fashion_mnist", "cifar10"])
+def test_known_images_that_cannot_be_had_are_refused_in_one_line(
+    source: str, empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(empty_folder / "keras"))
+    monkeypatch.setitem(KNOWN_SETS, source, offline(KNOWN_SETS[source]))
+    assert main.main(["task=image_classification", f"data.source={source}", *SHORT]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if "Downloading" not in line]
+    assert len(said) == 1
+    assert "download failed" in said[0]
+    assert "data.dir" in said[0]
+    assert not Path("runs").exists()
 
 
 @pytest.mark.slow

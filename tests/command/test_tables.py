@@ -79,6 +79,26 @@ def test_numbers_are_predicted_in_their_unit_by_run_and_by_served_model(tables: 
 
 
 @pytest.mark.slow
+def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
+    tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*CLASSES, *SHORT, "data.columns.price=ignore", "trainer.feed=stream")
+    assert main.main([*words, "run_dir=a"]) == 0
+    assert main.main([*words, "run_dir=b", "data.memory=65000", "data.cache=cache"]) == 0
+    assert "is read from cache/people.csv-" in read("schema.json", "b")["notes"][-1]
+    epochs = [[{**row, "seconds": ""} for row in table("metrics.csv", run)] for run in ("a", "b")]
+    assert epochs[0] == epochs[1]
+    assert read("summary.json", "a")["test"] == read("summary.json", "b")["test"]
+    assert main.main(["mode=evaluate", "resume=b"]) == 0
+    assert main.main(["mode=predict", "resume=b", f"predict.path={NEW}"]) == 0
+    capsys.readouterr()
+    assert main.main(["mode=evaluate", "resume=b", "evaluate.importance=true"]) == 2
+    assert "needs the table in memory" in capsys.readouterr().err
+    assert main.main(["mode=predict", "resume=b", f"predict.path={LABELLED}"]) == 2
+    assert f"predict.path={LABELLED} takes about" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_sizes_follow_the_rows_unless_they_are_given(tables: Path) -> None:
     assert main.main([*CLASSES, *QUIET, "data.columns.price=ignore", "trainer.epochs=3", "run_dir=run"]) == 0
     config = Path("run/config.yaml").read_text()

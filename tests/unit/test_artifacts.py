@@ -104,6 +104,14 @@ def test_the_last_lines_say_why_a_training_stopped_early() -> None:
     assert lines.splitlines()[1] == "Stopped:   early: nothing improved"
 
 
+def test_the_last_lines_say_that_rows_came_too_slowly() -> None:
+    summary = {"monitor": "val_loss", "best": {}, "test": {}, "bottleneck": {"input_share": 0.4}}
+    lines = closing_lines(summary, "here", "Evaluate", "command", feed="augmented on the host")
+    assert "Waited:    for rows, 40% of the time of the training (augmented on the host)" in lines
+    summary["bottleneck"] = {"input_share": 0.1}
+    assert "Waited" not in closing_lines(summary, "here", "Evaluate", "command")
+
+
 def test_the_last_lines_of_a_run_without_results_say_so() -> None:
     lines = closing_lines({"monitor": "val_loss", "best": {}, "test": {}}, "here", "Resume", "command")
     assert lines == "Run:       here\nBest:      no epoch is complete\nResume:    command"

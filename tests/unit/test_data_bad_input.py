@@ -65,6 +65,10 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         inferring(texts("1,5", "2", "3,25")),
         r"data\.columns\.y: '1,5' looks like a number with a decimal comma; set data\.decimal=','",
     ),
+    "thousands": (
+        inferring(texts("1,500", "2", "3,250,000")),
+        r"data\.columns\.y: '1,500' may be a number in thousands, or one with a decimal comma",
+    ),
     "no such problem": (
         inferring(NUMBERS, problem="clasification"),
         "is no kind of problem; did you mean class",
@@ -84,6 +88,13 @@ def test_bad_input_gives_one_line_that_names_the_key(case: str) -> None:
     with pytest.raises(UserError, match=said) as error:
         run()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["$1.5", "12 %", "3 kg", "1.000 €"])
+def test_numbers_with_a_sign_or_unit_are_told(value: str) -> None:
+    (note,) = infer_schema({"y": texts(value, value.replace("1", "2").replace("3", "4"))})["y"].notes
+    assert note == f"read as texts: {value!r} is a number with a sign or unit; leave that out"
+    assert not infer_schema({"y": texts("a1", "b2", "3c", "x-4")})["y"].notes
 
 
 def test_rows_without_a_target_are_refused_or_left_out() -> None:

@@ -111,6 +111,30 @@ def test_columns_without_a_name_or_a_header_are_numbered(tmp_path: Path) -> None
     assert cells_of(table) == {"column_1": ["", "0"], "column_2": ["b", "x"]}
 
 
+def test_lines_may_end_as_on_old_machines(tmp_path: Path) -> None:
+    assert cells_of(read_table(written(tmp_path, "a,b\r1,x\r2,y\r"))) == {"a": ["1", "2"], "b": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\n\n", "is empty"),
+        ("\na,b\n1,2\n", "begins with an empty line"),
+        ("a,b\n1,x\n".encode("utf-16"), r"set data\.encoding=utf-16"),
+        ("a,a\n1,2\n", "two columns named 'a'"),
+        ('"' + "x" * 200_000 + '",b\n1,2\n', "Cannot read the first row .* field larger"),
+    ],
+)
+def test_files_that_begin_badly_are_refused(content: str | bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        read_table(written(tmp_path, content))
+
+
+def test_names_that_are_numbers_are_told(tmp_path: Path) -> None:
+    (note,) = read_table(written(tmp_path, "1.5,a,b\n2.5,x,y\n")).notes
+    assert note == "the column 1.5 is named by a number: data.header=false if there is no header"
+
+
 def test_rows_of_another_length_are_left_out_on_request_and_told(tmp_path: Path) -> None:
     path = written(tmp_path, "a,b\n1,2\n3\n4,5,6\n7,8\n")
     table = read_table(path, TableOptions(skip_bad=True))
@@ -186,6 +210,13 @@ def test_fractions_of_seconds_that_are_dropped_are_told(tmp_path: Path) -> None:
     table = read_table(written_parquet(tmp_path, {"at": moments}))
     assert table.columns["at"].tolist() == ["2024-01-01 00:00:00", "2024-01-01 00:00:00"]
     assert table.notes == ("at: fractions of a second are dropped in 1 rows",)
+
+
+def test_two_columns_of_one_name_in_a_parquet_file_are_refused(tmp_path: Path) -> None:
+    table = pa.table({"a": [1], "b": [2]}).rename_columns(["a", "a"])
+    parquet.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="two columns named 'a'"):
+        read_table(tmp_path / "t.parquet")
 
 
 def test_a_column_of_lists_is_refused_unless_ignored(tmp_path: Path) -> None:

@@ -97,6 +97,12 @@ class DataConfig:
     augment: Any = setting(
         "none", "of images: none, light, standard, strong, or a list: [flip,{name: rotate, degrees: 20}]"
     )
+    memory: int | None = setting(
+        None,
+        "bytes that data.path may take in memory, else it goes to files; null: by what is free",
+        at_least=1,
+    )
+    cache: str | None = setting(None, "folder of these files; null: in the user's cache folder")
     preparation: PreparationConfig = field(default_factory=PreparationConfig)
 
     def check(self, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a data set: arrays in memory, the named splits, and where they came from. Needs NumPy alone."""
+"""The rows of a data set: arrays, the named splits, and where they came from. Needs NumPy alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainkit.core.errors import UserError
+from trainkit.core.row_view import RowView, selected
 from trainkit.core.tree import Structure, leaves, map_leaves
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Arrays:
-    """Rows held in memory: `x`, `y` and optionally a weight per row. Rows are on the first axis.
+    """Rows: `x`, `y` and optionally a weight per row. Rows are on the first axis.
+
+    Arrays may lie in files, as `np.load(path, mmap_mode="r")` opens them: what does not fit the device is
+    read chunk by chunk, and may be larger than the memory.
 
     Args:
         x: Array `[N, ...]`, or nested tuples, lists or dicts of them for a model with several inputs.
@@ -55,13 +59,23 @@ class Arrays:
         return (self.x,) if self.y is None else (self.x, self.y)
 
     def take(self, rows: Any) -> Arrays:
-        """The given rows (a slice, or an index array `[n]`) as new `Arrays`."""
+        """The given rows (a slice, or an index array `[n]`) as new `Arrays` in memory."""
         x, y, weight = map_leaves(lambda a: a[rows], (self.x, self.y, self.weight))
         return Arrays(x, y, weight)
 
+    def select(self, rows: Any) -> Arrays:
+        """The given rows as new `Arrays`; those of arrays in files are not read before they are needed."""
+        x, y, weight = map_leaves(lambda a: selected(a, rows), (self.x, self.y, self.weight))
+        return Arrays(x, y, weight)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether rows lie in files."""
+        return any(isinstance(a, (np.memmap, RowView)) for a in leaves((self.x, self.y, self.weight)))
+
     @property
     def nbytes(self) -> int:
-        """Bytes that all arrays take."""
+        """Bytes that all arrays take, or would take in memory."""
         return sum(int(a.nbytes) for a in leaves((self.x, self.y, self.weight)))
 
 

@@ -235,15 +235,16 @@ def link(path: Path | str, target: str) -> None:
     os.replace(beside, path)
 
 
-def sweep(folder: Path | str) -> list[Path]:
+def sweep(folder: Path | str, *, unnamed: bool = False) -> list[Path]:
     """Remove what writers that were killed have left in a folder and below; returns what was there.
 
-    A folder whose own name is free may hold all that there is; it stays.
+    A folder whose own name is free may hold all that there is; it stays, unless `unnamed`.
     """
     found = []
     for path in sorted(Path(folder).rglob(".*")):
         name = LEAVING.fullmatch(path.name)
-        if name is None or (path.is_dir() and not path.with_name(name[1]).exists()):
+        kept = not unnamed and path.is_dir() and name is not None and not path.with_name(name[1]).exists()
+        if name is None or kept:
             continue
         found.append(path)
         if path.is_dir() and not path.is_symlink():

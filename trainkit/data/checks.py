@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
+from trainkit.core.row_view import blocks
 from trainkit.core.tree import named_leaves
 
 __all__ = ["check_rows", "weighted"]
@@ -26,11 +28,11 @@ def check_rows(arrays: Arrays, name: str) -> None:
     """
     parts = {"x": arrays.x, "y": arrays.y, "weight": arrays.weight}
     for path, array in named_leaves({key: value for key, value in parts.items() if value is not None}):
-        if not np.issubdtype(array.dtype, np.floating) or np.isfinite(array).all():
+        if not np.issubdtype(array.dtype, np.floating):
             continue
-        flat = ~np.isfinite(array).reshape(len(array), -1)
-        rows = np.flatnonzero(flat.any(axis=1))
-        columns = np.flatnonzero(flat.any(axis=0))
+        rows, columns = _nonfinite(array)
+        if not len(rows):
+            continue
         named = array.ndim == 2 and array.shape[1] > 1
         where = f"{path}, column {columns[0]}" if named else path
         where += f" and {len(columns) - 1} more columns" if named and len(columns) > 1 else ""
@@ -39,6 +41,20 @@ def check_rows(arrays: Arrays, name: str) -> None:
             f"{rows[0]}. Drop or fill them in the task's data(), or set trainer.allow_nonfinite=true for a "
             "model and loss that leave them out."
         )
+
+
+def _nonfinite(array: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The rows `[n]` and columns `[m]` that have values which are not finite."""
+    rows: list[np.ndarray] = []
+    columns: Any = False
+    begin = 0
+    for block in blocks(array):
+        if not np.isfinite(block).all():
+            bad = ~np.isfinite(block).reshape(len(block), -1)
+            rows.append(begin + np.flatnonzero(bad.any(axis=1)))
+            columns = columns | bad.any(axis=0)
+        begin += len(block)
+    return (np.concatenate(rows), np.flatnonzero(columns)) if rows else (np.zeros(0, int), np.zeros(0, int))
 
 
 def weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays:

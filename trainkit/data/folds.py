@@ -42,7 +42,7 @@ def fold_of(task: Task, number: int, folds: int, data: Splits | None = None) -> 
     rows = _all_rows(task, splits)
     labels = _classes(rows.y, folds)
     rest, held = k_folds(len(rows), folds, 0, labels=labels)[number]
-    return task, dataclasses.replace(splits, train=rows.take(rest), validation=rows.take(held))
+    return task, dataclasses.replace(splits, train=rows.select(rest), validation=rows.select(held))
 
 
 def unsplit(task: Task, data: Splits | None = None) -> tuple[Task, Splits | None]:

@@ -11,6 +11,7 @@ import numpy as np
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, Fold, NewRows, Source, Splits
 from trainkit.core.errors import UserError
+from trainkit.core.row_view import selected
 from trainkit.data import targets
 from trainkit.data.fitted import placeholder_labels
 from trainkit.data.inference import infer_schema
@@ -19,7 +20,7 @@ from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.preparation.settings import PreparationSettings
 from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
-from trainkit.data.settings import table_options
+from trainkit.data.settings import OF_FILES, refuse_unused, table_options
 from trainkit.data.sources.images import ImageOptions, read_images
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.tables import Table
@@ -73,7 +74,7 @@ class ImageData:
         parts = {}
         for name, rows in self.rows.items():
             weight = None if self.weight is None else self.weight[rows].astype(np.float32)
-            parts[name] = Arrays(self.x[rows], target.encode(self.labels[rows]), weight)
+            parts[name] = Arrays(selected(self.x, rows), target.encode(self.labels[rows]), weight)
         return Splits(source=self.source, **parts)
 
 
@@ -98,7 +99,7 @@ def _image_data(asked: Request) -> ImageData:
         raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
     if config.path is not None:
         images = read_images(config.path, _options(config))
-        return _labelled(images.x, images.table, asked, {})
+        return _labelled(images.x, images.table, asked, {}, images.prints)
     if config.source not in KNOWN_IMAGES:
         raise UserError(
             "task=image_classification needs data.path=<folder with a folder per class, or table of paths>, "
@@ -110,6 +111,7 @@ def _image_data(asked: Request) -> ImageData:
 def _known(asked: Request) -> ImageData:
     """A known set, whose test rows are given."""
     config = asked.config
+    refuse_unused(config, OF_FILES, "a known set is read into memory")
     known = KNOWN_SETS[config.source]
     rows, source = load(known, config.source, config.dir)
     parts = [(rows[f"x_{part}"], rows[f"y_{part}"].reshape(-1)) for part in ("train", "test")]
@@ -129,11 +131,15 @@ def _options(config: DataConfig) -> ImageOptions:
         channels=config.channels,
         path_column=config.path_column or "",
         skip_bad=config.skip_bad,
+        memory=config.memory,
+        cache=config.cache or "",
         table=replace(table_options(config), format="auto"),
     )
 
 
-def _labelled(x: np.ndarray, table: Table, asked: Request, given: Rows) -> ImageData:
+def _labelled(
+    x: np.ndarray, table: Table, asked: Request, given: Rows, prints: np.ndarray | None = None
+) -> ImageData:
     """Images with their classes, split.
 
     Args:
@@ -141,6 +147,7 @@ def _labelled(x: np.ndarray, table: Table, asked: Request, given: Rows) -> Image
         table: A row per image.
         asked: What was asked for.
         given: Splits that the data set has itself.
+        prints: Fingerprint of each image `[N]`, where it is known already.
     """
     config = asked.config
     target = config.target or (LABEL if LABEL in table.columns else None)
@@ -175,7 +182,7 @@ def _labelled(x: np.ndarray, table: Table, asked: Request, given: Rows) -> Image
         targets.check_weights(config.weight, weight)
     settings = PreparationSettings(labels=config.labels, separator=config.separator)
     preparation = Preparation((), (), fit_class_labels(target, labels[rows["train"]], settings))
-    notes = tuple(map(str, find_duplicates([x], rows)))
+    notes = tuple(map(str, find_duplicates([x], rows, prints)))
     return ImageData(x, schema, preparation, labels, weight, rows, table.source, notes)
 
 

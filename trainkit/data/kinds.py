@@ -29,6 +29,10 @@ EXAMPLES = 3
 NAMES_AN_ID = re.compile(r"(^|[^a-z0-9])(id|ids|uuid|guid|index|unnamed)$", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
+WITH_UNIT = re.compile(
+    r"[^\w\s.,+-]?\s?[+-]?\d[\d.,]*(\s?[^\w\s.,]| [a-zA-Z]{1,3})?"
+)  # `$1.5`, `12%`, `3 kg`
 LIKE_A_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b", re.ASCII)
 LONG_NUMBER = re.compile(r"\d{16,}", re.ASCII)
 
@@ -173,9 +177,15 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
 
 def _refuse_decimal_commas(column: Cells, values: Mapping[str, int]) -> None:
     """Refuse a column of numbers such as `1,5`, which would else be taken for categories."""
-    written = [value for value in values if DECIMAL_COMMA.fullmatch(value)]
+    written = [v for v in values if DECIMAL_COMMA.fullmatch(v) or THOUSANDS.fullmatch(v)]
     whole = [value for value in values if NUMBER.fullmatch(value)]
     if written and _share(values, [*written, *whole]) >= MOSTLY:
+        if all(THOUSANDS.fullmatch(value) for value in written):
+            raise UserError(
+                f"data.columns.{column.name}: {written[0]!r} may be a number in thousands, or one with a "
+                "decimal comma. Write it without the comma, set data.decimal=',' if it is a decimal mark, "
+                f"or data.columns.{column.name}=category."
+            )
         raise UserError(
             f"data.columns.{column.name}: {written[0]!r} looks like a number with a decimal comma; set "
             f"data.decimal=',' to read it as one, or data.columns.{column.name}=category."
@@ -187,6 +197,9 @@ def _doubts(values: Mapping[str, int], others: Collection[str]) -> list[str]:
     notes = []
     if _share(values, others) <= 1 - DOUBTFUL:
         notes.append(f"{1 - _share(values, others):.0%} of its cells are numbers; all are read as texts")
+    units = [value for value in values if WITH_UNIT.fullmatch(value) and not NUMBER.fullmatch(value)]
+    if units and _share(values, units) >= MOSTLY:
+        notes.append(f"read as texts: {units[0]!r} is a number with a sign or unit; leave that out")
     like_dates = [value for value in values if LIKE_A_DATE.match(value)]
     if like_dates and _share(values, like_dates) >= MOSTLY:
         notes.append(

@@ -12,7 +12,9 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.preparation.settings import separate_settings
 from trainkit.data.sources.tables import TableOptions
 
-__all__ = ["data_config", "refuse_unused", "table_options"]
+__all__ = ["OF_FILES", "data_config", "refuse_unused", "table_options"]
+
+OF_FILES = ("memory", "cache")  # settings that only what is larger than memory has a use for
 
 
 def data_config(settings: DataConfig | Mapping[str, Any]) -> DataConfig:

@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import Fold, Source, Splits
+from trainkit.core.datasets import Arrays, Fold, Source, Splits
+from trainkit.core.errors import UserError
+from trainkit.core.row_view import selected
 from trainkit.data import cells, targets
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.preparation import Preparation, fit_preparation
 from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate_settings
 from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
+from trainkit.data.sources.stored_tables import StoredColumns
 from trainkit.data.sources.tables import Table
 from trainkit.data.split_choice import choose_rows, split_values
 from trainkit.data.splits import Rows, find_duplicates
+from trainkit.data.stored_rows import ReadColumns, prepared_rows
 from trainkit.data.table_sources import read_by_settings
 
 __all__ = ["TableData", "prepare_table", "table_data"]
@@ -36,6 +40,7 @@ class TableData:
         rows: Row numbers of each split.
         source: Where the rows came from.
         notes: What people should know of the splits, one sentence each.
+        cache: Folder of the files of a table that is not held in memory; None: in the user's cache.
     """
 
     schema: Schema
@@ -44,6 +49,7 @@ class TableData:
     rows: Rows
     source: Source
     notes: tuple[str, ...] = ()
+    cache: str | None = None
 
     def texts(self, rows: np.ndarray) -> dict[str, list[str]]:
         """Rows by their numbers `[n]` as texts, by column; ignored columns are left out."""
@@ -57,8 +63,30 @@ class TableData:
         """
         chosen = preparation or self.preparation
         weight = next((self.columns[column.name] for column in self.schema.with_role("weight")), None)
-        parts = {name: chosen.arrays(self.columns, rows, weight) for name, rows in self.rows.items()}
+        if isinstance(self.columns, ReadColumns):
+            x = prepared_rows(self.columns, chosen, self.source.name, self.source.sha256, self.cache)
+            parts = {name: self._stored(x, chosen, rows, weight) for name, rows in self.rows.items()}
+        else:
+            parts = {name: chosen.arrays(self.columns, rows, weight) for name, rows in self.rows.items()}
         return Splits(source=self.source, **parts)
+
+    def _stored(
+        self, x: Mapping[str, np.ndarray], chosen: Preparation, rows: np.ndarray, weight: np.ndarray | None
+    ) -> Arrays:
+        """The rows of one split, of which the inputs stay in their files."""
+        target = chosen.target
+        labels = None if target is None else target.encode(self.columns[target.name][rows])
+        own = None if weight is None else weight[rows].astype(np.float32)
+        return Arrays({key: selected(array, rows) for key, array in x.items()}, labels, own)
+
+    def check_in_memory(self, what: str) -> None:
+        """Refuse what needs all columns of a table at once.
+
+        Raises:
+            UserError: if the table is not held in memory.
+        """
+        if isinstance(self.columns, ReadColumns):
+            raise UserError(f"{what} needs the table in memory, which is larger than data.memory allows.")
 
 
 def table_data(config: DataConfig, problem: str, validation: float | Fold | None = None) -> TableData:
@@ -113,7 +141,11 @@ def prepare_table(
         missing=None if config.missing is None else tuple(map(str, config.missing)),
         notes=table.notes,
     )
-    columns = schema.read(table.columns)
+    columns: Mapping[str, np.ndarray]
+    if isinstance(table.columns, StoredColumns):
+        columns = ReadColumns(schema, table.columns)
+    else:
+        columns = schema.read(table.columns)
     if config.weight is not None:
         targets.check_weights(config.weight, columns[config.weight])
     target = columns[config.target]
@@ -124,7 +156,7 @@ def prepare_table(
         targets.check_classes(config.target, target, rows)
     preparation = fit_preparation(schema, columns, rows["train"], _preparation_settings(config, own))
     notes = _notes(schema, columns, rows, problem, dropped=len(table) - len(kept))
-    return TableData(schema, preparation, columns, rows, table.source, notes)
+    return TableData(schema, preparation, columns, rows, table.source, notes, config.cache)
 
 
 def _roles(config: DataConfig) -> dict[str, str]:
@@ -156,5 +188,5 @@ def _notes(
     if target is not None and problem == "classification":
         single = targets.single_rows(columns[target.name])
         notes += [f"class {name!r} has one row only" for name in single]
-    features = [columns[feature.name] for feature in schema.features]
+    features = (columns[feature.name] for feature in schema.features)
     return (*notes, *map(str, find_duplicates(features, rows)))

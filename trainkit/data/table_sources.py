@@ -12,10 +12,11 @@ from trainkit.config import DataConfig
 from trainkit.core.errors import UserError
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.settings import separate_settings
-from trainkit.data.settings import table_options
+from trainkit.data.settings import OF_FILES, refuse_unused, table_options
 from trainkit.data.sources import paths
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
+from trainkit.data.sources.stored_tables import check_fits, read_any_table
 from trainkit.data.sources.tables import Table, read_table
 from trainkit.data.sources.texts import read_texts
 from trainkit.data.splits import Rows
@@ -45,13 +46,15 @@ def read_by_settings(config: DataConfig, problem: str) -> Read:
         UserError: for settings or files that cannot be used.
     """
     if config.path is None:
+        refuse_unused(config, OF_FILES, "a known set is read into memory")
         return _known_texts(config) if problem == "text" else _known_table(config, problem)
     if config.source != "auto":
         raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
     if problem == "text" and _format(config.path, config) == "text":
+        refuse_unused(config, OF_FILES, "texts are read into memory")
         table = read_texts(config.path, encoding=config.encoding, skip_bad=config.skip_bad)
         return table, _with_columns(replace(config, target=config.target or LABEL), TEXT_FILES), {}
-    table = read_table(config.path, table_options(config))
+    table = read_any_table(config.path, table_options(config), config.memory, config.cache)
     if config.target is None:
         raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")
     return table, _with_texts(config, table) if problem == "text" else config, {}
@@ -72,6 +75,7 @@ def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:
     try:
         if texts and _format(path, config) == "text":
             return read_texts(path, labelled=False, encoding=config.encoding, skip_bad=config.skip_bad)
+        check_fits(path, table_options(config), config.memory)
         return read_table(path, table_options(config))
     except UserError as error:
         raise UserError(str(error).replace("data.path", "predict.path")) from error

@@ -58,6 +58,7 @@ def evaluation_steps(
     *,
     by_step: bool = False,
     zero: tf.Tensor | None = None,
+    base: Any = 0,
     start: Any = 0,
     stop: Any = None,
     logs: tf.Tensor | None = None,
@@ -67,10 +68,11 @@ def evaluation_steps(
     Args:
         step: The evaluation step.
         strategy: Where it runs.
-        tensors: All rows of the split.
+        tensors: Rows of the split, from batch `base` on.
         shape: Sizes.
         by_step: Let XLA compile each step, where it does not compile all of this.
         zero: See `TrainStep.train`.
+        base: The batch whose rows come first in `tensors`.
         start: First batch.
         stop: Batch after the last one; default: all.
         logs: What the last step logged, if that is logged.
@@ -98,7 +100,7 @@ def evaluation_steps(
         return evaluate(tensors, picked)
 
     def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return i + 1, run(i * size, hidden_count(i, size, shape.rows, zero) if hidden else size)
+        return i + 1, run((i - base) * size, hidden_count(i, size, shape.rows, zero) if hidden else size)
 
     begin = (tf.convert_to_tensor(start), logs)
     last = tf.minimum(shape.steps if hidden else full, end)
@@ -106,7 +108,7 @@ def evaluation_steps(
     if rest and not hidden:
         before = logs
         due = tf.convert_to_tensor(end) > full
-        logs = tf.cond(due, lambda: run(tf.constant(full * size), rest), lambda: before)
+        logs = tf.cond(due, lambda: run((full - tf.convert_to_tensor(base)) * size, rest), lambda: before)
     return logs if layout.from_step else packed_results(step.model, layout)
 
 
@@ -147,10 +149,19 @@ class EvaluationProgram:
         layout = step.test_logs
         self._logs: Any = np.zeros([layout.width if layout.from_step else 0], layout.dtype)
 
-    def __call__(self, tensors: Structure, *, start: int = 0, stop: int | None = None) -> dict[str, Any]:
-        """The values over batches up to `stop`; the metrics begin anew with batch 0."""
+    def __call__(
+        self, tensors: Structure, *, base: int = 0, start: int = 0, stop: int | None = None
+    ) -> dict[str, Any]:
+        """The values over batches up to `stop`; the metrics begin anew with batch 0.
+
+        Args:
+            tensors: Rows of the split, from batch `base` on.
+            base: The batch whose rows come first.
+            start: First batch to add.
+            stop: Batch after the last one; default: all.
+        """
         end = self.shape.steps if stop is None else stop
-        control = tf.constant([start, end, 0], tf.int32)
+        control = tf.constant([base, start, end, 0], tf.int32)
         packed = self._run(tensors, control, tf.constant(self._logs))
         values = packed.numpy()
         if self.step.test_logs.from_step:
@@ -158,7 +169,7 @@ class EvaluationProgram:
         return self.step.test_logs.unpack(values)
 
     def _program(self, tensors: Structure, control: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
-        start, stop, zero = tf.unstack(control)
+        base, start, stop, zero = tf.unstack(control)
         with patched(self.replacements()):
             tf.cond(tf.equal(start, 0), lambda: reset_metrics(self.step), tf.no_op)
             return evaluation_steps(
@@ -168,6 +179,7 @@ class EvaluationProgram:
                 self.shape,
                 by_step=self.by_step,
                 zero=zero if self.hidden_rows else None,
+                base=base,
                 start=start,
                 stop=stop,
                 logs=logs,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainkit.core.datasets import Arrays
+from trainkit.core.row_view import RowView
 from trainkit.core.tree import Structure, map_leaves
 
 __all__ = ["EpochShape", "gather", "hidden_count", "keras_batch", "resident", "row_spec"]
@@ -61,14 +63,18 @@ def resident(batch: Structure, strategy: tf.distribute.Strategy) -> Structure:
     """Arrays as tensors on every device that computes. They keep their dtype: uint8 images take a quarter of
     the memory."""
     if strategy.num_replicas_in_sync == 1:
-        return map_leaves(tf.constant, batch)
+        return map_leaves(lambda array: tf.constant(_in_memory(array)), batch)
 
     def copies(array: Any) -> Any:
         # One copy per device, made there: a captured tensor would be copied to the other devices at every
         # step.
-        return strategy.experimental_distribute_values_from_function(lambda _: tf.constant(array))
+        return strategy.experimental_distribute_values_from_function(lambda _: tf.constant(_in_memory(array)))
 
     return map_leaves(copies, batch)
+
+
+def _in_memory(array: Any) -> Any:
+    return np.asarray(array) if isinstance(array, RowView) else array
 
 
 def gather(tensors: Structure, rows: tf.Tensor) -> Structure:

@@ -13,6 +13,7 @@ import numpy as np
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.monitor import KERAS_DIRECTION
+from trainkit.core.row_view import RowView
 from trainkit.core.task import Task
 
 __all__ = ["baselines", "verdict"]
@@ -132,6 +133,7 @@ def _has_sequences(x: Any) -> bool:
 
 def _arrays_by_name(x: Any) -> dict[str, np.ndarray]:
     inputs = dict(x) if isinstance(x, Mapping) else {"x": x}
+    inputs = {name: np.asarray(a) if isinstance(a, RowView) else a for name, a in inputs.items()}
     if not all(isinstance(array, np.ndarray) for array in inputs.values()):
         raise UserError("evaluate.baselines needs the rows as one array, or a dict of arrays.")
     return inputs

@@ -82,7 +82,7 @@ class Job:
             raise UserError(
                 f"data.train_rows={rows} needs the rows as arrays; this task gives a tf.data.Dataset."
             )
-        return replace(splits, train=splits.train.take(slice(0, rows)))
+        return replace(splits, train=splits.train.select(slice(0, rows)))
 
 
 def override(key: str, value: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
+from trainkit.core.row_view import RowView
 from trainkit.core.task import Task
 from trainkit.experiment.decoding import output_kind
 from trainkit.runs import figures
@@ -181,7 +182,7 @@ def _worst(
     """The rows that come first in an order: as a picture of images, else as a table of their columns."""
     chosen = order[:WORST]
     x = rows.x
-    if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim in (3, 4):
+    if isinstance(x, (np.ndarray, RowView)) and x.dtype == np.uint8 and x.ndim in (3, 4):
         images = x[chosen] if x.ndim == 4 else x[chosen][..., None]
         path = folder / "worst.png"
         figures.draw_images(path, images, [captions[i] for i in chosen], f"worst {split} rows")

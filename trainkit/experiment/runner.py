@@ -128,7 +128,13 @@ class _Training:
         command = job.command(mode="evaluate", resume=run.shown)
         self.write(
             closing_lines(
-                summary, run.shown, "Evaluate", command, self.last_weights(), stopped=self.early_stop()
+                summary,
+                run.shown,
+                "Evaluate",
+                command,
+                self.last_weights(),
+                stopped=self.early_stop(),
+                feed=self.setup.source.reason,
             )
         )
         return 0

@@ -9,6 +9,8 @@ from trainkit.callbacks.progress import format_values
 
 __all__ = ["closing_lines"]
 
+WAITED_SHARE = 0.2  # of the time, from which it is said
+
 
 def closing_lines(
     summary: Mapping[str, Any],
@@ -18,16 +20,18 @@ def closing_lines(
     last_weights: str = "last weights",
     *,
     stopped: str = "",
+    feed: str = "",
 ) -> str:
     """The last lines of a run: where it is, its best value, its test results, and the command to go on with.
 
     Args:
-        summary: `monitor`, `best` and `test`, as `summarise` makes them.
+        summary: `monitor`, `best`, `test` and `bottleneck`, as `summarise` makes them.
         run: The run directory.
         action: What the command does: `Evaluate` or `Resume`.
         command: To be copied.
         last_weights: Which weights gave the result `test`.
         stopped: Why the training ended before its last epoch; empty if it did not.
+        feed: How the rows came.
     """
     best = summary["best"]
     value = "no epoch is complete"
@@ -38,5 +42,8 @@ def closing_lines(
         lines["Test last"] = f"{format_values(summary['test'])}  ({last_weights})"
     if best.get("test"):
         lines["Test best"] = f"{format_values(best['test'])}  (best weights, epoch {best['epoch']})"
+    waited = summary.get("bottleneck", {}).get("input_share", 0.0)
+    if waited >= WAITED_SHARE:
+        lines["Waited"] = f"for rows, {waited:.0%} of the time of the training ({feed})"
     lines[action] = command
     return "\n".join(f"{label + ':':<11}{text}" for label, text in lines.items())

@@ -26,7 +26,7 @@ from trainkit.engine.train_step import TrainStep, own_objective
 from trainkit.optim import factory
 from trainkit.trainer import given_splits, label_checks, model_checks, task_values
 from trainkit.trainer.setup import TrainSetup
-from trainkit.trainer.sources import RowSource, row_source
+from trainkit.trainer.sources import RowSource, row_source, streamed_splits
 
 __all__ = [
     "Layout",
@@ -48,12 +48,14 @@ class Layout:
         splits: The rows.
         source: How the training rows reach the graph, class weights folded into their weights.
         shape: Sizes of an epoch.
+        streamed: Splits, but for the training rows, that are evaluated one chunk after the other.
     """
 
     strategy: tf.distribute.Strategy
     splits: Splits
     source: RowSource
     shape: EpochShape
+    streamed: frozenset[str] = frozenset()
 
 
 def assemble(
@@ -90,9 +92,11 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
     weights = task_values.class_weight(task)
-    others = [part for name, part in splits.in_memory().items() if name != "train"]
-    source = row_source(splits.train, weights, config, strategy, task.augmented, others)
-    return Layout(strategy, splits, source, _epoch_shape(config, source.rows))
+    streamed = streamed_splits(splits, strategy)
+    parts = splits.in_memory().items()
+    beside = [part for name, part in parts if name != "train" and name not in streamed]
+    source = row_source(splits.train, weights, config, strategy, task.augmented, beside)
+    return Layout(strategy, splits, source, _epoch_shape(config, source.rows), streamed)
 
 
 def compiled_model(
@@ -166,6 +170,7 @@ def completed(
         shape=layout.shape,
         steps_per_epoch=layout.shape.steps,
         validation_batch=config.batch_size,
+        streamed=layout.streamed,
         initial=tuple(state.values()),
     )
 

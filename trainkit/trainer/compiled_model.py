@@ -18,7 +18,7 @@ from trainkit.trainer import model_checks
 from trainkit.trainer.assembly import make_step
 from trainkit.trainer.model_checks import ModelFacts
 from trainkit.trainer.setup import TrainSetup
-from trainkit.trainer.sources import RowSource
+from trainkit.trainer.sources import RowSource, streamed_splits
 
 __all__ = ["CompiledModel", "assemble_compiled"]
 
@@ -105,4 +105,5 @@ def assemble_compiled(
         steps_per_epoch=steps,
         validation_batch=validation_batch,
         initial=(),
+        streamed=streamed_splits(splits, strategy),
     )

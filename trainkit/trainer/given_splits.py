@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend.compat import pipelines
-from trainkit.backend.memory import available_host_bytes
 from trainkit.core import figures
 from trainkit.core.datasets import SPLITS, Arrays, Splits
 from trainkit.core.errors import UserError
+from trainkit.core.memory import available_host_bytes
 from trainkit.core.tree import leaves
 
 __all__ = ["readable"]

@@ -22,18 +22,17 @@ def evaluate(
     cache: ProgramCache, split: str, callbacks: Callbacks, *, xla: bool, fast: bool
 ) -> dict[str, Any]:
     """Loss and metrics over all rows of a split; in one call, or one per batch if a callback acts on them."""
-    program = cache.evaluator(split, xla=xla, fast=fast)
-    rows = cache.rows(split)
-    hooks = _hooks(callbacks, cache, program.shape.steps)
+    steps = cache.evaluation_shape(split).steps
+    hooks = _hooks(callbacks, cache, steps)
     hooks.on_test_begin()
     if needs_test_batches(callbacks):
         values: dict[str, Any] = {}
-        for batch in range(program.shape.steps):
+        for batch in range(steps):
             hooks.on_test_batch_begin(batch)
-            values = program(rows, start=batch, stop=batch + 1)
+            values = cache.evaluate(split, batch, batch + 1, xla=xla, fast=fast)
             hooks.on_test_batch_end(batch, values)
     else:
-        values = program(rows)
+        values = cache.evaluate(split, xla=xla, fast=fast)
     hooks.on_test_end(values)
     return values
 

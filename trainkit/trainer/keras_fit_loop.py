@@ -23,6 +23,7 @@ from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_dataset import batches_for_keras
 from trainkit.trainer.loop import StepCost, epoch_record, run_info
 from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.timing import FitTimes
 
 __all__ = ["KerasFitLoop"]
@@ -111,12 +112,21 @@ class KerasFitLoop:
             epochs=config.epochs,
             initial_epoch=self.state.epoch,
             steps_per_epoch=setup.shape.steps,
-            validation_data=validation.batch() if validation is not None else None,
-            validation_batch_size=batch,
+            validation_data=self._validation(batch),
+            validation_batch_size=batch if setup.validates_in_graph else None,
             validation_freq=config.validate_every,
             callbacks=self.callbacks.keras,
             verbose=0,
         )
+
+    def _validation(self, batch: int | None) -> Any:
+        """The validation rows as arrays, or batch by batch if they are not to be held in memory."""
+        setup = self.setup
+        rows = setup.splits.validation
+        if rows is None or batch is None or setup.validates_in_graph:
+            return rows.batch() if rows is not None else None
+        source = arrays_source(rows, setup.strategy, None)
+        return batches_for_keras(source, batch, len(rows), range(1))
 
     def _dataset(self) -> tf.data.Dataset:
         config, shape = self.setup.config, self.setup.shape

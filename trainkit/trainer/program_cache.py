@@ -11,13 +11,17 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import patched
+from trainkit.core.datasets import Arrays
+from trainkit.core.row_view import RowView
 from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
-from trainkit.engine.inputs import resident
+from trainkit.engine.inputs import EpochShape, resident
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.execution import Choice, Situation, xla_by_rule
 from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.sources import arrays_source
+from trainkit.trainer.windows import ChunkFeed
 
 __all__ = ["ProgramCache", "evaluation_mode"]
 
@@ -41,6 +45,7 @@ class ProgramCache:
         self._programs: dict[Any, TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
+        self._feeds: dict[str, ChunkFeed] = {}
         self._predict: dict[bool, Callable[..., Any]] = {}
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
@@ -61,11 +66,47 @@ class ProgramCache:
     def rows(self, split: str) -> Structure:
         """The rows of a split as tensors on the devices."""
         if split not in self._rows:
-            source = self.setup.source
-            train = split == "train" and source.arrays is not None
-            arrays = source.arrays if train and source.arrays is not None else self.setup.arrays(split)
-            self._rows[split] = resident(arrays.batch(), self.setup.strategy)
+            self._rows[split] = resident(self._arrays(split).batch(), self.setup.strategy)
         return self._rows[split]
+
+    def evaluate(self, split: str, start: int = 0, stop: int | None = None, **modes: bool) -> dict[str, Any]:
+        """The values of a split over its batches up to `stop`; the metrics begin anew with batch 0.
+
+        Args:
+            split: The split; rows that do not stay on the device come one chunk after the other.
+            start: First batch to add.
+            stop: Batch after the last one; default: all.
+            **modes: As for `evaluator`.
+        """
+        program = self.evaluator(split, **modes)
+        if not self._is_streamed(split):
+            return program(self.rows(split), start=start, stop=stop)
+        feed = self._chunks(split)
+        end = program.shape.steps if stop is None else stop
+        values: dict[str, Any] = {}
+        while start < end:
+            window = feed.window(0, start)
+            stop = min(end, window.stop)
+            values = program(window.rows, base=window.base, start=start, stop=stop)
+            start = stop
+        return values
+
+    def _arrays(self, split: str) -> Arrays:
+        """The rows of a split; of the training rows as they are trained on, with their weights."""
+        trained = self.setup.source.arrays if split == "train" else None
+        return trained if trained is not None else self.setup.arrays(split)
+
+    def _is_streamed(self, split: str) -> bool:
+        return self.setup.source.kind == "stream" if split == "train" else split in self.setup.streamed
+
+    def _chunks(self, split: str) -> ChunkFeed:
+        """The rows of a split in their own order, one chunk after the other."""
+        if split not in self._feeds:
+            source = arrays_source(self._arrays(split), self.setup.strategy, None)
+            sizes = self.evaluation_shape(split)
+            shape = EpochShape.of(sizes.rows, sizes.batch_rows)
+            self._feeds[split] = ChunkFeed(shape, source, self.setup.strategy, epochs=1)
+        return self._feeds[split]
 
     def renew(self, setup: TrainSetup, *, keep_rows: bool = False) -> None:
         """Go on with another set-up of the same model, compiled in the same way.
@@ -81,6 +122,9 @@ class ProgramCache:
     def forget_rows(self) -> None:
         """Let the rows go; the programs stay."""
         self._rows.clear()
+        for feed in self._feeds.values():
+            feed.close()
+        self._feeds.clear()
 
     def evaluation_shape(self, split: str) -> EvaluationShape:
         """Sizes of the evaluation of a split, in batches of the training's size."""
@@ -132,8 +176,9 @@ class ProgramCache:
             yield tf.nest.map_structure(partial(_last_rows, count), result)
 
 
-def _take(index: np.ndarray, array: np.ndarray) -> tf.Tensor:
-    return tf.constant(np.asarray(array)[index])
+def _take(index: np.ndarray, array: Any) -> tf.Tensor:
+    rows = array if isinstance(array, (np.ndarray, RowView)) else np.asarray(array)
+    return tf.constant(rows[index])
 
 
 def _last_rows(count: int, tensor: tf.Tensor) -> np.ndarray:

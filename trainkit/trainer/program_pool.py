@@ -133,7 +133,8 @@ class ProgramPool:
         splits = layout.splits
         validation = None
         if splits.validation is not None:
-            validation = (len(splits.validation), _spec(splits.validation.batch()))
+            streamed = "validation" in layout.streamed
+            validation = (len(splits.validation), _spec(splits.validation.batch()), streamed)
         key = (
             start.structure,
             structure.optimizer_structure(used, self.optimizer_values),
@@ -169,6 +170,7 @@ class ProgramPool:
             splits=layout.splits,
             source=layout.source,
             shape=layout.shape,
+            streamed=layout.streamed,
             initial=tuple(initial),
         )
         same_rows = cache.setup.splits is layout.splits and cache.setup.task is task

@@ -285,8 +285,7 @@ class ProgramRunner:
         spec = self._spec(self._latest, self.choice.execution)
         modes = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_rows}
         modes["by_step"] = spec.by_step or self.setup.model.jit_compile is True
-        evaluator = self.cache.evaluator("validation", **modes)
-        return evaluator(self.cache.rows("validation"), start=start, stop=stop)
+        return self.cache.evaluate("validation", start, stop, **modes)
 
     def _validation_rows(self) -> Any:
         return self.cache.rows("validation") if self.validates_in_graph else None

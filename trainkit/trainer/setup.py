@@ -49,6 +49,7 @@ class TrainSetup:
         steps_per_epoch: Steps per epoch; None: until the rows end.
         validation_batch: Rows per batch of the validation.
         initial: All variables before any training.
+        streamed: Splits, but for the training rows, that are evaluated one chunk after the other.
         traced: Values that programs of this set-up read from variables; None: all are constants.
     """
 
@@ -65,6 +66,7 @@ class TrainSetup:
     steps_per_epoch: int | None
     validation_batch: int
     initial: tuple[np.ndarray, ...]
+    streamed: frozenset[str] = frozenset()
     traced: TracedValues | None = None
 
     @property
@@ -99,12 +101,12 @@ class TrainSetup:
 
     @property
     def validates_in_graph(self) -> bool:
-        """Whether the validation rows are in memory, so that the compiled program can read them."""
-        return self.splits.validation is not None
+        """Whether the validation rows stay on the device, so that the compiled program can read them."""
+        return self.splits.validation is not None and "validation" not in self.streamed
 
     @property
     def validation_steps(self) -> int:
-        """Batches of the validation rows in memory."""
+        """Batches of the validation rows."""
         rows = len(self.splits.validation) if self.splits.validation is not None else 0
         return -(-rows // self.validation_batch)
 

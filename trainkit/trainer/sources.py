@@ -15,19 +15,21 @@ import tensorflow as tf
 from trainkit.backend.compat import pipelines
 from trainkit.backend.memory import free_bytes
 from trainkit.config import TrainerConfig
-from trainkit.core.datasets import Arrays
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.figures import size
+from trainkit.core.memory import available_host_bytes
 from trainkit.core.tree import map_leaves
 from trainkit.data import checks
 from trainkit.data.order import order
 from trainkit.engine.inputs import row_spec
 
-__all__ = ["RowSource", "arrays_source", "batches_source", "row_source"]
+__all__ = ["RowSource", "arrays_source", "batches_source", "row_source", "streamed_splits"]
 
 Augmented = Callable[[int, np.ndarray], tuple[Any, ...]]
 
-RESIDENT_SHARE = 0.5  # of the free memory that resident rows may take
+RESIDENT_SHARE = 0.5  # of the free memory that resident training rows may take
+HELD_SHARE = 0.25  # that the rows of another split may take
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class RowSource:
     """The training rows.
 
     Args:
-        arrays: The rows, if they are in memory: read in an order that is a pure function of (seed, epoch).
+        arrays: The rows, if they are arrays, in memory or in files: read in an order that is a pure function
+            of (seed, epoch).
         dataset: Else, a `tf.data.Dataset` of single rows, read in its own order.
         rows: Rows per epoch; 0: not known.
         spec: Structure `(x[, y[, weight]])` of `tf.TensorSpec` of one row.
@@ -214,6 +217,13 @@ def arrays_source(
     return RowSource(arrays, None, rows, row_spec(arrays), kind, reason, order_of)
 
 
+def streamed_splits(splits: Splits, strategy: tf.distribute.Strategy) -> frozenset[str]:
+    """The splits, but for the training rows, that are evaluated one chunk after the other, since they would
+    take too much of the free memory."""
+    others = {name: part for name, part in splits.in_memory().items() if name != "train"}
+    return frozenset(name for name, part in others.items() if not _fits(part, HELD_SHARE, strategy))
+
+
 def batches_source(batch_spec: Any) -> RowSource:
     """Rows that come in batches, in an order of their own.
 
@@ -260,7 +270,16 @@ def _arrays_kind(
         return config.feed, f"as asked, {size(arrays.nbytes)}"
     free, copies = free_bytes(strategy)
     beside = sum(other.nbytes for other in others)
-    kind = "resident" if (arrays.nbytes + beside) * copies <= RESIDENT_SHARE * free else "stream"
+    kind = "resident" if _fits(arrays, RESIDENT_SHARE, strategy, beside) else "stream"
     more = f" beside {size(beside)} of other splits" if kind == "stream" and beside else ""
     many = f" x {copies} replicas" if copies > 1 else ""
     return kind, f"{size(arrays.nbytes)}{more}{many} of {size(free)} free"
+
+
+def _fits(arrays: Arrays, share: float, strategy: tf.distribute.Strategy, beside: int = 0) -> bool:
+    """Whether rows, with the bytes `beside` them, take at most a share of the device's free memory; on their
+    way from a file to the device also of the host's."""
+    free, copies = free_bytes(strategy)
+    if arrays.in_files:
+        free = min(free, available_host_bytes() * copies)
+    return (arrays.nbytes + beside) * copies <= share * free

@@ -53,7 +53,8 @@ def splits(task: Task) -> Splits:
         )
     for name, part in found.in_memory().items():
         for path, array in named_leaves({"x": part.x, "y": part.y, "weight": part.weight}):
-            if np.asarray(array).dtype == object:
+            kind = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
+            if kind == np.dtype(object):
                 raise UserError(
                     f"Task {task.name}: {path} of the {name} rows has dtype object; expected an array of "
                     "numbers or text, such as array.astype('float32')."

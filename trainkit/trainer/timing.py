@@ -91,13 +91,13 @@ class FitTimes:
 
     @property
     def steps_per_second(self) -> float:
-        """Optimizer steps per second of training."""
-        return self.steps / max(self.train, 1e-9)
+        """Optimizer steps per second of training, with the time that it waited for rows."""
+        return self.steps / max(self.train + self.waiting, 1e-9)
 
     @property
     def examples_per_second(self) -> float:
-        """Training rows per second of training."""
-        return self.rows / max(self.train, 1e-9)
+        """Training rows per second of training, with the time that it waited for rows."""
+        return self.rows / max(self.train + self.waiting, 1e-9)
 
     def as_dict(self) -> dict[str, float]:
         """For `summary.json`."""

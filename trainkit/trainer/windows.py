@@ -3,6 +3,7 @@ gathered."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.core.row_view import read_rows
 from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.inputs import EpochShape, resident
 from trainkit.trainer.row_orders import RowOrders
@@ -20,6 +22,7 @@ from trainkit.trainer.sources import RowSource
 __all__ = ["ChunkFeed", "Feed", "ResidentFeed", "Window"]
 
 CHUNK_BYTES = 32 * 2**20
+HELPERS = max(1, (os.cpu_count() or 1) - 1)  # threads that augment; one is left to the training
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class ChunkFeed(Feed):
         source: The rows.
         strategy: Where the rows go.
         epochs: Epochs of the training: none is gathered beyond.
-        chunk_bytes: Size of a chunk; it holds one step at the least.
+        chunk_bytes: Size of a chunk, which holds one step at the least; default: 32 MB.
     """
 
     def __init__(
@@ -138,17 +141,19 @@ class ChunkFeed(Feed):
         source: RowSource,
         strategy: tf.distribute.Strategy,
         epochs: int,
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int | None = None,
     ) -> None:
         super().__init__(shape)
         self.source = source
         self.strategy = strategy
         self.epochs = epochs
         row_bytes = sum(int(np.prod(s.shape)) * s.dtype.size for s in leaves(source.spec))
-        fits = chunk_bytes // max(1, row_bytes * shape.step_rows)
+        fits = (chunk_bytes or CHUNK_BYTES) // max(1, row_bytes * shape.step_rows)
         self.steps_per_chunk = int(max(1, min(shape.steps, fits)))
         self._identity = tf.constant(np.arange(self.steps_per_chunk * shape.step_rows, dtype=np.int32)[None])
         self._thread = ThreadPoolExecutor(1)
+        self._helpers = ThreadPoolExecutor(HELPERS)
+        self._epoch_order: tuple[int, np.ndarray] | None = None
         self._ahead: tuple[tuple[int, int], Future[Structure]] | None = None
         self._current: tuple[tuple[int, int], Structure] | None = None
         self._stream: tuple[tuple[int, int], Iterator[Any]] | None = None
@@ -164,6 +169,7 @@ class ChunkFeed(Feed):
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._helpers.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(self, key: tuple[int, int]) -> Structure:
         if self._ahead is not None:
@@ -189,23 +195,56 @@ class ChunkFeed(Feed):
         """The rows of a chunk in the order of the epoch; a chunk that is not full is padded, so that all have
         one shape."""
         number = key[1]
-        first = number * self.steps_per_chunk
-        steps = min(self.steps_per_chunk, self.shape.steps - first)
         size = self.shape.step_rows
+        first = number * self.steps_per_chunk * size
+        stop = min(first + self.steps_per_chunk * size, self.shape.rows)
         buffer = map_leaves(
-            lambda s: np.zeros([self.steps_per_chunk * size, *s.shape], s.dtype.as_numpy_dtype),
+            lambda s: np.empty([self.steps_per_chunk * size, *s.shape], s.dtype.as_numpy_dtype),
             self.source.spec,
         )
+        places = leaves(buffer)
+        if self.source.arrays is None:
+            self._read_batches(key, places, stop - first)
+        else:
+            self._read_rows(key[0], self._order(key[0])[first:stop], places)
+        for place in places:
+            place[stop - first :] = place[:1]
+        return resident(buffer, self.strategy)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if self._epoch_order is None or self._epoch_order[0] != epoch:
+            self._epoch_order = (epoch, self.source.order(epoch))
+        return self._epoch_order[1]
+
+    def _read_rows(self, epoch: int, rows: np.ndarray, places: list[np.ndarray]) -> None:
+        """Rows of an epoch by their numbers; those that are augmented step by step, in several threads."""
+        source = self.source
+        if source.arrays is None:
+            raise ValueError("Only rows of arrays have numbers.")
+        if source.augmented is None:
+            for place, array in zip(places, leaves(source.arrays.batch()), strict=True):
+                read_rows(array, rows, place[: len(rows)])
+            return
+
+        def augment(begin: int) -> None:
+            part = slice(begin, begin + self.shape.step_rows)
+            batch = source.picked(epoch, rows[part])
+            for place, values in zip(places, leaves(batch), strict=True):
+                place[begin : begin + len(values)] = values
+
+        list(self._helpers.map(augment, range(0, len(rows), self.shape.step_rows)))
+
+    def _read_batches(self, key: tuple[int, int], places: list[np.ndarray], rows: int) -> None:
+        """The next rows of a dataset."""
         batches = self._batches(key)
         filled = 0
-        for _ in range(steps):
+        while filled < rows:
             batch = next(batches)
             count = len(leaves(batch)[0])
-            for place, values in zip(leaves(buffer), leaves(batch), strict=True):
+            for place, values in zip(places, leaves(batch), strict=True):
                 place[filled : filled + count] = values
             filled += count
         self._stream = (self._after(key), batches)
-        return resident(buffer, self.strategy)
 
     def _batches(self, key: tuple[int, int]) -> Iterator[Any]:
         """The batches from a chunk on; those of the epoch that is being read go on where they are."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+TRAINING_ROWS = 200  # on which 8-bit formats choose their scales
+
 
 def run(job: Job) -> int:
     """Export the best model of a run; leaves its files and `export.json` in the run's `export/`.
@@ -42,6 +44,8 @@ def run(job: Job) -> int:
     opened = open_checkpoint(job)
     split, rows = _rows(opened)
     training = opened.trainer.splits.in_memory().get("train")
+    if training is not None:
+        training = training.take(slice(0, TRAINING_ROWS))
     model = opened.trainer.model
     if config.preparation:
         model, rows, training = _with_preparation(job, model, split, rows, training)

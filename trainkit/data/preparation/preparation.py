@@ -191,9 +191,10 @@ def fit_preparation(
             raise UserError(f"data.columns.{name}: there is no such feature; {did_you_mean(name, prepared)}")
     if not names:
         raise UserError("All columns of the table are left out: set data.columns.<name>=<kind> for features.")
-    training = {name: column[rows] for name, column in columns.items()}
-    encoders = tuple(_fitted(feature, training[feature.name], settings) for feature in schema.features)
-    target = None if schema.target is None else _fitted_target(schema.target, training, settings)
+    # One column after the other: all of them may not fit into memory.
+    encoders = tuple(_fitted(feature, columns[feature.name][rows], settings) for feature in schema.features)
+    known = schema.target
+    target = None if known is None else _fitted_target(known, columns[known.name][rows], settings)
     return Preparation(encoders, _keys(names), target)
 
 
@@ -209,9 +210,8 @@ def _fitted(feature: ColumnSchema, values: np.ndarray, settings: PreparationSett
 
 
 def _fitted_target(
-    target: ColumnSchema, training: Mapping[str, np.ndarray], settings: PreparationSettings
+    target: ColumnSchema, values: np.ndarray, settings: PreparationSettings
 ) -> ClassLabels | NumberTarget:
-    values = training[target.name]
     if target.kind == "numeric":
         return fit_number_target(target.name, values, settings, target.unit)
     return fit_class_labels(target.name, values, settings)

@@ -47,6 +47,9 @@ def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False
     if types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = column.type
+    if str(kind) == "string_view":
+        column = column.cast(pa.large_string())
+        kind = column.type
     if types.is_string(kind) or types.is_large_string(kind):
         return _texts(name, column, notes)
     if types.is_boolean(kind) or types.is_null(kind):

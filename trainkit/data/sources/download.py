@@ -9,23 +9,20 @@ import queue
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import replacing_file
+from trainkit.data.sources.progress import Progress, Write
 
 __all__ = ["CONNECT_SECONDS", "DownloadError", "download", "keras_cache"]
 
 CONNECT_SECONDS = 10.0
 CHUNK_BYTES = 1 << 16
-REDRAW_SECONDS = 0.1
-
-Write = Callable[[str], Any]
 
 
 class DownloadError(Exception):
@@ -76,7 +73,7 @@ def _fetch(url: str, seconds: float, part: Path, name: str, write: Write) -> str
         reason = error.reason if type(error) is urllib.error.URLError else error
         raise DownloadError(f"{reason} ({url})") from error
     with answer, part.open("wb") as file:
-        return _receive(_pieces(answer, url), file, Progress(name, _length(answer), write))
+        return _receive(_pieces(answer, url), file, Progress("Downloading", name, _length(answer), write))
 
 
 def _open(url: str, seconds: float) -> Any:
@@ -132,44 +129,3 @@ def _receive(pieces: Iterator[bytes], file: BinaryIO, progress: Progress) -> str
             digest.update(piece)
             progress.add(len(piece))
     return digest.hexdigest()
-
-
-class Progress:
-    """Shows a download: one line where the output is a file, a bar where it is a terminal.
-
-    Args:
-        name: What is downloaded.
-        total: Bytes to come; 0: not known.
-        write: Takes the text.
-    """
-
-    def __init__(self, name: str, total: int, write: Write) -> None:
-        self.name = name
-        self.total = total
-        self.write = write
-        self.done = 0
-        self.live = write == sys.stderr.write and sys.stderr.isatty()
-        self.drawn = 0.0
-
-    def __enter__(self) -> None:
-        size = f" ({self.total / 1e6:.1f} MB)" if self.total else ""
-        self.write(f"Downloading {self.name}{size} ..." + ("" if self.live else "\n"))
-
-    def __exit__(self, *_: object) -> None:
-        if self.live:
-            self.write("\n")  # what comes next, an error too, starts a new line
-
-    def add(self, count: int) -> None:
-        """Count bytes that have come, and draw the bar again if it is time."""
-        self.done += count
-        if self.live and (time.monotonic() - self.drawn > REDRAW_SECONDS or self.done == self.total):
-            self.drawn = time.monotonic()
-            self.write(f"\r{self.bar()}")
-            sys.stderr.flush()
-
-    def bar(self) -> str:
-        """The progress as one line."""
-        filled = round(30 * self.done / self.total) if self.total else 0
-        of_total = f" of {self.total / 1e6:.1f}" if self.total else ""
-        bar = f"{'=' * filled}{' ' * (30 - filled)}"
-        return f"Downloading {self.name} [{bar}] {self.done / 1e6:.1f}{of_total} MB"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import re
+import math
+import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trainkit.core.errors import UserError, did_you_mean
-from trainkit.core.files import shown
-from trainkit.data.sources import paths
-from trainkit.data.sources.bad_files import refuse_bad
+from trainkit.core.figures import size
+from trainkit.core.files import read_json, shown, write_json
+from trainkit.data.sources import paths, row_cache
+from trainkit.data.sources.image_rows import Decoder, by_channels, first_shape
 from trainkit.data.sources.paths import PathLike
+from trainkit.data.sources.progress import Progress
+from trainkit.data.sources.row_cache import RowFile
 from trainkit.data.sources.tables import Table, TableOptions, read_table
+from trainkit.data.splits.duplicates import fingerprints
 
 __all__ = ["ImageOptions", "Images", "read_images"]
 
 PATH_COLUMNS = ("path", "file", "filename", "image")  # where a table has its paths, unless one is named
 CHANNELS = (0, 1, 3)
-TENSORFLOW_FRAME = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")  # what TensorFlow puts around a reason
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class ImageOptions:
             or `image`.
         skip_bad: Whether images that cannot be read are left out, and not refused.
         table: How to read a table.
+        memory: Bytes that the decoded images may take in memory; more are decoded into a file. None: a
+            quarter of what is free.
+        cache: Folder of such files; "": in the user's cache.
     """
 
     size: tuple[int, int] | None = None
@@ -45,19 +51,24 @@ class ImageOptions:
     path_column: str = ""
     skip_bad: bool = False
     table: TableOptions = field(default_factory=TableOptions)
+    memory: int | None = None
+    cache: str = ""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images in memory, and what is known about each.
+    """Images, and what is known about each.
 
     Args:
-        x: uint8 `[N, H, W, C]`, from 0 to 255.
+        x: uint8 `[N, H, W, C]`, from 0 to 255; those that do not fit into memory lie in a file, which is
+            memory-mapped.
         table: A row per image: `path` and `label` from class folders, or the columns of the table.
+        prints: Fingerprint of each image `[N]`, where it is known already.
     """
 
     x: np.ndarray
     table: Table
+    prints: np.ndarray | None = None
 
 
 def read_images(path: PathLike | Sequence[PathLike], options: ImageOptions | None = None) -> Images:
@@ -77,21 +88,74 @@ def read_images(path: PathLike | Sequence[PathLike], options: ImageOptions | Non
     if options.channels not in CHANNELS:
         raise UserError(f"data.channels={options.channels}; expected 0 (by the images), 1 (gray) or 3 (RGB).")
     files, columns, notes = _listed(path, options)
-    with ThreadPoolExecutor() as pool:
-        decoded = list(pool.map(lambda file: _decode(file, options.size), files))
-    bad = [(shown(file), image) for file, image in zip(files, decoded, strict=True) if isinstance(image, str)]
-    notes = (*notes, *refuse_bad(bad, len(files), "images", skip_bad=options.skip_bad))
-    kept = np.array([row for row, image in enumerate(decoded) if not isinstance(image, str)])
-    images = [image for image in decoded if not isinstance(image, str)]
-    names = [str(files[row]) for row in kept]
-    _check_sizes(images, names)
-    transparent = sum(image.shape[-1] in (2, 4) for image in images)
-    if transparent:
-        notes = (*notes, f"transparency is dropped in {transparent} images")
-    channels = options.channels or (1 if all(image.shape[-1] <= 2 for image in images) else 3)
-    x = np.stack([_with_channels(image, channels) for image in images])
+    shape = first_shape(files, options.size, options.channels)
+    nbytes = len(files) * math.prod(shape)
+    if not row_cache.fits(nbytes, options.memory):
+        return _cached(path, options, files, columns, notes, nbytes)
+    decoder = Decoder(files, options.size, options.channels, skip_bad=options.skip_bad)
+
+    def decoded(channels: int) -> np.ndarray:
+        room = np.empty((len(files), *shape[:2], channels), np.uint8)
+        count = 0
+        for count, image in enumerate(decoder.images(channels), 1):
+            room[count - 1] = image
+        return room[:count]
+
+    x = by_channels(options.channels, decoded)
+    kept = np.array(decoder.kept)
     source = paths.source_of(path, [files[row] for row in kept])
-    return Images(x, Table({name: column[kept] for name, column in columns.items()}, source, notes))
+    table = Table({name: column[kept] for name, column in columns.items()}, source, (*notes, *decoder.notes))
+    return Images(x, table)
+
+
+def _cached(
+    path: PathLike | Sequence[PathLike],
+    options: ImageOptions,
+    files: Sequence[Path],
+    columns: Mapping[str, np.ndarray],
+    notes: tuple[str, ...],
+    nbytes: int,
+) -> Images:
+    """Images that do not fit into memory, decoded into a file once."""
+    folder = row_cache.folder_of(options.cache)
+    content = row_cache.known_checksum(files, folder)
+    reading = ("images", options.size, options.channels, options.skip_bad)
+    name = paths.source_name(path)
+    convert = partial(_convert, files, options, nbytes)
+    entry = row_cache.converted(folder, name, content, reading, nbytes, convert)
+    x = np.load(entry / "x.npy", mmap_mode="r")
+    facts = read_json(entry / "images.json")
+    kept = np.load(entry / "kept.npy")
+    source = paths.source_of(path, [files[row] for row in kept], facts["sha256"] or content)
+    where = f"{size(x.nbytes)} of decoded images are read from {shown(entry)}, not held in memory"
+    all_notes = (*notes, *facts["notes"], where)
+    table = Table({name: column[kept] for name, column in columns.items()}, source, all_notes)
+    return Images(x, table, np.load(entry / "prints.npy"))
+
+
+def _convert(files: Sequence[Path], options: ImageOptions, nbytes: int, folder: Path) -> None:
+    """Write the decoded images, and what is known of them."""
+    decoder = Decoder(files, options.size, options.channels, skip_bad=options.skip_bad)
+    shape = first_shape(files, options.size, options.channels)
+    prints: list[np.ndarray] = []
+
+    def write(channels: int) -> None:
+        prints.clear()
+        with (
+            Progress("Converting", f"{len(files):,} images", nbytes, sys.stderr.write) as progress,
+            RowFile(folder / "x.npy", (*shape[:2], channels), np.uint8) as file,
+        ):
+            for image in decoder.images(channels):
+                file.append(image[None])
+                prints.append(fingerprints([image[None]]))
+                progress.add(image.size)
+
+    by_channels(options.channels, write)
+    np.save(folder / "kept.npy", np.array(decoder.kept))
+    np.save(folder / "prints.npy", np.concatenate(prints))
+    some = len(decoder.kept) < len(files)
+    digest = paths.checksum([files[row] for row in decoder.kept]) if some else ""
+    write_json(folder / "images.json", {"notes": list(decoder.notes), "sha256": digest})
 
 
 def _listed(
@@ -127,42 +191,3 @@ def _table_at(path: PathLike | Sequence[PathLike]) -> Path | None:
             f"data.path={path} has {len(tables)} tables ({names}); set data.path to the right one."
         )
     return tables[0] if tables else None
-
-
-def _decode(file: Path, size: tuple[int, int] | None) -> np.ndarray | str:
-    """The image uint8 `[H, W, C]`, or why it cannot be read."""
-    import tensorflow as tf
-
-    try:
-        image = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False)
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
-        return TENSORFLOW_FRAME.sub("", str(reason)).strip()
-    if size is not None and tuple(image.shape[:2]) != tuple(size):
-        resized = tf.image.resize(image, size, method="bilinear", antialias=True)
-        image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
-    pixels: np.ndarray = image.numpy()
-    return pixels
-
-
-def _check_sizes(images: Sequence[np.ndarray], names: Sequence[str]) -> None:
-    sizes: dict[Any, str] = {}
-    for image, name in zip(images, names, strict=True):
-        sizes.setdefault(image.shape[:2], name)
-    if len(sizes) > 1:
-        (one, first), (other, second) = list(sizes.items())[:2]
-        raise UserError(
-            f"The images have {len(sizes)} sizes, e.g. {one[0]}x{one[1]} ({first}) and {other[0]}x{other[1]} "
-            f"({second}); set data.image_size=[height,width] to scale all to one."
-        )
-
-
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """The image with 1 or 3 channels, transparency dropped."""
-    colors = image[..., :1] if image.shape[-1] <= 2 else image[..., :3]
-    if colors.shape[-1] == channels:
-        return colors
-    if channels == 3:
-        return np.repeat(colors, 3, axis=-1)
-    gray = colors @ np.array([0.299, 0.587, 0.114])  # as seen by people (ITU-R BT.601)
-    return np.asarray(gray.round()[..., None], np.uint8)

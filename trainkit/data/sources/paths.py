@@ -23,6 +23,7 @@ __all__ = [
     "files_of",
     "labelled_files",
     "resolve",
+    "source_name",
     "source_of",
     "stamp",
 ]
@@ -186,10 +187,21 @@ def checksum(files: Sequence[Path]) -> str:
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def source_of(path: PathLike | Sequence[PathLike], files: Sequence[Path]) -> Source:
-    """Where rows came from, for the run's manifest."""
+def source_of(path: PathLike | Sequence[PathLike], files: Sequence[Path], sha256: str = "") -> Source:
+    """Where rows came from, for the run's manifest.
+
+    Args:
+        path: As the user gave it.
+        files: That were read.
+        sha256: Their checksum, where it is known already.
+    """
     given = [path] if isinstance(path, str | Path) else list(path)
-    return Source(Path(given[0]).name, ", ".join(map(shown, given)), checksum(files))
+    return Source(source_name(path), ", ".join(map(shown, given)), sha256 or checksum(files))
+
+
+def source_name(path: PathLike | Sequence[PathLike]) -> str:
+    """The name of a data set, for people."""
+    return Path(path if isinstance(path, str | Path) else path[0]).name
 
 
 def _files_below(folder: Path) -> list[Path]:

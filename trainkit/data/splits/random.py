@@ -31,12 +31,12 @@ def holdout(
     """
     if isinstance(share, Fold):
         rest, held = k_folds(len(arrays), share.folds, seed, labels=stratify)[share.number]
-        return arrays.take(rest), arrays.take(held)
+        return arrays.select(rest), arrays.select(held)
     check_share("validation", share)
     if share == 0:
         return arrays, None
     rest, held = held_out(len(arrays), share, seed, stratify)
-    return arrays.take(rest), arrays.take(held)
+    return arrays.select(rest), arrays.select(held)
 
 
 def shuffled(

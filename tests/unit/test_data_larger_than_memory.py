@@ -1,0 +1,241 @@
+"""Images and tables that do not fit into memory: what their files hold is what memory would hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.tables import LABELLED, write_tables
+from trainkit.config import DataConfig
+from trainkit.core.errors import UserError
+from trainkit.core.row_view import RowView
+from trainkit.core.tree import leaves
+from trainkit.data.sources import csv_files, image_rows, row_cache, stored_tables
+from trainkit.data.sources.images import ImageOptions, Images, read_images
+from trainkit.data.sources.stored_tables import StoredColumns, read_any_table
+from trainkit.data.sources.tables import TableOptions, read_table
+from trainkit.data.table_data import table_data
+
+SIDE = 4  # pixels of the images here
+
+
+# Images that are decoded into a file
+
+
+@pytest.fixture
+def raw_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`shapes/`: twelve files of two classes, that hold gray pixels as they are: no TensorFlow is needed to
+    decode them, so that processes can be forked."""
+
+    def decoded(file: Path, size: Any) -> np.ndarray | str:
+        content = file.read_bytes()
+        whole = len(content) == SIDE * SIDE
+        return np.frombuffer(content, np.uint8).reshape(SIDE, SIDE, 1) if whole else "not whole"
+
+    monkeypatch.setattr(image_rows, "_decode", decoded)
+    for number in range(12):
+        file = tmp_path / "shapes" / "ab"[number % 2] / f"{number:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(np.full(SIDE * SIDE, number, np.uint8).tobytes())
+    return tmp_path / "shapes"
+
+
+def cached(folder: Path, **settings: Any) -> Images:
+    cache = str(folder.parent / "cache")
+    return read_images(folder, replace(ImageOptions(**settings), memory=1, cache=cache))
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in (folder.parent / "cache").glob("*/rows"))
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """The id of a process of its own that does some work; it ends as killed ones do, without cleaning up."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return child
+
+
+def assert_same(found: Images, expected: Images) -> None:
+    assert isinstance(found.x, np.memmap)
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert found.table.source == expected.table.source
+    assert found.table.notes[:-1] == expected.table.notes
+    for name, column in expected.table.columns.items():
+        assert found.table.columns[name].tolist() == column.tolist()
+
+
+def test_decoded_images_are_those_in_memory_and_are_decoded_once(
+    raw_images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (raw_images / "a" / "03.png").write_bytes(b"no")
+    with pytest.raises(UserError, match="1 of 13 images cannot be read"):
+        cached(raw_images)
+    assert not entries(raw_images)
+    expected = read_images(raw_images, ImageOptions(skip_bad=True))
+    assert_same(cached(raw_images, skip_bad=True), expected)
+    assert "Converting 13 images" in capsys.readouterr().err
+    decode = image_rows._decode
+    seen: list[Path] = []
+    monkeypatch.setattr(image_rows, "_decode", lambda file, size: (seen.append(file), decode(file, size))[1])
+    assert_same(cached(raw_images, skip_bad=True), expected)
+    assert len(seen) == 1  # for the size
+    assert len(entries(raw_images)) == 1
+
+
+def test_another_content_or_another_reading_is_another_entry(raw_images: Path) -> None:
+    cached(raw_images)
+    for file in raw_images.rglob("*.png"):
+        os.utime(file, (1, 1))  # not the time counts, but what is in the files
+    cached(raw_images)
+    assert len(entries(raw_images)) == 1
+    cached(raw_images, channels=3)
+    assert len(entries(raw_images)) == 2
+    (raw_images / "a" / "00.png").write_bytes(bytes(range(SIDE * SIDE)))
+    found = cached(raw_images)
+    assert len(entries(raw_images)) == 3
+    assert found.x[0].reshape(-1).tolist() == list(range(SIDE * SIDE))
+
+
+def test_a_conversion_that_was_killed_is_made_anew(raw_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = read_images(raw_images)
+    decode = image_rows._decode
+    seen: list[Path] = []
+
+    def killed(file: Path, size: Any) -> Any:
+        seen.append(file)
+        if len(seen) > 8:
+            os._exit(9)
+        return decode(file, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_rows, "_decode", killed)
+        patch.setattr(image_rows, "BLOCK", 4)
+        assert os.waitstatus_to_exitcode(os.waitpid(in_child(lambda: cached(raw_images)), 0)[1]) == 9
+    cache = raw_images.parent / "cache"
+    assert len(list(cache.glob("*/.*-rows/x.npy"))) == 1
+    assert not entries(raw_images)
+    assert_same(cached(raw_images), expected)
+    assert not list(cache.glob("*/.*-rows"))
+
+
+def test_two_processes_at_once_convert_once(raw_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = read_images(raw_images)
+    decode = image_rows._decode
+    seen: list[Path] = []
+
+    def slowly(file: Path, size: Any) -> Any:
+        seen.append(file)
+        time.sleep(0.02)
+        return decode(file, size)
+
+    def work(name: str) -> None:
+        found = cached(raw_images)
+        content = {"decoded": len(seen), "x": found.x.tolist()}
+        (raw_images.parent / name).write_text(json.dumps(content))
+
+    monkeypatch.setattr(image_rows, "_decode", slowly)
+    for child in [in_child(lambda name=name: work(name)) for name in ("one", "two")]:  # type: ignore[misc]
+        os.waitpid(child, 0)
+    results = [json.loads((raw_images.parent / name).read_text()) for name in ("one", "two")]
+    assert all(result["x"] == expected.x.tolist() for result in results)
+    assert sorted(result["decoded"] for result in results) == [1, 1 + 1 + 12]  # the size, the size, all
+
+
+class Free:
+    free = 10
+
+
+def test_a_disk_without_room_is_refused_in_one_line(
+    raw_images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_cache.shutil, "disk_usage", lambda path: Free())
+    with pytest.raises(UserError, match=r"has room for 10 bytes\. Set data\.cache"):
+        cached(raw_images)
+
+
+# Tables that are kept in a file
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory with `people.csv`, the same as two Parquet files, and as a compressed file."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 700)
+    monkeypatch.setattr(stored_tables, "BLOCK_ROWS", 7)
+    write_tables(tmp_path)
+    text = Path(LABELLED).read_text()
+    Path("semicolons.csv.gz").write_bytes(gzip.compress(text.replace(",", ";").encode()))
+    columns = dict(read_table(LABELLED).columns)
+    columns["number"] = np.arange(60)
+    columns["share"] = np.where(np.arange(60) % 9, np.arange(60) / 7, np.nan)
+    whole = pa.table(columns).append_column(
+        "when", pa.array([datetime(2024, 1, 1 + i % 28) for i in range(60)])
+    )
+    Path("parts").mkdir()
+    parquet.write_table(whole.slice(0, 40), "parts/1.parquet")
+    parquet.write_table(whole.slice(40).select(whole.column_names[::-1]), "parts/2.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", [LABELLED, "semicolons.csv.gz", "parts"])
+def test_a_table_in_a_file_is_read_as_in_memory(path: str, tables: Path) -> None:
+    expected = read_table(path)
+    for _ in range(2):
+        found = read_any_table(path, TableOptions(), memory=65_000, cache="cache")
+        assert isinstance(found.columns, StoredColumns)
+        assert len(found) == len(expected)
+        assert list(found.columns) == list(expected.columns)
+        for name, column in expected.columns.items():
+            np.testing.assert_array_equal(found.columns[name], column)
+        blocks = list(found.columns.blocks())
+        assert len(blocks) > 2
+        joined = {name: [cell for block in blocks for cell in block[name]] for name in found.columns}
+        assert joined["town"] == expected.columns["town"].tolist()
+        assert found.notes[:-1] == expected.notes
+        assert found.source == expected.source
+    assert len(list(Path("cache").glob("*/rows"))) == 1
+
+
+def test_a_table_of_which_no_column_fits_is_refused(tables: Path) -> None:
+    with pytest.raises(UserError, match=r"people\.csv: one of its columns takes about 5. kB in memory"):
+        read_any_table(LABELLED, TableOptions(), memory=50_000, cache="cache")
+
+
+@pytest.mark.parametrize("target", ["outcome", "price"])
+def test_what_is_prepared_of_a_table_in_a_file_is_what_is_prepared_in_memory(
+    target: str, tables: Path
+) -> None:
+    problem = "classification" if target == "outcome" else "regression"
+    config = DataConfig(path=LABELLED, target=target, columns={"town": "text"})
+    expected = table_data(config, problem)
+    found = table_data(replace(config, memory=65_000, cache="cache"), problem)
+    assert found.schema.columns == expected.schema.columns
+    assert found.preparation == expected.preparation
+    assert found.notes == expected.notes
+    for name, part in expected.splits().in_memory().items():
+        other = found.splits().in_memory()[name]
+        assert list(other.x) == list(part.x)
+        assert all(isinstance(array, RowView) for array in other.x.values())
+        for one, same in zip(leaves(part.batch()), leaves(other.batch()), strict=True):
+            np.testing.assert_array_equal(one, np.asarray(same))
+            assert one.dtype == same.dtype
+    some = np.array([3, 0, 7])
+    assert found.texts(some) == expected.texts(some)
+    assert len(list(Path("cache").glob("*-prepared-*/rows"))) == 1

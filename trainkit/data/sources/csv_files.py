@@ -1,0 +1,198 @@
+"""CSV files: their header, and their cells as texts, by pyarrow."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainkit.core.errors import UserError, one_line
+from trainkit.data import cells
+from trainkit.data.sources import arrow
+from trainkit.data.sources.table_options import TableOptions
+
+__all__ = ["batches", "read", "refuse_twice", "sizes", "with_points"]
+
+DELIMITERS = (",", ";", "\t", "|")
+HEAD_BYTES = 1 << 20  # in which the header must end
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
+BLOCK_BYTES = 1 << 24  # longest row
+PACKED = 5  # times that a compressed file grows, about
+
+
+def read(file: Path, options: TableOptions, notes: list[str]) -> dict[str, np.ndarray]:
+    """The columns of a file, in memory: texts `[N]`.
+
+    Args:
+        file: The file.
+        options: How to read it.
+        notes: Takes a sentence for what is lost.
+
+    Raises:
+        UserError: for a file that cannot be read.
+    """
+    from pyarrow import csv as arrow_csv
+
+    with _settings(file, options, notes) as settings:
+        table = arrow_csv.read_csv(file, **settings)
+    columns = {
+        name: arrow.to_numpy(name, table.column(name), notes, any_type=name in options.ignore)
+        for name in table.column_names
+    }
+    return {name: with_points(c) for name, c in columns.items()} if options.decimal == "," else columns
+
+
+def batches(file: Path, options: TableOptions, notes: list[str]) -> Iterator[Any]:
+    """The rows of a file, some at a time: record batches of texts. The arguments are those of `read`.
+
+    Raises:
+        UserError: for a file that cannot be read.
+    """
+    from pyarrow import csv as arrow_csv
+
+    with _settings(file, options, notes) as settings, arrow_csv.open_csv(file, **settings) as reader:
+        yield from reader
+
+
+def sizes(file: Path, options: TableOptions) -> tuple[int, int]:
+    """How many rows a file has, about, by the lines that it begins with; and its columns."""
+    text, names, _, is_all = _begin(file, options)
+    lines = max(text.count("\n"), text.count("\r"))
+    if is_all:
+        return lines, len(names)
+    whole = file.stat().st_size * (PACKED if file.name.endswith((".gz", ".bz2", ".zst")) else 1)
+    return int(whole / HEAD_BYTES * max(1, lines)), len(names)
+
+
+@contextmanager
+def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[dict[str, Any]]:
+    """How pyarrow reads a file; what it raises in the block is told in one line."""
+    pa = arrow.require()
+    from pyarrow import csv as arrow_csv
+
+    names, delimiter = _header(file, options, notes)
+    skipped: list[Any] = []
+
+    def skip(row: Any) -> str:
+        skipped.append(row)
+        return "skip" if options.skip_bad else "error"
+
+    try:
+        yield {
+            "read_options": arrow_csv.ReadOptions(
+                use_threads=False,  # or an error does not know its row
+                block_size=BLOCK_BYTES,
+                encoding=options.encoding,
+                column_names=names,
+                skip_rows_after_names=1 if options.header else 0,
+            ),
+            "parse_options": arrow_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip
+            ),
+            "convert_options": arrow_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+            ),
+        }
+    except (pa.ArrowInvalid, UnicodeError, LookupError) as error:
+        raise UserError(_damaged(file, options, error)) from error
+    except OSError as error:
+        raise UserError(f"Cannot read {file}: {error.strerror or error}. Check its permissions.") from error
+    if skipped:
+        first = one_line(str(skipped[0].text))
+        notes.append(
+            f"{len(skipped)} rows of {file.name} have not {len(names)} cells and are left out: {first!r}"
+        )
+
+
+def _damaged(file: Path, options: TableOptions, error: Exception) -> str:
+    reason = one_line(str(error))
+    if "UTF8" in reason or isinstance(error, UnicodeError | LookupError):
+        return f"Cannot read {file} as {options.encoding}: {reason}. Set data.encoding, e.g. latin-1."
+    if "Expected" in reason and "columns" in reason:
+        return f"{file}: {reason}. Mend the row, or leave such rows out by data.skip_bad=true."
+    return f"Cannot read {file} as CSV: {reason}. Expected a header and rows with the same number of cells."
+
+
+def _header(file: Path, options: TableOptions, notes: list[str]) -> tuple[list[str], str]:
+    """The names of the columns and the delimiter."""
+    _, first, delimiter, _ = _begin(file, options)
+    if not options.header:
+        return [f"column_{i + 1}" for i in range(len(first))], delimiter
+    return _names(file, first, notes), delimiter
+
+
+def _begin(file: Path, options: TableOptions) -> tuple[str, list[str], str, bool]:
+    """What a file begins with, the cells of its first row, the delimiter, and whether that is all of it."""
+    pa = arrow.require()
+    try:
+        with pa.input_stream(str(file)) as stream:  # opens compressed files too
+            head = stream.read(HEAD_BYTES)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"Cannot read {file}: {one_line(str(error))}. Check the file.") from error
+    head = bytes(head)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in options.encoding:
+        raise UserError(f"{file} is written as UTF-16, not as {options.encoding}: set data.encoding=utf-16.")
+    try:
+        text = head.decode(options.encoding, errors="replace").removeprefix("\ufeff")
+    except LookupError as error:
+        raise UserError(f"data.encoding={options.encoding} is no encoding; e.g. utf-8, latin-1.") from error
+    if not text.strip():
+        raise UserError(f"{file} is empty; expected a table with a header and rows.")
+    first_line = text.splitlines()[0]
+    if not first_line.strip():
+        raise UserError(f"{file} begins with an empty line; expected the names of its columns. Delete it.")
+    delimiter = options.delimiter or max(DELIMITERS, key=first_line.count)
+    try:
+        row = next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
+    except csv.Error as error:
+        raise UserError(f"Cannot read the first row of {file}: {error}. Expected a CSV file.") from error
+    return text, [cell.strip() for cell in row], delimiter, len(head) < HEAD_BYTES
+
+
+def _names(file: Path, header: Sequence[str], notes: list[str]) -> list[str]:
+    if all(_is_number(cell) for cell in header):
+        raise UserError(
+            f"{file} begins with numbers ({', '.join(header[:3])}), not with the names of its columns. "
+            "Add a header, or set data.header=false to call them column_1, column_2 and so on."
+        )
+    names = [cell or f"column_{i + 1}" for i, cell in enumerate(header)]
+    refuse_twice(file, names)
+    numbers = [cell for cell in header if _is_number(cell)]
+    if numbers:
+        notes.append(f"the column {numbers[0]} is named by a number: data.header=false if there is no header")
+    unnamed = [name for name, cell in zip(names, header, strict=True) if not cell]
+    notes += [f"a column without a name is called {name}" for name in unnamed]
+    return names
+
+
+def refuse_twice(file: Path, names: Sequence[str]) -> None:
+    """Refuse columns of the same name.
+
+    Raises:
+        UserError: naming the first.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{file} has two columns named {twice!r}; expected different names. Rename one.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def with_points(column: np.ndarray) -> np.ndarray:
+    """A text column with a point in place of the comma in cells such as `1,5`."""
+    values, codes = cells.distinct(column)
+    pointed = [value.replace(",", ".") if DECIMAL_COMMA.fullmatch(value) else value for value in values]
+    return np.asarray(np.array(pointed, dtype=object)[codes])

@@ -1,0 +1,149 @@
+"""Decodes image files one after the other , all to one shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from trainkit.core.errors import UserError
+from trainkit.core.files import shown
+from trainkit.data.sources.bad_files import refuse_bad
+
+__all__ = ["ColorFound", "Decoder", "by_channels", "first_shape"]
+
+BLOCK = 256  # files that are decoded ahead
+TENSORFLOW_FRAME = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")  # what TensorFlow puts around a reason
+
+Size = tuple[int, int] | None
+Made = TypeVar("Made")
+
+
+def first_shape(files: Sequence[Path], size: Size, channels: int) -> tuple[int, ...]:
+    """Height, width and channels of the first file that is an image; of three channels unless `channels`
+    says otherwise.
+
+    Raises:
+        UserError: if none is an image.
+    """
+    bad = []
+    for file in files:
+        image = _decode(file, size)
+        if not isinstance(image, str):
+            return (*image.shape[:2], channels or 3)
+        bad.append((shown(file), image))
+    refuse_bad(bad, len(files), "images", skip_bad=False)
+    raise UserError("There are no images.")
+
+
+class ColorFound(Exception):
+    """An image has color, and those before it had none."""
+
+
+def by_channels(asked: int, attempt: Callable[[int], Made]) -> Made:
+    """What `attempt` gives for the number of channels that the images have.
+
+    Args:
+        asked: 1 for gray, 3 for RGB, 0: gray if all images are.
+        attempt: Called with that number; of images with `asked=0` first as if all were gray.
+    """
+    try:
+        return attempt(asked or 1)
+    except ColorFound:
+        return attempt(3)
+
+
+class Decoder:
+    """Decodes image files one after the other.
+
+    Args:
+        files: The files.
+        size: Height and width that all are scaled to; None: all must have the same.
+        asked: Channels that the user asked for; 0: gray if all are.
+        skip_bad: Whether files that are no images are left out, and not refused.
+
+    Attributes:
+        kept: Numbers of the files that were decoded, once all are.
+        notes: What people should know of them then, one sentence each.
+    """
+
+    def __init__(self, files: Sequence[Path], size: Size, asked: int, *, skip_bad: bool) -> None:
+        self.files = files
+        self.size = size
+        self.asked = asked
+        self.skip_bad = skip_bad
+        self.kept: list[int] = []
+        self.notes: tuple[str, ...] = ()
+
+    def images(self, channels: int) -> Iterator[np.ndarray]:
+        """The images uint8 `[H, W, channels]`, all of one size.
+
+        Raises:
+            ColorFound: for an image with color among gray ones, unless the user asked for gray.
+            UserError: at the end, if files are no images, or sizes differ and none is asked for.
+        """
+        bad: list[tuple[str, str]] = []
+        sizes: dict[tuple[int, ...], str] = {}
+        transparent = 0
+        self.kept = []
+        for number, image in enumerate(self._decoded()):
+            name = str(self.files[number])
+            if isinstance(image, str):
+                bad.append((shown(name), image))
+                continue
+            if self.asked == 0 and channels == 1 and image.shape[-1] > 2:
+                raise ColorFound
+            sizes.setdefault(image.shape[:2], name)
+            transparent += image.shape[-1] in (2, 4)
+            self.kept.append(number)
+            if len(sizes) == 1 and (self.skip_bad or not bad):  # else nothing will come of it
+                yield _with_channels(image, channels)
+        self.notes = refuse_bad(bad, len(self.files), "images", skip_bad=self.skip_bad)
+        _check_sizes(sizes)
+        if transparent:
+            self.notes += (f"transparency is dropped in {transparent} images",)
+
+    def _decoded(self) -> Iterator[np.ndarray | str]:
+        with ThreadPoolExecutor() as pool:
+            for begin in range(0, len(self.files), BLOCK):
+                yield from pool.map(lambda file: _decode(file, self.size), self.files[begin : begin + BLOCK])
+
+
+def _decode(file: Path, size: Size) -> np.ndarray | str:
+    """The image uint8 `[H, W, C]`, or why it cannot be read."""
+    import tensorflow as tf
+
+    try:
+        image = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
+        return TENSORFLOW_FRAME.sub("", str(reason)).strip()
+    if size is not None and tuple(image.shape[:2]) != tuple(size):
+        resized = tf.image.resize(image, size, method="bilinear", antialias=True)
+        image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    pixels: np.ndarray = image.numpy()
+    return pixels
+
+
+def _check_sizes(sizes: dict[tuple[int, ...], str]) -> None:
+    if len(sizes) > 1:
+        (one, first), (other, second) = list(sizes.items())[:2]
+        raise UserError(
+            f"The images have {len(sizes)} sizes, e.g. {one[0]}x{one[1]} ({first}) and {other[0]}x{other[1]} "
+            f"({second}); set data.image_size=[height,width] to scale all to one."
+        )
+
+
+def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """The image with 1 or 3 channels, transparency dropped."""
+    colors = image[..., :1] if image.shape[-1] <= 2 else image[..., :3]
+    if colors.shape[-1] == channels:
+        return colors
+    if channels == 3:
+        return np.repeat(colors, 3, axis=-1)
+    gray = colors @ np.array([0.299, 0.587, 0.114])  # as seen by people (ITU-R BT.601)
+    return np.asarray(gray.round()[..., None], np.uint8)

@@ -1,0 +1,224 @@
+"""Tables that do not fit into memory: kept in a file, and read one column, or some rows, at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainkit.core.errors import UserError, one_line
+from trainkit.core.figures import size
+from trainkit.core.files import read_json, shown, write_json
+from trainkit.data.sources import arrow, csv_files, paths, row_cache
+from trainkit.data.sources.paths import PathLike
+from trainkit.data.sources.progress import Progress
+from trainkit.data.sources.tables import Table, TableOptions, check_same_columns, read_table, table_format
+
+__all__ = ["StoredColumns", "check_fits", "read_any_table", "table_bytes"]
+
+CELL_BYTES = 100  # that a cell takes in memory, about: a text of its own, and the number that it becomes
+COLUMN_SHARE = 0.75  # of the free memory that one column may take
+COLUMN_BYTES = 900  # per row, while one column is looked at whose values are all different
+BLOCK_ROWS = 65_536
+FILE = "table.arrow"
+
+
+def table_bytes(files: Sequence[Path], name: str, options: TableOptions) -> tuple[int, int]:
+    """About the bytes that a table takes in memory, and those that a column takes while it is looked at.
+
+    Args:
+        files: Its files.
+        name: `csv` or `parquet`.
+        options: How to read them.
+    """
+    sizes = csv_files.sizes if name == "csv" else _parquet_sizes
+    found = [sizes(file, options) for file in files]
+    column = COLUMN_BYTES * sum(rows for rows, _ in found)
+    return column + CELL_BYTES * sum(rows * columns for rows, columns in found), column
+
+
+def read_any_table(
+    path: PathLike | Sequence[PathLike], options: TableOptions, memory: int | None, cache: str | None
+) -> Table:
+    """Read a table into memory, as `read_table` does; one that does not fit into a file, once.
+
+    Args:
+        path: As for `read_table`.
+        options: How to read it.
+        memory: Bytes that it may take in memory; None: a quarter of what is free.
+        cache: Folder of such files; None: in the user's cache.
+
+    Raises:
+        UserError: for what cannot be read, or a table of which not even one column fits into memory.
+    """
+    name = table_format(path, options)
+    files = paths.files_of(path, name)
+    nbytes, column = table_bytes(files, name, options)
+    if row_cache.fits(nbytes, memory):
+        return read_table(path, options)
+    if not row_cache.fits(column, memory, COLUMN_SHARE):
+        raise UserError(
+            f"data.path={path}: one of its columns takes about {size(column)} in memory, more "
+            "than is free, or than data.memory allows. Allow more, or take fewer rows."
+        )
+    folder = row_cache.folder_of(cache)
+    content = row_cache.known_checksum(files, folder)
+    entry = row_cache.converted(
+        folder,
+        paths.source_name(path),
+        content,
+        (name, options),
+        nbytes // 4,
+        lambda beside: _convert(files, name, options, beside),
+    )
+    facts = read_json(entry / "table.json")
+    columns = StoredColumns(entry / FILE, facts["rows"], options)
+    where = f"the table of about {size(nbytes)} is read from {shown(entry)}, not held in memory"
+    source = paths.source_of(path, files, content)
+    return Table(columns, source, (*facts["notes"], where))
+
+
+def check_fits(path: PathLike | Sequence[PathLike], options: TableOptions, memory: int | None) -> None:
+    """Refuse a table that does not fit into memory.
+
+    Raises:
+        UserError: with its size.
+    """
+    name = table_format(path, options)
+    nbytes, _ = table_bytes(paths.files_of(path, name), name, options)
+    if not row_cache.fits(nbytes, memory):
+        raise UserError(
+            f"data.path={path} takes about {size(nbytes)} in memory, more than is free, or than data.memory "
+            "allows. Give it in parts."
+        )
+
+
+class StoredColumns(Mapping[str, np.ndarray]):
+    """The columns of a table in an Arrow file. Each is read when it is asked for, and not kept.
+
+    Args:
+        path: Of the file.
+        rows: Of the table.
+        options: How the cells are read.
+    """
+
+    def __init__(self, path: Path, rows: int, options: TableOptions) -> None:
+        pa = arrow.require()
+        self.rows = rows
+        self.options = options
+        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._names = list(self._reader.schema.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.read(name, [])
+
+    def read(self, name: str, notes: list[str]) -> np.ndarray:
+        """A column as `read_table` gives it.
+
+        Args:
+            name: Of the column.
+            notes: Takes a sentence for what is lost.
+        """
+        if name not in self._names:
+            raise KeyError(name)
+        pa = arrow.require()
+        place = self._names.index(name)
+        blocks = range(self._reader.num_record_batches)
+        chunks = [self._reader.get_batch(i).column(place) for i in blocks]
+        return self._array(name, pa.chunked_array(chunks), notes)
+
+    def blocks(self) -> Iterator[dict[str, np.ndarray]]:
+        """All columns, some rows at a time."""
+        pa = arrow.require()
+        for number in range(self._reader.num_record_batches):
+            batch = self._reader.get_batch(number)
+            columns = zip(self._names, batch.columns, strict=True)
+            yield {name: self._array(name, pa.chunked_array([column]), []) for name, column in columns}
+
+    def _array(self, name: str, column: Any, notes: list[str]) -> np.ndarray:
+        found = arrow.to_numpy(name, column, notes, any_type=name in self.options.ignore)
+        return csv_files.with_points(found) if self.options.decimal == "," else found
+
+
+def _parquet_sizes(file: Path, options: TableOptions) -> tuple[int, int]:
+    arrow.require()
+    from pyarrow import parquet
+
+    try:
+        about = parquet.read_metadata(file)
+    except Exception:  # what it is is told when it is read
+        return 0, 0
+    return int(about.num_rows), int(about.num_columns)
+
+
+def _convert(files: Sequence[Path], name: str, options: TableOptions, folder: Path) -> None:
+    """Write the cells of all files, and what was lost or decided."""
+    pa = arrow.require()
+    notes: list[str] = []
+    rows = 0
+    total = sum(file.stat().st_size for file in files)
+    with Progress("Converting", paths.source_name(files), total, sys.stderr.write) as progress:
+        schema = None
+        with pa.OSFile(str(folder / FILE), "wb") as sink:
+            writer = None
+            for file in files:
+                read = csv_files.batches if name == "csv" else _parquet_batches
+                for batch in read(file, options, notes):
+                    if writer is None:
+                        schema = batch.schema
+                        writer = pa.ipc.new_file(sink, schema)
+                    writer.write_batch(_alike(batch, schema, files[0], file))
+                    rows += batch.num_rows
+                    progress.add(batch.nbytes)
+            if writer is None or rows == 0:
+                raise UserError(f"{files[0]} has no rows; expected a table with a header and rows.")
+            writer.close()
+    columns = StoredColumns(folder / FILE, rows, options)
+    for column in columns:
+        columns.read(column, notes)
+    write_json(folder / "table.json", {"rows": rows, "notes": list(dict.fromkeys(notes))})
+
+
+def _alike(batch: Any, schema: Any, first: Path, file: Path) -> Any:
+    """Rows with the columns of the first ones, in their order and of their types."""
+    pa = arrow.require()
+    check_same_columns(first, schema.names, file, batch.schema.names)
+    ordered = pa.Table.from_batches([batch]).select(schema.names)
+    try:
+        (found,) = ordered.cast(schema).combine_chunks().to_batches()
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"data.path: the columns of {file} have not the types of those of {first}: "
+            f"{one_line(str(error))}. Expected the same types in all files."
+        ) from error
+    return found
+
+
+def _parquet_batches(file: Path, options: TableOptions, notes: list[str]) -> Iterator[Any]:
+    pa = arrow.require()
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file) as opened:
+            csv_files.refuse_twice(file, opened.schema_arrow.names)
+            for batch in opened.iter_batches(BLOCK_ROWS):
+                yield _without_dictionaries(batch)
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = one_line(str(error))
+        raise UserError(f"Cannot read {file} as Parquet: {reason}. Check the file.") from error
+
+
+def _without_dictionaries(batch: Any) -> Any:
+    """Columns of a dictionary's values, which a file holds only where all blocks have the same."""
+    pa = arrow.require()
+    columns = [c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for c in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -1,0 +1,30 @@
+"""How the files of a table are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TableOptions"]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How to read the files of a table.
+
+    Args:
+        format: `csv`, `parquet`, or `auto`: by the endings.
+        delimiter: Between the cells of a CSV file; None: the most frequent of `, ; tab |` in the header.
+        encoding: Of a CSV file.
+        header: Whether the first line of a CSV file has the columns' names.
+        decimal: Decimal mark of a CSV file; with `,`, cells such as `1,5` become `1.5`.
+        skip_bad: Whether CSV rows with more or fewer cells than the header are left out, and not refused.
+        ignore: Columns that nothing will use, so that they may have any type.
+    """
+
+    format: str = "auto"
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+    header: bool = True
+    decimal: str = "."
+    skip_bad: bool = False
+    ignore: tuple[str, ...] = ()
