@@ -192,6 +192,17 @@ def test_adam_is_that_of_keras(
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_adam_counts_its_updates_where_gradients_are_accumulated() -> None:
+    def run() -> list[np.ndarray]:
+        return steps_of(keras.optimizers.Adam(0.1, gradient_accumulation_steps=2), dense)
+
+    theirs = run()
+    with patched(kernels.fast_kernels(False)):
+        mine = run()
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_a_bfloat16_product_is_the_float32_product_rounded_once() -> None:
     generator = np.random.default_rng(0)
     x, kernel, g = (

@@ -205,7 +205,7 @@ def _adam(usual: Callable[..., Any]) -> Callable[..., Any]:
         if self.amsgrad or not isinstance(gradient, tf.Tensor) or variable.dtype != tf.float32:
             usual(self, gradient, variable, learning_rate)
             return
-        step = tf.cast(self.iterations.value + 1, tf.float32)
+        step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
         first_moment, second_moment = compat.adam_slots(self, variable)
         tf.raw_ops.ResourceApplyAdam(
             var=compat.resource_handle(variable),

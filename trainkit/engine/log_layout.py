@@ -47,8 +47,8 @@ class LogLayout:
         for name, value in flat.items():
             if not tf.TensorShape(value.shape).is_fully_defined():
                 raise UserError(
-                    f"The value {name!r} has shape {tuple(value.shape)}; a logged value must have a known "
-                    "shape, such as ()."
+                    f"The value {name!r} has shape {value.shape}; a logged value must have a known shape, "
+                    "such as (): call set_shape(()) on it, or train by fit(..., exact=True)."
                 )
         names = tuple(flat)
         shapes = tuple(tuple(int(n) for n in value.shape) for value in flat.values())

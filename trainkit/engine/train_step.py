@@ -103,7 +103,7 @@ class TrainStep:
             scaled.dynamic_scale.assign(floor)
         if self.overwrite_every:
             inner = inner_optimizer(optimizer)
-            made = inner.iterations.value
+            made = tf.convert_to_tensor(inner.iterations)
             due = (made > 0) & tf.equal(made % self.overwrite_every, 0)
 
             def overwrite() -> tf.Operation:
@@ -124,7 +124,7 @@ class TrainStep:
         """Updates that the optimizer has made: skipped float16 steps do not count."""
         if loss_scale(self.model.optimizer) is None:
             return tf.constant(0, tf.int64)
-        return tf.cast(inner_optimizer(self.model.optimizer).iterations.value, tf.int64)
+        return tf.cast(tf.convert_to_tensor(inner_optimizer(self.model.optimizer).iterations), tf.int64)
 
 
 def task_steps(task: Task, model: keras.Model) -> list[Replacement]:

@@ -169,9 +169,10 @@ def _layouts(
             continue
         returned = _returned(task, model, name, spec, as_keras) if own else logs
         names = set(compat.symbolic_call(model.get_metrics_result))
-        if not isinstance(returned, dict):
+        if not isinstance(returned, dict) or not returned:
+            what = "an empty dict" if isinstance(returned, dict) else type(returned).__name__
             raise UserError(
-                f"Task {task.name}: {type(model).__name__}.{name} returned {type(returned).__name__}; "
+                f"Task {task.name}: {type(model).__name__}.{name} returned {what}; "
                 "expected a dict of values to log."
             )
         layouts.append(metrics() if set(returned) == names else LogLayout.of(returned, from_step=True))

@@ -67,6 +67,13 @@ def accumulation_of_two(side: Side) -> None:
 
 
 @case
+def accumulation_by_adam(side: Side) -> None:
+    """Which counts its updates, and not the batches."""
+    adam = keras.optimizers.Adam(0.05, gradient_accumulation_steps=2, use_ema=True, ema_overwrite_frequency=2)
+    fit(side, dense(optimizer=adam))
+
+
+@case
 def accumulation_that_the_training_leaves_half_way(side: Side) -> None:
     optimizer = keras.optimizers.Adam(0.05, gradient_accumulation_steps=4)
     model = dense(optimizer=optimizer)
