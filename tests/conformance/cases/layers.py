@@ -74,7 +74,6 @@ def attention_over_masked_words(side: Side) -> None:
     parts = [
         layers.Attention(use_scale=True)([seen, seen]),
         layers.MultiHeadAttention(2, 2)(seen, seen, use_causal_mask=True),
-        layers.GroupQueryAttention(2, 2, 1)(seen, seen),
     ]
     outputs = layers.Dense(2)(layers.GlobalAveragePooling1D()(layers.Add()(parts)))
     fit(side, compiled(keras.Model(words, outputs)), WORDS, Y, validation_data=(WORDS[:5], Y[:5]))
