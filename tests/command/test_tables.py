@@ -82,7 +82,7 @@ def test_numbers_are_predicted_in_their_unit_by_run_and_by_served_model(tables: 
 def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
     tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (*CLASSES, *SHORT, "data.columns.price=ignore", "trainer.feed=stream")
+    words = (*CLASSES, *SHORT, "data.columns.price=ignore", "trainer.feed=stream", "callbacks.csv=true")
     assert main.main([*words, "run_dir=a"]) == 0
     assert main.main([*words, "run_dir=b", "data.memory=65000", "data.cache=cache"]) == 0
     assert "is read from cache/people.csv-" in read("schema.json", "b")["notes"][-1]
