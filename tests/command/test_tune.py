@@ -59,7 +59,7 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
     assert "is a search with tune.seed=0, not 1" in capsys.readouterr().err
 
     # A search that has not ended says how it goes on.
-    assert train(*SEARCH, "run_dir=begun", "tune.timeout=0.001") == 1
+    assert train(*SEARCH, "run_dir=begun", "tune.timeout=1e-9") == 1
     lines = capsys.readouterr().out.splitlines()
     words = shlex.split(next(line for line in lines if line.startswith("Continue:")))[4:]
     assert main.main([*words, "tune.timeout=null"]) == 0
