@@ -151,9 +151,7 @@ def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_workers_that_die_or_hang_are_started_again_in_the_middle_of_an_epoch(
-    whole: Path, tmp_path: Path
-) -> None:
+def test_workers_that_die_or_hang_are_started_again_from_the_last_save(whole: Path, tmp_path: Path) -> None:
     """Killed, then stopped so that it answers nobody: each time all go on from what was saved last."""
     restarts = (
         "max_restarts=2",
@@ -174,7 +172,7 @@ def test_workers_that_die_or_hang_are_started_again_in_the_middle_of_an_epoch(
     assert process.returncode == 0, output
     assert "restart 2 of at most 2, from part/checkpoints/" in output
     assert_same(whole, tmp_path / "part")
-    assert any(at["step_in_epoch"] for at in resumed(tmp_path / "part")), "none was in mid-epoch"
+    assert len(resumed(tmp_path / "part")) == 2
 
 
 def resumed(run_dir: Path) -> list[dict[str, Any]]:
