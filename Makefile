@@ -9,8 +9,9 @@ FIND_PYTHON := for p in python3.11 python3.12 python3.13 python3; do \
 	echo $$p && break; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
-# Two processes share the files of the tests; the tests of a file share its compiled programs.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Two processes share the files of the tests, in the order of tests/conftest.py; the tests of a file share its
+# compiled programs.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 # LOWEST=1 installs the lowest versions that pyproject.toml names, instead of the newest.
 LOWEST ?=
 ifneq ($(LOWEST),)

@@ -30,11 +30,23 @@ hypothesis.settings.load_profile("repeatable")
 
 LOGICAL_CPUS = 4
 REAL_FILES = ("mnist.npz", "boston_housing.npz")
+# Begun first, so that no process is left alone with one of them at the end.
+LONGEST = (
+    "test_workers",
+    "test_documents",
+    "test_weighing",
+    "test_export",
+    "test_tune",
+    "test_conformance",
+    "test_program_pool",
+    "test_modes",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow all cases but the first of each test that is marked `slow_but_first`."""
+    """Mark as slow all cases but the first of each test that is marked `slow_but_first`; the longest files
+    come first."""
     seen = set()
     for item in items:
         if item.get_closest_marker("slow_but_first"):
@@ -42,6 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if name in seen:
                 item.add_marker("slow")
             seen.add(name)
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
