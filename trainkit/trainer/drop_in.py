@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,8 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.compat.optimizer_variables import built_for_all
+from trainkit.backend.patches import inner_optimizers
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.notebook import NotebookTable, in_notebook
@@ -24,6 +27,7 @@ from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.given_objects import as_callbacks
 from trainkit.trainer.given_rows import GivenRows, GivenValidation
 from trainkit.trainer.program_cache import ProgramCache
+from trainkit.trainer.trainable_flags import TrainableFlags
 
 __all__ = ["fit"]
 
@@ -172,30 +176,56 @@ def fit(
 
 
 class _Kept:
-    """The programs of the last model that was trained, for its next `fit`; the rows are let go."""
+    """The programs of the last model that was trained, for its next `fit`; the rows are let go. Of each
+    model, what its compilation trains."""
 
-    compiled: tuple[Any, Any, Any] = (None, None, None)
     signature: Any = None
     programs: ProgramCache | None = None
+    trained: weakref.WeakKeyDictionary[keras.Model, tuple[Any, TrainableFlags]] = weakref.WeakKeyDictionary()
 
     @classmethod
     def cache(cls, setup: Any) -> ProgramCache:
         """The cache for a set-up: that of the last fit, if model, compilation and settings are the same."""
-        model = setup.model
-        compiled = (model, model.optimizer, compat.compiled_losses(model))
-        same = all(one is other for one, other in zip(cls.compiled, compiled, strict=True))
-        if cls.programs is None or not same or cls.signature != setup.signature():
-            cls.compiled, cls.signature = compiled, setup.signature()
-            cls.programs = ProgramCache(setup)
+        flags = cls.flags(setup.model)
+        if cls.programs is None or cls.programs.flags is not flags or cls.signature != setup.signature():
+            cls.signature = setup.signature()
+            cls.programs = ProgramCache(setup, flags)
         else:
             cls.programs.renew(setup)
         return cls.programs
+
+    @classmethod
+    def flags(cls, model: keras.Model) -> TrainableFlags:
+        """What the compilation of a model trains.
+
+        Raises:
+            UserError: if `model.fit` has trained it and other variables can be trained by now.
+        """
+        parts = (model.optimizer, compat.compiled_losses(model))
+        compilation = [None if part is None else weakref.ref(part) for part in parts]
+        known, flags = cls.trained.get(model, (None, None))
+        if flags is None or known != compilation:
+            if getattr(model, "train_function", None) is not None and not _trains_all(model):
+                raise UserError(
+                    "Layers were frozen or unfrozen after model.fit had compiled this model, and Keras goes "
+                    "on with what it compiled; call model.compile(...) again, or set exact=True."
+                )
+            model.make_train_function()  # as model.fit does; who makes it anew, asks for another trace
+            flags = TrainableFlags(model)
+            cls.trained[model] = (compilation, flags)
+        return flags
 
     @classmethod
     def release(cls) -> None:
         """Let the rows go."""
         if cls.programs is not None:
             cls.programs.forget_rows()
+
+
+def _trains_all(model: keras.Model) -> bool:
+    """Whether the optimizer was built for the variables that can be trained now."""
+    optimizers = [] if model.optimizer is None else inner_optimizers(model.optimizer)
+    return built_for_all(optimizers, model.trainable_variables)
 
 
 def _config(model: keras.Model, rows: GivenRows, epochs: int, exact: bool, execution: str) -> TrainerConfig:

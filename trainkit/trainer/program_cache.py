@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
-from trainkit.backend.patches import patched
+from trainkit.backend.patches import Replacement, patched
 from trainkit.core.datasets import Arrays
 from trainkit.core.row_view import RowView
 from trainkit.core.tree import Structure, leaves, map_leaves
@@ -21,6 +21,7 @@ from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.execution import Choice, Situation, xla_by_rule
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
+from trainkit.trainer.trainable_flags import TrainableFlags
 from trainkit.trainer.windows import ChunkFeed
 
 __all__ = ["ProgramCache", "evaluation_mode"]
@@ -34,15 +35,17 @@ class ProgramCache:
 
     Args:
         setup: The task made ready.
+        flags: What its compilation trains; default: that of its own first trace.
 
     Attributes:
         step_seconds: What a step took at the end of the last fit; 0: there was none.
     """
 
-    def __init__(self, setup: TrainSetup) -> None:
+    def __init__(self, setup: TrainSetup, flags: TrainableFlags | None = None) -> None:
         self.setup = setup
+        self.flags = flags or TrainableFlags(setup.model)
         self.step_seconds = 0.0
-        self._programs: dict[Any, TrainProgram] = {}
+        self._programs: dict[tuple[ProgramSpec, int], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
@@ -50,13 +53,23 @@ class ProgramCache:
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
         """The training program of a spec; compiled when it is called."""
-        if spec not in self._programs:
-            replacements = partial(self.setup.replacements, xla=spec.xla, fast=spec.fast)
+        key = (spec, self.flags.version())
+        if key not in self._programs:
             batch_spec = self.setup.source.batch_spec if spec.direct else None
-            self._programs[spec] = TrainProgram(
-                spec, self.setup.step, self.setup.state, self.setup.strategy, replacements, batch_spec
+            self._programs[key] = TrainProgram(
+                spec,
+                self.setup.step,
+                self.setup.state,
+                self.setup.strategy,
+                partial(self._replacements, spec),
+                batch_spec,
             )
-        return self._programs[spec]
+        return self._programs[key]
+
+    def _replacements(self, spec: ProgramSpec) -> list[Replacement]:
+        """The changes of Keras that hold while a training program is traced."""
+        found = self.setup.replacements(xla=spec.xla, fast=spec.fast)
+        return [*found, *self.flags.replacements((self.setup.source.spec, self.setup.source.batch_spec))]
 
     @property
     def programs(self) -> list[TrainProgram]:

@@ -24,6 +24,7 @@ GROUPS = (
     "sources",
     "lengths",
     "running",
+    "freezing",
     "hooks",
     "changes",
     "stopping",

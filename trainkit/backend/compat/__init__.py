@@ -75,6 +75,12 @@ def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers(include_self=False, recursive=True))
 
 
+def trainable_flags(model: keras.Model) -> list[tuple[Any, str, bool]]:
+    """The flags that say what is trained: of each layer and variable, with the attribute that holds them."""
+    layers = list(model._flatten_layers())
+    return [(owner, "_trainable", owner._trainable) for owner in [*layers, *model.variables]]
+
+
 def layer_statistics(model: keras.Model) -> list[Any]:
     """The non-trainable variables of each layer, such as the moving averages of BatchNormalization; not seed
     states."""

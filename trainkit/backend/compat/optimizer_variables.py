@@ -7,10 +7,16 @@ from typing import Any
 
 import keras
 
-__all__ = ["built_for_others"]
+__all__ = ["built_for_all", "built_for_others"]
 
 
 def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
     """Whether optimizers that are built were built for other weights than `variables`."""
     known = {id(v) for one in optimizers for v in one._trainable_variables}
     return bool(known) and any(id(v) not in known for v in variables)
+
+
+def built_for_all(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
+    """Whether optimizers that are built were built for just these weights."""
+    known = {id(v) for one in optimizers for v in one._trainable_variables}
+    return not known or known == {id(v) for v in variables}
