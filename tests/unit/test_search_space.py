@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trainkit.config import TuneConfig
 from trainkit.core.errors import UserError
-from trainkit.tuning.lease import LeaseKeeper
+from trainkit.tuning.lease import Lease, LeaseKeeper
 from trainkit.tuning.space import Parameter, Space
 from trainkit.tuning.storage import JournalFile
 from trainkit.tuning.study import SearchStudy
@@ -182,21 +182,57 @@ def test_a_lease_ends_with_its_process(tmp_path: Path) -> None:
     lease.release()
 
 
+def looked_at(keeper: LeaseKeeper, path: Path, now: list[float], seconds: int) -> Lease | None:
+    """What becomes of a lease that is looked at each second."""
+    for _ in range(seconds):
+        now[0] += 1
+        lease = keeper.take(path)
+        if lease is not None:
+            return lease
+    return None
+
+
 def test_a_lease_of_another_machine_ends_with_its_heartbeat(tmp_path: Path) -> None:
     path = tmp_path / "lease.json"
     now = [0.0]
     keeper = LeaseKeeper(60, clock=lambda: now[0])
     path.write_text(json.dumps({"owner": "another machine", "beat": "1"}))
-    assert keeper.take(path) is None
-    now[0] = 59.0
+    assert looked_at(keeper, path, now, 59) is None
     path.write_text(json.dumps({"owner": "another machine", "beat": "2"}))
+    assert looked_at(keeper, path, now, 40) is None
+    now[0] += 3600  # in which this process was stopped, and so perhaps the other
     assert keeper.take(path) is None
-    now[0] = 118.0
-    assert keeper.take(path) is None
-    now[0] = 120.0
-    lease = keeper.take(path)
+    lease = looked_at(keeper, path, now, 60)
     assert lease is not None
     lease.release()
+
+
+def stop(folder: Path, taken: Any, group: bool) -> None:
+    if group:
+        os.setpgid(0, 0)
+    taken.put(LeaseKeeper(60).take(folder / "lease.json") is not None)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("own_group", [False, True])
+def test_a_process_that_no_longer_answers_is_killed_if_it_is_of_the_same_command(
+    tmp_path: Path, own_group: bool
+) -> None:
+    context = multiprocessing.get_context("fork")
+    taken = context.SimpleQueue()
+    holder = context.Process(target=stop, args=(tmp_path, taken, own_group))
+    holder.start()
+    assert taken.get()
+    now = [0.0]
+    keeper = LeaseKeeper(60, clock=lambda: now[0])
+    lease = looked_at(keeper, tmp_path / "lease.json", now, 100)
+    assert (lease is None) is own_group
+    assert now[0] >= 60
+    assert holder.is_alive() is own_group
+    if lease is not None:
+        lease.release()
+    holder.kill()
+    holder.join()
 
 
 # The journal.

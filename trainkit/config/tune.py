@@ -59,7 +59,7 @@ class TuneConfig:
         None, "address of an Optuna storage, such as postgresql+psycopg://...; null: study.journal"
     )
     lease: float = setting(
-        60.0, "seconds without a heartbeat after which a trial of another machine is taken up", at_least=1
+        60.0, "seconds without a heartbeat after which a trial is taken up by another process", at_least=1
     )
     save_every: float = setting(10.0, "seconds between checkpoints of a running trial", above=0)
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from trainkit.core import files
 __all__ = ["Lease", "LeaseKeeper"]
 
 HEARTBEATS = 4  # per lease time
+LOOKS = 3.0  # seconds between two looks at a lease, beyond which this process may have slept itself
+RELEASED = 5.0  # seconds in which the lock of a killed process is free
 
 
 class Lease:
@@ -68,23 +71,25 @@ class Lease:
 class LeaseKeeper:
     """Takes leases of trials that nobody works on.
 
+    A process of the same command that lives but no longer answers, such as one that hangs in a driver, is
+    killed: it could go on later, and two would work on a trial. One of another command is waited for.
+
     Args:
-        seconds: Silence after which a lease of another machine is abandoned.
+        seconds: Silence after which a lease of another machine is abandoned, and a process hangs.
         clock: Seconds; for tests.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
         self.clock = clock
-        self._seen: dict[Path, tuple[Any, float]] = {}
+        self._seen: dict[Path, tuple[Any, float, float]] = {}
 
     def take(self, path: Path) -> Lease | None:
         """The lease with this file, if nobody holds it; None if somebody does, or may do."""
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # its process lives
+        holder = _read(file)
+        if not _lock(file) and not (self._hangs(path, holder) and _killed(holder["pid"], file)):
             file.close()
             return None
         holder = _read(file)
@@ -93,14 +98,46 @@ class LeaseKeeper:
         file.close()
         return None
 
-    def _silent(self, path: Path, holder: Any) -> bool:
-        """Whether the heartbeat has not changed for so long, by this process's own clock."""
-        beat = holder.get("beat")
-        before, since = self._seen.get(path, (None, 0.0))
-        if beat != before:
-            self._seen[path] = (beat, self.clock())
-            return False
-        return self.clock() - since > self.seconds
+    def _hangs(self, path: Path, holder: dict[str, Any]) -> bool:
+        """Whether the holder of a locked lease is a process of our command that no longer answers."""
+        ours = holder.get("owner") == _this_machine() and _is_of_our_command(holder.get("pid"))
+        return ours and self._silent(path, holder)
+
+    def _silent(self, path: Path, holder: dict[str, Any]) -> bool:
+        """Whether the heartbeat has not changed for so long, by this process's own clock; the time in which
+        this process did not look, since it was stopped itself, does not count."""
+        beat, now = holder.get("beat"), self.clock()
+        before, since, looked = self._seen.get(path, (None, now, now))
+        since += max(0.0, now - looked - max(LOOKS, self.seconds / HEARTBEATS))
+        self._seen[path] = (beat, now if beat != before else since, now)
+        return beat == before and now - since > self.seconds
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock a file, if no process that lives holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_of_our_command(pid: Any) -> bool:
+    try:
+        return isinstance(pid, int) and pid != os.getpid() and os.getpgid(pid) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _killed(pid: int, file: IO[bytes]) -> bool:
+    """Kill the process that holds a lease, and lock it."""
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + RELEASED
+    while time.monotonic() < end:
+        if _lock(file):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _read(file: IO[bytes]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ def run(job: Job) -> int:
     finally:
         board.close()
         for process, log in helpers:
-            _end(process, log, stopped=part.stopped is not None)
+            _end(process, log, job.config.tune.lease, stopped=part.stopped is not None)
     folder = RunDir(part.plan.folder).shown
     commands = {
         "continue": _same_command(job, folder),
@@ -138,13 +139,20 @@ def _start_helpers(job: Job, folder: Path) -> list[tuple[subprocess.Popen[bytes]
     return helpers
 
 
-def _end(process: subprocess.Popen[bytes], log: IO[bytes], *, stopped: bool) -> None:
-    """Wait for a process of this search; ask it to stop if the search was stopped."""
+def _end(process: subprocess.Popen[bytes], log: IO[bytes], seconds: float, *, stopped: bool) -> None:
+    """Wait for a process of this search, which has nothing left to do; ask it to stop if the search was
+    stopped, and kill it if it does not answer."""
     if stopped:
         process.terminate()
-    code = process.wait()
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
     log.close()
-    if code not in (0, 130, 143, -15):
+    if code == -signal.SIGKILL:
+        print("trainkit: a job of the search was killed, or no longer answered; its trials were taken up.")
+    elif code not in (0, 130, 143, -15):
         print(f"trainkit: a job of the search ended with exit code {code}; see {log.name}.", file=sys.stderr)
 
 
