@@ -12,6 +12,7 @@ import pytest
 from trainkit.core import files
 from trainkit.core.errors import UserError
 from trainkit.runs import locate, run_dir
+from trainkit.runs.lock import locked
 
 
 def make_run(folder: Path, *checkpoints: str) -> Path:
@@ -40,6 +41,19 @@ def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
     (path / "x").touch()
     with pytest.raises(UserError, match="Cannot make the run directory"):
         run_dir.create(path, str(tmp_path / "runs"), "t")
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_first_file_begins_again(tmp_path: Path) -> None:
+    path = run_dir.create(tmp_path / "run", "", "").path
+    with locked(path):
+        (path / ".0123abcd-config.yaml").write_text("task")
+        with pytest.raises(UserError, match="already holds something"):
+            run_dir.new_path("runs", "t", str(path))
+    assert run_dir.new_path("runs", "t", str(path)) == path
+    assert run_dir.create(path, "", "").path == path
+    (path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="already holds something"):
+        run_dir.new_path("runs", "t", str(path))
 
 
 def test_latest_links_to_the_newest_run(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from trainkit.core.errors import UserError
 
 __all__ = [
     "MAX_JSON_BYTES",
+    "LEAVING",
     "Disk",
     "cache_folder",
     "csv_text",
@@ -243,8 +244,7 @@ def sweep(folder: Path | str, *, unnamed: bool = False) -> list[Path]:
     found = []
     for path in sorted(Path(folder).rglob(".*")):
         name = LEAVING.fullmatch(path.name)
-        kept = not unnamed and path.is_dir() and name is not None and not path.with_name(name[1]).exists()
-        if name is None or kept:
+        if name is None or (not unnamed and path.is_dir() and not path.with_name(name[1]).exists()):
             continue
         found.append(path)
         if path.is_dir() and not path.is_symlink():

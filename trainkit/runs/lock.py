@@ -14,7 +14,7 @@ from pathlib import Path
 from trainkit.core.errors import UserError
 from trainkit.core.files import now, shown
 
-__all__ = ["is_locked", "locked"]
+__all__ = ["LOCK", "is_locked", "locked"]
 
 LOCK = ".lock"
 

@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 
 from trainkit.core.errors import UserError
-from trainkit.core.files import link, make_folder, now, read_json, shown, write_json
-from trainkit.runs.lock import is_locked
+from trainkit.core.files import LEAVING, link, make_folder, now, read_json, shown, write_json
+from trainkit.runs.lock import LOCK, is_locked
 
 __all__ = ["CHECKPOINT", "CONFIG", "LATEST", "TIME", "RunDir", "create", "link_tensorboard", "new_path"]
 
@@ -193,7 +193,11 @@ def _saved_nothing(path: Path) -> bool:
     """Whether a folder holds a run that was killed before it had saved anything, so that it can begin again
     there."""
     run = RunDir(path)
-    if not (path / CONFIG).is_file() or run.summary.exists() or is_locked(path):
+    if is_locked(path):
+        return False
+    if all(one.name == LOCK or LEAVING.fullmatch(one.name) for one in path.iterdir()):
+        return True  # while it wrote its first file
+    if not (path / CONFIG).is_file() or run.summary.exists():
         return False
     if any(run.checkpoints.glob(f"*/{CHECKPOINT}")):
         return False
