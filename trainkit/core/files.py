@@ -26,8 +26,8 @@ from trainkit.core.cells import no_formula
 from trainkit.core.errors import UserError
 
 __all__ = [
-    "MAX_JSON_BYTES",
     "LEAVING",
+    "MAX_JSON_BYTES",
     "Disk",
     "cache_folder",
     "csv_text",
