@@ -23,11 +23,11 @@ from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.trainer.compiled_model import assemble_compiled
+from trainkit.trainer.first_trace import FirstTrace
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.given_objects import as_callbacks
 from trainkit.trainer.given_rows import GivenRows, GivenValidation
 from trainkit.trainer.program_cache import ProgramCache
-from trainkit.trainer.trainable_flags import TrainableFlags
 
 __all__ = ["fit"]
 
@@ -177,43 +177,43 @@ def fit(
 
 class _Kept:
     """The programs of the last model that was trained, for its next `fit`; the rows are let go. Of each
-    model, what its compilation trains."""
+    model, what its compilation has read."""
 
     signature: Any = None
     programs: ProgramCache | None = None
-    trained: weakref.WeakKeyDictionary[keras.Model, tuple[Any, TrainableFlags]] = weakref.WeakKeyDictionary()
+    compiled: weakref.WeakKeyDictionary[keras.Model, tuple[Any, FirstTrace]] = weakref.WeakKeyDictionary()
 
     @classmethod
     def cache(cls, setup: Any) -> ProgramCache:
         """The cache for a set-up: that of the last fit, if model, compilation and settings are the same."""
-        flags = cls.flags(setup.model)
-        if cls.programs is None or cls.programs.flags is not flags or cls.signature != setup.signature():
+        first = cls.first(setup.model)
+        if cls.programs is None or cls.programs.first is not first or cls.signature != setup.signature():
             cls.signature = setup.signature()
-            cls.programs = ProgramCache(setup, flags)
+            cls.programs = ProgramCache(setup, first)
         else:
             cls.programs.renew(setup)
         return cls.programs
 
     @classmethod
-    def flags(cls, model: keras.Model) -> TrainableFlags:
-        """What the compilation of a model trains.
+    def first(cls, model: keras.Model) -> FirstTrace:
+        """What the compilation of a model has read.
 
         Raises:
             UserError: if `model.fit` has trained it and other variables can be trained by now.
         """
         parts = (model.optimizer, compat.compiled_losses(model))
         compilation = [None if part is None else weakref.ref(part) for part in parts]
-        known, flags = cls.trained.get(model, (None, None))
-        if flags is None or known != compilation:
+        known, first = cls.compiled.get(model, (None, None))
+        if first is None or known != compilation:
             if getattr(model, "train_function", None) is not None and not _trains_all(model):
                 raise UserError(
                     "Layers were frozen or unfrozen after model.fit had compiled this model, and Keras goes "
                     "on with what it compiled; call model.compile(...) again, or set exact=True."
                 )
             model.make_train_function()  # as model.fit does; who makes it anew, asks for another trace
-            flags = TrainableFlags(model)
-            cls.trained[model] = (compilation, flags)
-        return flags
+            first = FirstTrace(model)
+            cls.compiled[model] = (compilation, first)
+        return first
 
     @classmethod
     def release(cls) -> None:

@@ -19,9 +19,9 @@ from trainkit.engine.inputs import EpochShape, resident
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.execution import Choice, Situation, xla_by_rule
+from trainkit.trainer.first_trace import FirstTrace
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
-from trainkit.trainer.trainable_flags import TrainableFlags
 from trainkit.trainer.windows import ChunkFeed
 
 __all__ = ["ProgramCache", "evaluation_mode"]
@@ -35,15 +35,15 @@ class ProgramCache:
 
     Args:
         setup: The task made ready.
-        flags: What its compilation trains; default: that of its own first trace.
+        first: What its compilation reads; default: what its own first trace reads.
 
     Attributes:
         step_seconds: What a step took at the end of the last fit; 0: there was none.
     """
 
-    def __init__(self, setup: TrainSetup, flags: TrainableFlags | None = None) -> None:
+    def __init__(self, setup: TrainSetup, first: FirstTrace | None = None) -> None:
         self.setup = setup
-        self.flags = flags or TrainableFlags(setup.model)
+        self.first = first or FirstTrace(setup.model)
         self.step_seconds = 0.0
         self._programs: dict[tuple[ProgramSpec, int], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
@@ -53,7 +53,7 @@ class ProgramCache:
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
         """The training program of a spec; compiled when it is called."""
-        key = (spec, self.flags.version())
+        key = (spec, self.first.version())
         if key not in self._programs:
             batch_spec = self.setup.source.batch_spec if spec.direct else None
             self._programs[key] = TrainProgram(
@@ -68,8 +68,9 @@ class ProgramCache:
 
     def _replacements(self, spec: ProgramSpec) -> list[Replacement]:
         """The changes of Keras that hold while a training program is traced."""
-        found = self.setup.replacements(xla=spec.xla, fast=spec.fast)
-        return [*found, *self.flags.replacements((self.setup.source.spec, self.setup.source.batch_spec))]
+        source = self.setup.source
+        first = self.first.replacements((source.spec, source.batch_spec))
+        return [*first, *self.setup.replacements(xla=spec.xla, fast=spec.fast)]
 
     @property
     def programs(self) -> list[TrainProgram]:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers
 from keras.callbacks import LambdaCallback
 
-from tests.conformance.parts import BATCH, VALIDATION, X, Y, dense, fit
+from tests.conformance.parts import BATCH, VALIDATION, X, Y, dense, fit, sgd
 from tests.conformance.registry import Cases
 from tests.conformance.side import Side
 
@@ -117,4 +117,17 @@ def after_keras_has_trained(side: Side) -> None:
     """By `model.fit` itself, and nothing was frozen since."""
     model = dense()
     model.fit(X, Y, batch_size=BATCH, shuffle=False, verbose=0)
+    fit(side, model)
+
+
+@case
+def set_after_a_training(side: Side) -> None:
+    """Whatever Python values a trace reads, those of the first one count."""
+    model = dense(layers.Dropout(0.5), optimizer=sgd(clipnorm=0.5))
+    fit(side, model)
+    model.layers[1].rate = 0.0
+    model.optimizer.clipnorm = None
+    model.optimizer.momentum = 0.0
+    fit(side, model, record="batches", validation_data=VALIDATION)
+    model.compile(model.optimizer, "mse")
     fit(side, model)

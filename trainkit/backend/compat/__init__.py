@@ -27,6 +27,7 @@ from tensorflow.python.framework import func_graph
 __all__ = [
     "adam_slots",
     "adapter_arrays",
+    "all_layers",
     "batch_spec",
     "build_by_batch",
     "cache_evaluation",
@@ -75,10 +76,9 @@ def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers(include_self=False, recursive=True))
 
 
-def trainable_flags(model: keras.Model) -> list[tuple[Any, str, bool]]:
-    """The flags that say what is trained: of each layer and variable, with the attribute that holds them."""
-    layers = list(model._flatten_layers())
-    return [(owner, "_trainable", owner._trainable) for owner in [*layers, *model.variables]]
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """A model and all its layers, nested ones included."""
+    return list(model._flatten_layers())
 
 
 def layer_statistics(model: keras.Model) -> list[Any]:
