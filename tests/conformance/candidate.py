@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 import keras
 
-__all__ = ["FREE", "REFUSED", "Fit", "candidate", "default_candidate", "keras_fit", "this_part"]
+__all__ = [
+    "DEFAULT_REFUSED",
+    "REFUSED",
+    "Fit",
+    "candidate",
+    "default_candidate",
+    "keras_fit",
+    "this_part",
+]
 
 T = TypeVar("T")
 
@@ -19,10 +27,10 @@ Fit = Callable[..., keras.callbacks.History]
 # Cases that the candidate refuses by design, each with words of its one line. Such a case passes only if
 # the candidate raises `UserError` with these words and leaves the model's weights as they were.
 REFUSED: dict[str, str] = {}
-
-# Cases that the default mode may run otherwise, each with the reason.
-FREE: dict[str, str] = {
-    "own_functions.an_optimizer_set_between_two_trainings": "Keras goes on with the former one, in silence",
+# Those that only the default mode refuses.
+DEFAULT_REFUSED = {
+    "optimizers.schedule_free_adamw": "ScheduleFreeAdamW is not built",
+    "own_functions.an_optimizer_set_between_two_trainings": "model.optimizer was replaced after a training",
 }
 
 

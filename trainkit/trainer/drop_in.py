@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
-from trainkit.backend.compat.optimizer_variables import built_for_all
+from trainkit.backend.compat.optimizer_variables import assigns_when_built, built_for_all
 from trainkit.backend.patches import inner_optimizers
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.monitor import Monitor
@@ -127,6 +127,8 @@ def fit(
             return model.fit(x, y, verbose=verbose, callbacks=callbacks, **arguments)
         finally:
             _in_own_fit.remove(model)
+    if not exact:
+        _check_optimizer(model.optimizer)
     limit = keras.config.max_epochs()
     if limit and limit < epochs:
         warnings.warn(f"Limiting epochs to {limit}, as keras.config.set_max_epochs asks.", stacklevel=2)
@@ -156,7 +158,7 @@ def fit(
     validates = _schedule(validation_data is not None, validation_freq)
     loop = FitLoop(
         setup,
-        _Kept.cache(setup),
+        ProgramCache(setup) if exact else _Kept.cache(setup),
         observed,
         lambda: None,
         feed=rows.feed(setup.state, direct=observed.needs_train_batches),
@@ -199,11 +201,16 @@ class _Kept:
         """What the compilation of a model has read.
 
         Raises:
-            UserError: if `model.fit` has trained it and other variables can be trained by now.
+            UserError: if Keras would go on with what it compiled before, and we cannot.
         """
         parts = (model.optimizer, compat.compiled_losses(model))
         compilation = [None if part is None else weakref.ref(part) for part in parts]
         known, first = cls.compiled.get(model, (None, None))
+        if known is not None and known[0] != compilation[0] and known[1] == compilation[1]:
+            raise UserError(
+                "model.optimizer was replaced after a training, and Keras goes on with the former one; call "
+                "model.compile(...) with the new one, or set exact=True."
+            )
         if first is None or known != compilation:
             if getattr(model, "train_function", None) is not None and not _trains_all(model):
                 raise UserError(
@@ -220,6 +227,15 @@ class _Kept:
         """Let the rows go."""
         if cls.programs is not None:
             cls.programs.forget_rows()
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    for one in [] if optimizer is None else inner_optimizers(optimizer):
+        if assigns_when_built(one):
+            raise UserError(
+                f"{type(one).__name__} is not built, and model.fit would begin its averages anew in each "
+                "step; call model.optimizer.build(model.trainable_variables) first, or set exact=True."
+            )
 
 
 def _trains_all(model: keras.Model) -> bool:

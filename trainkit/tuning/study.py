@@ -176,7 +176,7 @@ class SearchStudy:
         if len(complete) < 4 or len(self.space.parameters) < 2:
             return {}
         target = None if len(self.directions) == 1 else _first_value
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self.config.seed)
+        evaluator = optuna.importance.MeanDecreaseImpurityImportanceEvaluator(seed=self.config.seed)
         found = optuna.importance.get_param_importances(self._study, evaluator=evaluator, target=target)
         return dict(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["built_for_all", "built_for_others"]
+__all__ = ["assigns_when_built", "built_for_all", "built_for_others"]
 
 
 def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
@@ -20,3 +20,10 @@ def built_for_all(optimizers: Sequence[keras.optimizers.Optimizer], variables: I
     """Whether optimizers that are built were built for just these weights."""
     known = {id(v) for one in optimizers for v in one._trainable_variables}
     return not known or known == {id(v) for v in variables}
+
+
+def assigns_when_built(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether an optimizer that is not built yet copies the weights when it is: built within a step, as Keras
+    builds it, it does so again in each step of that program."""
+    kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)  # since Keras 3.15
+    return kind is not None and isinstance(optimizer, kind) and not optimizer.built
