@@ -139,6 +139,18 @@ def test_a_failed_trial_keeps_its_reason(tmp_path: Path) -> None:
     assert states == [("failed", "the lamp went out")] + [("complete", "")] * 5
 
 
+def test_importances_of_many_choices_are_there_at_once(tmp_path: Path) -> None:
+    """What enumerates the subsets of the choices ends in minutes for 25 of them, and never for 50."""
+    choices = [0.01 * 1.1**i for i in range(50)]
+    space = Space.of({"x": {"choices": choices}, "c": {"choices": [[1], [2]]}})
+    study = SearchStudy(tmp_path, "study", TuneConfig(kind="grid", trials=None), space, ["minimize"], 10)
+    work(study)
+    found = study.importances()
+    assert set(found) == {"x", "c"}
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert found["c"] > found["x"], "which changes the value by 1"
+
+
 def test_two_processes_never_hold_one_trial(tmp_path: Path) -> None:
     first, second = study_in(tmp_path), study_in(tmp_path)
     held = [study.take() for study in (first, second, first, second)]
