@@ -182,15 +182,13 @@ class Tabular(Task):
         chosen = table.rows[split][rows]
         return {"row": [str(row + 1) for row in chosen], **table.texts(chosen)}
 
-    def shuffled_columns(self, split: str, seed: int) -> Iterator[tuple[str, Any]]:
+    def shuffled_columns(self, split: str, seed: int, chosen: np.ndarray) -> Iterator[tuple[str, Any]]:
         table = self.table
-        table.check_in_memory("evaluate.importance")
-        rows = table.rows[split]
-        for i, feature in enumerate(table.schema.features):
-            order = np.random.default_rng([seed, i]).permutation(rows)
-            columns = {name: column[rows] for name, column in table.columns.items()}
-            columns[feature.name] = table.columns[feature.name][order]
-            yield feature.name, self.preparation.encode(columns)
+        rows = table.rows[split][chosen]
+        columns = {feature.name: table.columns[feature.name][rows] for feature in table.schema.features}
+        for i, (name, column) in enumerate(columns.items()):
+            order = np.random.default_rng([seed, i]).permutation(len(rows))
+            yield name, self.preparation.encode({**columns, name: column[order]})
 
     def serving_model(self, model: keras.Model) -> keras.Model:
         """A model that takes the columns as they stand in the file, and answers in class names, or in the

@@ -14,6 +14,7 @@ from tests.support.tables import LABELLED, NEW, write_tables
 from trainkit.cli import main
 from trainkit.core.errors import UserError
 from trainkit.data import Preparation, Schema, read_table
+from trainkit.experiment import pictures, predictions
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.tabular import TabularClassification, TabularRegression
 
@@ -80,7 +81,7 @@ def test_numbers_are_predicted_in_their_unit_by_run_and_by_served_model(tables: 
 
 @pytest.mark.slow
 def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
-    tables: Path, capsys: pytest.CaptureFixture[str]
+    tables: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (*CLASSES, *SHORT, "data.columns.price=ignore", "trainer.feed=stream", "callbacks.csv=true")
     assert main.main([*words, "run_dir=a"]) == 0
@@ -89,13 +90,16 @@ def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
     epochs = [[{**row, "seconds": ""} for row in table("metrics.csv", run)] for run in ("a", "b")]
     assert epochs[0] == epochs[1]
     assert read("summary.json", "a")["test"] == read("summary.json", "b")["test"]
-    assert main.main(["mode=evaluate", "resume=b"]) == 0
-    assert main.main(["mode=predict", "resume=b", f"predict.path={NEW}"]) == 0
-    capsys.readouterr()
-    assert main.main(["mode=evaluate", "resume=b", "evaluate.importance=true"]) == 2
-    assert "needs the table in memory" in capsys.readouterr().err
-    assert main.main(["mode=predict", "resume=b", f"predict.path={LABELLED}"]) == 2
-    assert f"predict.path={LABELLED} takes about" in capsys.readouterr().err
+    monkeypatch.setattr(predictions, "BLOCK", 7)
+    monkeypatch.setattr(pictures, "SAMPLE", 5)
+    for run in ("a", "b"):
+        assert main.main(["mode=evaluate", f"resume={run}", "evaluate.importance=true"]) == 0
+        assert main.main(["mode=predict", f"resume={run}", f"predict.path={LABELLED}"]) == 0
+    said = capsys.readouterr().out
+    assert "Importance:  of columns on a sample of 5 of 12 test rows" in said
+    assert f"is read from cache/{LABELLED}-" in said
+    assert Path("a/predictions.csv").read_bytes() == Path("b/predictions.csv").read_bytes()
+    assert len(table("predictions.csv", "b")) == 60
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ def test_images_of_class_folders_arrive_as_they_are(tmp_path: Path, channels: in
     assert read.table.columns["path"].tolist() == [str(tmp_path / name) for name in images]
     assert read.table.notes == ()
     assert paths.detect_format(tmp_path) == "images"
+
+
+def test_folders_and_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
+    folders(tmp_path, 3, 3, 1)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "readme.md").write_text("no image")
+    (tmp_path / "a" / "3.tiff").write_bytes(b"")
+    left, others = read_images(tmp_path).table.notes
+    assert re.fullmatch(r"no class, since no file in it ends in \.png, .*: c, d", left)
+    assert re.fullmatch(r"1 file does not end in \.png, .* and is left out: 3\.tiff", others)
+    text_folders(tmp_path / "texts")
+    (tmp_path / "texts" / "empty").mkdir()
+    assert read_texts(tmp_path / "texts").notes == ("no class, since no file in it ends in .txt: empty",)
 
 
 def test_images_of_a_table_keep_the_tables_columns_and_order(tmp_path: Path) -> None:
@@ -164,7 +179,7 @@ def test_impossible_channels_are_refused(tmp_path: Path) -> None:
 
 def text_folders(root: Path) -> None:
     for name, text in {"neg/1.txt": " bad film\n", "neg/2.txt": "worse", "pos/1.txt": "süß,\ngood"}.items():
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
 
 

@@ -1,30 +1,21 @@
-"""Images and tables that do not fit into memory: what their files hold is what memory would hold."""
+"""Images that do not fit into memory: what their files hold is what memory would hold."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.tables import LABELLED, write_tables
-from trainkit.config import DataConfig
 from trainkit.core.errors import UserError
-from trainkit.core.row_view import RowView
-from trainkit.core.tree import leaves
-from trainkit.data.sources import csv_files, image_rows, row_cache, stored_tables
+from trainkit.data.sources import image_rows, row_cache
 from trainkit.data.sources.images import ImageOptions, Images, read_images
-from trainkit.data.sources.stored_tables import StoredColumns, read_any_table
-from trainkit.data.sources.tables import TableOptions, read_table
-from trainkit.data.table_data import table_data
 
 SIDE = 4  # pixels of the images here
 
@@ -166,76 +157,3 @@ def test_a_disk_without_room_is_refused_in_one_line(
     monkeypatch.setattr(row_cache.shutil, "disk_usage", lambda path: Free())
     with pytest.raises(UserError, match=r"has room for 10 bytes\. Set data\.cache"):
         cached(raw_images)
-
-
-# Tables that are kept in a file
-
-
-@pytest.fixture
-def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory with `people.csv`, the same as two Parquet files, and as a compressed file."""
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 700)
-    monkeypatch.setattr(stored_tables, "BLOCK_ROWS", 7)
-    write_tables(tmp_path)
-    text = Path(LABELLED).read_text()
-    Path("semicolons.csv.gz").write_bytes(gzip.compress(text.replace(",", ";").encode()))
-    columns = dict(read_table(LABELLED).columns)
-    columns["number"] = np.arange(60)
-    columns["share"] = np.where(np.arange(60) % 9, np.arange(60) / 7, np.nan)
-    whole = pa.table(columns).append_column(
-        "when", pa.array([datetime(2024, 1, 1 + i % 28) for i in range(60)])
-    )
-    Path("parts").mkdir()
-    parquet.write_table(whole.slice(0, 40), "parts/1.parquet")
-    parquet.write_table(whole.slice(40).select(whole.column_names[::-1]), "parts/2.parquet")
-    return tmp_path
-
-
-@pytest.mark.parametrize("path", [LABELLED, "semicolons.csv.gz", "parts"])
-def test_a_table_in_a_file_is_read_as_in_memory(path: str, tables: Path) -> None:
-    expected = read_table(path)
-    for _ in range(2):
-        found = read_any_table(path, TableOptions(), memory=65_000, cache="cache")
-        assert isinstance(found.columns, StoredColumns)
-        assert len(found) == len(expected)
-        assert list(found.columns) == list(expected.columns)
-        for name, column in expected.columns.items():
-            np.testing.assert_array_equal(found.columns[name], column)
-        blocks = list(found.columns.blocks())
-        assert len(blocks) > 2
-        joined = {name: [cell for block in blocks for cell in block[name]] for name in found.columns}
-        assert joined["town"] == expected.columns["town"].tolist()
-        assert found.notes[:-1] == expected.notes
-        assert found.source == expected.source
-    assert len(list(Path("cache").glob("*/rows"))) == 1
-
-
-def test_a_table_of_which_no_column_fits_is_refused(tables: Path) -> None:
-    with pytest.raises(UserError, match=r"people\.csv: one of its columns takes about 5. kB in memory"):
-        read_any_table(LABELLED, TableOptions(), memory=50_000, cache="cache")
-
-
-@pytest.mark.parametrize("target", ["outcome", "price"])
-def test_what_is_prepared_of_a_table_in_a_file_is_what_is_prepared_in_memory(
-    target: str, tables: Path
-) -> None:
-    problem = "classification" if target == "outcome" else "regression"
-    config = DataConfig(path=LABELLED, target=target, columns={"town": "text"})
-    expected = table_data(config, problem)
-    found = table_data(replace(config, memory=65_000, cache="cache"), problem)
-    assert found.schema.columns == expected.schema.columns
-    assert found.preparation == expected.preparation
-    assert found.notes == expected.notes
-    for name, part in expected.splits().in_memory().items():
-        other = found.splits().in_memory()[name]
-        assert list(other.x) == list(part.x)
-        assert all(isinstance(array, RowView) for array in other.x.values())
-        for one, same in zip(leaves(part.batch()), leaves(other.batch()), strict=True):
-            np.testing.assert_array_equal(one, np.asarray(same))
-            assert one.dtype == same.dtype
-    some = np.array([3, 0, 7])
-    assert found.texts(some) == expected.texts(some)
-    assert len(list(Path("cache").glob("*-prepared-*/rows"))) == 1

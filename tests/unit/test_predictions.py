@@ -32,7 +32,7 @@ class WithLoss(Toy):
 
 
 def rows(predictions: Predictions) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(predictions.csv())))
+    return list(csv.DictReader(io.StringIO("".join(predictions.csv()))))
 
 
 def test_classes_are_shown_with_their_confidence_and_mistakes() -> None:

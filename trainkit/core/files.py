@@ -154,14 +154,14 @@ def write_bytes(path: Path | str, parts: Iterable[Any]) -> None:
     _Active.disk.write(Path(path), parts)
 
 
-def write_text(path: Path | str, text: str) -> Path:
-    """Write a text file atomically, in UTF-8.
+def write_text(path: Path | str, text: str | Iterable[str]) -> Path:
+    """Write a text, or the parts of one, as a file, atomically and in UTF-8.
 
     Raises:
         UserError: if it cannot be written.
     """
     with replacing_file(path) as beside:
-        write_bytes(beside, [text.encode()])
+        write_bytes(beside, (part.encode() for part in ([text] if isinstance(text, str) else text)))
     return Path(path)
 
 
@@ -171,12 +171,12 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> Path:
     return write_text(path, json.dumps(plain_json(content), indent=2, allow_nan=False) + "\n")
 
 
-def csv_text(columns: Mapping[str, Sequence[Any]]) -> str:
-    """A table `{name: cells}` as the text of a CSV file; no text in it is a formula for a spreadsheet."""
+def csv_text(columns: Mapping[str, Sequence[Any]], *, header: bool = True) -> str:
+    """A table `{name: cells}` as CSV, the names first; no text in it is a formula for a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(no_formula, columns))
-    writer.writerows(map(no_formula, row) for row in zip(*columns.values(), strict=True))
+    names = [tuple(columns)] if header else []
+    writer.writerows(map(no_formula, row) for row in (*names, *zip(*columns.values(), strict=True)))
     return text.getvalue()
 
 

@@ -199,8 +199,13 @@ class Task(ABC):
         """Rows of a split, by their numbers `[n]`, as they stand in the file: texts by column."""
         return {}
 
-    def shuffled_columns(self, split: str, seed: int) -> Iterator[tuple[str, Structure]]:
+    def shuffled_columns(self, split: str, seed: int, chosen: np.ndarray) -> Iterator[tuple[str, Structure]]:
         """For each column of a table its name, and the inputs of a split with that column shuffled.
+
+        Args:
+            split: The split.
+            seed: Of the shuffle.
+            chosen: Which of its rows, numbers `[n]` from 0.
 
         Raises:
             UserError: if the task has no columns.

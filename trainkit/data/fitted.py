@@ -15,7 +15,9 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import plain_json, read_json
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import Schema
+from trainkit.data.sources.stored_columns import StoredColumns
 from trainkit.data.sources.tables import Table
+from trainkit.data.stored_rows import ReadColumns, prepared_rows
 from trainkit.data.table_sources import read_new
 
 __all__ = [
@@ -70,8 +72,10 @@ def check_same_schema(schema: Schema, before: Schema, source: Source) -> None:
             f"{', '.join(known[:5])} when the run began. Put the settings back, or start a new run."
         )
     for now, then in zip(schema.columns, before.columns, strict=True):
-        if now != then and not now.role == then.role == "ignored":
-            name = next(f.name for f in fields(now) if getattr(now, f.name) != getattr(then, f.name))
+        changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(then, f.name)]
+        changed = [name for name in changed if name != "examples"]  # which older versions did not shorten
+        if changed and not now.role == then.role == "ignored":
+            name = changed[0]
             raise UserError(
                 f"data.columns.{now.name}: {name} is {getattr(now, name)!r} now, and was "
                 f"{getattr(then, name)!r} when the run began. Put the setting back, or start a new run."
@@ -104,5 +108,10 @@ def new_table(
         UserError: if columns are missing, or cells are not of their columns' kinds.
     """
     table = read_new(path, config, texts=texts)
-    columns = schema.read(table.columns, roles=("feature",))
-    return Arrays(preparation.encode(columns), placeholder_labels(preparation, len(table))), table
+    if isinstance(table.columns, StoredColumns):
+        columns = ReadColumns(schema, table.columns)
+        columns.check()
+        x = prepared_rows(columns, preparation, table.source.name, table.source.sha256, config.cache)
+    else:
+        x = preparation.encode(schema.read(table.columns, roles=("feature",)))
+    return Arrays(x, placeholder_labels(preparation, len(table))), table

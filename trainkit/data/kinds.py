@@ -14,7 +14,7 @@ from trainkit.data import cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
 from trainkit.data.schema import ColumnSchema
 
-__all__ = ["Cells", "as_kind", "inferred"]
+__all__ = ["LOOKED_AT", "Cells", "as_kind", "inferred"]
 
 MOSTLY = 0.8  # of the cells that are numbers or dates: the others are then mistakes, not another kind
 DOUBTFUL = 0.2  # of the cells that are numbers: worth a note where the others are not
@@ -25,6 +25,7 @@ ID_SHARE = 0.5  # different values per row from which a category says nothing ab
 MAX_EXACT = 2.0**53  # whole numbers beyond are not exact as float64
 SAMPLE = 20  # values that a date format is tried on first
 EXAMPLES = 3
+LOOKED_AT = 128  # characters of a value by which it is judged to be free text, and shown
 
 NAMES_AN_ID = re.compile(r"(^|[^a-z0-9])(id|ids|uuid|guid|index|unnamed)$", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
@@ -105,7 +106,8 @@ class Cells:
             seconds, _ = DateFormat(schema.format).seconds(different)
             known = different[np.argsort(seconds, kind="stable")][: np.isfinite(seconds).sum()]
             return (known[0], known[-1]) if len(known) else ()
-        return tuple(sorted(values, key=lambda value: -values[value])[:EXAMPLES])
+        frequent = sorted(values, key=lambda value: -values[value])[:EXAMPLES]
+        return tuple(v if len(v) <= LOOKED_AT else f"{v[:LOOKED_AT]}..." for v in frequent)
 
 
 def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnSchema:
@@ -233,7 +235,7 @@ def _textual(column: Cells, *notes: str) -> ColumnSchema:
     rows = sum(values.values())
     if rows < MIN_ROWS:
         return column.found("category", *notes)
-    words = sum(len(value.split()) for value in values) / len(values)
+    words = sum(len(value[:LOOKED_AT].split()) for value in values) / len(values)
     if words >= TEXT_WORDS and len(values) > TEXT_SHARE * rows:
         return column.found(
             "text", *notes, f"left out: free text; data.columns.{column.name}=category uses it"

@@ -157,6 +157,15 @@ class Schema:
         Raises:
             UserError: if a column is missing, or a cell is not of its column's kind.
         """
+        wanted = self.check_present(columns, roles)
+        return {column.name: column.read(columns[column.name]) for column in wanted}
+
+    def check_present(self, columns: Mapping[str, Any], roles: Sequence[str]) -> list[ColumnSchema]:
+        """The columns that have one of some roles, which must be there; ignored ones are left out.
+
+        Raises:
+            UserError: naming those that are missing.
+        """
         wanted = [column for column in self.columns if column.role in roles and column.role != "ignored"]
         missing = [column.name for column in wanted if column.name not in columns]
         if missing:
@@ -165,7 +174,7 @@ class Schema:
                 f"The rows have no column {', '.join(map(repr, missing[:5]))}{more}, which the training had; "
                 f"{did_you_mean(missing[0], list(columns))}"
             )
-        return {column.name: column.read(columns[column.name]) for column in wanted}
+        return wanted
 
     def additional(self, columns: Mapping[str, np.ndarray]) -> list[str]:
         """The names of columns that the schema does not know. They are not used."""

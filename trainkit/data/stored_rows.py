@@ -7,21 +7,28 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from trainkit.core.errors import UserError
+from trainkit.core.figures import size
+from trainkit.core.memory import available_host_bytes
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import Schema
 from trainkit.data.sources import row_cache
 from trainkit.data.sources.progress import Progress
 from trainkit.data.sources.row_cache import RowFile
-from trainkit.data.sources.stored_tables import StoredColumns
+from trainkit.data.sources.stored_columns import StoredColumns, StoredTexts
 
 __all__ = ["ReadColumns", "prepared_rows"]
 
+MEMORY_SHARE = 0.5  # of the free memory that a column of long texts may take
 
-class ReadColumns(Mapping[str, np.ndarray]):
-    """What `Schema.read` gives, each column read when it is asked for. The last one is kept.
+
+class ReadColumns(Mapping[str, Any]):
+    """What `Schema.read` gives, each column read when it is asked for. The last one is kept. Free texts stay
+    in the file.
 
     Args:
         schema: Of the table.
@@ -40,13 +47,35 @@ class ReadColumns(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> Any:  # an array, or `StoredTexts`
         if name not in self._names:
             raise KeyError(name)
+        column = self.schema[name]
+        if column.kind == "text":
+            return StoredTexts(self.stored, name, column.read)
         if self._last is None or self._last[0] != name:
             self._last = None
-            self._last = (name, self.schema[name].read(self.stored[name]))
+            self._check_size(name)
+            self._last = (name, column.read(self.stored[name]))
         return self._last[1]
+
+    def check(self) -> None:
+        """Refuse rows that lack a feature, or have cells that are not of its kind.
+
+        Raises:
+            UserError: naming the first.
+        """
+        self.schema.check_present(self.stored, ("feature",))
+        for feature in self.schema.features:
+            self[feature.name]
+
+    def _check_size(self, name: str) -> None:
+        nbytes = self.stored.nbytes(name)
+        if nbytes > MEMORY_SHARE * available_host_bytes():
+            raise UserError(
+                f"data.columns.{name} is of kind {self.schema[name].kind} and takes {size(nbytes)}, more "
+                f"than fits into memory, as only free texts may: set data.columns.{name}=text, or ignore."
+            )
 
 
 def prepared_rows(

@@ -11,7 +11,6 @@ import numpy as np
 
 from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, Fold, Source, Splits
-from trainkit.core.errors import UserError
 from trainkit.core.row_view import selected
 from trainkit.data import cells, targets
 from trainkit.data.inference import infer_schema
@@ -19,7 +18,7 @@ from trainkit.data.preparation.preparation import Preparation, fit_preparation
 from trainkit.data.preparation.settings import ColumnSettings, PreparationSettings, separate_settings
 from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
-from trainkit.data.sources.stored_tables import StoredColumns
+from trainkit.data.sources.stored_columns import StoredColumns, StoredTexts
 from trainkit.data.sources.tables import Table
 from trainkit.data.split_choice import choose_rows, split_values
 from trainkit.data.splits import Rows, find_duplicates
@@ -45,7 +44,7 @@ class TableData:
 
     schema: Schema
     preparation: Preparation
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, Any]
     rows: Rows
     source: Source
     notes: tuple[str, ...] = ()
@@ -78,15 +77,6 @@ class TableData:
         labels = None if target is None else target.encode(self.columns[target.name][rows])
         own = None if weight is None else weight[rows].astype(np.float32)
         return Arrays({key: selected(array, rows) for key, array in x.items()}, labels, own)
-
-    def check_in_memory(self, what: str) -> None:
-        """Refuse what needs all columns of a table at once.
-
-        Raises:
-            UserError: if the table is not held in memory.
-        """
-        if isinstance(self.columns, ReadColumns):
-            raise UserError(f"{what} needs the table in memory, which is larger than data.memory allows.")
 
 
 def table_data(config: DataConfig, problem: str, validation: float | Fold | None = None) -> TableData:
@@ -132,8 +122,9 @@ def prepare_table(
     overrides, own = separate_settings(config.columns)
     if problem == "classification" and config.labels == "multi_label":
         problem = "multi_label"
+    stored = table.columns if isinstance(table.columns, StoredColumns) else None
     schema = infer_schema(
-        table.columns,
+        table.columns if stored is None else stored.shortened(),
         source=table.source,
         overrides=overrides,
         roles=_roles(config),
@@ -141,11 +132,7 @@ def prepare_table(
         missing=None if config.missing is None else tuple(map(str, config.missing)),
         notes=table.notes,
     )
-    columns: Mapping[str, np.ndarray]
-    if isinstance(table.columns, StoredColumns):
-        columns = ReadColumns(schema, table.columns)
-    else:
-        columns = schema.read(table.columns)
+    columns = schema.read(table.columns) if stored is None else ReadColumns(schema, stored)
     if config.weight is not None:
         targets.check_weights(config.weight, columns[config.weight])
     target = columns[config.target]
@@ -181,7 +168,7 @@ def _preparation_settings(config: DataConfig, own: Mapping[str, Mapping[str, Any
 
 
 def _notes(
-    schema: Schema, columns: Mapping[str, np.ndarray], rows: Rows, problem: str, *, dropped: int
+    schema: Schema, columns: Mapping[str, Any], rows: Rows, problem: str, *, dropped: int
 ) -> tuple[str, ...]:
     notes = [f"{dropped} rows have no target and are left out"] if dropped else []
     target = schema.target
@@ -189,4 +176,5 @@ def _notes(
         single = targets.single_rows(columns[target.name])
         notes += [f"class {name!r} has one row only" for name in single]
     features = (columns[feature.name] for feature in schema.features)
-    return (*notes, *map(str, find_duplicates(features, rows)))
+    compared = (c.numbers() if isinstance(c, StoredTexts) else c for c in features)
+    return (*notes, *map(str, find_duplicates(compared, rows)))

@@ -16,9 +16,10 @@ from trainkit.data.settings import OF_FILES, refuse_unused, table_options
 from trainkit.data.sources import paths
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
-from trainkit.data.sources.stored_tables import check_fits, read_any_table
-from trainkit.data.sources.tables import Table, read_table
-from trainkit.data.sources.texts import read_texts
+from trainkit.data.sources.stored_columns import StoredColumns
+from trainkit.data.sources.stored_tables import read_any_table
+from trainkit.data.sources.stored_texts import read_any_texts
+from trainkit.data.sources.tables import Table
 from trainkit.data.splits import Rows
 
 __all__ = ["KNOWN_TEXTS", "read_by_settings", "read_new"]
@@ -51,8 +52,7 @@ def read_by_settings(config: DataConfig, problem: str) -> Read:
     if config.source != "auto":
         raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
     if problem == "text" and _format(config.path, config) == "text":
-        refuse_unused(config, OF_FILES, "texts are read into memory")
-        table = read_texts(config.path, encoding=config.encoding, skip_bad=config.skip_bad)
+        table = _texts(config.path, config)
         return table, _with_columns(replace(config, target=config.target or LABEL), TEXT_FILES), {}
     table = read_any_table(config.path, table_options(config), config.memory, config.cache)
     if config.target is None:
@@ -74,11 +74,21 @@ def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:
     config = replace(config, format="auto")
     try:
         if texts and _format(path, config) == "text":
-            return read_texts(path, labelled=False, encoding=config.encoding, skip_bad=config.skip_bad)
-        check_fits(path, table_options(config), config.memory)
-        return read_table(path, table_options(config))
+            return _texts(path, config, labelled=False)
+        return read_any_table(path, table_options(config), config.memory, config.cache)
     except UserError as error:
         raise UserError(str(error).replace("data.path", "predict.path")) from error
+
+
+def _texts(path: Any, config: DataConfig, *, labelled: bool = True) -> Table:
+    return read_any_texts(
+        path,
+        labelled=labelled,
+        encoding=config.encoding,
+        skip_bad=config.skip_bad,
+        memory=config.memory,
+        cache=config.cache,
+    )
 
 
 def _format(path: Any, config: DataConfig) -> str:
@@ -93,7 +103,10 @@ def _with_columns(config: DataConfig, known: Mapping[str, Any]) -> DataConfig:
 def _with_texts(config: DataConfig, table: Table) -> DataConfig:
     """The settings with the columns of free text as features, which a table else leaves out."""
     overrides, _ = separate_settings(config.columns)
-    schema = infer_schema(table.columns, overrides=overrides)
+    columns = table.columns
+    if isinstance(columns, StoredColumns):
+        columns = columns.shortened()
+    schema = infer_schema(columns, overrides=overrides)
     found = {
         column.name: "text"
         for column in schema.columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from trainkit.experiment.decoding import Decoded, decode, losses_by_output, outp
 
 __all__ = ["Predictions"]
 
+BLOCK = 10_000  # rows whose numbers are texts at a time
 MAX_COLUMNS = 100  # an output with more numbers per row is left out of the CSV file
 
 
@@ -78,21 +79,26 @@ class Predictions:
             lines.append(f"{title}{right:,} of {rows:,} rows right ({right / rows:.2%})")
         return lines
 
-    def csv(self) -> str:
-        """All rows: which row it is, then of each output `predicted`, `actual` and `confidence` if they are
-        known, and its numbers."""
-        columns: dict[str, Sequence[Any]] = dict(self.rows)
+    def csv(self) -> Iterator[str]:
+        """All rows, as the parts of a file: which row it is, then of each output `predicted`, `actual` and
+        `confidence` if they are known, and its numbers."""
+        count = len(next(iter(self.outputs.values())))
+        for begin in range(0, count, BLOCK):
+            yield csv_text(self._columns(slice(begin, begin + BLOCK)), header=begin == 0)
+
+    def _columns(self, some: slice) -> dict[str, Sequence[Any]]:
+        columns = {name: cells[some] for name, cells in self.rows.items()}
         for name, decoded in self.decoded.items():
             prefix = f"{name}/" if name else ""
-            columns[f"{prefix}predicted"] = decoded.predicted
+            columns[f"{prefix}predicted"] = decoded.predicted[some]
             if decoded.actual is not None:
-                columns[f"{prefix}actual"] = decoded.actual
+                columns[f"{prefix}actual"] = decoded.actual[some]
             if decoded.confidence is not None:
-                columns[f"{prefix}confidence"] = [f"{value:.6g}" for value in decoded.confidence]
-            raw = self.outputs[name].reshape(len(decoded.predicted), -1)
+                columns[f"{prefix}confidence"] = [f"{value:.6g}" for value in decoded.confidence[some]]
+            raw = self.outputs[name].reshape(len(decoded.predicted), -1)[some]
             for number, values in zip(self._names_of_numbers(raw.shape[1]), raw.T, strict=False):
                 columns[f"{prefix}{number}"] = [f"{value:.7g}" for value in values]
-        return csv_text(columns)
+        return columns
 
     def _names_of_numbers(self, count: int) -> Sequence[str]:
         """Names of the numbers of an output; none for one that has too many."""

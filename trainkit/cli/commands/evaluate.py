@@ -84,6 +84,9 @@ def _pictures(job: Job, opened: Opened, test: Arrays) -> Mapping[str, Any]:
         made += pictures.draw_results(job.task, trainer.predict(split="test"), test, folder)
     if job.config.evaluate.importance:
         importance = pictures.permutation_importance(job.task, test, lambda x: trainer.predict(x=x))
+        sample = len(pictures.importance_rows(test))
+        if sample < len(test):
+            print(f"Importance:  of columns on a sample of {sample:,} of {len(test):,} test rows")
         made.append(pictures.draw_importance(importance, folder))
         found["importance"] = importance
     if made:

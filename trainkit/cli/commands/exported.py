@@ -118,11 +118,11 @@ class _InUnits:
     def totals(self) -> list[str]:
         return []
 
-    def csv(self) -> str:
+    def csv(self) -> list[str]:
         columns = {
             "row": range(len(self.predicted)),
             "predicted": [f"{v:.7g}" for v in self.predicted.tolist()],
         }
         if self.actual is not None:
             columns["actual"] = list(self.actual)
-        return files.csv_text(columns)
+        return [files.csv_text(columns)]

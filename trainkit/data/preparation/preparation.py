@@ -27,6 +27,7 @@ from trainkit.data.preparation.numeric import NumericEncoder, fit_numeric
 from trainkit.data.preparation.settings import PreparationSettings
 from trainkit.data.preparation.tokens import TokenEncoder, fit_tokens
 from trainkit.data.schema import ColumnSchema, Schema
+from trainkit.data.sources.stored_columns import StoredTexts
 
 __all__ = ["NUMBERS", "Preparation", "PreparedInput", "fit_preparation"]
 
@@ -192,20 +193,25 @@ def fit_preparation(
     if not names:
         raise UserError("All columns of the table are left out: set data.columns.<name>=<kind> for features.")
     # One column after the other: all of them may not fit into memory.
-    encoders = tuple(_fitted(feature, columns[feature.name][rows], settings) for feature in schema.features)
+    encoders = tuple(_fitted(feature, columns[feature.name], rows, settings) for feature in schema.features)
     known = schema.target
     target = None if known is None else _fitted_target(known, columns[known.name][rows], settings)
     return Preparation(encoders, _keys(names), target)
 
 
-def _fitted(feature: ColumnSchema, values: np.ndarray, settings: PreparationSettings) -> ColumnEncoder:
+def _fitted(
+    feature: ColumnSchema, column: np.ndarray | StoredTexts, rows: np.ndarray, settings: PreparationSettings
+) -> ColumnEncoder:
     own = settings.of(feature.name)
+    if isinstance(column, StoredTexts):
+        return fit_tokens(feature.name, column.parts(rows), own)
+    values = column[rows]
     if feature.kind == "numeric":
         return fit_numeric(feature.name, values, own)
     if feature.kind == "date":
         return fit_dates(feature.name, values, feature.format, own)
     if feature.kind == "text":
-        return fit_tokens(feature.name, values, own)
+        return fit_tokens(feature.name, [values], own)
     return fit_categories(feature.name, values, own, feature.missing)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import string
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -77,20 +76,24 @@ class TokenEncoder(ColumnEncoder):
         return cls(state["name"], tuple(state["words"]), state["length"])
 
 
-def fit_tokens(name: str, values: np.ndarray, settings: ColumnSettings) -> TokenEncoder:
+def fit_tokens(name: str, parts: Iterable[np.ndarray], settings: ColumnSettings) -> TokenEncoder:
     """Fit to the training rows of a column.
 
     Args:
         name: Of the column.
-        values: Texts `[N]`.
+        parts: Its texts, some at a time.
         settings: How.
     """
-    split = [_words(text) for text in values]
-    counts = Counter(itertools.chain.from_iterable(split))
+    counts: Counter[str] = Counter()
+    lengths = []
+    for text in (text for part in parts for text in part):
+        words = _words(text)
+        counts.update(words)
+        lengths.append(len(words))
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
     length = settings.length
     if length == 0:
-        long = np.quantile([len(words) for words in split], LONG_TEXTS, method="higher")
+        long = np.quantile(lengths, LONG_TEXTS, method="higher")
         length = int(np.clip(long, 1, MAX_LENGTH))
     return TokenEncoder(name, tuple(ordered[: settings.tokens - FIRST_WORD]), length)
 

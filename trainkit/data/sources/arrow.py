@@ -8,7 +8,7 @@ import numpy as np
 
 from trainkit.core.errors import UserError
 
-__all__ = ["require", "to_numpy"]
+__all__ = ["is_text", "note_blanks", "require", "to_numpy", "trimmed"]
 
 MAX_EXACT = 2**53  # whole numbers beyond are not exact as float64
 
@@ -50,7 +50,7 @@ def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False
     if str(kind) == "string_view":
         column = column.cast(pa.large_string())
         kind = column.type
-    if types.is_string(kind) or types.is_large_string(kind):
+    if is_text(kind):
         return _texts(name, column, notes)
     if types.is_boolean(kind) or types.is_null(kind):
         return _texts(name, column.cast(pa.string()), notes)
@@ -72,15 +72,32 @@ def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False
     )
 
 
+def is_text(kind: Any) -> bool:
+    """Whether a type of pyarrow is that of texts."""
+    types = require().types
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def trimmed(column: Any) -> tuple[Any, int]:
+    """Texts without the blanks around them, "" for gaps, and in how many rows there were blanks."""
+    pa = require()
+    filled = pa.compute.fill_null(column, "")
+    found = pa.compute.utf8_trim_whitespace(filled)
+    return found, pa.compute.sum(pa.compute.not_equal(filled, found)).as_py() or 0
+
+
+def note_blanks(name: str, rows: int, notes: list[str]) -> None:
+    """Add the sentence for blanks that `trimmed` drops."""
+    if rows:
+        notes.append(f"{name}: blanks around the text are dropped in {rows} rows")
+
+
 def _texts(name: str, column: Any, notes: list[str]) -> np.ndarray:
     """Texts without the blanks around them; equal texts share one object."""
     pa = require()
-    filled = pa.compute.fill_null(column, "")
-    trimmed = pa.compute.utf8_trim_whitespace(filled)
-    changed = pa.compute.sum(pa.compute.not_equal(filled, trimmed)).as_py() or 0
-    if changed:
-        notes.append(f"{name}: blanks around the text are dropped in {changed} rows")
-    encoded = trimmed.combine_chunks().dictionary_encode()
+    plain, changed = trimmed(column)
+    note_blanks(name, changed, notes)
+    encoded = plain.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):  # no rows
         return np.empty(0, dtype=object)
     values = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)

@@ -61,14 +61,14 @@ def batches(file: Path, options: TableOptions, notes: list[str]) -> Iterator[Any
         yield from reader
 
 
-def sizes(file: Path, options: TableOptions) -> tuple[int, int]:
-    """How many rows a file has, about, by the lines that it begins with; and its columns."""
+def sizes(file: Path, options: TableOptions) -> tuple[int, int, int]:
+    """How many rows a file has, about, by the lines that it begins with; its columns, and unpacked bytes."""
     text, names, _, is_all = _begin(file, options)
     lines = max(text.count("\n"), text.count("\r"))
     if is_all:
-        return lines, len(names)
+        return lines, len(names), len(text)
     whole = file.stat().st_size * (PACKED if file.name.endswith((".gz", ".bz2", ".zst")) else 1)
-    return int(whole / HEAD_BYTES * max(1, lines)), len(names)
+    return int(whole / HEAD_BYTES * max(1, lines)), len(names), whole
 
 
 @contextmanager

@@ -164,9 +164,9 @@ def _listed(
     """The image files, and a row for each."""
     table = _table_at(path)
     if table is None:
-        files, labels = paths.labelled_files(path, "images", labelled=options.labelled)
+        files, labels, notes = paths.labelled_files(path, "images", labelled=options.labelled)
         columns = {"path": np.array([str(file) for file in files], dtype=object)}
-        return files, columns | ({"label": labels} if options.labelled else {}), ()
+        return files, columns | ({"label": labels} if options.labelled else {}), notes
     read = read_table(table, options.table)
     name = options.path_column or next((name for name in PATH_COLUMNS if name in read.columns), "")
     if name not in read.columns:

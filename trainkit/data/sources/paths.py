@@ -36,6 +36,8 @@ ENDINGS = {
     "text": (".txt",),
 }
 
+LISTED = 5  # names in a note
+
 PathLike = str | Path
 
 
@@ -114,19 +116,23 @@ def files_of(path: PathLike | Sequence[PathLike], name: str) -> list[Path]:
     return files
 
 
-def class_folders(path: Path, name: str) -> dict[str, list[Path]]:
+def class_folders(path: Path, name: str) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
     """The files of each class of a folder that has one folder per class, sorted.
 
     Args:
         path: The folder.
         name: `images` or `text`.
 
+    Returns:
+        The files by class; and what is left out, one sentence each.
+
     Raises:
         UserError: if there are fewer than two classes, or files of no class.
     """
     folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
-    classes = {folder.name: [f for f in _files_below(folder) if _has_ending(f, name)] for folder in folders}
-    classes = {label: files for label, files in classes.items() if files}
+    below = {folder.name: _files_below(folder) for folder in folders}
+    found = {label: [f for f in files if _has_ending(f, name)] for label, files in below.items()}
+    classes = {label: files for label, files in found.items() if files}
     beside = [file.name for file in sorted(path.iterdir()) if file.is_file() and _has_ending(file, name)]
     if beside:
         raise UserError(
@@ -138,12 +144,22 @@ def class_folders(path: Path, name: str) -> dict[str, list[Path]]:
             f"data.path={path} has {len(classes)} folders with files ending in {', '.join(ENDINGS[name])}; "
             "expected one folder per class, and at least two classes."
         )
-    return classes
+    empty = [label for label in found if label not in classes]
+    others = [file.name for label in classes for file in below[label] if not _has_ending(file, name)]
+    endings = ", ".join(ENDINGS[name])
+    notes = []
+    if empty:
+        notes.append(f"no class, since no file in it ends in {endings}: {_listed(empty)}")
+    if others:
+        count = "1 file does" if len(others) == 1 else f"{len(others)} files do"
+        left_out = "is left out" if len(others) == 1 else "are left out"
+        notes.append(f"{count} not end in {endings} and {left_out}: {_listed(others)}")
+    return classes, tuple(notes)
 
 
 def labelled_files(
     path: PathLike | Sequence[PathLike], name: str, *, labelled: bool
-) -> tuple[list[Path], np.ndarray]:
+) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
     """Images or texts, and the class of each.
 
     Args:
@@ -152,7 +168,8 @@ def labelled_files(
         labelled: Whether the folders are classes.
 
     Returns:
-        The files, sorted by class and name, and their labels, object `[N]`; "" without labels.
+        The files, sorted by class and name; their labels, object `[N]`, "" without labels; and what is left
+        out, one sentence each.
 
     Raises:
         UserError: if there are none, or fewer than two classes.
@@ -163,14 +180,14 @@ def labelled_files(
         files = [file for each in below for file in each if _has_ending(file, name)]
         if not files:
             raise UserError(f"data.path={path} has no files that end in {', '.join(ENDINGS[name])}.")
-        return files, np.full(len(files), "", dtype=object)
+        return files, np.full(len(files), "", dtype=object), ()
     folders = resolve(path)
     if len(folders) != 1 or not folders[0].is_dir():
         raise UserError(f"data.path={path} is no folder; expected one with a folder per class.")
-    classes = class_folders(folders[0], name)
+    classes, notes = class_folders(folders[0], name)
     files = [file for each in classes.values() for file in each]
     labels = [label for label, each in classes.items() for _ in each]
-    return files, np.array(labels, dtype=object)
+    return files, np.array(labels, dtype=object), notes
 
 
 def checksum(files: Sequence[Path]) -> str:
@@ -202,6 +219,11 @@ def source_of(path: PathLike | Sequence[PathLike], files: Sequence[Path], sha256
 def source_name(path: PathLike | Sequence[PathLike]) -> str:
     """The name of a data set, for people."""
     return Path(path if isinstance(path, str | Path) else path[0]).name
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def _files_below(folder: Path) -> list[Path]:

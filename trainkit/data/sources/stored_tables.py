@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.figures import size
@@ -15,29 +13,30 @@ from trainkit.core.files import read_json, shown, write_json
 from trainkit.data.sources import arrow, csv_files, paths, row_cache
 from trainkit.data.sources.paths import PathLike
 from trainkit.data.sources.progress import Progress
+from trainkit.data.sources.stored_columns import StoredColumns
 from trainkit.data.sources.tables import Table, TableOptions, check_same_columns, read_table, table_format
 
-__all__ = ["StoredColumns", "check_fits", "read_any_table", "table_bytes"]
+__all__ = ["check_column_fits", "memory_bytes", "read_any_table"]
 
 CELL_BYTES = 100  # that a cell takes in memory, about: a text of its own, and the number that it becomes
 COLUMN_SHARE = 0.75  # of the free memory that one column may take
 COLUMN_BYTES = 900  # per row, while one column is looked at whose values are all different
+TEXT_BYTES = 3  # that a byte of a file of long texts takes in memory, about
 BLOCK_ROWS = 65_536
+BLOCK_BYTES = 1 << 24  # of a Parquet file that are read at a time
 FILE = "table.arrow"
 
 
-def table_bytes(files: Sequence[Path], name: str, options: TableOptions) -> tuple[int, int]:
+def memory_bytes(rows: int, columns: int, nbytes: int) -> tuple[int, int]:
     """About the bytes that a table takes in memory, and those that a column takes while it is looked at.
 
     Args:
-        files: Its files.
-        name: `csv` or `parquet`.
-        options: How to read them.
+        rows: Of the table.
+        columns: Of the table.
+        nbytes: Of its files, unpacked.
     """
-    sizes = csv_files.sizes if name == "csv" else _parquet_sizes
-    found = [sizes(file, options) for file in files]
-    column = COLUMN_BYTES * sum(rows for rows, _ in found)
-    return column + CELL_BYTES * sum(rows * columns for rows, columns in found), column
+    column = COLUMN_BYTES * rows
+    return column + max(CELL_BYTES * rows * columns, TEXT_BYTES * nbytes), column
 
 
 def read_any_table(
@@ -56,14 +55,10 @@ def read_any_table(
     """
     name = table_format(path, options)
     files = paths.files_of(path, name)
-    nbytes, column = table_bytes(files, name, options)
+    nbytes, column = _table_bytes(files, name, options)
     if row_cache.fits(nbytes, memory):
         return read_table(path, options)
-    if not row_cache.fits(column, memory, COLUMN_SHARE):
-        raise UserError(
-            f"data.path={path}: one of its columns takes about {size(column)} in memory, more "
-            "than is free, or than data.memory allows. Allow more, or take fewer rows."
-        )
+    check_column_fits(path, column, memory)
     folder = row_cache.folder_of(cache)
     content = row_cache.known_checksum(files, folder)
     entry = row_cache.converted(
@@ -81,83 +76,42 @@ def read_any_table(
     return Table(columns, source, (*facts["notes"], where))
 
 
-def check_fits(path: PathLike | Sequence[PathLike], options: TableOptions, memory: int | None) -> None:
-    """Refuse a table that does not fit into memory.
+def check_column_fits(path: PathLike | Sequence[PathLike], nbytes: int, memory: int | None) -> None:
+    """Refuse rows of which not even one column can be looked at in memory.
+
+    Args:
+        path: Where the rows are.
+        nbytes: That a column takes, as `memory_bytes` gives it.
+        memory: Bytes that may be taken; None: by what is free.
 
     Raises:
         UserError: with its size.
     """
-    name = table_format(path, options)
-    nbytes, _ = table_bytes(paths.files_of(path, name), name, options)
-    if not row_cache.fits(nbytes, memory):
+    if not row_cache.fits(nbytes, memory, COLUMN_SHARE):
         raise UserError(
-            f"data.path={path} takes about {size(nbytes)} in memory, more than is free, or than data.memory "
-            "allows. Give it in parts."
+            f"data.path={path}: one of its columns takes about {size(nbytes)} in memory, more "
+            "than is free, or than data.memory allows. Allow more, or take fewer rows."
         )
 
 
-class StoredColumns(Mapping[str, np.ndarray]):
-    """The columns of a table in an Arrow file. Each is read when it is asked for, and not kept.
-
-    Args:
-        path: Of the file.
-        rows: Of the table.
-        options: How the cells are read.
-    """
-
-    def __init__(self, path: Path, rows: int, options: TableOptions) -> None:
-        pa = arrow.require()
-        self.rows = rows
-        self.options = options
-        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        self._names = list(self._reader.schema.names)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.read(name, [])
-
-    def read(self, name: str, notes: list[str]) -> np.ndarray:
-        """A column as `read_table` gives it.
-
-        Args:
-            name: Of the column.
-            notes: Takes a sentence for what is lost.
-        """
-        if name not in self._names:
-            raise KeyError(name)
-        pa = arrow.require()
-        place = self._names.index(name)
-        blocks = range(self._reader.num_record_batches)
-        chunks = [self._reader.get_batch(i).column(place) for i in blocks]
-        return self._array(name, pa.chunked_array(chunks), notes)
-
-    def blocks(self) -> Iterator[dict[str, np.ndarray]]:
-        """All columns, some rows at a time."""
-        pa = arrow.require()
-        for number in range(self._reader.num_record_batches):
-            batch = self._reader.get_batch(number)
-            columns = zip(self._names, batch.columns, strict=True)
-            yield {name: self._array(name, pa.chunked_array([column]), []) for name, column in columns}
-
-    def _array(self, name: str, column: Any, notes: list[str]) -> np.ndarray:
-        found = arrow.to_numpy(name, column, notes, any_type=name in self.options.ignore)
-        return csv_files.with_points(found) if self.options.decimal == "," else found
+def _table_bytes(files: Sequence[Path], name: str, options: TableOptions) -> tuple[int, int]:
+    sizes = csv_files.sizes if name == "csv" else _parquet_sizes
+    found = [sizes(file, options) for file in files]
+    parts = [memory_bytes(*each) for each in found]
+    return sum(nbytes for nbytes, _ in parts), sum(column for _, column in parts)
 
 
-def _parquet_sizes(file: Path, options: TableOptions) -> tuple[int, int]:
+def _parquet_sizes(file: Path, options: TableOptions) -> tuple[int, int, int]:
+    """Rows, columns and unpacked bytes of a file."""
     arrow.require()
     from pyarrow import parquet
 
     try:
         about = parquet.read_metadata(file)
     except Exception:  # what it is is told when it is read
-        return 0, 0
-    return int(about.num_rows), int(about.num_columns)
+        return 0, 0, 0
+    nbytes = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    return int(about.num_rows), int(about.num_columns), nbytes
 
 
 def _convert(files: Sequence[Path], name: str, options: TableOptions, folder: Path) -> None:
@@ -184,7 +138,7 @@ def _convert(files: Sequence[Path], name: str, options: TableOptions, folder: Pa
             writer.close()
     columns = StoredColumns(folder / FILE, rows, options)
     for column in columns:
-        columns.read(column, notes)
+        columns.collect_notes(column, notes)
     write_json(folder / "table.json", {"rows": rows, "notes": list(dict.fromkeys(notes))})
 
 
@@ -210,7 +164,9 @@ def _parquet_batches(file: Path, options: TableOptions, notes: list[str]) -> Ite
     try:
         with parquet.ParquetFile(file) as opened:
             csv_files.refuse_twice(file, opened.schema_arrow.names)
-            for batch in opened.iter_batches(BLOCK_ROWS):
+            rows, _, nbytes = _parquet_sizes(file, options)
+            few = BLOCK_BYTES * rows // max(1, nbytes)  # of long texts
+            for batch in opened.iter_batches(max(1, min(BLOCK_ROWS, few))):
                 yield _without_dictionaries(batch)
     except (pa.ArrowInvalid, OSError) as error:
         reason = one_line(str(error))
