@@ -16,6 +16,7 @@ from trainkit.data.preparation.labels import fit_class_labels, fit_number_target
 from trainkit.data.preparation.numeric import fit_numeric
 from trainkit.data.preparation.scaling import fit_scaling
 from trainkit.data.preparation.settings import SCALINGS
+from trainkit.data.preparation.tokens import fit_tokens
 
 NAN = np.nan
 quickly = settings(max_examples=100, deadline=None)
@@ -104,6 +105,19 @@ def test_many_categories_are_embedded_and_the_rarest_dropped() -> None:
 
 
 # Dates
+
+
+def test_a_text_without_words_is_one_unknown_word_and_needs_texts_with_words_to_learn_from() -> None:
+    encoder = fit_tokens("note", [objects("good good", "bad"), objects("")], ColumnSettings(length=3))
+    assert encoder.words == ("good", "bad")
+    assert encoder.encode(objects("", "bad good", "?!", "zebra")).tolist() == [
+        [1, 0, 0],
+        [3, 2, 0],
+        [1, 0, 0],
+        [1, 0, 0],
+    ]
+    with pytest.raises(UserError, match=r"data\.columns\.note: no text of a training row has a word"):
+        fit_tokens("note", [objects("", "!!")], ColumnSettings())
 
 
 def test_dates_become_days_and_places_in_their_cycles() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,28 +53,14 @@ def test_images_of_class_folders_arrive_as_they_are(tmp_path: Path, channels: in
     assert paths.detect_format(tmp_path) == "images"
 
 
-def test_folders_and_files_that_are_passed_over_are_named(tmp_path: Path) -> None:
-    folders(tmp_path, 3, 3, 1)
-    (tmp_path / "c").mkdir()
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "readme.md").write_text("no image")
-    (tmp_path / "a" / "3.tiff").write_bytes(b"")
-    left, others = read_images(tmp_path).table.notes
-    assert re.fullmatch(r"no class, since no file in it ends in \.png, .*: c, d", left)
-    assert re.fullmatch(r"1 file does not end in \.png, .* and is left out: 3\.tiff", others)
-    text_folders(tmp_path / "texts")
-    (tmp_path / "texts" / "empty").mkdir()
-    assert read_texts(tmp_path / "texts").notes == ("no class, since no file in it ends in .txt: empty",)
-
-
 def test_images_of_a_table_keep_the_tables_columns_and_order(tmp_path: Path) -> None:
     images = folders(tmp_path, 3, 3, 1)
-    (tmp_path / "list.csv").write_text("file,kind,patient\nb/1.png,x,7\na/2.png,y,8\n")
+    (tmp_path / "list.csv").write_text("File,kind,patient\nb/1.png,x,7\na/2.png,y,8\n")
     for path in (tmp_path, tmp_path / "list.csv"):
         read = read_images(path)
         np.testing.assert_array_equal(read.x, np.stack([images["b/1.png"], images["a/2.png"]]))
         assert {name: column.tolist() for name, column in read.table.columns.items()} == {
-            "file": ["b/1.png", "a/2.png"],
+            "File": ["b/1.png", "a/2.png"],
             "kind": ["x", "y"],
             "patient": ["7", "8"],
         }
@@ -118,6 +104,24 @@ def test_jpeg_is_read(tmp_path: Path) -> None:
     (tmp_path / "a" / "1.jpg").write_bytes(tf.io.encode_jpeg(image, quality=100).numpy())
     png(tmp_path / "b" / "2.png", image)
     np.testing.assert_allclose(read_images(tmp_path).x, 77, atol=1)
+
+
+def test_what_8_bits_upright_do_not_hold_is_told(tmp_path: Path) -> None:
+    png(tmp_path / "a" / "1.png", np.full((4, 4, 1), 40_000, np.uint16))
+    image = tf.io.encode_jpeg(np.full((4, 4, 1), 77, np.uint8)).numpy()
+    for number, order in enumerate((b"II", b"MM")):
+        sign = "<" if order == b"II" else ">"
+        tiff = order + struct.pack(f"{sign}HIHHHIHH", 42, 8, 1, 0x0112, 3, 1, 6, 0)
+        marked = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
+        png(tmp_path / "b" / f"{number}.jpg", np.zeros((1, 1, 1), np.uint8)).write_bytes(
+            image[:2] + marked + image[2:]
+        )
+    read = read_images(tmp_path)
+    assert read.table.notes == (
+        "16 bits per color become 8 in 1 images",
+        "marks of the camera's orientation are not followed, as in Keras, in 2 images",
+    )
+    assert (read.x[0] == 40_000 >> 8).all()
 
 
 def test_bad_images_are_counted_and_named_and_left_out_on_request(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from trainkit.data.preparation.settings import PreparationSettings
 from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
 from trainkit.data.settings import OF_FILES, refuse_unused, table_options
+from trainkit.data.sources.class_folders import LABEL, given_splits
 from trainkit.data.sources.images import ImageOptions, read_images
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.tables import Table
@@ -30,7 +31,6 @@ from trainkit.data.splits import Rows, find_duplicates
 __all__ = ["KNOWN_IMAGES", "ImageData", "image_data", "new_images"]
 
 KNOWN_IMAGES = ("mnist", "fashion_mnist", "cifar10")
-LABEL = "label"  # column of class folders
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def _image_data(asked: Request) -> ImageData:
         raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
     if config.path is not None:
         images = read_images(config.path, _options(config))
-        return _labelled(images.x, images.table, asked, {}, images.prints)
+        given = given_splits(images.table.columns) if config.split == "auto" else {}
+        return _labelled(images.x, images.table, asked, given, images.prints)
     if config.source not in KNOWN_IMAGES:
         raise UserError(
             "task=image_classification needs data.path=<folder with a folder per class, or table of paths>, "
@@ -182,8 +183,10 @@ def _labelled(
         targets.check_weights(config.weight, weight)
     settings = PreparationSettings(labels=config.labels, separator=config.separator)
     preparation = Preparation((), (), fit_class_labels(target, labels[rows["train"]], settings))
-    notes = tuple(map(str, find_duplicates([x], rows, prints)))
-    return ImageData(x, schema, preparation, labels, weight, rows, table.source, notes)
+    single = targets.single_rows(labels) if problem == "classification" else []
+    notes = [f"class {name!r} has one row only" for name in single]
+    notes += map(str, find_duplicates([x], rows, prints))
+    return ImageData(x, schema, preparation, labels, weight, rows, table.source, tuple(notes))
 
 
 def new_images(path: Any, config: DataConfig, preparation: Preparation, shape: tuple[int, ...]) -> NewRows:

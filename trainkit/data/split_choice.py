@@ -15,6 +15,8 @@ from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows
 
 __all__ = ["choose_rows", "split_values"]
 
+FEW = 0.5  # of all rows that may be of rare classes, which then train
+
 
 def split_values(config: DataConfig, schema: Schema, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """The column that groups, times or names of splits come from, if the settings name one."""
@@ -48,11 +50,14 @@ def choose_rows(
         UserError: for settings that cannot work, or a split that would be empty.
     """
     if fold is not None:
-        parts = choose_rows(config, kept, classes, by, count, given)
+        known = {name: rows for name, rows in (given or {}).items() if name != "validation"}
+        parts = choose_rows(config, kept, classes, by, count, known)
         return _validated_on(fold, parts, config, classes, by)
     if given:
+        given = {name: np.intersect1d(rows, kept) for name, rows in given.items()}
         free = np.setdiff1d(kept, np.concatenate(list(given.values())))
-        chosen = choose_rows(replace(config, test=0.0), free, classes, by, count)
+        validation = 0.0 if "validation" in given else config.validation
+        chosen = choose_rows(replace(config, test=0.0, validation=validation), free, classes, by, count)
         return {name: rows for name, rows in {**chosen, **given}.items() if len(rows)}
     if config.split == "file":
         settings = SplitSettings("file", file=config.split_file or "")
@@ -61,6 +66,11 @@ def choose_rows(
     labels = None if classes is None else classes[kept]
     within = None if by is None else by[kept]
     kind = config.split
+    if kind == "auto" and labels is not None and config.folds is None:
+        rare = _rare(config, labels)
+        if 0 < rare.sum() <= FEW * len(rare):
+            parts = choose_rows(config, kept[~rare], classes, by, count)
+            return {**parts, "train": np.sort(np.concatenate([parts["train"], kept[rare]]))}
     if kind == "auto":
         kind = "stratified" if labels is not None and _can_stratify(config, labels) else "shuffled"
     settings = SplitSettings(kind, config.validation, config.test, config.seed)
@@ -106,6 +116,13 @@ def _validated_on(
     groups = by[train] if by is not None and config.split == "group" else None
     rest, held = k_folds(len(train), fold.folds, config.seed, labels=stratify, groups=groups)[fold.number]
     return {**parts, "train": train[rest], "validation": train[held]}
+
+
+def _rare(config: DataConfig, labels: np.ndarray) -> np.ndarray:
+    """Which rows `[N]` are of classes with too few rows for one in each part. They train."""
+    _, codes = cells.distinct(labels)
+    parts = 1 + (config.validation > 0) + (config.test > 0)
+    return np.asarray(np.bincount(codes)[codes] < parts)
 
 
 def _can_stratify(config: DataConfig, labels: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.settings import separate_settings
 from trainkit.data.settings import OF_FILES, refuse_unused, table_options
 from trainkit.data.sources import paths
+from trainkit.data.sources.class_folders import LABEL, SPLIT, given_splits
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
 from trainkit.data.sources.stored_columns import StoredColumns
@@ -25,9 +26,8 @@ from trainkit.data.splits import Rows
 __all__ = ["KNOWN_TEXTS", "read_by_settings", "read_new"]
 
 KNOWN_TEXTS = ("imdb", "reuters")
-TEXT = "text"  # columns of files of texts
-LABEL = "label"
-TEXT_FILES = {"path": "ignore", TEXT: "text"}
+TEXT = "text"  # column of files of texts
+TEXT_FILES = {"path": "ignore", TEXT: "text", SPLIT: "ignore"}
 
 Read = tuple[Table, DataConfig, Rows]
 
@@ -53,7 +53,11 @@ def read_by_settings(config: DataConfig, problem: str) -> Read:
         raise UserError(f"data.source={config.source} and data.path={config.path}: expected one of both.")
     if problem == "text" and _format(config.path, config) == "text":
         table = _texts(config.path, config)
-        return table, _with_columns(replace(config, target=config.target or LABEL), TEXT_FILES), {}
+        given = given_splits(table.columns) if config.split == "auto" else {}
+        known = {name: kind for name, kind in TEXT_FILES.items() if name in table.columns}
+        if config.split == "column":
+            known.pop(str(config.split_column), None)
+        return table, _with_columns(replace(config, target=config.target or LABEL), known), given
     table = read_any_table(config.path, table_options(config), config.memory, config.cache)
     if config.target is None:
         raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")

@@ -28,7 +28,7 @@ from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.numeric import NumericEncoder
 from trainkit.data.preparation.preparation import NUMBERS, Preparation
 from trainkit.data.preparation.scaling import Scaling
-from trainkit.data.preparation.tokens import TokenEncoder
+from trainkit.data.preparation.tokens import UNKNOWN, TokenEncoder
 
 __all__ = ["keras_preprocessing", "readable_outputs", "with_preprocessing"]
 
@@ -152,7 +152,9 @@ def _tokens(encoder: TokenEncoder, raw: Tensor) -> Tensor:
         output_sequence_length=encoder.length,
         vocabulary=list(encoder.words) or [UNUSED],
     )
-    return vectorize(raw)
+    words = vectorize(raw)
+    first = ops.maximum(words[:, :1], UNKNOWN)  # of a text without words
+    return ops.concatenate([first, words[:, 1:]], axis=1) if encoder.length > 1 else first
 
 
 def _class_names(target: ClassLabels, scores: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trainkit.core.errors import UserError
 from trainkit.data.preparation.encoder import ColumnEncoder
 from trainkit.data.preparation.settings import ColumnSettings
 
-__all__ = ["FIRST_WORD", "MAX_LENGTH", "TokenEncoder", "fit_tokens"]
+__all__ = ["FIRST_WORD", "MAX_LENGTH", "UNKNOWN", "TokenEncoder", "fit_tokens"]
 
 UNKNOWN = 1  # index of a word that is not known; 0 fills up short texts
 FIRST_WORD = 2
@@ -31,7 +32,8 @@ PLAIN = {
 
 @dataclass(frozen=True)
 class TokenEncoder(ColumnEncoder):
-    """Texts as word numbers: 0 fills up, 1 is an unknown word, from 2 on those that are known.
+    """Texts as word numbers: 0 fills up, 1 is an unknown word, from 2 on those that are known. A text without
+    words is one unknown word, since nothing has no mean.
 
     Punctuation is dropped, words are what stands between blanks, and capitals count as small letters; of
     letters beyond ASCII they do not, since Keras's layer leaves those as they are.
@@ -63,7 +65,8 @@ class TokenEncoder(ColumnEncoder):
     def encode(self, values: np.ndarray) -> np.ndarray:
         encoded = np.zeros((len(values), self.length), np.int32)
         for row, text in enumerate(values):
-            numbers = [self._index.get(word, UNKNOWN) for word in _words(text)[: self.length]]
+            words = _words(text)[: self.length]
+            numbers = [self._index.get(word, UNKNOWN) for word in words] or [UNKNOWN]
             encoded[row, : len(numbers)] = numbers
         return encoded
 
@@ -83,6 +86,9 @@ def fit_tokens(name: str, parts: Iterable[np.ndarray], settings: ColumnSettings)
         name: Of the column.
         parts: Its texts, some at a time.
         settings: How.
+
+    Raises:
+        UserError: if no text has a word.
     """
     counts: Counter[str] = Counter()
     lengths = []
@@ -90,6 +96,11 @@ def fit_tokens(name: str, parts: Iterable[np.ndarray], settings: ColumnSettings)
         words = _words(text)
         counts.update(words)
         lengths.append(len(words))
+    if not counts:
+        raise UserError(
+            f"data.columns.{name}: no text of a training row has a word. Expected words between blanks; "
+            f"data.columns.{name}=ignore leaves the column out."
+        )
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
     length = settings.length
     if length == 0:

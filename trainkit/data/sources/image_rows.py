@@ -1,8 +1,10 @@
-"""Decodes image files one after the other , all to one shape."""
+"""Decodes image files one after the other, all to one shape."""
 
 from __future__ import annotations
 
 import re
+import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +20,13 @@ __all__ = ["ColorFound", "Decoder", "by_channels", "first_shape"]
 
 BLOCK = 256  # files that are decoded ahead
 TENSORFLOW_FRAME = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")  # what TensorFlow puts around a reason
+
+TRANSPARENT = "transparency is dropped in {} images"
+DEEP = "16 bits per color become 8 in {} images"
+TURNED = "marks of the camera's orientation are not followed, as in Keras, in {} images"
+HEAD_BYTES = 1 << 16  # in which a file says that it has them
+PNG = b"\x89PNG\r\n\x1a\n"
+ORIENTATION = 0x0112  # tag of Exif
 
 Size = tuple[int, int] | None
 Made = TypeVar("Made")
@@ -88,9 +97,9 @@ class Decoder:
         """
         bad: list[tuple[str, str]] = []
         sizes: dict[tuple[int, ...], str] = {}
-        transparent = 0
+        lost: Counter[str] = Counter()
         self.kept = []
-        for number, image in enumerate(self._decoded()):
+        for number, (image, lossy) in enumerate(self._decoded()):
             name = str(self.files[number])
             if isinstance(image, str):
                 bad.append((shown(name), image))
@@ -98,19 +107,20 @@ class Decoder:
             if self.asked == 0 and channels == 1 and image.shape[-1] > 2:
                 raise ColorFound
             sizes.setdefault(image.shape[:2], name)
-            transparent += image.shape[-1] in (2, 4)
+            lost.update([*lossy, *([TRANSPARENT] if image.shape[-1] in (2, 4) else [])])
             self.kept.append(number)
             if len(sizes) == 1 and (self.skip_bad or not bad):  # else nothing will come of it
                 yield _with_channels(image, channels)
         self.notes = refuse_bad(bad, len(self.files), "images", skip_bad=self.skip_bad)
         _check_sizes(sizes)
-        if transparent:
-            self.notes += (f"transparency is dropped in {transparent} images",)
+        self.notes += tuple(note.format(count) for note, count in sorted(lost.items()))
 
-    def _decoded(self) -> Iterator[np.ndarray | str]:
+    def _decoded(self) -> Iterator[tuple[np.ndarray | str, list[str]]]:
+        """Each image, or why it cannot be read; and the notes for what is lost."""
         with ThreadPoolExecutor() as pool:
             for begin in range(0, len(self.files), BLOCK):
-                yield from pool.map(lambda file: _decode(file, self.size), self.files[begin : begin + BLOCK])
+                some = self.files[begin : begin + BLOCK]
+                yield from pool.map(lambda file: (_decode(file, self.size), _lossy(file)), some)
 
 
 def _decode(file: Path, size: Size) -> np.ndarray | str:
@@ -127,6 +137,31 @@ def _decode(file: Path, size: Size) -> np.ndarray | str:
         image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
     pixels: np.ndarray = image.numpy()
     return pixels
+
+
+def _lossy(file: Path) -> list[str]:
+    """What of a file 8 bits per color do not hold, as notes."""
+    try:
+        with file.open("rb") as content:
+            head = content.read(HEAD_BYTES)
+        deep = head.startswith(PNG) and head[24] == 16
+        return [*([DEEP] if deep else []), *([TURNED] if _is_turned(head) else [])]
+    except (OSError, IndexError, struct.error):  # `_decode` says why it cannot be read
+        return []
+
+
+def _is_turned(head: bytes) -> bool:
+    """Whether the Exif data of an image say that it is to be turned or mirrored."""
+    begin = head.find(b"Exif\0\0") + 6
+    if begin < 6:
+        return False
+    order = "<" if head[begin : begin + 2] == b"II" else ">"
+    (place,) = struct.unpack_from(f"{order}I", head, begin + 4)
+    (count,) = struct.unpack_from(f"{order}H", head, begin + place)
+    entries = [begin + place + 2 + 12 * i for i in range(count)]
+    tags = {struct.unpack_from(f"{order}H", head, entry)[0]: entry for entry in entries}
+    found = ORIENTATION in tags
+    return found and struct.unpack_from(f"{order}H", head, tags[ORIENTATION] + 8)[0] != 1
 
 
 def _check_sizes(sizes: dict[tuple[int, ...], str]) -> None:

@@ -15,6 +15,7 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.figures import size
 from trainkit.core.files import read_json, shown, write_json
 from trainkit.data.sources import paths, row_cache
+from trainkit.data.sources.class_folders import labelled_files
 from trainkit.data.sources.image_rows import Decoder, by_channels, first_shape
 from trainkit.data.sources.paths import PathLike
 from trainkit.data.sources.progress import Progress
@@ -62,7 +63,7 @@ class Images:
     Args:
         x: uint8 `[N, H, W, C]`, from 0 to 255; those that do not fit into memory lie in a file, which is
             memory-mapped.
-        table: A row per image: `path` and `label` from class folders, or the columns of the table.
+        table: A row per image: `path`, `label` and `split` from folders, or the columns of the table.
         prints: Fingerprint of each image `[N]`, where it is known already.
     """
 
@@ -164,11 +165,12 @@ def _listed(
     """The image files, and a row for each."""
     table = _table_at(path)
     if table is None:
-        files, labels, notes = paths.labelled_files(path, "images", labelled=options.labelled)
-        columns = {"path": np.array([str(file) for file in files], dtype=object)}
-        return files, columns | ({"label": labels} if options.labelled else {}), notes
+        found = labelled_files(path, "images", labelled=options.labelled)
+        names = np.array([str(file) for file in found.files], dtype=object)
+        return found.files, {"path": names, **found.columns}, found.notes
     read = read_table(table, options.table)
-    name = options.path_column or next((name for name in PATH_COLUMNS if name in read.columns), "")
+    usual = {column.lower(): column for column in read.columns}
+    name = options.path_column or next((usual[known] for known in PATH_COLUMNS if known in usual), "")
     if name not in read.columns:
         what = f"no column {name!r}" if name else f"none of the columns {', '.join(PATH_COLUMNS)}"
         hint = did_you_mean(name or PATH_COLUMNS[0], list(read.columns))

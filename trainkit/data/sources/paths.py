@@ -8,8 +8,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.files import shown
@@ -18,14 +16,15 @@ __all__ = [
     "ENDINGS",
     "FORMATS",
     "checksum",
-    "class_folders",
     "detect_format",
+    "files_below",
     "files_of",
-    "labelled_files",
+    "has_ending",
     "resolve",
     "source_name",
     "source_of",
     "stamp",
+    "state_of",
 ]
 
 FORMATS = ("csv", "parquet", "images", "text")
@@ -35,8 +34,6 @@ ENDINGS = {
     "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
     "text": (".txt",),
 }
-
-LISTED = 5  # names in a note
 
 PathLike = str | Path
 
@@ -74,7 +71,7 @@ def detect_format(path: PathLike | Sequence[PathLike]) -> str:
     """
     counts: dict[str, int] = {}
     for found in resolve(path):
-        candidates = _files_below(found) if found.is_dir() else [found]
+        candidates = files_below(found) if found.is_dir() else [found]
         for file in candidates:
             for name, endings in ENDINGS.items():
                 if file.name.lower().endswith(endings):
@@ -105,7 +102,7 @@ def files_of(path: PathLike | Sequence[PathLike], name: str) -> list[Path]:
     files = []
     for found in resolve(path):
         if found.is_dir():
-            inside = sorted(file for file in found.iterdir() if _has_ending(file, name))
+            inside = sorted(file for file in found.iterdir() if has_ending(file, name))
             files += [file for file in inside if file.is_file()]
         else:
             files.append(found)
@@ -114,80 +111,6 @@ def files_of(path: PathLike | Sequence[PathLike], name: str) -> list[Path]:
             f"data.path={path} has no {name} file; expected names that end in {', '.join(ENDINGS[name])}."
         )
     return files
-
-
-def class_folders(path: Path, name: str) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
-    """The files of each class of a folder that has one folder per class, sorted.
-
-    Args:
-        path: The folder.
-        name: `images` or `text`.
-
-    Returns:
-        The files by class; and what is left out, one sentence each.
-
-    Raises:
-        UserError: if there are fewer than two classes, or files of no class.
-    """
-    folders = sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
-    below = {folder.name: _files_below(folder) for folder in folders}
-    found = {label: [f for f in files if _has_ending(f, name)] for label, files in below.items()}
-    classes = {label: files for label, files in found.items() if files}
-    beside = [file.name for file in sorted(path.iterdir()) if file.is_file() and _has_ending(file, name)]
-    if beside:
-        raise UserError(
-            f"data.path={path} has {len(beside)} files outside of its class folders, e.g. {beside[0]}; "
-            "expected one folder per class, or a table with paths and labels."
-        )
-    if len(classes) < 2:
-        raise UserError(
-            f"data.path={path} has {len(classes)} folders with files ending in {', '.join(ENDINGS[name])}; "
-            "expected one folder per class, and at least two classes."
-        )
-    empty = [label for label in found if label not in classes]
-    others = [file.name for label in classes for file in below[label] if not _has_ending(file, name)]
-    endings = ", ".join(ENDINGS[name])
-    notes = []
-    if empty:
-        notes.append(f"no class, since no file in it ends in {endings}: {_listed(empty)}")
-    if others:
-        count = "1 file does" if len(others) == 1 else f"{len(others)} files do"
-        left_out = "is left out" if len(others) == 1 else "are left out"
-        notes.append(f"{count} not end in {endings} and {left_out}: {_listed(others)}")
-    return classes, tuple(notes)
-
-
-def labelled_files(
-    path: PathLike | Sequence[PathLike], name: str, *, labelled: bool
-) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
-    """Images or texts, and the class of each.
-
-    Args:
-        path: A folder with one folder per class; without labels, files or folders of files.
-        name: `images` or `text`.
-        labelled: Whether the folders are classes.
-
-    Returns:
-        The files, sorted by class and name; their labels, object `[N]`, "" without labels; and what is left
-        out, one sentence each.
-
-    Raises:
-        UserError: if there are none, or fewer than two classes.
-    """
-    if not labelled:
-        found = resolve(path)
-        below = [_files_below(f) if f.is_dir() else [f] for f in found]
-        files = [file for each in below for file in each if _has_ending(file, name)]
-        if not files:
-            raise UserError(f"data.path={path} has no files that end in {', '.join(ENDINGS[name])}.")
-        return files, np.full(len(files), "", dtype=object), ()
-    folders = resolve(path)
-    if len(folders) != 1 or not folders[0].is_dir():
-        raise UserError(f"data.path={path} is no folder; expected one with a folder per class.")
-    classes, notes = class_folders(folders[0], name)
-    files = [file for each in classes.values() for file in each]
-    labels = [label for label, each in classes.items() for _ in each]
-    return files, np.array(labels, dtype=object), notes
 
 
 def checksum(files: Sequence[Path]) -> str:
@@ -221,21 +144,39 @@ def source_name(path: PathLike | Sequence[PathLike]) -> str:
     return Path(path if isinstance(path, str | Path) else path[0]).name
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+def files_below(folder: Path) -> list[Path]:
+    """All files in a folder and the folders in it, sorted, through links too; hidden ones are left out, and
+    folders that have been met before.
+
+    Raises:
+        UserError: for a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"Cannot read {error.filename}: {error.strerror}. Check its permissions.") from error
+
+    found = []
+    met = set()
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = [] if real in met else [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in names if real not in met and not name.startswith(".")]
+        met.add(real)
+    return sorted(found)
 
 
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-
-
-def _has_ending(file: Path, name: str) -> bool:
+def has_ending(file: Path, name: str) -> bool:
+    """Whether a file is of a format, by its name."""
     return file.name.lower().endswith(ENDINGS[name]) and not file.name.startswith(".")
 
 
 def stamp(path: PathLike | Sequence[PathLike]) -> tuple[tuple[str, int, int], ...]:
     """Name, time of change and size of every file that `data.path` names: other content, other stamp."""
-    files = [file for found in resolve(path) for file in (_files_below(found) if found.is_dir() else [found])]
-    states = [(file, file.stat()) for file in files]
+    files = [file for found in resolve(path) for file in (files_below(found) if found.is_dir() else [found])]
+    states = [(file, state_of(file)) for file in files]
     return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)
+
+
+def state_of(file: Path) -> os.stat_result:
+    """Time of change and size of a file; of a link to nothing its own."""
+    return file.stat() if file.exists() else file.lstat()

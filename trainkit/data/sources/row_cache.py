@@ -25,7 +25,7 @@ from trainkit.data.sources import paths
 
 __all__ = ["RowFile", "converted", "fits", "folder_of", "known_checksum"]
 
-FORMAT = 1  # of the entries; another number makes them anew
+FORMAT = 2  # of the entries; another number makes them anew
 MEMORY_SHARE = 0.25  # of the free memory: rows are copied into splits, and from there to the device
 ROWS = "rows"
 
@@ -52,8 +52,11 @@ def known_checksum(files: Sequence[Path], folder: Path) -> str:
     Args:
         files: The files.
         folder: Where entries are kept.
+
+    Raises:
+        UserError: for a file that cannot be read.
     """
-    states = [(str(file.absolute()), file.stat()) for file in files]
+    states = [(str(file.absolute()), paths.state_of(file)) for file in files]
     stamp = repr([(name, state.st_mtime_ns, state.st_size) for name, state in states])
     kept = folder / "checksums" / f"{_digest(stamp)}.json"
     try:
@@ -61,7 +64,10 @@ def known_checksum(files: Sequence[Path], folder: Path) -> str:
     except UserError:
         known = None
     if not isinstance(known, str):
-        known = paths.checksum(files)
+        try:
+            known = paths.checksum(files)
+        except OSError as error:
+            raise UserError(f"Cannot read {error.filename}: {error.strerror}. Mend or delete it.") from error
         write_json(kept, {"sha256": known})
     return known
 

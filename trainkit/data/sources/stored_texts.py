@@ -22,7 +22,6 @@ from trainkit.data.sources.texts import TextFiles, read_texts
 
 __all__ = ["read_any_texts"]
 
-COLUMNS = ("path", "text", "label")
 BLOCK_BYTES = 1 << 24  # of texts that are written at a time
 BLOCK_ROWS = 65_536
 FILE = "texts.arrow"
@@ -48,8 +47,8 @@ def read_any_texts(
         UserError: for what cannot be read, or so many texts that not even their names fit into memory.
     """
     reader = TextFiles(path, labelled=labelled, encoding=encoding, skip_bad=skip_bad)
-    total = sum(file.stat().st_size for file in reader.files)
-    nbytes, column = memory_bytes(len(reader.files), len(COLUMNS), total)
+    total = sum(paths.state_of(file).st_size for file in reader.files)
+    nbytes, column = memory_bytes(len(reader.files), 3, total)
     if row_cache.fits(nbytes, memory):
         return read_texts(path, labelled=labelled, encoding=encoding, skip_bad=skip_bad)
     check_column_fits(path, column, memory)
@@ -71,7 +70,7 @@ def read_any_texts(
 def _convert(reader: TextFiles, total: int, folder: Path) -> None:
     """Write the texts, and what is known of them."""
     pa = arrow.require()
-    names = COLUMNS if reader.labelled else COLUMNS[:2]
+    names = ("path", "text", *reader.columns)
     schema = pa.schema([(name, pa.large_string()) for name in names])
     rows: list[tuple[str, ...]] = []
     held = 0
@@ -89,7 +88,7 @@ def _convert(reader: TextFiles, total: int, folder: Path) -> None:
 
         for number, text in reader.texts():
             file = reader.files[number]
-            rows.append((str(file), text, str(reader.labels[number]))[: len(names)])
+            rows.append((str(file), text, *(str(column[number]) for column in reader.columns.values())))
             held += len(text)
             if held >= BLOCK_BYTES or len(rows) == BLOCK_ROWS:
                 write()

@@ -10,6 +10,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import shown
 from trainkit.data.sources import paths
 from trainkit.data.sources.bad_files import refuse_bad
+from trainkit.data.sources.class_folders import labelled_files
 from trainkit.data.sources.paths import PathLike
 from trainkit.data.sources.tables import Table
 
@@ -23,11 +24,11 @@ def read_texts(
     encoding: str = "utf-8",
     skip_bad: bool = False,
 ) -> Table:
-    """Read text files as a table with the columns `path`, `text` and `label`.
+    """Read text files as a table with the columns `path`, `text` and `label`, and `split` if folders say it.
 
     Args:
         path: A folder with one folder of `.txt` files per class; without labels, files or a folder of files.
-        labelled: Whether the folders are classes; else there is no column `label`.
+        labelled: Whether the folders are classes; else there are no columns but `path` and `text`.
         encoding: Of the files.
         skip_bad: Whether files that cannot be read are left out, and not refused.
 
@@ -41,9 +42,8 @@ def read_texts(
     texts = [text for _, text in reader.texts()]
     files = [reader.files[row] for row in reader.kept]
     columns = {"path": _objects([str(file) for file in files]), "text": _objects(texts)}
-    if labelled:
-        columns["label"] = reader.labels[reader.kept]
-    return Table(columns, paths.source_of(path, files), reader.notes)
+    said = {name: column[reader.kept] for name, column in reader.columns.items()}
+    return Table({**columns, **said}, paths.source_of(path, files), reader.notes)
 
 
 class TextFiles:
@@ -51,7 +51,7 @@ class TextFiles:
 
     Attributes:
         files: The files.
-        labels: The class of each.
+        columns: What their folders say.
         kept: Numbers of the files that were read, once all are.
         notes: What people should know of them then, one sentence each.
 
@@ -62,8 +62,9 @@ class TextFiles:
     def __init__(
         self, path: PathLike | Sequence[PathLike], *, labelled: bool, encoding: str, skip_bad: bool
     ) -> None:
-        self.files, self.labels, self._left_out = paths.labelled_files(path, "text", labelled=labelled)
-        self.labelled = labelled
+        self._found = labelled_files(path, "text", labelled=labelled)
+        self.files = self._found.files
+        self.columns = self._found.columns
         self.encoding = encoding
         self.skip_bad = skip_bad
         self.kept: list[int] = []
@@ -76,12 +77,15 @@ class TextFiles:
             UserError: at the end, if files cannot be read.
         """
         bad = []
+        advice = ""
         self.kept = []
         for row, file in enumerate(self.files):
             try:
-                text = file.read_text(encoding=self.encoding).strip()
+                text = file.read_text(encoding=self.encoding).removeprefix("\ufeff").strip()
             except (OSError, UnicodeError) as error:
                 bad.append((shown(file), str(error)))
+                if isinstance(error, UnicodeError):
+                    advice = "Set data.encoding to theirs, e.g. latin-1 or utf-16."
             except LookupError as error:
                 raise UserError(
                     f"data.encoding={self.encoding} is no encoding; e.g. utf-8, latin-1."
@@ -89,8 +93,8 @@ class TextFiles:
             else:
                 self.kept.append(row)
                 yield row, text
-        unread = refuse_bad(bad, len(self.files), "texts", skip_bad=self.skip_bad)
-        self.notes = (*self._left_out, *unread)
+        unread = refuse_bad(bad, len(self.files), "texts", skip_bad=self.skip_bad, advice=advice)
+        self.notes = (*self._found.notes, *unread)
 
 
 def _objects(values: Sequence[str]) -> np.ndarray:
