@@ -1,8 +1,9 @@
 """`python -m benchmarks.larger`: rows of several times the memory that the process may have.
 
-A file of random images of MNIST's size trains the dense network of the MNIST recipe for an epoch. As many
-steps of the same model on resident rows are timed before and after it. The process is limited to `--limit` GB
-of data (RLIMIT_DATA: all that it allocates; not what it maps of files, which the system takes back).
+A file of random images of MNIST's size trains the dense network of the MNIST recipe for an epoch, or for
+`--steps` of it. As many steps of the same model on resident rows are timed before and after it. The process
+is limited to `--limit` GB of data (RLIMIT_DATA: all that it allocates; not what it maps of files, which the
+system takes back).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from trainkit.tasks.mnist import MNIST
 SHAPE = (28, 28)
 BLOCK = 10_000  # rows that are written at a time
 RESIDENT = 60_000  # rows
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Peaks:
 
 def train(name: str, task: Random, **settings: Any) -> dict[str, Any]:
     """Train, and tell how quickly; the first steps compile and do not count."""
-    trainer = tk.Trainer(batch_size=128, **settings)
+    trainer = tk.Trainer(batch_size=BATCH, **settings)
     begin = time.perf_counter()
     trainer.fit(task)
     seconds = time.perf_counter() - begin
@@ -100,11 +102,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gigabytes", type=float, default=8.0, help="of rows; default: 8")
     parser.add_argument("--limit", type=float, default=2.0, help="GB of data of the process; default: 2")
-    parser.add_argument("--epochs", type=int, help="of resident rows; default: as many steps as in the file")
+    parser.add_argument("--steps", type=int, help="of 128 rows; default: an epoch of the rows in the file")
     parser.add_argument("--folder", type=Path, help="where the file goes; default: a temporary one")
     asked = parser.parse_args()
     rows = int(asked.gigabytes * 2**30 / np.prod(SHAPE))
-    epochs = asked.epochs or max(1, round(rows / RESIDENT))
+    steps = asked.steps or rows // BATCH
+    epochs = max(1, round(steps * BATCH / RESIDENT))
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         path = Path(folder) / "x.npy"
         write(path, rows)
@@ -113,7 +116,9 @@ def main() -> None:
         peaks = Peaks()
         resident = Random(path=str(path), rows=RESIDENT)
         table = [train("resident", resident, epochs=epochs)]
-        table.append(train(f"{asked.gigabytes:g} GB in a file", Random(path=str(path)), epochs=1))
+        large = Random(path=str(path))
+        name = f"{asked.gigabytes:g} GB in a file"
+        table.append(train(name, large, epochs=1, limit_train_batches=asked.steps))
         table.append(train("resident", resident, epochs=epochs))
     print(machine.table(table))
     print(", ".join(f"{name} {value:,} MB" for name, value in sorted(peaks.found.items())))
