@@ -31,6 +31,17 @@ class Normalized(Toy):
         return keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
 
 
+@dataclass(frozen=True)
+class Adapted(Toy):
+    """A layer of the model learns the statistics of the training rows while the model is built."""
+
+    def model(self, train: Any) -> keras.Model:
+        scale = keras.layers.Normalization()
+        scale.adapt(train.x)
+        layers = [keras.Input((6,)), scale, keras.layers.Dense(8, "relu"), keras.layers.Dropout(self.dropout)]
+        return keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
+
+
 def train(pool: ProgramPool, *arguments: Any) -> tuple[list[np.ndarray], Any]:
     """The weights after a training by the pool's program, and the program's cache."""
     setup, cache = pool.setup(*arguments)
@@ -67,6 +78,12 @@ def test_rates_seeds_and_statistics_are_shared(execution: str) -> None:
     first = (Normalized(dropout=0.5), config, adam(learning_rate=1e-3))
     second = (Normalized(dropout=0.2), replace(config, seed=7, epochs=4), adam(learning_rate=0.02))
     compare(first, second)
+
+
+@pytest.mark.slow
+def test_models_that_change_their_variables_while_they_are_built_start_as_they_do_alone() -> None:
+    first = (Adapted(dropout=0.5), CONFIG, adam(learning_rate=1e-3))
+    compare(first, (Adapted(dropout=0.2), CONFIG, adam(learning_rate=0.02)))
 
 
 OPTIMIZERS = [

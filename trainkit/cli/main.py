@@ -8,14 +8,16 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from trainkit import __version__
 from trainkit.backend import startup
 from trainkit.cli import arguments, multirun, planning
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.blame import own_line
-from trainkit.cli.commands import launch, run
+from trainkit.cli.commands import launch, run, search_jobs
 from trainkit.cli.commands.readers import READERS, read_runs
+from trainkit.cli.commands.search_jobs import SearchJobs
 from trainkit.cli.commands.tune import share_cores
 from trainkit.cli.compose import compose, show
 from trainkit.cli.help import WIDTH, help_text
@@ -58,6 +60,8 @@ def _main(words: Sequence[str]) -> int:
         plans = [planning.plan(compose(one)[0], one) for one in commands]
         return multirun.run_missing(whole, numbers, _jobs(plans))
     composed = compose(parsed)
+    if search_jobs.waits() and not _joins(composed[0].settings.compile_cache):
+        return 0
     if composed[0].settings.mode in READERS:
         return read_runs(composed, parsed)
     plans = [planning.plan(one, parsed) for one in composed]
@@ -66,6 +70,8 @@ def _main(words: Sequence[str]) -> int:
         if not parsed.multirun:
             raise UserError(f"hydra/launcher={launcher.name} starts the jobs of a multirun; add -m.")
         return multirun.launch(plans, [one.overrides for one in composed], parsed.flags, launcher)
+    if len(plans) == 1 and plans[0].config.mode == "tune" and plans[0].config.tune.jobs > 1:
+        return _run_search(plans[0])
     jobs = _jobs(plans)
     if len(jobs) == 1:
         return run(jobs[0])
@@ -81,6 +87,25 @@ def _jobs(plans: Sequence[Plan]) -> list[Job]:
         with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
             startup.import_tensorflow(keep_programs=plans[0].config.compile_cache)
         return [plan.job() for plan in plans]
+
+
+def _joins(keep_programs: bool) -> bool:
+    """Whether a process that another has started has a search to join, once TensorFlow is imported."""
+    with ending_at_once():
+        startup.import_tensorflow(keep_programs=keep_programs)
+        return search_jobs.wait()
+
+
+def _run_search(plan: Plan) -> int:
+    """A search by several processes, which import TensorFlow at the same time."""
+    share_cores(plan.config.tune.jobs)
+    if plan.path is None:
+        raise ValueError("A search needs a path.")
+    others = SearchJobs(plan.argv, plan.path, plan.config.tune.jobs)
+    try:
+        return run(replace(_jobs([plan])[0], search_jobs=others))
+    finally:
+        others.close()
 
 
 def _show(parsed: Arguments) -> int:

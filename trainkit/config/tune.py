@@ -41,7 +41,7 @@ class TuneConfig:
         None, "trials in all; null: every point of a grid, 20 of the other kinds", at_least=1
     )
     timeout: float | None = setting(None, "seconds after which no trial begins; null: no limit", above=0)
-    seed: int = setting(0, "seed of the search, and of its folds", at_least=0, below=MAX_SEED)
+    seed: int = setting(0, "seed of the choices; folds do not depend on it", at_least=0, below=MAX_SEED)
     objectives: list[Any] = setting(
         [],
         "logged values, seconds or parameters; []: the task's monitored value",

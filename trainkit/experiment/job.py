@@ -38,6 +38,7 @@ class Job:
         space: What mode=tune searches.
         variant: Makes this job with other values of some settings, by their keys.
         experiment: Gives the text of an experiment file for such values and a comment.
+        search_jobs: Processes that wait to search together with this one.
     """
 
     config: Config
@@ -54,6 +55,7 @@ class Job:
     space: Any = None
     variant: Callable[[Mapping[str, Any]], Job] | None = None
     experiment: Callable[[Mapping[str, Any], str], str] | None = None
+    search_jobs: Any = None
 
     def command(self, **settings: str) -> str:
         """A command that can be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from trainkit.backend import compat
 from trainkit.backend.patches import inner_optimizers
+from trainkit.backend.starting_values import StartingValues
 from trainkit.backend.traced_values import TracedValues
 from trainkit.backend.unlisted import unlisted_variables
 from trainkit.config import OptimizerConfig, TrainerConfig
@@ -62,6 +64,7 @@ class ProgramPool:
         self._made: OrderedDict[Any, tuple[TrainSetup, ProgramCache]] = OrderedDict()
         self._starts: OrderedDict[Any, _Start] = OrderedDict()
         self._tasks: OrderedDict[Any, tuple[Task, Splits]] = OrderedDict()
+        self._starting: StartingValues | None = StartingValues()
 
     def setup(
         self,
@@ -84,13 +87,13 @@ class ProgramPool:
         task, splits = (task, data) if data is not None else self._known_task(task)
         try:
             layout = lay_out(task, config, splits)
-            key, start, made = self._key(task, config, optimizer, layout)
+            key, start, own, made = self._key(task, config, optimizer, layout)
         except NotComparable:
             setup = assemble(task, config, optimizer, splits)
             return setup, ProgramCache(setup)
         if key in self._made:
             self._made.move_to_end(key)
-            return self._lent(key, task, config, optimizer, layout, start)
+            return self._lent(key, task, config, layout, start, own)
         model = made if made is not None else compiled_model(task, config, optimizer, layout)
         setup = completed(task, config, optimizer, layout, model)
         setup = replace(setup, traced=TracedValues(model, self.optimizer_values))
@@ -98,6 +101,22 @@ class ProgramPool:
         if len(self._made) > self.size:
             self._made.popitem(last=False)
         return self._made[key]
+
+    def check(
+        self,
+        task: Task,
+        config: TrainerConfig,
+        optimizer: OptimizerConfig | None = None,
+        data: Splits | None = None,
+    ) -> None:
+        """Build the model of a task once, and keep how it starts; nothing is compiled.
+
+        Raises:
+            UserError: for data, settings or a model that cannot be trained.
+        """
+        task, splits = (task, data) if data is not None else self._known_task(task)
+        with suppress(NotComparable):
+            self._key(task, config, optimizer, lay_out(task, config, splits))
 
     def _known_task(self, task: Task) -> tuple[Task, Splits]:
         """The task, or an equal one whose rows are loaded."""
@@ -110,26 +129,25 @@ class ProgramPool:
 
     def _key(
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, layout: Layout
-    ) -> tuple[Any, _Start, keras.Model | None]:
-        """What programs depend on, the start of the training, and the model if it had to be built."""
+    ) -> tuple[Any, _Start, keras.optimizers.Optimizer, keras.Model | None]:
+        """What programs depend on, the start of the training, its optimizer, and the model if one was built
+        that can be trained."""
         known = (id(task), id(layout.splits), config.seed, config.precision)
         made = None
         if known not in self._starts:
-            made = compiled_model(task, config, optimizer, layout)
-            if unlisted_variables(made):
+            model, made = self._built(task, config, optimizer, layout)
+            if unlisted_variables(model):
                 raise NotComparable
-            weights = tuple(v.numpy() for v in made.variables)
-            values = tuple(TracedValues.values_of(made, None))
-            described = structure.model_structure(task, made)
+            weights = tuple(v.numpy() for v in model.variables)
+            values = tuple(TracedValues.values_of(model, None))
+            described = structure.model_structure(task, model)
             self._starts[known] = _Start((task, layout.splits), described, weights, values)
+            own = model.optimizer
             if len(self._starts) > self.size:
                 self._starts.popitem(last=False)
+        else:
+            own = make_optimizer(task, config, optimizer, layout.shape.steps)
         start = self._starts[known]
-        used = (
-            made.optimizer
-            if made is not None
-            else make_optimizer(task, config, optimizer, layout.shape.steps)
-        )
         splits = layout.splits
         validation = None
         if splits.validation is not None:
@@ -137,26 +155,40 @@ class ProgramPool:
             validation = (len(splits.validation), _spec(splits.validation.batch()), streamed)
         key = (
             start.structure,
-            structure.optimizer_structure(used, self.optimizer_values),
+            structure.optimizer_structure(own, self.optimizer_values),
             structure.trainer_structure(config),
             "" if optimizer is None else optimizer.clip.scope,
             (layout.source.rows, layout.source.kind, repr(layout.source.spec)),
             validation,
         )
-        return key, start, made
+        return key, start, own, made
+
+    def _built(
+        self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, layout: Layout
+    ) -> tuple[keras.Model, keras.Model | None]:
+        """A model to look at, and the same one if it can be trained too: from the second on, models share
+        variables, since most of them turn out to have a structure that is known."""
+        sharing = self._starting
+        if sharing is not None and self._made and layout.strategy.num_replicas_in_sync == 1:
+            with sharing.shared():
+                model = compiled_model(task, config, optimizer, layout)
+            if sharing.are_unchanged():
+                return model, None
+            self._starting = None  # the task's models change their variables
+        model = compiled_model(task, config, optimizer, layout)
+        return model, model
 
     def _lent(
         self,
         key: Any,
         task: Task,
         config: TrainerConfig,
-        optimizer: OptimizerConfig | None,
         layout: Layout,
         start: _Start,
+        own: keras.optimizers.Optimizer,
     ) -> tuple[TrainSetup, ProgramCache]:
         """The set-up of the same structure, with this task's rows, start and values."""
         known, cache = self._made[key]
-        own = make_optimizer(task, config, optimizer, layout.shape.steps)
         count = len(known.state.groups["model"])
         initial = [*start.weights, *known.initial[count:]]
         if compat.own_schedule(inner_optimizers(own)[0]) is None:

@@ -41,6 +41,7 @@ OPTIMIZER_KEYS = {
     "optimizer.ema.momentum": "ema_momentum",
 }
 OPTION = "optimizer.options."
+OF_THE_MODEL = ("task", "data")  # settings that a model is built from
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ class Search:
         pool = ProgramPool(_optimizer_values(plan.space))
         setup = _first_setup(base, config, pool)
         for settings in plan.space.samples():
-            made = plan.make(settings)
-            if made.optimizer != base.optimizer:
-                make_optimizer(base.task, made.trainer, made.optimizer, setup.shape.steps)
+            _check(plan, settings, base, pool, setup)
         self.objectives = list(config.objectives) or [default_objective(setup)]
         directions = objective_directions(setup, self.objectives)
         trainings = trials * (config.cv or 1)
@@ -194,6 +193,28 @@ def _first_setup(base: Candidate, config: TuneConfig, pool: ProgramPool) -> Trai
     if config.cv is not None:
         task, data = fold_of(task, 0, config.cv, data)
     return pool.setup(task, base.trainer, base.optimizer, data)[0]
+
+
+def _check(
+    plan: SearchPlan, settings: Mapping[str, Any], base: Candidate, pool: ProgramPool, setup: TrainSetup
+) -> None:
+    """Refuse a value of one key of the space with which nothing can be trained, the other keys being as they
+    are."""
+    made = plan.make(settings)
+    if made.optimizer != base.optimizer:
+        make_optimizer(base.task, made.trainer, made.optimizer, setup.shape.steps)
+    key, value = next(iter(settings.items()))
+    if key.partition(".")[0] not in OF_THE_MODEL:
+        return
+    try:
+        task, data = made.task, made.data
+        if plan.config.cv is not None:
+            task, data = fold_of(task, 0, plan.config.cv, data)
+        pool.check(task, made.trainer, made.optimizer, data)
+    except Exception as error:  # whatever the task raises for this value
+        first = one_line(str(error).strip().partition("\n")[0])
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        raise UserError(f"tune.space.{key}: {value} cannot be trained: {kind}{first}") from error
 
 
 def _optimizer_values(space: Space) -> set[str]:

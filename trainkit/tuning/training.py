@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.metrics_csv import MetricsCSV
 from trainkit.callbacks.observer import Observer
+from trainkit.checkpoint.members import Damaged, check
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import TuneConfig
+from trainkit.core import files
 from trainkit.core.errors import UserError
-from trainkit.core.files import read_json, write_json
 from trainkit.core.logs import base_name
 from trainkit.data.folds import fold_of
 from trainkit.runs import metrics_csv
@@ -117,21 +119,22 @@ class TrialTraining:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in candidate.files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        if self.config.cv is None:
-            return self._train_once(candidate, folder, pruner)
-        return self._cross_validate(candidate, folder, self.config.cv, pruner)
+        with files.using(_TrialDisk(self.config.save_every)):
+            if self.config.cv is None:
+                return self._train_once(candidate, folder, pruner)
+            return self._cross_validate(candidate, folder, self.config.cv, pruner)
 
     def _cross_validate(self, candidate: Candidate, folder: Path, folds: int, pruner: Any) -> Outcome:
         outcomes: list[Outcome] = []
         for number in range(folds):
             place = folder / f"fold-{number + 1}"
-            done = read_json(place / RESULT)
+            done = files.read_or_set_aside(place / RESULT)
             if done:
                 outcome = Outcome(tuple(done["values"]), done["seconds"])
             else:
                 task, data = fold_of(candidate.task, number, folds, candidate.data)
                 outcome = self._train_once(replace(candidate, task=task, data=data), place, None)
-                write_json(place / RESULT, {"values": outcome.values, "seconds": outcome.seconds})
+                files.write_json(place / RESULT, {"values": outcome.values, "seconds": outcome.seconds})
             outcomes.append(outcome)
             if self.config.prune == "wilcoxon":
                 pruner.report(outcome.values[0], number)
@@ -161,7 +164,7 @@ class TrialTraining:
                     restore_best_weights=early.restore_best_weights,
                 )
             )
-        resume = run.last if (run.last / CHECKPOINT).is_file() else None
+        resume = run.last if _is_whole(run.last) else None
         with setup.strategy.scope():
             callbacks = CallbackList([*observers, *candidate.callbacks()], setup.state, setup.direction)
             loop = FitLoop(setup, cache, callbacks, self.stop_reason, finds_bottleneck=False)
@@ -210,6 +213,29 @@ def _mean(outcomes: Sequence[Outcome], *, pruned: bool) -> Outcome:
     """The mean of each objective over the folds; seconds are summed."""
     values = tuple(fmean(column) for column in zip(*(o.values for o in outcomes), strict=True))
     return Outcome(values, sum(o.seconds for o in outcomes), pruned)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a trial can go on from a checkpoint; a loss of power may have left a part of it."""
+    if not (checkpoint / CHECKPOINT).is_file():
+        return False
+    try:
+        check(checkpoint)
+    except Damaged:
+        return False
+    return True
+
+
+class _TrialDisk(files.Disk):
+    """Forces nothing to the disk in the first seconds of a trial: training it again after a loss of power
+    takes less time than waiting for the disk in all trials. A process may be killed at any time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def flush(self, path: Path) -> None:
+        if time.monotonic() > self._until:
+            super().flush(path)
 
 
 class _LastCheckpoint(Checkpoints):

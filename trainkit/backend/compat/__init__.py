@@ -25,6 +25,7 @@ from tensorflow.python.distribute import distribute_lib
 from tensorflow.python.framework import func_graph
 
 __all__ = [
+    "INITIALIZE",
     "adam_slots",
     "adapter_arrays",
     "all_layers",
@@ -54,6 +55,8 @@ __all__ = [
     "random_ops",
     "raw_variable",
     "resource_handle",
+    "set_raw_variable",
+    "stored_dtype",
     "supports_xla",
     "symbolic_call",
     "traced_outputs",
@@ -66,6 +69,7 @@ __all__ = [
 unpack_batch: Callable[[Any], tuple[Any, Any, Any]] = data_adapter_utils.unpack_x_y_sample_weight
 class_weight_to_sample_weight: Callable[[Any, Any], Any] = data_adapter_utils.class_weight_to_sample_weights
 train_validation_split: Callable[..., Any] = array_slicing.train_validation_split
+INITIALIZE = "_initialize_with_initializer"  # of a Keras variable: makes its `tf.Variable`
 
 
 # Models and layers.
@@ -250,6 +254,16 @@ def copy_weight_decay_exclusions(
 def raw_variable(variable: Any) -> Any:
     """The `tf.Variable` of a Keras variable, unrounded by any autocast; other values as they are."""
     return variable._value if isinstance(variable, keras.Variable) else variable
+
+
+def set_raw_variable(variable: keras.Variable, raw: tf.Variable) -> None:
+    """Give a Keras variable that has no value yet the `tf.Variable` that holds it."""
+    variable._value = raw
+
+
+def stored_dtype(variable: keras.Variable) -> str:
+    """The type of a Keras variable's values, whatever autocast makes of them."""
+    return str(vars(variable)["_dtype"])
 
 
 def resource_handle(variable: Any) -> tf.Tensor:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from trainkit.cli.commands.search_jobs import SearchJobs
 from trainkit.core.errors import UserError
 from trainkit.experiment.job import Job, override
 from trainkit.runs import run_dir
@@ -24,7 +22,6 @@ __all__ = ["run", "share_cores"]
 
 # What belongs to one process of a search, and not to the search.
 OF_A_PROCESS = ("jobs", "timeout", "trials", "refit", "storage", "lease")
-SET_FOR_JOBS = ("run_dir=", "tune.jobs=", "progress=", "tune.refit=")
 OF_THE_SEARCH = ("task", "trainer", "optimizer", "data", "callbacks")
 TRAINING = {"mode": "fit", "tune.refit": False}  # what a trial is, as a run of its own
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -55,14 +52,14 @@ def run(job: Job) -> int:
     board = Board(job.config.progress, sys.stdout)
     part = search.Search(_plan(job), board)
     board.begin(part)
-    helpers = _start_helpers(job, part.plan.folder)
+    others = job.search_jobs or SearchJobs(job.argv, job.path, job.config.tune.jobs)
+    others.begin()
     try:
         with stop_on_signals(part.request_stop):
             entries = part.run()
     finally:
         board.close()
-        for process, log in helpers:
-            _end(process, log, job.config.tune.lease, stopped=part.stopped is not None)
+        others.end(job.config.tune.lease, stopped=part.stopped is not None)
     folder = RunDir(part.plan.folder).shown
     commands = {
         "continue": _same_command(job, folder),
@@ -125,35 +122,6 @@ def _plan(job: Job) -> SearchPlan:
         files={run_dir.CONFIG: job.files[run_dir.CONFIG]},
         experiment=job.experiment,
     )
-
-
-def _start_helpers(job: Job, folder: Path) -> list[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """Start the other processes of `tune.jobs`; what they say goes into files of the search's folder."""
-    helpers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
-    for number in range(2, job.config.tune.jobs + 1):
-        words = [word for word in job.argv if not word.lstrip("+").startswith(SET_FOR_JOBS)]
-        own = [f"run_dir={folder}", "tune.jobs=1", "tune.refit=false", "progress=none"]
-        log = (folder / f"job-{number}.log").open("ab")
-        command = [sys.executable, "-m", "trainkit", *words, *own]
-        helpers.append((subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL), log))
-    return helpers
-
-
-def _end(process: subprocess.Popen[bytes], log: IO[bytes], seconds: float, *, stopped: bool) -> None:
-    """Wait for a process of this search, which has nothing left to do; ask it to stop if the search was
-    stopped, and kill it if it does not answer."""
-    if stopped:
-        process.terminate()
-    try:
-        code = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        code = process.wait()
-    log.close()
-    if code == -signal.SIGKILL:
-        print("trainkit: a job of the search was killed, or no longer answered; its trials were taken up.")
-    elif code not in (0, 130, 143, -15):
-        print(f"trainkit: a job of the search ended with exit code {code}; see {log.name}.", file=sys.stderr)
 
 
 def _refit(job: Job, part: Search) -> int:
