@@ -27,6 +27,11 @@ WORDS = (
 )
 
 
+def hears_sighup() -> None:
+    """Also where the tests themselves run under `nohup`, which a training respects."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(COUNT))
 def test_a_signal_at_any_moment_ends_a_training_in_order(number: int, tmp_path: Path) -> None:
@@ -35,13 +40,18 @@ def test_a_signal_at_any_moment_ends_a_training_in_order(number: int, tmp_path: 
     command = [sys.executable, "-m", "trainkit", *WORDS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    time.sleep(random.Random(number).uniform(0.02, START_SECONDS))
-    process.send_signal(sent)
-    if twice:
-        time.sleep(0.1)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=log, stderr=log, preexec_fn=hears_sighup
+        )
+    try:
+        time.sleep(random.Random(number).uniform(0.02, START_SECONDS))
         process.send_signal(sent)
-    code = process.wait(LIMIT)
+        if twice:
+            time.sleep(0.1)
+            process.send_signal(sent)
+        code = process.wait(LIMIT)
+    finally:
+        process.kill()
     said = (tmp_path / "log").read_text()
     assert "Traceback" not in said, said
     assert "Exception ignored" not in said, said
