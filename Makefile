@@ -46,6 +46,7 @@ test-quick: $(VENV)/.installed-dev
 
 test-conformance: $(VENV)/.installed-dev
 	TRAINKIT_CONFORMANCE_PART=1/1 $(BIN)/python -m pytest tests/conformance
+	TRAINKIT_CONFORMANCE_PART=1/1 $(BIN)/python -m pytest -m in_parts
 
 test-faults: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/faults tests/laws/test_saving.py tests/laws/test_checkpoint_format.py \

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -34,19 +35,44 @@ REAL_FILES = ("mnist.npz", "boston_housing.npz")
 LONGEST = (
     "test_workers",
     "test_documents",
-    "test_weighing",
+    "test_strategies",
     "test_export",
-    "test_tune",
+    "test_weighing",
     "test_conformance",
-    "test_program_pool",
+    "test_parity",
     "test_modes",
+    "test_tune",
+    "test_estimators",
+    "test_larger_than_memory",
+    "test_verify_resume",
+    "test_overrides",
 )
 
 
+# Of cases that are alike, marked `in_parts`, a run takes a part, as of those of tests/conformance.
+PART, _, PARTS = os.environ.get("TRAINKIT_CONFORMANCE_PART", "1/20").partition("/")
+
+
+def leave_out_other_parts(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Of each test that is marked `in_parts(n)`, keep each n-th case: the part that this run takes."""
+    counts: Counter[str] = Counter()
+    others = []
+    for item in items:
+        marker = item.get_closest_marker("in_parts")
+        if marker is not None and PARTS != "1":
+            name = item.nodeid.partition("[")[0]
+            if (counts[name] - int(PART) + 1) % marker.args[0]:
+                others.append(item)
+            counts[name] += 1
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in set(others)]
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     """Mark as slow all cases but the first of each test that is marked `slow_but_first`; the longest files
     come first."""
+    leave_out_other_parts(items, config)
     seen = set()
     for item in items:
         if item.get_closest_marker("slow_but_first"):
@@ -54,7 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if name in seen:
                 item.add_marker("slow")
             seen.add(name)
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    order = {stem: place for place, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

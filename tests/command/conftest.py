@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +23,35 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def command_of_own_task(folder: Path) -> Callable[..., int]:
+    """The command with a user's own task, which is written to `folder`."""
+    (folder / "task").mkdir(parents=True)
+    (folder / "mine.py").write_text(OWN_MODULE)
+    (folder / "task" / "tiny.yaml").write_text("# @package _global_\n" + OWN_TASK)
+    return lambda *words: main.main(["--config-dir", str(folder), "task=tiny", *QUIET, *words])
+
+
 @pytest.fixture
 def train(empty_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run the command with a user's own task: `train("trainer.epochs=2")`."""
-    (tmp_path / "my" / "task").mkdir(parents=True)
-    (tmp_path / "my" / "mine.py").write_text(OWN_MODULE)
-    (tmp_path / "my" / "task" / "tiny.yaml").write_text("# @package _global_\n" + OWN_TASK)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
-    return lambda *words: main.main(["--config-dir", str(tmp_path / "my"), "task=tiny", *QUIET, *words])
+    return command_of_own_task(tmp_path / "my")
+
+
+@pytest.fixture(scope="session")
+def runs_of_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `runs` after `train()`."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("TRAINKIT_DATA", raising=False)
+        patch.delitem(sys.modules, "mine", raising=False)
+        assert command_of_own_task(folder / "my")() == 0
+    return folder / "runs"
+
+
+@pytest.fixture
+def trained(train: Callable[..., int], runs_of_tiny: Path) -> Callable[..., int]:
+    """`train`, after it was called once: with a copy of the run that all tests share."""
+    shutil.copytree(runs_of_tiny, "runs", symlinks=True)
+    return train

@@ -138,6 +138,7 @@ def test_null_is_refused_where_a_value_is_needed(refuse: Any, key: str) -> None:
     assert f"{key}: expected" in refuse(f"{key}=null")
 
 
+@pytest.mark.in_parts(8)
 @pytest.mark.slow
 @pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting_refuses_a_wrong_type_and_no_value(refuse: Any, key: str) -> None:

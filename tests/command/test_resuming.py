@@ -45,10 +45,11 @@ def test_a_run_that_stopped_early_is_left_alone_until_it_may_wait_longer(
 
 
 @pytest.mark.slow
-def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    assert train() == 0
+def test_a_complete_run_is_left_alone(
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     before = read("summary.json")
-    assert train("resume=last") == 0
+    assert trained("resume=last") == 0
     assert "is complete" in capsys.readouterr().out
     assert read("summary.json") == before
     assert len(list(Path("runs/tiny").glob("2*"))) == 1
@@ -58,7 +59,8 @@ def test_a_complete_run_is_left_alone(train: Callable[..., int], capsys: pytest.
 def test_a_resumed_run_keeps_its_settings_but_for_those_named(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("trainer.batch_size=4", "optimizer=sgd", "optimizer.learning_rate=0.1") == 0
+    sgd = ("optimizer=sgd", "optimizer.learning_rate=0.1")
+    assert train("trainer.batch_size=4", *sgd, "callbacks.csv=true") == 0
     assert (
         main.main(
             ["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]
@@ -73,17 +75,7 @@ def test_a_resumed_run_keeps_its_settings_but_for_those_named(
     )
     assert config["optimizer"]["learning_rate"] == 0.5
     assert "optimizer.learning_rate is 0.5 now; the run began with 0.1" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_a_changed_learning_rate_takes_effect_on_resuming(train: Callable[..., int]) -> None:
-    assert train("optimizer=sgd", "optimizer.learning_rate=0.1", "callbacks.csv=true") == 0
-    assert (
-        main.main(
-            ["resume=runs/tiny/latest", "trainer.epochs=4", "optimizer.learning_rate=0.5", "progress=none"]
-        )
-        == 0
-    )
+    # And it takes effect.
     assert [float(row["learning_rate"]) for row in table("metrics.csv")] == pytest.approx(
         [0.1, 0.1, 0.1, 0.5]
     )
@@ -91,9 +83,8 @@ def test_a_changed_learning_rate_takes_effect_on_resuming(train: Callable[..., i
 
 @pytest.mark.slow
 def test_another_task_cannot_resume_a_run(
-    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train() == 0
     assert main.main(["resume=runs/tiny/latest", "task=boston"]) == 2
     assert "is a run of task tiny" in capsys.readouterr().err
 
@@ -142,8 +133,7 @@ def test_resume_last_means_the_newest_run_of_the_task_or_of_all(
 
 
 @pytest.mark.slow
-def test_evaluating_without_a_name_means_the_newest_run_of_all(train: Callable[..., int]) -> None:
-    assert train("trainer.epochs=1") == 0
+def test_evaluating_without_a_name_means_the_newest_run_of_all(trained: Callable[..., int]) -> None:
     assert main.main(["mode=evaluate"]) == 0
     assert read("evaluate.json")["checkpoint"] == "best"
 
@@ -171,8 +161,7 @@ def test_an_experiment_changes_of_a_resumed_run_what_it_sets(
 
 @pytest.mark.slow
 def test_an_experiment_of_another_task_cannot_resume_a_run(
-    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("trainer.epochs=1") == 0
     assert main.main(["resume=runs/tiny/latest", "experiment=boston_ema"]) == 2
     assert "is a run of task tiny" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -21,11 +22,30 @@ from trainkit.tasks.tabular import TabularClassification, TabularRegression
 CLASSES = ("task=tabular_classification", f"data.path={LABELLED}", "data.target=outcome")
 NUMBER = ("task=tabular_regression", f"data.path={LABELLED}", "data.target=price")
 SHORT = ("trainer.epochs=2", *QUIET)
+STREAMED = ("data.columns.price=ignore", "trainer.feed=stream", "callbacks.csv=true")
 
 
 @pytest.fixture
 def tables(empty_folder: Path) -> Path:
     write_tables(empty_folder)
+    return empty_folder
+
+
+@pytest.fixture(scope="module")
+def folder_of_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tables, and `run/`: a training of the classes, whose batches stream."""
+    folder = tmp_path_factory.mktemp("tables")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_tables(folder)
+        assert main.main([*CLASSES, *SHORT, *STREAMED, "run_dir=run"]) == 0
+    return folder
+
+
+@pytest.fixture
+def with_run(empty_folder: Path, folder_of_run: Path) -> Path:
+    """The working directory, with a copy of the tables and of the run that tests share."""
+    shutil.copytree(folder_of_run, empty_folder, dirs_exist_ok=True)
     return empty_folder
 
 
@@ -81,41 +101,37 @@ def test_numbers_are_predicted_in_their_unit_by_run_and_by_served_model(tables: 
 
 @pytest.mark.slow
 def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
-    tables: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    with_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = (*CLASSES, *SHORT, "data.columns.price=ignore", "trainer.feed=stream", "callbacks.csv=true")
-    assert main.main([*words, "run_dir=a"]) == 0
-    assert main.main([*words, "run_dir=b", "data.memory=65000", "data.cache=cache"]) == 0
+    assert main.main([*CLASSES, *SHORT, *STREAMED, "run_dir=b", "data.memory=65000", "data.cache=cache"]) == 0
     assert "is read from cache/people.csv-" in read("schema.json", "b")["notes"][-1]
-    epochs = [[{**row, "seconds": ""} for row in table("metrics.csv", run)] for run in ("a", "b")]
+    epochs = [[{**row, "seconds": ""} for row in table("metrics.csv", run)] for run in ("run", "b")]
     assert epochs[0] == epochs[1]
-    assert read("summary.json", "a")["test"] == read("summary.json", "b")["test"]
+    assert read("summary.json", "run")["test"] == read("summary.json", "b")["test"]
     monkeypatch.setattr(predictions, "BLOCK", 7)
     monkeypatch.setattr(pictures, "SAMPLE", 5)
-    for run in ("a", "b"):
+    for run in ("run", "b"):
         assert main.main(["mode=evaluate", f"resume={run}", "evaluate.importance=true"]) == 0
         assert main.main(["mode=predict", f"resume={run}", f"predict.path={LABELLED}"]) == 0
     said = capsys.readouterr().out
     assert "Importance:  of columns on a sample of 5 of 12 test rows" in said
     assert f"is read from cache/{LABELLED}-" in said
-    assert Path("a/predictions.csv").read_bytes() == Path("b/predictions.csv").read_bytes()
+    assert Path("run/predictions.csv").read_bytes() == Path("b/predictions.csv").read_bytes()
     assert len(table("predictions.csv", "b")) == 60
 
 
 @pytest.mark.slow
-def test_sizes_follow_the_rows_unless_they_are_given(tables: Path) -> None:
-    assert main.main([*CLASSES, *QUIET, "data.columns.price=ignore", "trainer.epochs=3", "run_dir=run"]) == 0
+def test_sizes_follow_the_rows_unless_they_are_given(with_run: Path) -> None:
     config = Path("run/config.yaml").read_text()
-    assert "  epochs: 3\n" in config
+    assert "  epochs: 2\n" in config
     assert "  batch_size: 32\n" in config
-    assert read("summary.json", "run")["steps"] == 6  # 38 rows train
+    assert read("summary.json", "run")["steps"] == 4  # 38 rows train
 
 
 @pytest.mark.slow
 def test_a_run_is_resumed_from_another_folder(
-    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    with_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "run_dir=run"]) == 0
     run = Path("run").resolve()
     monkeypatch.chdir(tmp_path)
     assert main.main([f"resume={run}", "trainer.epochs=3", *QUIET]) == 0
@@ -133,6 +149,7 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
     assert "data.columns.town: kind is 'text' now" in capsys.readouterr().err
 
 
+@pytest.mark.in_parts(2)
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("words", "message"),

@@ -60,34 +60,18 @@ def values(run_dir: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 def test_two_workers_equal_one_device_and_the_chief_alone_writes(tmp_path: Path) -> None:
-    output = run(
-        tmp_path,
-        "mode=parity",
-        "task=boston",
-        "data.source=embedded",
-        "optimizer=momentum",
-        "parity.workers=2",
-        "run_dir=out",
-        "parity.steps=20",
-    )
-    report = json.loads((tmp_path / "out" / "parity.json").read_text())["outcomes"][0]
-    assert report["passed"]
-    assert report["steps"] == 20
-    assert 0 < report["max_difference"] <= 1e-6, output
-    assert (tmp_path / "out" / "workers" / "metrics.csv").exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
-
-
-@pytest.mark.slow
-def test_two_workers_weigh_as_one_device(tmp_path: Path) -> None:
     """Masks, weights per step, sums, sums of weights and embeddings, in one model of three losses."""
     (tmp_path / "conf" / "task").mkdir(parents=True)
     (tmp_path / "conf" / "task" / "weighed.yaml").write_text("_target_: tests.laws.test_weighing.Together\n")
     words = ("mode=parity", "--config-dir", "conf", "task=weighed", "trainer.batch_size=16")
-    run(tmp_path, *words, "parity.workers=2", "parity.steps=6", "run_dir=out")
+    output = run(tmp_path, *words, "parity.workers=2", "parity.steps=6", "run_dir=out")
     report = json.loads((tmp_path / "out" / "parity.json").read_text())["outcomes"][0]
     assert report["passed"]
+    assert report["steps"] == 6
+    assert 0 < report["max_difference"] <= 3e-6, output
     assert set(report["metrics"]) >= {"loss", "sum_loss", "val_by_weights_loss"}
+    assert (tmp_path / "out" / "workers" / "metrics.csv").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["conf", "out"]
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -107,11 +91,49 @@ def worker_pid(process: subprocess.Popen[str], index: int) -> int:
     raise AssertionError(f"no worker {index}")
 
 
+PAUSE = """
+import json
+import os
+import time
+from pathlib import Path
+
+import keras
+
+
+class Pause(keras.callbacks.Callback):
+    \"\"\"Worker 1 waits after an epoch for as long as there is a file `pause-<epoch>`.\"\"\"
+
+    def on_epoch_end(self, epoch, logs=None):
+        file = Path(f"pause-{epoch + 1}")
+        if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 1 and file.exists():
+            file.with_name(f"at-{epoch + 1}").touch()
+            while file.exists():
+                time.sleep(0.02)
+"""
+
+
+def launch_planted(folder: Path, run_dir: str) -> list[str]:
+    """The words of a training of two workers with an infinite gradient on one of them in each epoch."""
+    from trainkit.data import order
+
+    row = int(order.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
+    (folder / "conf" / "task").mkdir(parents=True)
+    (folder / "conf" / "mine.py").write_text(PAUSE)
+    (folder / "conf" / "task" / "planted.yaml").write_text(
+        f"_target_: tests.laws.test_half_precision.Planted\nrow: {row}\n"
+    )
+    return [
+        *("launch", "workers=2", "--config-dir", "conf", "task=planted", "trainer.precision=mixed_float16"),
+        *("trainer.batch_size=16", "trainer.epochs=5", "progress=none", f"run_dir={run_dir}"),
+        *("callbacks=none", "callbacks.csv=true", "callbacks.extra=[{_target_: mine.Pause}]"),
+    ]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a training that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole")
-    run(folder, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=whole")
+    run(folder, *launch_planted(folder, "whole"))
     return folder / "whole"
 
 
@@ -123,75 +145,59 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(whole: Path) -> None:
+    table = rows(whole / "metrics.csv")
+    assert [row["step"] for row in table] == ["5", "10", "15", "20", "25"]
+    # The same row comes once an epoch.
+    assert [float(row["skipped_steps"]) for row in table] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [float(row["loss_scale"]) for row in table] == [2.0**power for power in (14, 13, 12, 11, 10)]
+    assert all(np.isfinite(tensor).all() for tensor in values(whole).values())
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_a_killed_worker_ends_the_others_and_resuming_equals_uninterrupted(
+def test_workers_that_die_or_hang_are_started_again_and_resuming_equals_uninterrupted(
     whole: Path, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, "launch", "workers=2", *BOSTON, "trainer.epochs=40", "run_dir=part")
-    wait_for(tmp_path / "part" / "checkpoints" / "last", process)
-    os.kill(worker_pid(process, 1), signal.SIGKILL)
+    """Killed, then stopped so that it answers nobody: each time all go on from what was saved last. Killed
+    once too often, it ends the others."""
+    words = launch_planted(tmp_path, "part")
+    restarts = ("max_restarts=2", "trainer.heartbeat_seconds=3", "checkpoint.every_steps=4")
+    blows = {2: signal.SIGKILL, 3: signal.SIGSTOP, 4: signal.SIGKILL}
+    for epoch in blows:
+        (tmp_path / f"pause-{epoch}").touch()
+    process = start(tmp_path, *words[:2], *restarts, *words[2:], "checkpoint.keep=2")
+    for epoch, blow in blows.items():
+        wait_for(tmp_path / f"at-{epoch}", process)
+        wait_for(tmp_path / "part" / "checkpoints" / "last" / "checkpoint.json", process)
+        os.kill(worker_pid(process, 1), blow)
+        (tmp_path / f"pause-{epoch}").unlink()
     killed = time.monotonic()
     output, _ = process.communicate(timeout=LIMIT)
     assert time.monotonic() - killed < 60, "the bound of the contract"
     assert process.returncode == 1
-    assert "worker 1 was killed by SIGKILL" in output
+    assert "restart 2 of at most 2, from part/checkpoints/" in output
+    assert len(resumed(tmp_path / "part")) == 2
+    assert output.count("worker 1 was killed by SIGKILL") == 2
     assert "another worker ended or no longer answers" in output
     assert json.loads((tmp_path / "part" / "status.json").read_text())["status"] == "failed"
-    run(tmp_path, "launch", "workers=2", *BOSTON, "resume=last", "run_dir=part")
+    again = ("launch", "workers=2", "--config-dir", "conf", "progress=none", "resume=last", "run_dir=part")
+    run(tmp_path, *again)
     assert_same(whole, tmp_path / "part")
 
     # Killed again after the last epoch: what remains is to test the best weights, which only the chief has.
     summary = json.loads((tmp_path / "part" / "summary.json").read_text())
     (tmp_path / "part" / "status.json").write_text('{"status": "running"}')
-    run(tmp_path, "launch", "workers=2", *BOSTON, "resume=last", "run_dir=part")
-    again = json.loads((tmp_path / "part" / "summary.json").read_text())
-    assert again["best"] == summary["best"]
-    assert again["test"] == summary["test"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-def test_workers_that_die_or_hang_are_started_again_from_the_last_save(whole: Path, tmp_path: Path) -> None:
-    """Killed, then stopped so that it answers nobody: each time all go on from what was saved last."""
-    restarts = (
-        "max_restarts=2",
-        "trainer.heartbeat_seconds=3",
-        "checkpoint.every_steps=4",
-        "checkpoint.keep=2",
-    )
-    process = start(tmp_path, "launch", "workers=2", *restarts, *BOSTON, "trainer.epochs=40", "run_dir=part")
-    last = tmp_path / "part" / "checkpoints" / "last"
-    for number, blow in enumerate((signal.SIGKILL, signal.SIGSTOP)):
-        wait_for_restarts(tmp_path / "part", number, process)
-        from_here = position(last)["step"]
-        while position(last)["step"] <= from_here:
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.01)
-        os.kill(worker_pid(process, 1), blow)
-    output, _ = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, output
-    assert "restart 2 of at most 2, from part/checkpoints/" in output
-    assert_same(whole, tmp_path / "part")
-    assert len(resumed(tmp_path / "part")) == 2
+    run(tmp_path, *again)
+    again_tested = json.loads((tmp_path / "part" / "summary.json").read_text())
+    assert again_tested["best"] == summary["best"]
+    assert again_tested["test"] == summary["test"]
 
 
 def resumed(run_dir: Path) -> list[dict[str, Any]]:
     """Where a run was resumed."""
     found: list[dict[str, Any]] = json.loads((run_dir / "manifest.json").read_text()).get("resumed", [])
     return found
-
-
-def wait_for_restarts(run_dir: Path, number: int, process: subprocess.Popen[str]) -> None:
-    wait_for(run_dir / "checkpoints" / "last" / "checkpoint.json", process)
-    begin = time.monotonic()
-    while len(resumed(run_dir)) < number:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() - begin < LIMIT
-        time.sleep(0.05)
-
-
-def position(folder: Path) -> dict[str, int]:
-    return dict(read_meta(folder)["position"])
 
 
 @pytest.mark.slow
@@ -206,31 +212,6 @@ def test_a_signal_stops_all_workers_at_the_same_step_with_the_state_saved(tmp_pa
     meta = json.loads((tmp_path / "out" / "checkpoints" / "last" / "checkpoint.json").read_text())
     assert meta["position"]["epoch"] == status["epoch"] < 4000
     assert "python -m trainkit launch workers=2 resume=out" in output
-
-
-@pytest.mark.slow
-def test_an_infinite_gradient_on_one_worker_makes_all_skip_exactly_that_step(tmp_path: Path) -> None:
-    from trainkit.data import order
-
-    row = int(order.order(0, 0, 75)[16 * 2 + 8 + 3])  # in the third batch, in the half of worker 1
-    (tmp_path / "conf" / "task").mkdir(parents=True)
-    (tmp_path / "conf" / "task" / "planted.yaml").write_text(
-        f"_target_: tests.laws.test_half_precision.Planted\nrow: {row}\n"
-    )
-    words = (
-        "trainer.precision=mixed_float16",
-        "trainer.batch_size=16",
-        "trainer.epochs=2",
-        "run_dir=out",
-        "callbacks=none",
-        "callbacks.csv=true",
-    )
-    run(tmp_path, "launch", "workers=2", "--config-dir", "conf", "task=planted", "progress=none", *words)
-    table = rows(tmp_path / "out" / "metrics.csv")
-    assert [row["step"] for row in table] == ["5", "10"]
-    assert [float(row["skipped_steps"]) for row in table] == [1.0, 2.0]  # the same row comes once an epoch
-    assert [float(row["loss_scale"]) for row in table] == [2.0**14, 2.0**13]
-    assert all(np.isfinite(tensor).all() for tensor in values(tmp_path / "out").values())
 
 
 def test_what_is_wrong_is_said_once_before_any_worker_starts(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.support.commands import QUIET
 from trainkit.cli import main
 
 
+@pytest.mark.in_parts(2)
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize(
     ("words", "expected"),

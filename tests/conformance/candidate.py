@@ -58,10 +58,10 @@ def default_candidate() -> Fit:
 
 
 def this_part(cases: Sequence[T]) -> Sequence[T]:
-    """The cases of this process: each twelfth, or as `TRAINKIT_CONFORMANCE_PART` says: `1/1` for all.
+    """The cases of this process: each twentieth, or as `TRAINKIT_CONFORMANCE_PART` says: `1/1` for all.
 
     A training of a few rows is tracing, which takes one core: two processes with 1/2 and 2/2 need half the
     time.
     """
-    number, _, of = os.environ.get("TRAINKIT_CONFORMANCE_PART", "1/12").partition("/")
+    number, _, of = os.environ.get("TRAINKIT_CONFORMANCE_PART", "1/20").partition("/")
     return cases[int(number) - 1 :: int(of)]

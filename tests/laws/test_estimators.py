@@ -46,6 +46,7 @@ def named(value: Any) -> str:
     return f"{type(estimator).__name__}-{getattr(check, 'func', check).__name__}"
 
 
+@pytest.mark.in_parts(3)
 @pytest.mark.parametrize(
     "case",
     [

@@ -102,6 +102,7 @@ def test_dropout_keeps_the_mean_and_the_dtype(dtype: str) -> None:
     assert abs(values.mean() - 1.0) < 0.01
 
 
+@pytest.mark.in_parts(4)
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("shape", [(64, 6), (16, 5, 6), (8, 4, 5, 6)])
 @pytest.mark.parametrize(

@@ -70,23 +70,28 @@ TASKS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("execution", ["step", "epoch"])
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: type(t).__name__)
-def test_every_kind_of_task_has_equal_bits(task: Task, execution: str) -> None:
-    assert_equal_bits(compare(task, execution=execution))
+def test_every_kind_of_task_has_equal_bits(task: Task) -> None:
+    """By steps, and by epochs for the first; `test_modes` shows for the others that both are the same."""
+    for execution in ("step", "epoch") if task in (TASKS[0], TASKS[3]) else ("step",):
+        assert_equal_bits(compare(task, execution=execution))
 
 
+# Four whole batches: what a ragged one does is the law of each kind of task.
+WHOLE = Toy(dropout=0.3, n=64)
+
+
+@pytest.mark.in_parts(3)
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_optimizer_has_equal_bits(name: str) -> None:
-    assert_equal_bits(compare(Toy(dropout=0.3), optimizer=OptimizerConfig(name=name)))
+    assert_equal_bits(compare(WHOLE, epochs=1, optimizer=OptimizerConfig(name=name)))
 
 
 OPTIONS = {
     "clip norm": OptimizerConfig(clip=ClipConfig(norm=0.05)),
     "clip global norm": OptimizerConfig(clip=ClipConfig(global_norm=0.05)),
     "clip value": OptimizerConfig(clip=ClipConfig(value=0.01)),
-    "EMA": OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.9)),
     "EMA, overwriting": OptimizerConfig(ema=EmaConfig(enabled=True, momentum=0.9, overwrite_every=3)),
     "schedule": OptimizerConfig(schedule=ScheduleConfig(name="cosine", warmup_steps=3)),
     "weight decay": OptimizerConfig(name="adamw", weight_decay=0.01),
@@ -96,7 +101,7 @@ OPTIONS = {
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("optimizer", OPTIONS.values(), ids=OPTIONS.keys())
 def test_every_option_of_an_optimizer_has_equal_bits(optimizer: OptimizerConfig) -> None:
-    assert_equal_bits(compare(Toy(dropout=0.3), optimizer=optimizer))
+    assert_equal_bits(compare(WHOLE, epochs=1, optimizer=optimizer))
 
 
 @pytest.mark.slow

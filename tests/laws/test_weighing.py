@@ -98,14 +98,9 @@ class Together(Sequences):
 TASKS = {
     "all at once": Together(),
     "masked": Sequences(),
-    "sum": Sequences("sum"),
     "masked, a weight per row": Sequences(weight="rows"),
-    "a weight per step": Sequences(masked=False, weight="steps"),
-    "masked, a weight per step": Sequences(weight="steps"),
-    "by sums of weights": Sequences("mean_with_sample_weight", weight="steps"),
+    "a weight per step, embeddings by Adagrad": Sequences(masked=False, weight="steps", rule="adagrad"),
     "by sums of weights, masked": Sequences("mean_with_sample_weight", weight="rows"),
-    "embeddings by Adam": Sequences(masked=False, rule="adam"),
-    "embeddings by Adagrad": Sequences(masked=False, rule="adagrad"),
 }
 PARTS: dict[str, dict[str, Any]] = {
     "two replicas": {"strategy": "mirrored", "replicas": 2},
@@ -132,6 +127,8 @@ def test_parts_weigh_as_the_whole(name: str) -> None:
     assert furthest(whole, by_keras) <= CLOSE
     assert gap(history, theirs) <= 10 * CLOSE
     for settings in PARTS.values():
+        if settings.get("replicas") == (2 if name == "all at once" else 4):
+            continue  # four of them show it for all kinds at once, two for each
         parts, logged = trained(TASKS[name], **settings)
         assert furthest(whole, parts) <= CLOSE, settings
         if "batch_size" in settings:  # of the validation too, whose masked losses Keras weighs by its batches

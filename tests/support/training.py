@@ -9,7 +9,7 @@ import numpy as np
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
 
-__all__ = ["difference", "fit", "traces", "weights"]
+__all__ = ["difference", "fit", "fit_again", "traces", "weights"]
 
 
 def fit(
@@ -22,6 +22,14 @@ def fit(
         optimizer=optimizer,
     )
     return trainer, trainer.fit(task, resume=resume).history
+
+
+def fit_again(
+    trainer: Trainer, task: Task, *, callbacks: Any = (), resume: Any = None
+) -> dict[str, list[float]]:
+    """The history of another training of the task that `trainer` trained, by the same programs."""
+    trainer.callbacks = list(callbacks)
+    return trainer.fit(task, resume=resume).history
 
 
 def weights(trainer: Trainer) -> list[np.ndarray]:
