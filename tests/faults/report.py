@@ -41,7 +41,9 @@ TRAININGS = {
     "MNIST, mixed_float16": ("task=mnist", "trainer.precision=mixed_float16", *SHORT),
     "MNIST, two replicas": ("task=mnist", "trainer.strategy=mirrored", "trainer.replicas=2", *SHORT),
     "LSTM with dropout": ("--config-dir", "tests/faults/conf", "task=lstm"),
-    "MNIST, two workers": ("task=mnist", "verify.workers=2", *SHORT),
+    "MNIST, two workers, saved every 7 steps": (
+        *("task=mnist", "verify.workers=2", *SHORT, "checkpoint.every_steps=7", "checkpoint.keep=2"),
+    ),
 }
 TESTS = (
     "tests/faults",
