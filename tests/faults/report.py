@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,7 @@ def killed(words: tuple[str, ...], folder: Path) -> dict[str, Any]:
     """What was found when a training was killed and resumed; not repeated if the folder has it already."""
     found = folder / "verify_resume.json"
     if not found.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # it was broken off
         command = [sys.executable, "-m", "trainkit", "mode=verify_resume", f"verify.kills={KILLS}"]
         subprocess.run([*command, f"run_dir={folder}", *words], cwd=ROOT, check=False)
     return dict(json.loads(found.read_text()))
