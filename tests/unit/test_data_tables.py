@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainkit.core.errors import UserError
-from trainkit.data.sources import paths
+from trainkit.data.sources import paths, row_cache
+from trainkit.data.sources.stored_tables import read_any_table
 from trainkit.data.sources.tables import Table, TableOptions, read_table
 
 pa = pytest.importorskip("pyarrow")
@@ -273,3 +274,27 @@ def test_what_cannot_be_read_gives_one_clear_line(tmp_path: Path, case: str) -> 
     with pytest.raises(UserError, match=said) as error:
         read_table(given_path(tmp_path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_a_row_of_other_length_and_encoding_is_refused_in_one_line(
+    skip_bad: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, b"a,b,y\n1,2,3\n4,\xce5\n5,6,7\n")
+    with pytest.raises(UserError, match=r"Cannot read .*table\.csv as utf-8: .* Set data\.encoding"):
+        read_table(path, TableOptions(skip_bad=skip_bad))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", [b"colour", b"green"], ids=["name", "cell"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_texts_of_parquet_that_are_no_utf8_are_refused_in_one_line(
+    text: bytes, stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"colour": ["red", "green"], "y": [1, 2]}
+    path = tmp_path / "table.parquet"
+    parquet.write_table(pa.table(columns), path, store_schema=False, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(text, text[:-1] + b"\xee"))
+    monkeypatch.setattr(row_cache, "fits", lambda nbytes, memory, *column: bool(column) or not stored)
+    with pytest.raises(UserError, match=r"Cannot read .*table\.parquet as Parquet: "):
+        read_any_table(path, TableOptions(), None, str(tmp_path / "cache"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, one_line
 
-__all__ = ["is_text", "note_blanks", "require", "to_numpy", "trimmed"]
+__all__ = ["is_text", "note_blanks", "reading_parquet", "require", "to_numpy", "trimmed"]
 
 MAX_EXACT = 2**53  # whole numbers beyond are not exact as float64
 
@@ -27,6 +30,23 @@ def require() -> Any:
             "Tables need pyarrow, which is not installed: pip install 'trainkit[tables]'."
         ) from error
     return pyarrow
+
+
+@contextmanager
+def reading_parquet(file: Path) -> Iterator[None]:
+    """In the block, what pyarrow raises for a damaged file is told in one line.
+
+    It raises errors of its own, of Python's texts for a name that is no UTF-8, and of memory for a length
+    that was damaged.
+    """
+    pa = require()
+    try:
+        yield
+    except UserError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        reason = one_line(str(error)) or type(error).__name__
+        raise UserError(f"Cannot read {file} as Parquet: {reason}. Check the file.") from error
 
 
 def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False) -> np.ndarray:

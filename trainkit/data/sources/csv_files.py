@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,16 @@ def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[d
         skipped.append(row)
         return "skip" if options.skip_bad else "error"
 
+    undecoded: list[BaseException] = []
+    hook = sys.unraisablehook
+
+    def keep(raised: Any) -> None:
+        if isinstance(raised.exc_value, UnicodeError):
+            undecoded.append(raised.exc_value)
+        else:
+            hook(raised)
+
+    sys.unraisablehook = keep  # of a bad row that is no text, pyarrow would print a traceback
     try:
         yield {
             "read_options": arrow_csv.ReadOptions(
@@ -101,9 +112,11 @@ def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[d
             ),
         }
     except (pa.ArrowInvalid, UnicodeError, LookupError) as error:
-        raise UserError(_damaged(file, options, error)) from error
+        raise UserError(_damaged(file, options, undecoded[0] if undecoded else error)) from error
     except OSError as error:
         raise UserError(f"Cannot read {file}: {error.strerror or error}. Check its permissions.") from error
+    finally:
+        sys.unraisablehook = hook
     if skipped:
         first = one_line(str(skipped[0].text))
         notes.append(
@@ -111,7 +124,7 @@ def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[d
         )
 
 
-def _damaged(file: Path, options: TableOptions, error: Exception) -> str:
+def _damaged(file: Path, options: TableOptions, error: BaseException) -> str:
     reason = one_line(str(error))
     if "UTF8" in reason or isinstance(error, UnicodeError | LookupError):
         return f"Cannot read {file} as {options.encoding}: {reason}. Set data.encoding, e.g. latin-1."

@@ -158,19 +158,16 @@ def _alike(batch: Any, schema: Any, first: Path, file: Path) -> Any:
 
 
 def _parquet_batches(file: Path, options: TableOptions, notes: list[str]) -> Iterator[Any]:
-    pa = arrow.require()
-    from pyarrow import parquet
+    with arrow.reading_parquet(file):
+        from pyarrow import parquet
 
-    try:
         with parquet.ParquetFile(file) as opened:
             csv_files.refuse_twice(file, opened.schema_arrow.names)
             rows, _, nbytes = _parquet_sizes(file, options)
             few = BLOCK_BYTES * rows // max(1, nbytes)  # of long texts
             for batch in opened.iter_batches(max(1, min(BLOCK_ROWS, few))):
+                batch.validate(full=True)
                 yield _without_dictionaries(batch)
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = one_line(str(error))
-        raise UserError(f"Cannot read {file} as Parquet: {reason}. Check the file.") from error
 
 
 def _without_dictionaries(batch: Any) -> Any:

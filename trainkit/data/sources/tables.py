@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainkit.core.datasets import Source
-from trainkit.core.errors import UserError, did_you_mean, one_line
+from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.sources import arrow, csv_files, paths
 from trainkit.data.sources.paths import PathLike
 from trainkit.data.sources.table_options import TableOptions
@@ -116,16 +116,13 @@ def _joined(name: str, parts: list[np.ndarray]) -> np.ndarray:
 
 
 def _read_parquet(file: Path, options: TableOptions, notes: list[str]) -> dict[str, np.ndarray]:
-    pa = arrow.require()
-    from pyarrow import parquet
+    with arrow.reading_parquet(file):
+        from pyarrow import parquet
 
-    try:
         csv_files.refuse_twice(file, parquet.read_schema(file).names)
         table = parquet.read_table(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = one_line(str(error))
-        raise UserError(f"Cannot read {file} as Parquet: {reason}. Check the file.") from error
-    return _columns(table, options, notes)
+        table.validate(full=True)  # or a text that is no UTF-8 is found when it is used
+        return _columns(table, options, notes)
 
 
 def _columns(table: pyarrow.Table, options: TableOptions, notes: list[str]) -> dict[str, np.ndarray]:
