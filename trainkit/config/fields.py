@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,10 +112,12 @@ def setting(
     return dataclasses.field(default=default, metadata={KEY: declared})
 
 
-def settings_of(group: type[Any]) -> dict[str, Setting | type[Any]]:
+@functools.cache  # a search checks the settings of each trial
+def settings_of(group: type[Any]) -> Mapping[str, Setting | type[Any]]:
     """The fields of a group in order: a `Setting`, or the dataclass of a group inside it."""
     hints = typing.get_type_hints(group)
-    return {field.name: _described(field, hints[field.name]) for field in dataclasses.fields(group)}
+    described = {field.name: _described(field, hints[field.name]) for field in dataclasses.fields(group)}
+    return types.MappingProxyType(described)
 
 
 def _described(field: dataclasses.Field[Any], hint: Any) -> Setting | type[Any]:

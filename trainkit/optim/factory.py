@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.compat.optimizer_variables import copy_weight_decay_exclusions
 from trainkit.config import OptimizerConfig
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.optim.schedules import schedule
@@ -89,7 +90,7 @@ def _rebuilt(config: OptimizerConfig, recipe: Optimizer, total_steps: int) -> Op
         arguments["learning_rate"] = own  # the object itself: not every schedule survives its config
     arguments.update(_asked(config))
     optimizer = _construct(cls, arguments, cls.__name__)
-    compat.copy_weight_decay_exclusions(recipe, optimizer)
+    copy_weight_decay_exclusions(recipe, optimizer)
     return _scheduled(config, optimizer, total_steps)
 
 

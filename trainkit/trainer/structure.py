@@ -39,7 +39,7 @@ def task_identity(task: Task) -> Any:
 
 
 def model_structure(task: Task, model: keras.Model) -> str:
-    """The structure of a model with its losses and metrics, as text.
+    """The structure of a compiled model with its losses and metrics, as text.
 
     Raises:
         NotComparable: for a model with layers, losses or metrics that are not Keras's or ours.
@@ -52,7 +52,7 @@ def model_structure(task: Task, model: keras.Model) -> str:
     layers = compat.flat_layers(model)
     if own_objective(task) or not model.built or not all(_is_known(layer) for layer in layers):
         raise NotComparable
-    metrics = keras.tree.map_structure(_described, task.metrics())
+    metrics = keras.tree.map_structure(_described, compat.given_metrics(model))
     parts = [
         model.get_config(),
         [[layer.trainable, [list(v.shape) for v in layer.variables]] for layer in layers],

@@ -37,10 +37,10 @@ __all__ = [
     "compiled_losses",
     "compiled_metrics",
     "concrete_noise_shape",
-    "copy_weight_decay_exclusions",
     "epoch_iterator",
     "evaluate_cached",
     "flat_layers",
+    "given_metrics",
     "has_own",
     "initial_epoch",
     "layer_statistics",
@@ -200,10 +200,15 @@ def compiled_losses(model: keras.Model) -> Any:
     return getattr(model, "_compile_loss", None)
 
 
+def given_metrics(model: keras.Model) -> Any:
+    """The metrics that a model was compiled with, as they were given; None if there are none."""
+    compiled = model._compile_metrics
+    return None if compiled is None else compiled._user_metrics
+
+
 def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
     """The metrics that a model was compiled with, as the objects that were given, built or not."""
-    compiled = model._compile_metrics
-    given = [] if compiled is None else keras.tree.flatten(compiled._user_metrics)
+    given = keras.tree.flatten(given_metrics(model))
     return [metric for metric in given if isinstance(metric, keras.metrics.Metric)]
 
 
@@ -231,21 +236,6 @@ def own_schedule(optimizer: keras.optimizers.Optimizer) -> Callable[..., Any] | 
     """The schedule or function that gives an optimizer its learning rate; None for a plain number."""
     rate = optimizer._learning_rate
     return None if isinstance(rate, keras.Variable) else rate
-
-
-def copy_weight_decay_exclusions(
-    source: keras.optimizers.Optimizer, target: keras.optimizers.Optimizer
-) -> None:
-    """Exclude from the weight decay of `target` the variables and names that `source` excludes.
-
-    `get_config` leaves them out, so an optimizer that is made from a config has forgotten them.
-    """
-    pattern = getattr(source, "_exclude_from_weight_decay_pattern", None)
-    variables = getattr(source, "_exclude_from_weight_decay", None)
-    if pattern is None and not variables:
-        return
-    target.exclude_from_weight_decay(var_names=[pattern.pattern] if pattern is not None else None)
-    target._exclude_from_weight_decay = set(variables or ())
 
 
 # Variables and random numbers.

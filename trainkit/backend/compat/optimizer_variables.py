@@ -1,4 +1,4 @@
-"""Which weights a Keras optimizer was built for: Keras keeps that private."""
+"""Which weights a Keras optimizer was built for, and which it does not decay: Keras keeps that private."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["assigns_when_built", "built_for_all", "built_for_others"]
+__all__ = ["assigns_when_built", "built_for_all", "built_for_others", "copy_weight_decay_exclusions"]
 
 
 def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
@@ -27,3 +27,18 @@ def assigns_when_built(optimizer: keras.optimizers.Optimizer) -> bool:
     builds it, it does so again in each step of that program."""
     kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)  # since Keras 3.15
     return kind is not None and isinstance(optimizer, kind) and not optimizer.built
+
+
+def copy_weight_decay_exclusions(
+    source: keras.optimizers.Optimizer, target: keras.optimizers.Optimizer
+) -> None:
+    """Exclude from the weight decay of `target` the variables and names that `source` excludes.
+
+    `get_config` leaves them out, so an optimizer that is made from a config has forgotten them.
+    """
+    pattern = getattr(source, "_exclude_from_weight_decay_pattern", None)
+    variables = getattr(source, "_exclude_from_weight_decay", None)
+    if pattern is None and not variables:
+        return
+    target.exclude_from_weight_decay(var_names=[pattern.pattern] if pattern is not None else None)
+    target._exclude_from_weight_decay = set(variables or ())
