@@ -107,7 +107,8 @@ def test_programs_that_others_could_write_are_not_run(
     modules = {name: module for name, module in compile_cache.sys.modules.items() if name != "tensorflow"}
     monkeypatch.setattr(compile_cache.sys, "modules", modules)
     monkeypatch.setenv(compile_cache.FLAGS, "")
-    compile_cache.use()
+    with compile_cache.using():
+        pass
     folder = compile_cache.kept_in()
     assert folder is not None
     assert folder.stat().st_mode & 0o077 == 0, "private"
@@ -116,6 +117,7 @@ def test_programs_that_others_could_write_are_not_run(
     compile_cache.note()
     os.chmod(folder, 0o777)
     monkeypatch.setenv(compile_cache.FLAGS, "")
-    compile_cache.use()
+    with compile_cache.using():
+        pass
     assert folder.stat().st_mode & 0o077 == 0, "private again"
     assert not planted.exists()

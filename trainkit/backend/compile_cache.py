@@ -2,7 +2,7 @@
 
 TensorFlow reads the folder's name once, when it is imported. It trusts what it finds there, and a damaged
 file makes XLA fail; so each file has its checksum, and one without a right checksum is dropped before
-TensorFlow starts.
+anything is compiled.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from typing import Any
 from trainkit.core import files
 from trainkit.core.errors import UserError
 
-__all__ = ["kept_in", "note", "use"]
+__all__ = ["kept_in", "note", "using"]
 
 FLAGS = "TF_XLA_FLAGS"
 OPTION = "--tf_xla_persistent_cache_directory="
@@ -28,19 +30,42 @@ CHECKSUMS = "checksums.json"
 MAX_BYTES = 500e6  # of all files; the oldest go first
 
 
-def use() -> None:
-    """Keep compiled programs, unless the user chose a folder; called before TensorFlow is imported."""
-    if "tensorflow" in sys.modules or kept_in() is not None:
-        return
-    folder = files.cache_folder() / "xla" / _key()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(folder)
-        _drop_damaged(folder)
-    except (OSError, UserError):  # where nothing can be kept, programs are compiled each time
+@contextlib.contextmanager
+def using() -> Iterator[None]:
+    """Keep compiled programs, unless the user chose a folder. TensorFlow is imported in the block, and the
+    programs that are there are checked meanwhile, in another thread.
+
+    Raises:
+        UserError: if a damaged program cannot be removed.
+    """
+    folder = None if "tensorflow" in sys.modules or kept_in() is not None else _private_folder()
+    if folder is None:
+        yield
         return
     os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {OPTION}{folder}".strip()
     atexit.register(note)
+    with ThreadPoolExecutor(1) as thread:
+        checked = thread.submit(_drop_damaged, folder)
+        yield
+    try:
+        checked.result()
+    except OSError as error:
+        raise UserError(
+            f"Cannot check the compiled programs in {folder}: {error.strerror}. Remove the folder, or set "
+            "compile_cache=false."
+        ) from error
+
+
+def _private_folder() -> Path | None:
+    """The folder of this processor's programs; None where nothing can be kept: programs are compiled each
+    time."""
+    try:
+        folder = files.cache_folder() / "xla" / _key()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
+    except (OSError, UserError):
+        return None
+    return folder if os.access(folder, os.R_OK | os.W_OK) else None
 
 
 def _make_private(folder: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from trainkit.backend import compile_cache
 from trainkit.core.errors import UserError
@@ -31,7 +31,7 @@ def import_tensorflow(*, keep_programs: bool = True) -> None:
         keep_programs: Keep what XLA compiles for the next process.
 
     Raises:
-        UserError: if Keras is told to use another backend.
+        UserError: if Keras is told to use another backend, or a damaged program cannot be removed.
     """
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise UserError(
@@ -40,9 +40,8 @@ def import_tensorflow(*, keep_programs: bool = True) -> None:
         )
     if "tensorflow" in sys.modules:
         return
-    if keep_programs:
-        compile_cache.use()
-    with _filtered(enabled=os.environ.get(LEVEL) != "0"):
+    checking = compile_cache.using() if keep_programs else nullcontext()
+    with checking, _filtered(enabled=os.environ.get(LEVEL) != "0"):
         import tensorflow as tf
 
         tf.config.list_physical_devices()

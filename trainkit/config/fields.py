@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,12 +111,16 @@ def setting(
     return dataclasses.field(default=default, metadata={KEY: declared})
 
 
-@functools.cache  # a search checks the settings of each trial
 def settings_of(group: type[Any]) -> Mapping[str, Setting | type[Any]]:
     """The fields of a group in order: a `Setting`, or the dataclass of a group inside it."""
-    hints = typing.get_type_hints(group)
-    described = {field.name: _described(field, hints[field.name]) for field in dataclasses.fields(group)}
-    return types.MappingProxyType(described)
+    if group not in _known_groups:  # a search checks the settings of each trial
+        hints = typing.get_type_hints(group)
+        described = {field.name: _described(field, hints[field.name]) for field in dataclasses.fields(group)}
+        _known_groups[group] = types.MappingProxyType(described)
+    return _known_groups[group]
+
+
+_known_groups: dict[type[Any], Mapping[str, Setting | type[Any]]] = {}
 
 
 def _described(field: dataclasses.Field[Any], hint: Any) -> Setting | type[Any]:
