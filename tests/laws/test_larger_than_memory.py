@@ -58,13 +58,22 @@ def test_a_view_that_is_larger_than_memory_is_not_read_whole(
         np.asarray(view)
 
 
-def test_free_memory_is_what_the_container_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("parent", [True, False])
+@pytest.mark.parametrize("version", [1, 2])
+def test_free_memory_is_what_the_container_leaves(
+    version: int, parent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = memory.available_host_bytes()
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    for name, content in (("max", "5000"), ("current", "4000"), ("stat", "anon 9\ninactive_file 500\n")):
-        (tmp_path / f"memory.{name}").write_text(content)
+    monkeypatch.setattr(memory, "OWN_GROUPS", tmp_path / "own")
+    (tmp_path / "own").write_text("3:cpu,memory:/a/b\n2:pids:/c\n" if version == 1 else "0::/a/b\n")
+    folder = tmp_path / ("memory" if version == 1 else "") / ("a" if parent else "a/b")
+    folder.mkdir(parents=True)
+    limit, used, cached = memory.GROUP_FILES[2 - version]
+    for name, content in ((limit, "5000"), (used, "4000"), ("memory.stat", f"anon 9\n{cached} 500\n")):
+        (folder / name).write_text(content)
     assert memory.available_host_bytes() == 1500
-    (tmp_path / "memory.max").write_text("max")
+    (folder / limit).write_text("max")
     assert memory.available_host_bytes() > min(1e6, whole / 2)
 
 

@@ -11,6 +11,12 @@ from pathlib import Path
 __all__ = ["available_host_bytes"]
 
 CGROUP = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
+# The limit, what is used, and the name in memory.stat of what caches of files hold: versions 2 and 1.
+GROUP_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def available_host_bytes() -> float:
@@ -28,13 +34,28 @@ def _machine() -> float:
 
 
 def _container() -> Iterator[float]:
-    """What the limit of a control group (version 2) leaves; caches of files give way."""
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        limit = float((CGROUP / "memory.max").read_text())  # "max" is no number
-        used = float((CGROUP / "memory.current").read_text())
-        lines = [line.split() for line in (CGROUP / "memory.stat").read_text().splitlines()]
-        cached = next(float(words[1]) for words in lines if words[0] == "inactive_file")
-        yield limit - used + cached
+    """What the limits of the control groups leave that this process is in; caches of files give way."""
+    for folder in _groups():
+        for limit, used, cached in GROUP_FILES:
+            with contextlib.suppress(OSError, ValueError, StopIteration):
+                most = float((folder / limit).read_text())  # "max" is no number
+                lines = [line.split() for line in (folder / "memory.stat").read_text().splitlines()]
+                free = next(float(words[1]) for words in lines if words[0] == cached)
+                yield most - float((folder / used).read_text()) + free
+
+
+def _groups() -> Iterator[Path]:
+    """The folders of this process's control groups, from its own to the root; a container sees its own as the
+    root."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in OWN_GROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            root = CGROUP / "memory" if controllers else CGROUP
+            own = root / path.lstrip("/")
+            yield own
+            yield from (parent for parent in own.parents if parent.is_relative_to(root))
 
 
 def _limits() -> Iterator[float]:
