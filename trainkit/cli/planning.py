@@ -200,8 +200,8 @@ def _check_reads_data(settings: DictConfig, config: Config) -> None:
         if name in READ_FOR_EVERY_TASK or value == getattr(usual, name) or f"${{data.{name}}}" in task:
             continue
         raise UserError(
-            f"data.{name}={value}: task {config.name} brings its own data, and does not read this; for data "
-            "of yours set task to tabular_classification, tabular_regression, image_classification or "
+            f"data.{name}={value}: task {config.name} brings its own data, and does not read this; expected, "
+            "for data of yours, task=tabular_classification, tabular_regression, image_classification or "
             "text_classification."
         )
 
