@@ -50,7 +50,8 @@ class Tabular(Task):
         dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
         embedding: Numbers per category; None: by the number of categories, 4 to 16 as a rule.
         linear: Whether the outputs also depend linearly on the inputs.
-        l2: Penalty of the squared weights; None: `2.5 / rows`, which counts for less the more rows there are.
+        l2: Penalty of the squared weights; None: `2.5 / rows` for classes, `3.5 / rows` for numbers, which
+            counts for less the more rows there are.
         validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
         run: Directory of the run that this task continues or opens.
     """
@@ -65,6 +66,7 @@ class Tabular(Task):
     run: Path | None = field(default=None, compare=False)
 
     problem: ClassVar[str] = ""
+    penalty: ClassVar[float] = 2.5  # of the squared weights, per row
     sizes: ClassVar[Mapping[str, int]] = {"batches": 24, "smallest": 32, "largest": 1024, "steps": 2000}
 
     @cached_property
@@ -130,7 +132,7 @@ class Tabular(Task):
             inputs[name] = keras.Input(described.shape, dtype=described.dtype, name=name)
             parts.append(self.features_of(name, described, inputs[name]))
         features = parts[0] if len(parts) == 1 else layers.Concatenate(name="features")(parts)
-        penalty = keras.regularizers.L2(2.5 / self.training_rows if self.l2 is None else self.l2)
+        penalty = keras.regularizers.L2(self.penalty / self.training_rows if self.l2 is None else self.l2)
         x = features
         for units in self.units:
             x = layers.Dense(units, activation="relu", kernel_regularizer=penalty)(x)
@@ -240,6 +242,7 @@ class TabularRegression(Tabular):
     scores: tuple[Any, ...] | list[Any] = ("rmse", "mae", "r2")
 
     problem: ClassVar[str] = "regression"
+    penalty: ClassVar[float] = 3.5  # `python -m benchmarks.tables`
 
     @property
     def target(self) -> NumberTarget:
