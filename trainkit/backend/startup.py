@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -23,12 +24,13 @@ LOG_LINE = re.compile(
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def import_tensorflow(*, keep_programs: bool = True) -> None:
+def import_tensorflow(*, keep_programs: bool = True, freeze: bool = False) -> None:
     """Import TensorFlow and look for its devices; its log lines are dropped unless
     TF_CPP_MIN_LOG_LEVEL is 0.
 
     Args:
         keep_programs: Keep what XLA compiles for the next process.
+        freeze: Take all that there is by then to stay as long as the process, which is the command's.
 
     Raises:
         UserError: if Keras is told to use another backend, or a damaged program cannot be removed.
@@ -41,10 +43,26 @@ def import_tensorflow(*, keep_programs: bool = True) -> None:
     if "tensorflow" in sys.modules:
         return
     checking = compile_cache.using() if keep_programs else nullcontext()
-    with checking, _filtered(enabled=os.environ.get(LEVEL) != "0"):
+    with checking, _without_collections(freeze=freeze), _filtered(enabled=os.environ.get(LEVEL) != "0"):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+@contextmanager
+def _without_collections(*, freeze: bool) -> Iterator[None]:
+    """In the block Python does not look for garbage. The import makes a million objects, nearly all of which
+    stay; to look at them again and again takes as long as the rest of it, and a second or two at the end of
+    the process, unless they are frozen."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if freeze:
+            gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @contextmanager
