@@ -84,8 +84,10 @@ def train(name: str, task: Random, **settings: Any) -> dict[str, Any]:
     """Train, and tell how quickly; the first steps compile and do not count."""
     trainer = tk.Trainer(batch_size=BATCH, **settings)
     begin = time.perf_counter()
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
     trainer.fit(task)
     seconds = time.perf_counter() - begin
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt - faults
     assert trainer.setup is not None
     return {
         "rows": name,
@@ -93,6 +95,7 @@ def train(name: str, task: Random, **settings: Any) -> dict[str, Any]:
         "steps": f"{trainer.state.step:,}",
         "rows/s": f"{trainer.throughput['examples_per_second']:,.0f}",
         "waited for rows": f"{trainer.bottleneck.get('input_share', 0.0):.0%}",
+        "read from the disk": f"{faults:,} times",
         "whole call": f"{seconds:.0f} s",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -28,6 +29,9 @@ atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # The same examples in every run, so that a run that passes passes again; nothing is kept between runs.
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+# The modules of TensorFlow and of the tests stay: to look at them as garbage takes seconds.
+gc.disable()
 
 LOGICAL_CPUS = 4
 REAL_FILES = ("mnist.npz", "boston_housing.npz")
@@ -85,11 +89,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Make four logical CPU devices for the tests of strategies, before TensorFlow fixes their number.
+    """Look for garbage from here on alone; make four logical CPU devices for the tests of strategies, before
+    TensorFlow fixes their number.
 
     They share one pool of threads, so a result on one of them is that of a program that has only one. If no
     collected test imports TensorFlow, this does not either: it takes seconds.
     """
+    gc.freeze()
+    gc.enable()
     if "tensorflow" in sys.modules and not session.config.option.collectonly:
         import tensorflow as tf
 
