@@ -12,9 +12,11 @@ import pytest
 from tests.support.repository import ROOT
 
 PROGRAM = """
+import gc
 from trainkit.backend import compile_cache, startup
-startup.import_tensorflow()
+startup.import_tensorflow(freeze=True)
 import tensorflow as tf
+assert gc.isenabled() and gc.get_freeze_count()
 
 @tf.function(jit_compile=True)
 def program(x):
