@@ -29,9 +29,9 @@ class Forgetful(keras.callbacks.Callback):
 '''
 
 
-def verify(folder: Path, *words: str) -> tuple[int, dict[str, object], str]:
+def verify(folder: Path, *words: str, module: str = "") -> tuple[int, dict[str, object], str]:
     (folder / "task").mkdir(parents=True)
-    (folder / "mine.py").write_text(OWN_MODULE + FORGETFUL)
+    (folder / "mine.py").write_text(OWN_MODULE + FORGETFUL + module)
     (folder / "task" / "tiny.yaml").write_text("# @package _global_\n" + OWN_TASK)
     command = [sys.executable, "-m", "trainkit", "--config-dir", str(folder), "mode=verify_resume", *words]
     settings = ["task=tiny", "trainer.epochs=40", "callbacks.plots=false", "run_dir=out", "verify.seed=1"]
@@ -47,6 +47,16 @@ def test_a_killed_training_is_the_same_training(tmp_path: Path) -> None:
     assert found["passed"] is True
     assert len(found["kills"]) == 4
     assert "Equal:" in output
+
+
+@pytest.mark.slow
+def test_a_task_that_has_computed_with_tensorflow_is_killed_and_resumed(tmp_path: Path) -> None:
+    """As one that decodes images does: a copy of its process would wait for threads that it does not have."""
+    computes = "import tensorflow as tf; tf.linalg.matmul(tf.ones([99, 99]), tf.ones([99, 99]))"
+    code, found, output = verify(tmp_path / "my", "verify.kills=1", module=f"\n{computes}\n")
+    assert code == 0, output
+    assert found["passed"] is True
+    assert len(found["kills"]) == 1
 
 
 @pytest.mark.slow

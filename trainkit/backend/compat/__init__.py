@@ -22,6 +22,7 @@ from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.compiler.xla import xla_data_pb2
 from tensorflow.python.client import device_lib
 from tensorflow.python.distribute import distribute_lib
+from tensorflow.python.eager import context
 from tensorflow.python.framework import func_graph
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "evaluate_cached",
     "flat_layers",
     "given_metrics",
+    "has_computed",
     "has_own",
     "initial_epoch",
     "layer_statistics",
@@ -272,6 +274,11 @@ def concrete_noise_shape(inputs: tf.Tensor, noise_shape: Any) -> Any:
 
 
 # Devices and XLA.
+
+
+def has_computed() -> bool:
+    """Whether TensorFlow has computed in this process: it has threads then, which a copy of it has not."""
+    return bool(context.context()._initialized)
 
 
 def local_devices() -> Any:

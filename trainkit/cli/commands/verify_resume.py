@@ -44,6 +44,7 @@ def run(job: Job) -> int:
     Raises:
         UserError: for what cannot be compared.
     """
+    from trainkit.backend import compat
     from trainkit.verification.resume import verify_resume
 
     config = job.config
@@ -53,7 +54,8 @@ def run(job: Job) -> int:
         raise UserError("mode=verify_resume needs checkpoints; leave checkpoint.enabled=false out.")
     if job.path is None:
         raise ValueError("A comparison needs a path for its runs.")
-    attempts = _Launches(job) if config.verify.workers else _Copies(job)
+    # Who looks at images has computed by now.
+    attempts = _Launches(job) if config.verify.workers or compat.has_computed() else _Copies(job)
     place = run_dir.create(job.path, config.runs_dir, config.mode)
     report = verify_resume(attempts.start, place.path, kills=config.verify.kills, seed=config.verify.seed)
     about = {"task": config.name, "words": list(job.argv)}
