@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import ROOT
+from trainkit.backend import compile_cache
 
 PROGRAM = """
 import gc
@@ -61,3 +63,24 @@ def test_where_nothing_can_be_kept_programs_are_compiled(tmp_path: Path) -> None
     printed, kept = run(tmp_path)
     assert printed == "9.0 None\n"
     assert not kept
+
+
+def test_processes_that_drop_the_same_programs_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(4):
+        (tmp_path / f"{i}.pb").write_bytes(bytes(100 + i))
+    checksum = compile_cache._checksum
+    noted = {f"{i}.pb": checksum(tmp_path / f"{i}.pb") for i in (0, 2, 3)}
+    (tmp_path / "checksums.json").write_text(json.dumps(noted))
+
+    def while_another_drops(path: Path) -> str:
+        if path.name in ("1.pb", "2.pb"):
+            path.unlink()
+        return checksum(path)
+
+    monkeypatch.setattr(compile_cache, "_checksum", while_another_drops)
+    monkeypatch.setattr(compile_cache, "MAX_BYTES", 150)
+    os.utime(tmp_path / "0.pb", (1, 1))
+    compile_cache._drop_damaged(tmp_path)
+    assert [path.name for path in tmp_path.glob("*.pb")] == ["3.pb"]

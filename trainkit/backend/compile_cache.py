@@ -113,17 +113,20 @@ def _key() -> str:
 
 
 def _drop_damaged(folder: Path) -> None:
-    """Remove the files that are not what was noted of them, and the oldest beyond the limit."""
+    """Remove the files that are not what was noted of them, and the oldest beyond the limit. Another process
+    may do the same at the same time."""
     noted = _noted(folder)
     good = []
     for path in _programs(folder):
-        if noted.get(path.name) == _checksum(path):
-            good.append(path)
-        else:
-            path.unlink(missing_ok=True)
-    size = 0.0
-    for path in sorted(good, key=lambda p: p.stat().st_mtime, reverse=True):
-        size += path.stat().st_size
+        with contextlib.suppress(FileNotFoundError):
+            if noted.get(path.name) == _checksum(path):
+                state = path.stat()
+                good.append((state.st_mtime, state.st_size, path))
+            else:
+                path.unlink()
+    size = 0
+    for _, nbytes, path in sorted(good, reverse=True):
+        size += nbytes
         if size > MAX_BYTES:
             path.unlink(missing_ok=True)
 
