@@ -84,7 +84,7 @@ class ProgramPool:
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        task, splits = (task, data) if data is not None else self._known_task(task)
+        task, splits = self._known_task(task, data)
         try:
             layout = lay_out(task, config, splits)
             key, start, own, made = self._key(task, config, optimizer, layout)
@@ -114,12 +114,14 @@ class ProgramPool:
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        task, splits = (task, data) if data is not None else self._known_task(task)
+        task, splits = self._known_task(task, data)
         with suppress(NotComparable):
             self._key(task, config, optimizer, lay_out(task, config, splits))
 
-    def _known_task(self, task: Task) -> tuple[Task, Splits]:
-        """The task, or an equal one whose rows are loaded."""
+    def _known_task(self, task: Task, data: Splits | None) -> tuple[Task, Splits]:
+        """The task with the given rows, or an equal one whose rows are loaded."""
+        if data is not None:
+            return task, data
         identity = structure.task_identity(task)
         if identity not in self._tasks:
             self._tasks[identity] = task, task_values.splits(task)
