@@ -249,7 +249,10 @@ def _labels(trials: Sequence[TrialData]) -> list[str]:
 def _importances(search: SearchData) -> Iterator[Markup]:
     if not search.importances:
         return
-    note = f"Share of the variance of {search.objectives[0]} that each setting explains (fANOVA)."
+    note = (
+        f"How much of what a forest of trees knows of {search.objectives[0]} comes from each setting (mean "
+        "decrease of impurity)."
+    )
     yield element("p", note, class_="quiet")
     yield table(["setting", "share"], [[key, f"{share:.0%}"] for key, share in search.importances.items()])
 
