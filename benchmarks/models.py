@@ -2,15 +2,18 @@
 
 Each measurement is a process of its own, from its start to its end: importing, building, compiling, training.
 Contenders take turns in rounds; a second run of trainkit finds what the first compiled. Losses of the
-first epoch have to be equal where a model draws no random numbers.
+first epoch have to be equal where a model draws no random numbers. trainkit decides by the length of a
+training, so it trains 1, 4 and 20 epochs; the others train 4, from which their 1 and 20 are reckoned.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, models_page
-from benchmarks.zoo import ZOO
+from benchmarks.zoo import ZOO, drawn
 
 CONTENDERS = {
     "trainkit": "tensorflow",
@@ -30,13 +33,28 @@ CONTENDERS = {
     "fit, XLA": "tensorflow",
     "Keras on JAX": "jax",
     "Keras on JAX, 25 steps per execution": "jax",
+    "JAX scan": "",
+    "PyTorch": "",
+    "Lightning": "",
 }
+WITHOUT_KERAS = {"JAX scan": "zoo_jax", "PyTorch": "zoo_plain", "Lightning": "zoo_lightning"}
+# A contender that takes so many times as long as the fastest in the first round, per epoch and as a whole, is
+# not measured again.
+WORTH_ROUNDS = 1.5
+ALWAYS = (*OWN, "fit")
+OWN = models_page.OWN
+SHORT, LONG = 4, 20  # epochs; seconds per epoch are those of the longest training of a contender
+COUNTS = (1, SHORT, LONG)
 TOLERANCE = 0.02  # of losses, relative
 LIMIT = 300.0  # seconds of a process
 
 
 def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
     """Train in this process; seconds of each epoch, and the losses."""
+    if contender in WITHOUT_KERAS:
+        module = importlib.import_module(f"benchmarks.contenders.{WITHOUT_KERAS[contender]}")
+        result: dict[str, Any] = module.train(kind, epochs)
+        return result
     if contender.startswith("trainkit"):
         from trainkit.backend import startup
 
@@ -83,21 +101,16 @@ def _begin_alike(model: Any) -> None:
     import numpy as np
 
     draw = np.random.default_rng(1)
-
-    def begin(value: Any) -> Any:
-        if value.ndim < 2:
-            return value
-        limit = (6.0 / (np.prod(value.shape[:-1]) + value.shape[-1])) ** 0.5
-        return draw.uniform(-limit, limit, value.shape).astype(value.dtype)
-
-    model.set_weights([begin(value) for value in model.get_weights()])
+    model.set_weights(
+        [value if value.ndim < 2 else drawn(draw, value.shape) for value in model.get_weights()]
+    )
 
 
 def measured(kind: str, contender: str, epochs: int, home: str, threads: int) -> dict[str, Any]:
     """A process that trains: its seconds as a whole, and what `train` returns; or why there is nothing."""
     environment = {
         **os.environ,
-        "KERAS_BACKEND": CONTENDERS[contender],
+        "KERAS_BACKEND": CONTENDERS[contender] or "tensorflow",
         "XDG_CACHE_HOME": home,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "OMP_NUM_THREADS": str(threads),
@@ -116,29 +129,57 @@ def measured(kind: str, contender: str, epochs: int, home: str, threads: int) ->
     return {"whole": whole, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def row(kind: str, epochs: Sequence[int], rounds: int, threads: int) -> list[dict[str, Any]]:
+def row(kind: str, rounds: int, threads: int) -> list[dict[str, Any]]:
     """All contenders on one model."""
+    entrants = [name for name in CONTENDERS if name != "JAX scan" or ZOO[kind].scan]
     runs: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for _ in range(rounds):
-        for count in epochs:
+    for number in range(rounds):
+        for count in COUNTS:
             with tempfile.TemporaryDirectory() as home:
-                for contender in CONTENDERS:
-                    found = measured(kind, contender, count, home, threads)
-                    runs.setdefault((contender, count), []).append(found)
-    reference = runs["fit", max(epochs)][0].get("loss")
+                for contender in entrants:
+                    if contender in OWN or count == SHORT:
+                        found = measured(kind, contender, count, home, threads)
+                        runs.setdefault((contender, count), []).append(found)
+        if number == 0:
+            entrants = _worth_rounds(entrants, [runs[name, SHORT][0] for name in entrants])
+    reference = runs["fit", SHORT][0].get("loss")
     lines = []
-    for contender in CONTENDERS:
-        whole = {
-            count: [run["whole"] for run in runs[contender, count] if "whole" in run] for count in epochs
-        }
-        last = runs[contender, max(epochs)]
-        good = [run for run in last if "whole" in run]
-        failed = [run["failed"] for run in last if "failed" in run]
-        line: dict[str, Any] = {"model": ZOO[kind].title, "contender": contender, "whole": whole}
-        line["epoch"] = [seconds for run in good for seconds in run["epochs"][1:]]
+    for contender in [name for name in CONTENDERS if (name, SHORT) in runs]:
+        short = runs[contender, SHORT]
+        long = runs[contender, LONG] if contender in OWN else short
+        good = [run for run in short if "whole" in run]
+        failed = [run["failed"] for run in [*short, *long] if "failed" in run]
+        line: dict[str, Any] = {"model": ZOO[kind].title, "contender": contender}
+        line["whole"] = {count: _whole(runs, contender, count) for count in COUNTS}
+        line["epoch"] = [seconds for run in long if "whole" in run for seconds in run["epochs"][1:]]
         line["note"] = failed[0] if failed else _loss_note(kind, good, reference)
         lines.append(line)
     return lines
+
+
+def _whole(runs: dict[tuple[str, int], list[dict[str, Any]]], contender: str, count: int) -> list[float]:
+    """Seconds of the whole process: measured, or reckoned from the epochs of a shorter training."""
+    found = runs.get((contender, count))
+    if found is not None:
+        return [run["whole"] for run in found if "whole" in run]
+    return [
+        run["whole"] + (count - SHORT) * statistics.median(run["epochs"][1:])
+        for run in runs[contender, SHORT]
+        if "whole" in run
+    ]
+
+
+def _worth_rounds(entrants: Sequence[str], runs: Sequence[dict[str, Any]]) -> list[str]:
+    """The contenders that are measured again: those that may be the fastest."""
+    whole = {name: run["whole"] for name, run in zip(entrants, runs, strict=True) if "whole" in run}
+    epoch = {name: min(run["epochs"]) for name, run in zip(entrants, runs, strict=True) if "whole" in run}
+    return [
+        name
+        for name in entrants
+        if name in ALWAYS
+        or (name in whole and whole[name] < WORTH_ROUNDS * min(whole.values()))
+        or (name in epoch and epoch[name] < WORTH_ROUNDS * min(epoch.values()))
+    ]
 
 
 def shown(line: dict[str, Any]) -> dict[str, str]:
@@ -160,7 +201,6 @@ def main() -> int:
     """Measure, and print a table after each model; 1 if trainkit failed or trained something else."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
     parser.add_argument("--rows", default=",".join(ZOO), help=f"of {', '.join(ZOO)}")
-    parser.add_argument("--epochs", default="1,4,20", help="trainings of so many epochs")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/models.json"))
@@ -174,10 +214,9 @@ def main() -> int:
     unknown = sorted(set(kinds) - set(ZOO))
     if unknown:
         parser.error(f"--rows: {', '.join(unknown)}; known: {', '.join(ZOO)}")
-    counts = [int(count) for count in options.epochs.split(",")]
     table: list[dict[str, Any]] = []
     for kind in kinds:
-        lines = row(kind, counts, options.rounds, options.threads)
+        lines = row(kind, options.rounds, options.threads)
         print(machine.table([shown(line) for line in lines]) + "\n", flush=True)
         table += lines
         content = {**machine.describe(options.threads), "rounds": options.rounds, "rows": table}

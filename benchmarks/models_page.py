@@ -27,9 +27,10 @@ def page(content: Mapping[str, Any]) -> str:
     text = [
         f"{content['processor']}, {content['threads']} threads; TensorFlow {versions['tensorflow']}, Keras",
         f"{versions['keras']}, JAX {versions['jax']}. Seconds: median ± half the range,",
-        f"of {content['rounds']} interleaved rounds; in brackets, how many times trainkit is as fast.",
+        f"of {content['rounds']} interleaved rounds; in brackets, how many times trainkit is as fast. A",
+        "contender that the first round shows far behind is measured once.",
         "",
-        "Seconds per epoch, the first left out:",
+        "Seconds per epoch in the longest training, the first left out:",
         "",
         *_table(lines, lambda line: line["epoch"], OWN[:1]),
     ]
@@ -46,25 +47,35 @@ def _whole(count: Any, line: Mapping[str, Any]) -> Sequence[float]:
 
 def _table(lines: Sequence[Mapping[str, Any]], of: Seconds, own: Sequence[str]) -> list[str]:
     contenders = list(dict.fromkeys(line["contender"] for line in lines if line["contender"] not in OWN))
+    fits = [name for name in contenders if name.startswith("fit")]
     header = ["model", *own, *contenders]
     rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     best: list[float] = []
+    fit: list[float] = []
     for model in dict.fromkeys(line["model"] for line in lines):
-        found = {line["contender"]: of(line) for line in lines if line["model"] == model}
+        found: dict[str, list[float]] = {
+            name: [] for name in contenders
+        }  # one that is not written for this model has no line
+        found |= {line["contender"]: list(of(line)) for line in lines if line["model"] == model}
         ours = statistics.median(found[own[0]]) if found[own[0]] else math.nan
         medians = [statistics.median(found[name]) for name in contenders if found[name]]
         best.append(min(medians) / ours)
+        fit.append(min(statistics.median(found[name]) for name in fits if found[name]) / ours)
         cells = [spread(found[name]) for name in own]
         cells += [_compared(found[name], ours) for name in contenders]
         rows.append(f"| {model} | " + " | ".join(cells) + " |")
-    mean = math.exp(statistics.fmean(math.log(ratio) for ratio in best))
     behind = sum(ratio < 1 for ratio in best)
     return [
         *rows,
         "",
-        f"Against the fastest of the others: {mean:.2f} times as fast (geometric mean), behind in {behind} "
-        f"of {len(best)}.",
+        f"Geometric means: {_mean(fit):.2f} times as fast as `fit` at its best, {_mean(best):.2f} times as fast",
+        f"as the fastest of all others, of which one is ahead in {behind} of {len(best)}.",
     ]
+
+
+def _mean(ratios: Sequence[float]) -> float:
+    """Geometric."""
+    return math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
 
 
 def _compared(seconds: Sequence[float], ours: float) -> str:

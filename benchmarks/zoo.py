@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ZOO", "Kind"]
+__all__ = ["ZOO", "Kind", "drawn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Kind:
         model: Makes the compiled model.
         batch: Rows per step.
         random: Whether the model draws random numbers, so that losses differ between backends.
-        tensorflow_only: Whether only TensorFlow can train it.
+        classes: Whether it classifies, and counts the rows that are right.
+        scan: Whether it is written in JAX alone too.
     """
 
     title: str
@@ -32,7 +33,14 @@ class Kind:
     model: Callable[[], Any]
     batch: int
     random: bool = False
-    tensorflow_only: bool = False
+    classes: bool = True
+    scan: bool = False
+
+
+def drawn(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Glorot uniform weights, which do not depend on the random numbers of a framework."""
+    limit = (6.0 / (np.prod(shape[:-1]) + shape[-1])) ** 0.5
+    return draw.uniform(-limit, limit, shape).astype("float32")
 
 
 def _images(count: int, side: int, channels: int) -> Callable[[np.random.Generator], tuple[Any, Any]]:
@@ -240,10 +248,14 @@ ZOO = {
     "transformer": Kind(
         title="transformer, 2 blocks", rows=_words(1024, 128, 5000), model=_transformer, batch=32
     ),
-    "lstm": Kind(title="LSTM 128, 80 steps", rows=_signals(1024, 80, 32), model=_lstm, batch=32),
-    "table": Kind(title="MLP on 400,000 x 20", rows=_table(400_000), model=_dense(2, 256), batch=1024),
-    "embeddings": Kind(title="10 embeddings of 10,000", rows=_categories, model=_embeddings, batch=512),
-    "unet": Kind(title="U-Net 64 x 64", rows=_masks, model=_unet, batch=16),
+    "lstm": Kind(title="LSTM 128, 80 steps", rows=_signals(1024, 80, 32), model=_lstm, batch=32, scan=True),
+    "table": Kind(
+        title="MLP on 400,000 x 20", rows=_table(400_000), model=_dense(2, 256), batch=1024, scan=True
+    ),
+    "embeddings": Kind(
+        title="10 embeddings of 10,000", rows=_categories, model=_embeddings, batch=512, scan=True
+    ),
+    "unet": Kind(title="U-Net 64 x 64", rows=_masks, model=_unet, batch=16, classes=False),
     "augmented": Kind(
         title="CNN with flip, rotation, shift",
         rows=_images(3200, 32, 3),
@@ -253,6 +265,8 @@ ZOO = {
     ),
     "gru": Kind(title="masked bidirectional GRU", rows=_words(1024, 60, 5000), model=_gru, batch=32),
     "conv1d": Kind(title="1-D convolutions", rows=_signals(2048, 256, 4), model=_conv1d, batch=64),
-    "deep": Kind(title="MLP of 50 layers", rows=_table(20_000), model=_dense(50, 64), batch=256),
-    "autoencoder": Kind(title="dense autoencoder", rows=_pixels, model=_autoencoder, batch=256),
+    "deep": Kind(title="MLP of 50 layers", rows=_table(20_000), model=_dense(50, 64), batch=256, scan=True),
+    "autoencoder": Kind(
+        title="dense autoencoder", rows=_pixels, model=_autoencoder, batch=256, classes=False, scan=True
+    ),
 }

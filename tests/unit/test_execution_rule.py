@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import pytest
 from keras import layers
@@ -10,9 +12,10 @@ from trainkit.backend.devices import has_gpu
 from trainkit.trainer.execution import Situation, xla_by_rule
 
 
-def recurrent(units: int) -> keras.Model:
+def recurrent(units: int, **settings: Any) -> keras.Model:
+    settings = settings or {"recurrent_dropout": 0.1}  # which our kernel does not take
     return keras.Sequential(
-        [keras.Input((5, 2)), layers.Bidirectional(layers.GRU(units)), layers.Dense(1)],
+        [keras.Input((5, 2)), layers.Bidirectional(layers.GRU(units, **settings)), layers.Dense(1)],
     )
 
 
@@ -27,5 +30,24 @@ def test_narrow_recurrent_layers_are_compiled_and_wide_ones_are_not() -> None:
     assert not decided(recurrent(16), "While", "MatMul", steps=10)
     assert not decided(recurrent(16), "While", "Conv2D")
     assert not decided(recurrent(128), "While", "MatMul")
+    # A kernel that calls XLA by itself leaves nothing to save.
+    assert not decided(recurrent(16, reset_after=True), "While", "MatMul")
     # A loop of the user's own says nothing of its size.
     assert not decided(keras.Sequential([keras.Input((2,)), layers.Dense(1)]), "While")
+
+
+def test_xla_is_for_trainings_long_enough_to_pay_for_its_compilation() -> None:
+    if has_gpu():
+        pytest.skip("on a GPU, XLA is always right")
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(64), layers.Dense(1)])
+    assert decided(model, "MatMul")
+    assert not decided(model, "MatMul", steps=100)
+
+
+def test_rows_of_embeddings_save_xla_nothing() -> None:
+    if has_gpu():
+        pytest.skip("on a GPU, XLA is always right")
+    words = keras.Sequential([keras.Input((1,)), layers.Embedding(100_000, 32), layers.Dense(1)])
+    wide = keras.Sequential([keras.Input((1,)), layers.Dense(1800), layers.Dense(1800), layers.Dense(1)])
+    assert decided(wide, "MatMul", steps=1000)
+    assert not decided(words, "MatMul", steps=1000)

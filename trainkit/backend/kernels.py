@@ -1,9 +1,10 @@
 """Faster kernels that take the place of Keras's own while a training step is traced: the same mathematics,
 other rounding.
 
-Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA.
-Under XLA: bfloat16 products that sum in float32. Elsewhere: batch normalisation and Adam as one operation
-each, where Keras's take a dozen. A parity run does without them.
+Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA;
+Adam as one operation a variable (`backend.adam`); LSTM and GRU with loops of their own
+(`backend.recurrent`). Under XLA: bfloat16 products that sum in float32. Elsewhere: batch normalisation as one
+operation, where Keras's takes a dozen. A parity run does without them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import keras
 import tensorflow as tf
 
 from trainkit.backend import compat
+from trainkit.backend.adam import fused_adam
 from trainkit.backend.patches import Replacement
+from trainkit.backend.recurrent import recurrent_kernels
 from trainkit.backend.traced_values import TracedFloat
 
 __all__ = ["dropout_mask", "fast_kernels", "threefry"]
@@ -35,15 +38,19 @@ SMALLEST_EPSILON = 1.001e-5  # that the batch normalisation of GPUs takes
 
 def fast_kernels(xla: bool) -> list[Replacement]:
     """The kernels for a program that XLA compiles, or for one that it does not."""
-    found = [Replacement(compat.random_ops, "dropout", _dropout(compat.random_ops.dropout, xla))]
+    found = [
+        Replacement(compat.random_ops, "dropout", _dropout(compat.random_ops.dropout, xla)),
+        *fused_adam(),
+    ]
+    gpu = bool(tf.config.list_logical_devices("GPU"))
+    if not gpu:
+        found += recurrent_kernels(xla)
     if xla:
-        if not tf.config.list_logical_devices("GPU"):
+        if not gpu:
             found.append(Replacement(compat.numpy_ops, "matmul", _matmul(compat.numpy_ops.matmul)))
         return found
     layer = keras.layers.BatchNormalization
-    adam = keras.optimizers.Adam
     found.append(Replacement(layer, "call", _batch_normalization(layer.call)))
-    found.append(Replacement(adam, "update_step", _adam(adam.update_step)))
     return found
 
 
@@ -198,26 +205,3 @@ def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
         return tf.reshape(outputs, tf.shape(inputs))
 
     return call
-
-
-def _adam(usual: Callable[..., Any]) -> Callable[..., Any]:
-    def update_step(self: keras.optimizers.Adam, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if self.amsgrad or not isinstance(gradient, tf.Tensor) or variable.dtype != tf.float32:
-            usual(self, gradient, variable, learning_rate)
-            return
-        step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
-        first_moment, second_moment = compat.adam_slots(self, variable)
-        tf.raw_ops.ResourceApplyAdam(
-            var=compat.resource_handle(variable),
-            m=compat.resource_handle(first_moment),
-            v=compat.resource_handle(second_moment),
-            beta1_power=tf.pow(tf.convert_to_tensor(self.beta_1), step),
-            beta2_power=tf.pow(tf.convert_to_tensor(self.beta_2), step),
-            lr=tf.cast(learning_rate, tf.float32),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-    return update_step

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainkit.backend import compat
+from trainkit.backend import compat, recurrent
 from trainkit.backend.devices import has_gpu
 from trainkit.backend.machine_cache import MachineCache
 from trainkit.checkpoint.train_state import TrainState
@@ -25,14 +25,17 @@ __all__ = ["XLA_ERRORS", "Choice", "Situation", "choose", "step_seconds", "undon
 
 PROBE_SECONDS = 0.15  # of timed steps per candidate
 CLOSE = 1.5  # candidates within this factor are timed once more, since a busy moment may have decided
-COMPILE_SECONDS = 0.1  # of XLA per trainable variable: a training shorter than that cannot win by it
-OP_SECONDS = 25e-6  # of a step without XLA, per trainable variable: what starting its operations costs
+COMPILE_SECONDS = 0.1  # of XLA per trainable variable: a training that saves less cannot win by it
+OP_SECONDS = 25e-6  # that XLA saves of a step, per trainable variable: what starting its operations costs
 FLOPS_PER_SECOND = 5e10  # of two CPU cores, about
-# A recurrent layer: what its loop costs per step without XLA, and what XLA takes to compile it; of 60 time
-# steps in batches of 32, XLA was 1.3 to 3 times as fast below so many units, and slower at the latest at 128.
-RECURRENT_SECONDS = 1e-2
+# A recurrent layer: what XLA saves per step, and takes to compile it; of 60 time steps in batches of 32, XLA
+# was 1.3 to 3 times as fast below so many units, and slower at the latest at 128.
+RECURRENT_SECONDS = 2e-3
 RECURRENT_COMPILE_SECONDS = 1.0
 RECURRENT_UNITS = 128
+# Of the time of dense layers' products, what XLA saves by fusing what stands between them. Of embeddings it
+# saves nothing: they wait for memory.
+FUSED_SHARE = 0.1
 # XLA on a CPU runs these far more slowly than TensorFlow does, or repeats them in a loop of its own.
 SLOW_IN_XLA = ("Conv", "Pool", "While", "CudnnRNN", "FusedBatchNorm")
 NOT_IN_XLA = (
@@ -155,17 +158,24 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     if slow:
         return False, f"XLA on a CPU is slow at {slow[0]}"
     variables = len(model.trainable_variables)
-    flops = 6.0 * model.count_params() * situation.step_rows
-    step = flops / FLOPS_PER_SECOND + OP_SECONDS * variables + RECURRENT_SECONDS * len(units)
-    seconds = situation.steps_left * step
-    if seconds < COMPILE_SECONDS * variables + RECURRENT_COMPILE_SECONDS * len(units):
-        return False, f"about {duration(seconds)} of steps: too short for XLA to pay for its compilation"
+    embeddings = sum(
+        layer.count_params()
+        for layer in compat.flat_layers(model)
+        if isinstance(layer, keras.layers.Embedding)
+    )
+    flops = 6.0 * (model.count_params() - embeddings) * situation.step_rows
+    step = FUSED_SHARE * flops / FLOPS_PER_SECOND + OP_SECONDS * variables + RECURRENT_SECONDS * len(units)
+    saved = situation.steps_left * step
+    if saved < COMPILE_SECONDS * variables + RECURRENT_COMPILE_SECONDS * len(units):
+        return False, f"XLA would save about {duration(saved)}: less than its compilation takes"
     return True, "XLA fuses the operations of a step"
 
 
 def _recurrent_units(model: keras.Model) -> list[int]:
-    """Units of each recurrent layer."""
-    found = (layer for layer in compat.flat_layers(model) if isinstance(layer, keras.layers.RNN))
+    """Units of each recurrent layer, if XLA may help: not where one has a kernel that calls XLA by itself."""
+    found = [layer for layer in compat.flat_layers(model) if isinstance(layer, keras.layers.RNN)]
+    if any(recurrent.takes(layer) for layer in found):
+        return []
     return [max(keras.tree.flatten(layer.state_size)) for layer in found]
 
 

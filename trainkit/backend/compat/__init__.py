@@ -27,6 +27,7 @@ from tensorflow.python.framework import func_graph
 
 __all__ = [
     "INITIALIZE",
+    "UPDATE_ALL",
     "adam_slots",
     "adapter_arrays",
     "all_layers",
@@ -71,6 +72,7 @@ __all__ = [
 unpack_batch: Callable[[Any], tuple[Any, Any, Any]] = data_adapter_utils.unpack_x_y_sample_weight
 class_weight_to_sample_weight: Callable[[Any, Any], Any] = data_adapter_utils.class_weight_to_sample_weights
 train_validation_split: Callable[..., Any] = array_slicing.train_validation_split
+UPDATE_ALL = "_backend_update_step"  # of a Keras optimizer: updates all variables, one after the other
 INITIALIZE = "_initialize_with_initializer"  # of a Keras variable: makes its `tf.Variable`
 
 
