@@ -37,12 +37,12 @@ CONTENDERS = {
     "PyTorch": "",
     "Lightning": "",
 }
+OWN = models_page.OWN
 WITHOUT_KERAS = {"JAX scan": "zoo_jax", "PyTorch": "zoo_plain", "Lightning": "zoo_lightning"}
 # A contender that takes so many times as long as the fastest in the first round, per epoch and as a whole, is
 # not measured again.
 WORTH_ROUNDS = 1.5
 ALWAYS = (*OWN, "fit")
-OWN = models_page.OWN
 SHORT, LONG = 4, 20  # epochs; seconds per epoch are those of the longest training of a contender
 COUNTS = (1, SHORT, LONG)
 TOLERANCE = 0.02  # of losses, relative

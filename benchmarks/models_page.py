@@ -68,8 +68,8 @@ def _table(lines: Sequence[Mapping[str, Any]], of: Seconds, own: Sequence[str]) 
     return [
         *rows,
         "",
-        f"Geometric means: {_mean(fit):.2f} times as fast as `fit` at its best, {_mean(best):.2f} times as fast",
-        f"as the fastest of all others, of which one is ahead in {behind} of {len(best)}.",
+        f"Geometric means: {_mean(fit):.2f} times as fast as `fit` at its best, {_mean(best):.2f} times as",
+        f"fast as the fastest of all others, of which one is ahead in {behind} of {len(best)}.",
     ]
 
 
