@@ -1,4 +1,4 @@
-"""`python -m benchmarks.recipes`: the recipes as commands, beside a script of Keras that leaves the same files.
+"""`python -m benchmarks.recipes`: the recipes as commands, beside a script of Keras that leaves as much.
 
 `python -m trainkit task=boston` with all its observers, and `benchmarks.contenders.keras_script`; and how
 long a process takes that only imports TensorFlow. Medians of rounds in turns.
