@@ -14,7 +14,7 @@ fi
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv > "$out/device.csv"
 $python -m pytest -m gpu -q | tee "$out/tests.txt"
 $python -m benchmarks.throughput --rounds 3 --output "$out" | tee "$out/throughput.txt"
-$python -m benchmarks.models --epochs 4 --rounds 2 --output "$out/models.json" | tee "$out/models.txt"
+$python -m benchmarks.models --rounds 2 --output "$out/models.json" | tee "$out/models.txt"
 for precision in float32 mixed_bfloat16 mixed_float16; do
     $python -m trainkit task=mnist "trainer.precision=$precision" \
         "run_dir=$out/runs/$precision" progress=plain

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, scaling_out
 
 STEPS = 3000  # of a measurement
 ROW_STEPS = 30_000  # where the number of rows grows, whose effect is small
@@ -56,7 +56,7 @@ print(json.dumps({{
 Table = list[dict[str, Any]]
 
 
-def _trained(
+def trained(
     rows: int = ROWS,
     width: int = WIDTH,
     batch: int = BATCH,
@@ -109,7 +109,7 @@ def _grow(
     modes = {}
     for seed in range(rounds):
         for value in values:
-            trainer = _trained(**{name: value}, steps=steps, seed=seed)
+            trainer = trained(**{name: value}, steps=steps, seed=seed)
             seconds = trainer.seconds["total"] - trainer.seconds["compile"]
             costs[value].append(1e6 * seconds / trainer.state.step)
             modes[value] = trainer.execution
@@ -169,7 +169,7 @@ def memory(rounds: int) -> Table:
             seen[epoch + 1] = machine.resident_mb()
 
     few = LONG // 100
-    _trained(epochs=LONG, epochs_per_call=few, callbacks=[Watch()])
+    trained(epochs=LONG, epochs_per_call=few, callbacks=[Watch()])
     table = [
         {"of": "one training", "at": f"epoch {few}", "MB": seen[few], "growth %": 0.0},
         {
@@ -179,8 +179,8 @@ def memory(rounds: int) -> Table:
             "growth %": 100 * (seen[LONG] / seen[few] - 1),
         },
     ]
-    table += _repeated("new trainers", lambda seed: _trained(epochs=1, seed=seed))
-    trainer = _trained(epochs=1)
+    table += _repeated("new trainers", lambda seed: trained(epochs=1, seed=seed))
+    trainer = trained(epochs=1)
     return table + _repeated("fits of one trainer", lambda _: trainer.fit(trainer.setup.task))
 
 
@@ -245,6 +245,9 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "epochs": epochs,
     "memory": memory,
     "start": start,
+    "depth": scaling_out.depth,
+    "replicas": scaling_out.replicas,
+    "workers": scaling_out.workers,
 }
 
 
