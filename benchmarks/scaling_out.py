@@ -12,7 +12,7 @@ from benchmarks import machine
 
 Table = list[dict[str, Any]]
 DEPTHS = (10, 50, 200)  # hidden layers
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "one device, XLA": {"execution": "epoch_xla"},
     "one device": {"execution": "epoch", "fast_kernels": True},
     "2 replicas": {"strategy": "mirrored", "replicas": 2, "execution": "epoch", "fast_kernels": True},

@@ -38,7 +38,7 @@ def recurrent_kernels(xla: bool) -> list[Replacement]:
 
 def takes(layer: Any) -> bool:
     """Whether a recurrent layer trains with these kernels: all others run Keras's own loop."""
-    cell = getattr(layer, "cell", None)
+    cell: Any = getattr(layer, "cell", None)
     if type(cell) not in (keras.layers.LSTMCell, keras.layers.GRUCell):
         return False
     usual = cell.activation is keras.activations.tanh and cell.use_bias and cell.compute_dtype == "float32"
@@ -204,7 +204,8 @@ def _lstm(
         return ((hidden, *last) if sequences else tuple(last)), gradient
 
     projected = _projected(inputs, ordered(cell.kernel), ordered(cell.bias))
-    return run(projected, ordered(cell.recurrent_kernel), *states)
+    found: Tensors = run(projected, ordered(cell.recurrent_kernel), *states)
+    return found
 
 
 def _gru(
@@ -254,4 +255,5 @@ def _gru(
 
     kernel, recurrent, (first, second) = cell.kernel, cell.recurrent_kernel, tf.unstack(cell.bias)
     projected = _projected(inputs, tf.convert_to_tensor(kernel), first)
-    return run(projected, tf.convert_to_tensor(recurrent), second, *states)
+    found: Tensors = run(projected, tf.convert_to_tensor(recurrent), second, *states)
+    return found
