@@ -55,7 +55,8 @@ def _inner_loop(usual: Callable[..., Any], run: Callable[..., Any], xla: bool) -
         states = keras.tree.flatten(initial_state)
         masks = [mask for mask in keras.tree.flatten(mask) if mask is not None]
         known = sequences.shape.rank == 3 and None not in sequences.shape[1:]
-        if not takes(self) or len(masks) > 1 or not known or sequences.dtype != tf.float32:
+        known = known and len(masks) < 2 and all(mask.shape.rank == 2 for mask in masks)
+        if not takes(self) or not known or sequences.dtype != tf.float32:
             return usual(self, sequences, initial_state, mask, training=training)
         given = [sequences, *states, *masks]
         sizes = [None] if xla else _parts(sequences.shape[0])
