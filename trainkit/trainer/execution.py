@@ -25,7 +25,9 @@ __all__ = ["XLA_ERRORS", "Choice", "Situation", "choose", "step_seconds", "undon
 
 PROBE_SECONDS = 0.15  # of timed steps per candidate
 CLOSE = 1.5  # candidates within this factor are timed once more, since a busy moment may have decided
-COMPILE_SECONDS = 0.1  # of XLA per trainable variable: a training that saves less cannot win by it
+# Of XLA, times the root of the number of trainable variables (0.75 s for 6, 1.1 for 12, 2.5 for 102): a
+# training that saves less cannot win by it.
+COMPILE_SECONDS = 0.25
 OP_SECONDS = 25e-6  # that XLA saves of a step, per trainable variable: what starting its operations costs
 FLOPS_PER_SECOND = 5e10  # of two CPU cores, about
 # A recurrent layer: what XLA saves per step, and takes to compile it; of 60 time steps in batches of 32, XLA
@@ -166,7 +168,7 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     flops = 6.0 * (model.count_params() - embeddings) * situation.step_rows
     step = FUSED_SHARE * flops / FLOPS_PER_SECOND + OP_SECONDS * variables + RECURRENT_SECONDS * len(units)
     saved = situation.steps_left * step
-    if saved < COMPILE_SECONDS * variables + RECURRENT_COMPILE_SECONDS * len(units):
+    if saved < COMPILE_SECONDS * variables**0.5 + RECURRENT_COMPILE_SECONDS * len(units):
         return False, f"XLA would save about {duration(saved)}: less than its compilation takes"
     return True, "XLA fuses the operations of a step"
 
