@@ -17,6 +17,7 @@ from tests.support.toys import Toy
 from tests.support.training import fit
 from trainkit.backend import kernels
 from trainkit.backend.patches import patched
+from trainkit.backend.traced_values import TracedFloat
 
 
 def patchable() -> list[Any]:
@@ -279,3 +280,24 @@ def test_what_is_asked_for_by_name_is_keras_s_own() -> None:
     _, named = fit(Toy(batch_norm=True), execution="epoch", epochs=2)
     _, own = fit(Toy(batch_norm=True), execution="epoch", epochs=2, fast_kernels=False)
     assert named["loss"] == own["loss"]
+
+
+@pytest.mark.parametrize("gradient", [dense, rows])
+def test_adam_reads_its_settings_from_variables_where_they_are_traced(gradient: Callable[[int], Any]) -> None:
+    values = {"beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3}
+    theirs = steps_of(keras.optimizers.Adam(0.1, **values), gradient)
+    optimizer = keras.optimizers.Adam(0.1, beta_1=0.5, beta_2=0.6, epsilon=1e-1)
+    read = {name: tf.Variable(value, dtype=tf.float64) for name, value in values.items()}
+
+    class Reading(keras.optimizers.Adam):
+        """Holds other numbers than the variables do, as in the trial that a program was traced for."""
+
+        def apply(self, *arguments: Any) -> None:
+            for name, variable in read.items():
+                setattr(self, name, TracedFloat(getattr(optimizer, name), variable.read_value()))
+            super().apply(*arguments)
+
+    with patched(kernels.fast_kernels(False)):
+        mine = steps_of(Reading(0.1), gradient)
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -27,11 +27,12 @@ class _Numbers:
     def __init__(self, optimizer: keras.optimizers.Adam, learning_rate: Any) -> None:
         self.graph = tf.compat.v1.get_default_graph()
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, tf.float32)
-        self.beta_1 = tf.constant(optimizer.beta_1, tf.float32)
-        self.beta_2 = tf.constant(optimizer.beta_2, tf.float32)
+        # Not as constants: in a search, they are read from variables.
+        self.beta_1 = tf.convert_to_tensor(optimizer.beta_1, tf.float32)
+        self.beta_2 = tf.convert_to_tensor(optimizer.beta_2, tf.float32)
         self.powers = {"beta1_power": tf.pow(self.beta_1, step), "beta2_power": tf.pow(self.beta_2, step)}
         self.rate = tf.cast(learning_rate, tf.float32)
-        self.epsilon = tf.constant(optimizer.epsilon, tf.float32)
+        self.epsilon = tf.convert_to_tensor(optimizer.epsilon, tf.float32)
 
     def apply(self, variable: Any, moments: tuple[Any, Any], gradient: tf.Tensor) -> None:
         first, second = (compat.resource_handle(moment) for moment in moments)
