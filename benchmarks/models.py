@@ -56,9 +56,7 @@ def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
         result: dict[str, Any] = module.train(kind, epochs)
         return result
     if contender.startswith("trainkit"):
-        from trainkit.backend import startup
-
-        startup.import_tensorflow()
+        import trainkit as tk
     import keras
     import numpy as np
 
@@ -86,8 +84,6 @@ def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
     arguments: dict[str, Any] = {"batch_size": row.batch, "epochs": epochs, "shuffle": False, "verbose": 0}
     begin = time.perf_counter()
     if contender.startswith("trainkit"):
-        import trainkit as tk
-
         history = tk.fit(model, x, y, callbacks=[clock], **arguments)
     else:
         history = model.fit(x, y, callbacks=[clock], **arguments)

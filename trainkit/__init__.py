@@ -1,6 +1,7 @@
 """trainkit: a trainer for Keras models. `import trainkit as tk`.
 
-Importing it takes no time: TensorFlow is imported with the first name that needs it.
+Importing it takes no time: TensorFlow is imported with the first name that needs it. Imported before Keras
+and TensorFlow, it lets them start in half the time, without their log lines, and keeps what XLA compiles.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from trainkit.core import checkout, lazy
+from trainkit.core import checkout, first_import, lazy
 
 if TYPE_CHECKING:
     from trainkit import (
@@ -79,3 +80,4 @@ __all__ = [
 __version__ = "0.1.0"
 
 checkout.find_tasks_beside_the_package()
+first_import.watch()

@@ -16,7 +16,7 @@ from trainkit.backend import compile_cache
 PROGRAM = """
 import gc
 from trainkit.backend import compile_cache, startup
-startup.import_tensorflow(freeze=True)
+startup.import_tensorflow()
 import tensorflow as tf
 assert gc.isenabled() and gc.get_freeze_count()
 

@@ -1,6 +1,6 @@
 """Programs that XLA compiled, kept on disk for the next process.
 
-TensorFlow reads the folder's name once, when it is imported. It trusts what it finds there, and a damaged
+TensorFlow reads the folder's name once, after it is imported. It trusts what it finds there, and a damaged
 file makes XLA fail; so each file has its checksum, and one without a right checksum is dropped before
 anything is compiled.
 """
@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -38,11 +37,13 @@ def using() -> Iterator[None]:
     Raises:
         UserError: if a damaged program cannot be removed.
     """
-    folder = None if "tensorflow" in sys.modules or kept_in() is not None else _private_folder()
-    if folder is None:
+    folder = _private_folder()
+    chosen = kept_in()
+    if folder is None or chosen not in (None, folder):
         yield
         return
-    os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {OPTION}{folder}".strip()
+    if chosen is None:  # else the process that started this one has named it
+        os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {OPTION}{folder}".strip()
     atexit.register(note)
     with ThreadPoolExecutor(1) as thread:
         checked = thread.submit(_drop_damaged, folder)

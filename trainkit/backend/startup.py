@@ -1,4 +1,4 @@
-"""TensorFlow's start without its log lines, which hide what a command has to say."""
+"""TensorFlow's start: quickly, and without its log lines, which hide what a command has to say."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
 
 from trainkit.backend import compile_cache
 from trainkit.core.errors import UserError
 
-__all__ = ["import_tensorflow"]
+__all__ = ["import_tensorflow", "starting"]
 
 # Lines of TensorFlow's C++ libraries: `I0000 00:00:1795451699.998250    6102 port.cc:153] ...`, and the
 # warning that precedes them.
@@ -24,45 +29,135 @@ LOG_LINE = re.compile(
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def import_tensorflow(*, keep_programs: bool = True, freeze: bool = False) -> None:
-    """Import TensorFlow and look for its devices; its log lines are dropped unless
-    TF_CPP_MIN_LOG_LEVEL is 0.
+# Parts of Keras that import scikit-learn with SciPy, and Matplotlib: a third of the import, and nobody needs
+# them who does not name them.
+LATER = frozenset({"keras.wrappers", "keras.visualization", "keras.src.visualization"})
+LOADING = threading.RLock()
+_state: set[str] = set()  # of the import: "begun", and "running" until it is done
+
+
+def import_tensorflow(*, keep_programs: bool = True) -> None:
+    """Import TensorFlow and look for its devices.
 
     Args:
         keep_programs: Keep what XLA compiles for the next process.
-        freeze: Take all that there is by then to stay as long as the process, which is the command's.
 
     Raises:
         UserError: if Keras is told to use another backend, or a damaged program cannot be removed.
     """
-    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    if not _trains_here():
         raise UserError(
             f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set "
             "it to tensorflow."
         )
     if "tensorflow" in sys.modules:
         return
-    checking = compile_cache.using() if keep_programs else nullcontext()
-    with checking, _without_collections(freeze=freeze), _filtered(enabled=os.environ.get(LEVEL) != "0"):
+    with starting(keep_programs=keep_programs):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
 
 
 @contextmanager
-def _without_collections(*, freeze: bool) -> Iterator[None]:
-    """In the block Python does not look for garbage. The import makes a million objects, nearly all of which
-    stay; to look at them again and again takes as long as the rest of it, and a second or two at the end of
-    the process, unless they are frozen."""
+def starting(*, keep_programs: bool = True) -> Iterator[None]:
+    """In the block TensorFlow or Keras is imported: without its log lines, unless TF_CPP_MIN_LOG_LEVEL is 0,
+    with XLA's programs kept, and in half the time. With another backend of Keras, nothing changes.
+
+    Args:
+        keep_programs: Keep what XLA compiles for the next process.
+
+    Raises:
+        UserError: if a damaged program cannot be removed.
+    """
+    if "running" in _state or not _trains_here():
+        yield
+        return
+    checking = compile_cache.using() if keep_programs and not _state else nullcontext()
+    _state.update(("begun", "running"))
+    try:
+        with checking, _without_collections(), _later(), _filtered(enabled=os.environ.get(LEVEL) != "0"):
+            yield
+    finally:
+        _state.remove("running")
+
+
+def _trains_here() -> bool:
+    return os.environ.setdefault("KERAS_BACKEND", "tensorflow") == "tensorflow"
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """In the block Python does not look for garbage. The import makes half a million objects, nearly all of
+    which stay. To look at them again and again takes as long as the rest of it, and a second or two at the
+    end of the process, so they are frozen: from then on Python does not look at them."""
     enabled = gc.isenabled()
+    gc.collect()  # what is garbage by now would be frozen too
     gc.disable()
     try:
         yield
     finally:
-        if freeze:
-            gc.freeze()
+        gc.freeze()
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _later() -> Iterator[None]:
+    """In the block some parts of Keras are not imported, but when they are first used."""
+    finder = _LaterFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _LaterFinder:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path) if fullname in LATER else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = _LaterLoader(spec.loader)
+        return spec
+
+
+class _LaterLoader(Loader):
+    def __init__(self, usual: Loader) -> None:
+        self.usual = usual
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _LaterModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Not yet."""
+
+
+class _LaterModule(ModuleType):
+    """A module that is loaded when it is asked for a name. Not `importlib.util.LazyLoader`: that loads also
+    when somebody looks at the files of all modules, as AutoGraph does."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        self._load()
+        return getattr(self, name)
+
+    def __dir__(self) -> Iterable[str]:
+        self._load()
+        return dir(self)
+
+    def _load(self) -> None:
+        with LOADING:
+            spec = self.__spec__
+            if spec is not None and isinstance(spec.loader, _LaterLoader):
+                self.__loader__ = spec.loader = spec.loader.usual
+                try:
+                    spec.loader.exec_module(self)
+                except BaseException:
+                    self.__loader__ = spec.loader = _LaterLoader(spec.loader)
+                    raise
+            self.__class__ = ModuleType
 
 
 @contextmanager

@@ -85,14 +85,14 @@ def _jobs(plans: Sequence[Plan]) -> list[Job]:
     shown = plans[0].config.progress != "none"
     with ending_at_once():
         with stage("Importing TensorFlow", shown=shown and "tensorflow" not in sys.modules):
-            startup.import_tensorflow(keep_programs=plans[0].config.compile_cache, freeze=True)
+            startup.import_tensorflow(keep_programs=plans[0].config.compile_cache)
         return [plan.job() for plan in plans]
 
 
 def _joins(keep_programs: bool) -> bool:
     """Whether a process that another has started has a search to join, once TensorFlow is imported."""
     with ending_at_once():
-        startup.import_tensorflow(keep_programs=keep_programs, freeze=True)
+        startup.import_tensorflow(keep_programs=keep_programs)
         return search_jobs.wait()
 
 

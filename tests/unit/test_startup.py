@@ -1,0 +1,78 @@
+"""Imported before Keras, trainkit prepares its import; after it, it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.repository import ROOT
+
+SHOWN = """
+import gc, importlib.util, sys
+from trainkit.backend import compile_cache
+assert type(keras.__spec__.loader).__name__ == "SourceFileLoader" == type(keras.__loader__).__name__
+assert gc.isenabled()
+print(bool(gc.get_freeze_count()), compile_cache.kept_in() is not None, "sklearn" in sys.modules)
+"""
+
+LATER = """
+import inspect, sys, threading
+import trainkit
+import keras
+import tensorflow as tf
+
+@tf.function
+def doubled(x):  # AutoGraph looks at the files of all modules
+    return 2 * x if x > 1 else x
+
+doubled(tf.constant(2.0))
+assert "sklearn" not in sys.modules and "matplotlib" not in sys.modules
+found = []
+many = [threading.Thread(target=lambda: found.append(keras.wrappers.SKLearnRegressor)) for _ in range(8)]
+for one in many: one.start()
+for one in many: one.join()
+assert len(found) == 8 and set(found) == {keras.wrappers.SKLearnRegressor}
+assert "SKLearnClassifier" in dir(keras.wrappers)
+assert type(keras.wrappers) is type(sys) and not hasattr(keras.wrappers, "nothing")
+from keras.visualization import *
+assert callable(plot_image_gallery) and "matplotlib" in sys.modules
+"""
+
+
+def run(program: str, home: Path, **environment: str) -> tuple[str, str]:
+    """What a program prints, to both streams."""
+    given = {k: v for k, v in os.environ.items() if k not in ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL")}
+    given |= {"XDG_CACHE_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
+    path = home / "program.py"
+    path.write_text(program)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False, env=given)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_before_keras_its_import_is_prepared(tmp_path: Path) -> None:
+    for names in ("keras", "tensorflow, keras"):
+        printed, errors = run(f"import trainkit, {names}{SHOWN}", tmp_path)
+        assert printed == "True True False\n", names
+        assert "oneDNN" not in errors
+
+
+def test_after_keras_nothing_changes(tmp_path: Path) -> None:
+    assert run(f"import keras, trainkit{SHOWN}", tmp_path)[0] == "False False True\n"
+
+
+def test_another_backend_of_keras_is_left_alone(tmp_path: Path) -> None:
+    program = "import trainkit, keras, gc; print(keras.backend.backend(), gc.get_freeze_count())"
+    assert run(program, tmp_path, KERAS_BACKEND="numpy")[0] == "numpy 0\n"
+
+
+def test_parts_of_keras_that_nobody_named_are_imported_when_they_are_used(tmp_path: Path) -> None:
+    run(LATER, tmp_path)
+
+
+def test_a_module_that_is_sought_but_not_imported_changes_nothing(tmp_path: Path) -> None:
+    program = "import trainkit, sys; from importlib.util import find_spec; "
+    program += "assert find_spec('keras').loader.get_source('keras'); assert 'keras' not in sys.modules"
+    run(program, tmp_path)
