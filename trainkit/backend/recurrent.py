@@ -7,6 +7,7 @@ a dozen operations per time step would cost more than they do; and there each co
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainkit.backend import compat
 from trainkit.backend.devices import has_gpu
 from trainkit.backend.patches import Replacement
 from trainkit.backend.replica import replica
@@ -141,8 +143,10 @@ def _over_time(
     return done[1 : 1 + number], [array.stack() for array in done[1 + number :]]
 
 
-def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
-    return tf.function(function, autograph=False, jit_compile=True)(*arguments)
+@functools.cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A loop that XLA compiles once for all layers, directions and parts of a batch of the same shapes."""
+    return compat.without_tracing_warning(tf.function(function, autograph=False, jit_compile=True))
 
 
 def _chosen(kept: tf.Tensor | None, t: tf.Tensor, new: Tensors, old: Tensors) -> Tensors:
@@ -153,53 +157,62 @@ def _chosen(kept: tf.Tensor | None, t: tf.Tensor, new: Tensors, old: Tensors) ->
     return [tf.where(rows, one, other) for one, other in zip(new, old, strict=True)]
 
 
+def _lstm_forward(
+    projected: tf.Tensor, recurrent: tf.Tensor, kept: tf.Tensor | None, h: tf.Tensor, c: tf.Tensor
+) -> tuple[Tensors, Tensors]:
+    units = h.shape[1]
+
+    def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[Tensors, Tensors]:
+        total = projected[t] + tf.matmul(h, recurrent)
+        gates = [tf.sigmoid(total[:, : 3 * units]), tf.tanh(total[:, 3 * units :])]
+        i, f, o = tf.split(gates[0], 3, -1)
+        cell = f * c + i * gates[1]
+        h, c = _chosen(kept, t, (o * tf.tanh(cell), cell), (h, c))
+        return (h, c), (tf.concat(gates, -1), c, h)
+
+    return _over_time(projected.shape[0], step, (h, c), 3)
+
+
+def _lstm_backward(
+    recurrent: tf.Tensor,
+    gates: tf.Tensor,
+    cells: tf.Tensor,
+    before: tf.Tensor,
+    kept: tf.Tensor | None,
+    *given: tf.Tensor,
+) -> tuple[Tensors, Tensors]:
+    *each, dh, dc = given
+    across = tf.transpose(recurrent)
+
+    def step(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor) -> tuple[Tensors, Tensors]:
+        dh = dh + each[0][t] if each else dh
+        i, f, o, g = tf.split(gates[t], 4, -1)
+        none = tf.zeros_like(dh)
+        rest = _chosen(kept, t, (none, none), (dh, dc))
+        dh, dc = _chosen(kept, t, (dh, dc), (none, none))
+        shown = tf.tanh(cells[t])
+        dc = dc + dh * o * (1.0 - shown * shown)
+        inner = [dc * g * i * (1.0 - i), dc * before[t] * f * (1.0 - f)]
+        total = tf.concat([*inner, dh * shown * o * (1.0 - o), dc * i * (1.0 - g * g)], -1)
+        return (tf.matmul(total, across) + rest[0], dc * f + rest[1]), (total,)
+
+    return _over_time(gates.shape[0], step, (dh, dc), 1, back=True)
+
+
 def _lstm(
     cell: Any, inputs: tf.Tensor, kept: tf.Tensor | None, sequences: bool, *states: tf.Tensor
 ) -> Tensors:
-    units = cell.units
-
     def ordered(weight: Any) -> tf.Tensor:  # as input, forget, output, cell: the sigmoids side by side
         i, f, c, o = tf.split(tf.convert_to_tensor(weight), 4, -1)
         return tf.concat([i, f, o, c], -1)
 
-    def forward(projected: tf.Tensor, recurrent: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> Any:
-        def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[Tensors, Tensors]:
-            total = projected[t] + tf.matmul(h, recurrent)
-            gates = [tf.sigmoid(total[:, : 3 * units]), tf.tanh(total[:, 3 * units :])]
-            i, f, o = tf.split(gates[0], 3, -1)
-            cell = f * c + i * gates[1]
-            h, c = _chosen(kept, t, (o * tf.tanh(cell), cell), (h, c))
-            return (h, c), (tf.concat(gates, -1), c, h)
-
-        return _over_time(projected.shape[0], step, (h, c), 3)
-
-    def backward(
-        recurrent: tf.Tensor, gates: tf.Tensor, cells: tf.Tensor, before: tf.Tensor, *given: Any
-    ) -> Any:
-        *each, dh, dc = given
-        across = tf.transpose(recurrent)
-
-        def step(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor) -> tuple[Tensors, Tensors]:
-            dh = dh + each[0][t] if each else dh
-            i, f, o, g = tf.split(gates[t], 4, -1)
-            none = tf.zeros_like(dh)
-            rest = _chosen(kept, t, (none, none), (dh, dc))
-            dh, dc = _chosen(kept, t, (dh, dc), (none, none))
-            shown = tf.tanh(cells[t])
-            dc = dc + dh * o * (1.0 - shown * shown)
-            inner = [dc * g * i * (1.0 - i), dc * before[t] * f * (1.0 - f)]
-            total = tf.concat([*inner, dh * shown * o * (1.0 - o), dc * i * (1.0 - g * g)], -1)
-            return (tf.matmul(total, across) + rest[0], dc * f + rest[1]), (total,)
-
-        return _over_time(gates.shape[0], step, (dh, dc), 1, back=True)
-
     @tf.custom_gradient
     def run(projected: tf.Tensor, recurrent: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> Any:
-        last, (gates, cells, hidden) = _compiled(forward, projected, recurrent, h, c)
+        last, (gates, cells, hidden) = _compiled(_lstm_forward)(projected, recurrent, kept, h, c)
 
         def gradient(*given: tf.Tensor) -> Tensors:
             before = _before(c, cells)
-            states, (total,) = _compiled(backward, recurrent, gates, cells, before, *given)
+            states, (total,) = _compiled(_lstm_backward)(recurrent, gates, cells, before, kept, *given)
             return total, _product_over_time(_before(h, hidden), total), *states
 
         return ((hidden, *last) if sequences else tuple(last)), gradient
@@ -209,47 +222,53 @@ def _lstm(
     return found
 
 
+def _gru_forward(
+    projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor, kept: tf.Tensor | None, h: tf.Tensor
+) -> tuple[Tensors, Tensors]:
+    units = h.shape[1]
+
+    def step(t: tf.Tensor, h: tf.Tensor) -> tuple[Tensors, Tensors]:
+        inner = tf.matmul(h, recurrent) + bias
+        gates = tf.sigmoid(projected[t][:, : 2 * units] + inner[:, : 2 * units])
+        z, r = tf.split(gates, 2, -1)
+        inner = inner[:, 2 * units :]
+        new = tf.tanh(projected[t][:, 2 * units :] + r * inner)
+        (h,) = _chosen(kept, t, (z * h + (1.0 - z) * new,), (h,))
+        return (h,), (tf.concat([gates, new, inner], -1), h)
+
+    return _over_time(projected.shape[0], step, (h,), 2)
+
+
+def _gru_backward(
+    recurrent: tf.Tensor, gates: tf.Tensor, before: tf.Tensor, kept: tf.Tensor | None, *given: tf.Tensor
+) -> tuple[Tensors, Tensors]:
+    *each, dh = given
+    across = tf.transpose(recurrent)
+
+    def step(t: tf.Tensor, dh: tf.Tensor) -> tuple[Tensors, Tensors]:
+        dh = dh + each[0][t] if each else dh
+        z, r, new, inner = tf.split(gates[t], 4, -1)
+        none = tf.zeros_like(dh)
+        (rest,) = _chosen(kept, t, (none,), (dh,))
+        (dh,) = _chosen(kept, t, (dh,), (none,))
+        total = dh * (1.0 - z) * (1.0 - new * new)
+        both = [dh * (before[t] - new) * z * (1.0 - z), total * inner * r * (1.0 - r)]
+        over = tf.concat([*both, total * r], -1)
+        return (dh * z + tf.matmul(over, across) + rest,), (tf.concat([*both, total], -1), over)
+
+    return _over_time(gates.shape[0], step, (dh,), 2, back=True)
+
+
 def _gru(
     cell: Any, inputs: tf.Tensor, kept: tf.Tensor | None, sequences: bool, *states: tf.Tensor
 ) -> Tensors:
-    units = cell.units
-
-    def forward(projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor, h: tf.Tensor) -> Any:
-        def step(t: tf.Tensor, h: tf.Tensor) -> tuple[Tensors, Tensors]:
-            inner = tf.matmul(h, recurrent) + bias
-            gates = tf.sigmoid(projected[t][:, : 2 * units] + inner[:, : 2 * units])
-            z, r = tf.split(gates, 2, -1)
-            inner = inner[:, 2 * units :]
-            new = tf.tanh(projected[t][:, 2 * units :] + r * inner)
-            (h,) = _chosen(kept, t, (z * h + (1.0 - z) * new,), (h,))
-            return (h,), (tf.concat([gates, new, inner], -1), h)
-
-        return _over_time(projected.shape[0], step, (h,), 2)
-
-    def backward(recurrent: tf.Tensor, gates: tf.Tensor, before: tf.Tensor, *given: Any) -> Any:
-        *each, dh = given
-        across = tf.transpose(recurrent)
-
-        def step(t: tf.Tensor, dh: tf.Tensor) -> tuple[Tensors, Tensors]:
-            dh = dh + each[0][t] if each else dh
-            z, r, new, inner = tf.split(gates[t], 4, -1)
-            none = tf.zeros_like(dh)
-            (rest,) = _chosen(kept, t, (none,), (dh,))
-            (dh,) = _chosen(kept, t, (dh,), (none,))
-            total = dh * (1.0 - z) * (1.0 - new * new)
-            both = [dh * (before[t] - new) * z * (1.0 - z), total * inner * r * (1.0 - r)]
-            over = tf.concat([*both, total * r], -1)
-            return (dh * z + tf.matmul(over, across) + rest,), (tf.concat([*both, total], -1), over)
-
-        return _over_time(gates.shape[0], step, (dh,), 2, back=True)
-
     @tf.custom_gradient
     def run(projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor, h: tf.Tensor) -> Any:
-        last, (gates, hidden) = _compiled(forward, projected, recurrent, bias, h)
+        last, (gates, hidden) = _compiled(_gru_forward)(projected, recurrent, bias, kept, h)
         before = _before(h, hidden)
 
         def gradient(*given: tf.Tensor) -> Tensors:
-            states, (total, over) = _compiled(backward, recurrent, gates, before, *given)
+            states, (total, over) = _compiled(_gru_backward)(recurrent, gates, before, kept, *given)
             return total, _product_over_time(before, over), tf.reduce_sum(over, [0, 1]), *states
 
         return ((hidden, *last) if sequences else tuple(last)), gradient

@@ -21,7 +21,7 @@ from trainkit.core.figures import duration
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.windows import Window
 
-__all__ = ["XLA_ERRORS", "Choice", "Situation", "choose", "step_seconds", "undone", "xla_by_rule"]
+__all__ = ["XLA_ERRORS", "Choice", "Situation", "choose", "shares_trace", "step_seconds", "undone", "xla_by_rule"]
 
 PROBE_SECONDS = 0.15  # of timed steps per candidate
 CLOSE = 1.5  # candidates within this factor are timed once more, since a busy moment may have decided
@@ -52,6 +52,9 @@ NOT_IN_XLA = (
     "String",
     "Unique",
 )
+# A ragged last step has a trace of its own, of 9 ms per variable, or shares one with the full steps, which do
+# not know their number of rows then and take up to 3 microseconds more per variable.
+STEPS_OF_ONE_TRACE = 3000
 XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError)
 
 
@@ -171,6 +174,13 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     if saved < COMPILE_SECONDS * variables**0.5 + RECURRENT_COMPILE_SECONDS * len(units):
         return False, f"XLA would save about {duration(saved)}: less than its compilation takes"
     return True, "XLA fuses the operations of a step"
+
+
+def shares_trace(model: keras.Model, steps: int) -> bool:
+    """Whether a ragged last step shares the trace of the full ones in a training of so many steps, without
+    XLA. Recurrent kernels divide the rows of a batch over cores, so they have to know them."""
+    recurrent_kernels = any(recurrent.takes(layer) for layer in compat.flat_layers(model))
+    return steps <= STEPS_OF_ONE_TRACE and not recurrent_kernels
 
 
 def _recurrent_units(model: keras.Model) -> list[int]:

@@ -18,7 +18,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
-from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation, choose, step_seconds, undone
+from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation, choose, shares_trace, step_seconds, undone
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.pacing import MAX_EPOCHS_PER_CALL
 from trainkit.trainer.program_cache import ProgramCache
@@ -187,9 +187,15 @@ class ProgramRunner:
             xla=xla,
             by_step=xla and streamed and execution.startswith("step"),
             fast=fast,
-            hidden_rows=config.dynamic_rows and not xla,
+            hidden_rows=not xla and (config.dynamic_rows or (chosen_here and self._shares_trace())),
             direct=window.direct,
         )
+
+    def _shares_trace(self) -> bool:
+        shape = self.setup.shape
+        whole = self.setup.replicas == 1 and self.setup.step.split.is_whole(shape.step_rows)
+        ragged = shape.rest > 0 and self.setup.source.kind == "resident"
+        return ragged and whole and shares_trace(self.setup.model, shape.steps * self.config.epochs)
 
     # Calls.
 
