@@ -4,7 +4,8 @@ other rounding.
 Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA;
 Adam as one operation a variable (`backend.adam`); LSTM and GRU with loops of their own
 (`backend.recurrent`). Under XLA: bfloat16 products that sum in float32. Elsewhere: batch normalisation as one
-operation, where Keras's takes a dozen. A parity run does without them.
+operation, where Keras's takes a dozen; attention and its activations (`backend.attention`). A parity run does
+without them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.adam import fused_adam
+from trainkit.backend.attention import attention_kernels
 from trainkit.backend.patches import Replacement
 from trainkit.backend.recurrent import recurrent_kernels
 from trainkit.backend.traced_values import TracedFloat
@@ -51,7 +53,7 @@ def fast_kernels(xla: bool) -> list[Replacement]:
         return found
     layer = keras.layers.BatchNormalization
     found.append(Replacement(layer, "call", _batch_normalization(layer.call)))
-    return found
+    return found if gpu else [*found, *attention_kernels()]
 
 
 def _dropout(usual: Callable[..., Any], xla: bool) -> Callable[..., Any]:

@@ -19,9 +19,19 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
 from trainkit.core.figures import duration
 from trainkit.engine.train_loop import TrainProgram
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.windows import Window
 
-__all__ = ["XLA_ERRORS", "Choice", "Situation", "choose", "shares_trace", "step_seconds", "undone", "xla_by_rule"]
+__all__ = [
+    "XLA_ERRORS",
+    "Choice",
+    "Situation",
+    "choose",
+    "shares_trace",
+    "step_seconds",
+    "undone",
+    "xla_by_rule",
+]
 
 PROBE_SECONDS = 0.15  # of timed steps per candidate
 CLOSE = 1.5  # candidates within this factor are timed once more, since a busy moment may have decided
@@ -176,11 +186,16 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     return True, "XLA fuses the operations of a step"
 
 
-def shares_trace(model: keras.Model, steps: int) -> bool:
-    """Whether a ragged last step shares the trace of the full ones in a training of so many steps, without
-    XLA. Recurrent kernels divide the rows of a batch over cores, so they have to know them."""
-    recurrent_kernels = any(recurrent.takes(layer) for layer in compat.flat_layers(model))
-    return steps <= STEPS_OF_ONE_TRACE and not recurrent_kernels
+def shares_trace(setup: TrainSetup) -> bool:
+    """Whether a ragged last step shares the trace of the full ones in a program without XLA: in a short
+    training. Recurrent kernels divide the rows of a batch over cores, so they have to know them."""
+    shape = setup.shape
+    whole = setup.replicas == 1 and setup.step.split.is_whole(shape.step_rows)
+    if not shape.rest or not whole or setup.source.kind != "resident":
+        return False
+    if any(recurrent.takes(layer) for layer in compat.flat_layers(setup.model)):
+        return False
+    return shape.steps * setup.config.epochs <= STEPS_OF_ONE_TRACE
 
 
 def _recurrent_units(model: keras.Model) -> list[int]:

@@ -18,7 +18,8 @@ from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
-from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation, choose, shares_trace, step_seconds, undone
+from trainkit.trainer import execution as modes
+from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.pacing import MAX_EPOCHS_PER_CALL
 from trainkit.trainer.program_cache import ProgramCache
@@ -91,7 +92,7 @@ class ProgramRunner:
             operations=self.setup.facts.operations,
         )
         kept = MachineCache(files.cache_folder() / "execution.json")
-        self.choice = choose(situation, self.setup.model, self._measure, kept)
+        self.choice = modes.choose(situation, self.setup.model, self._measure, kept)
         self.times.compile += time.perf_counter() - begin
         return self.choice
 
@@ -169,8 +170,8 @@ class ProgramRunner:
         program = self.cache.program(self._spec(window, "epoch_xla" if xla else "epoch"))
         rows = self._validation_rows()
         every_batch = self.callbacks.needs_train_batches
-        with undone(self.setup.state):
-            return step_seconds(
+        with modes.undone(self.setup.state):
+            return modes.step_seconds(
                 program, window, every_batch=every_batch, give_up=give_up, validation=rows, **self._decided()
             )
 
@@ -187,15 +188,9 @@ class ProgramRunner:
             xla=xla,
             by_step=xla and streamed and execution.startswith("step"),
             fast=fast,
-            hidden_rows=not xla and (config.dynamic_rows or (chosen_here and self._shares_trace())),
+            hidden_rows=not xla and (config.dynamic_rows or (chosen_here and modes.shares_trace(self.setup))),
             direct=window.direct,
         )
-
-    def _shares_trace(self) -> bool:
-        shape = self.setup.shape
-        whole = self.setup.replicas == 1 and self.setup.step.split.is_whole(shape.step_rows)
-        ragged = shape.rest > 0 and self.setup.source.kind == "resident"
-        return ragged and whole and shares_trace(self.setup.model, shape.steps * self.config.epochs)
 
     # Calls.
 
@@ -289,9 +284,9 @@ class ProgramRunner:
     def evaluate_batches(self, start: int, stop: int) -> dict[str, Any]:
         """Validate batches `start : stop`; the values so far."""
         spec = self._spec(self._latest, self.choice.execution)
-        modes = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_rows}
-        modes["by_step"] = spec.by_step or self.setup.model.jit_compile is True
-        return self.cache.evaluate("validation", start, stop, **modes)
+        kinds = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_rows}
+        kinds["by_step"] = spec.by_step or self.setup.model.jit_compile is True
+        return self.cache.evaluate("validation", start, stop, **kinds)
 
     def _validation_rows(self) -> Any:
         return self.cache.rows("validation") if self.validates_in_graph else None

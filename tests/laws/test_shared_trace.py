@@ -1,0 +1,73 @@
+"""A ragged last step shares the trace of the full ones in a short training without XLA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import trainkit as tk
+from trainkit.trainer import execution
+
+X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
+Y = X.sum(1)
+
+
+class Counted(keras.layers.Dense):
+    """A dense layer that notes how many rows each trace knows of."""
+
+    traced: list[Any]
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        self.traced.append(inputs.shape[0])
+        return super().call(inputs)
+
+
+def trained(rows: int, **settings: Any) -> tuple[list[Any], keras.Model, dict[str, Any]]:
+    keras.utils.set_random_seed(0)
+    layer = Counted(4, "tanh")
+    layer.traced = []
+    model = keras.Sequential([layer, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.build((None, 3))
+    layer.traced.clear()
+    history = tk.fit(model, X[:rows], Y[:rows], batch_size=8, epochs=2, verbose=0, **settings)
+    steps = [known for known in layer.traced if known != 1]
+    return steps, model, history.history
+
+
+def test_one_trace_serves_all_steps_and_trains_as_two() -> None:
+    steps, model, history = trained(22)
+    assert None in steps
+    assert not {6, 8} & set(steps)
+    keras.utils.set_random_seed(0)
+    other, theirs = trained(22, execution="epoch")[1:]
+    np.testing.assert_allclose(history["loss"], theirs["loss"], rtol=1e-5)
+    for mine, usual in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, usual, rtol=1e-4, atol=1e-6)
+
+
+def test_a_long_training_has_two_and_full_steps_know_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(trained(16)[0]) >= {8}
+    monkeypatch.setattr(execution, "STEPS_OF_ONE_TRACE", 5)
+    assert {6, 8} <= set(trained(22)[0])
+
+
+def test_recurrent_kernels_know_their_rows() -> None:
+    rows = np.random.default_rng(0).normal(size=(22, 5, 3)).astype("float32")
+    known: list[Any] = []
+
+    class Noted(keras.layers.LSTM):
+        def call(
+            self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+        ) -> Any:
+            known.append(sequences.shape[0])
+            return super().call(sequences, initial_state, mask, training)
+
+    model = keras.Sequential([keras.Input((5, 3)), Noted(4), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    known.clear()
+    tk.fit(model, rows, Y, batch_size=8, epochs=1, verbose=0)
+    assert {6, 8} <= set(known)
