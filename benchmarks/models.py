@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ CONTENDERS = {
     "Lightning": "",
 }
 OWN = models_page.OWN
+# One environment has them all; each process sees what a user of its contender installs, since Keras and
+# TensorFlow import what they find.
+FRAMEWORKS = ("tensorflow", "jax", "torch", "lightning")
+TOOLS = ("pandas", "polars", "IPython")
+NEEDED = {"PyTorch": ("torch",), "Lightning": ("torch", "lightning"), "JAX scan": ("jax",)}
 WITHOUT_KERAS = {"JAX scan": "zoo_jax", "PyTorch": "zoo_plain", "Lightning": "zoo_lightning"}
 # A contender that takes so many times as long as the fastest in the first round, per epoch and as a whole, is
 # not measured again.
@@ -51,6 +57,9 @@ LIMIT = 300.0  # seconds of a process
 
 def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
     """Train in this process; seconds of each epoch, and the losses."""
+    needed = NEEDED.get(contender, (CONTENDERS[contender],))
+    _Installed.hidden = [*(name for name in FRAMEWORKS if name not in needed), *TOOLS]
+    sys.meta_path[sys.meta_path.index(PathFinder)] = _Installed
     if contender in WITHOUT_KERAS:
         module = importlib.import_module(f"benchmarks.contenders.{WITHOUT_KERAS[contender]}")
         result: dict[str, Any] = module.train(kind, epochs)
@@ -90,6 +99,16 @@ def train(kind: str, contender: str, epochs: int) -> dict[str, Any]:
     ends = [begin, *clock.ends]
     seconds = [b - a for a, b in itertools.pairwise(ends)]
     return {"epochs": seconds, "loss": history.history["loss"]}
+
+
+class _Installed(PathFinder):
+    """Finds packages, but for those that are to look as if they were not installed."""
+
+    hidden: Sequence[str] = ()
+
+    @classmethod
+    def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return None if fullname in cls.hidden else super().find_spec(fullname, path, target)
 
 
 def _begin_alike(model: Any) -> None:

@@ -248,6 +248,7 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "depth": scaling_out.depth,
     "replicas": scaling_out.replicas,
     "workers": scaling_out.workers,
+    "precision": scaling_out.precision,
 }
 
 

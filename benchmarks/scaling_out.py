@@ -1,4 +1,4 @@
-"""Tables of `benchmarks.scaling` for deeper models and for more devices."""
+"""Tables of `benchmarks.scaling` for deeper models, for more devices, and for another precision."""
 
 from __future__ import annotations
 
@@ -66,6 +66,19 @@ def replicas(rounds: int) -> Table:
     for seed in range(rounds):
         for name, settings in WAYS.items():
             trainer = trained(rows=20_480, width=1024, batch=1024, epochs=6, seed=seed, **settings)
+            seconds = trainer.seconds["total"] - trainer.seconds["compile"]
+            runs.setdefault(name, []).append(1e3 * seconds / trainer.state.step)
+    return _compared(runs)
+
+
+def precision(rounds: int) -> Table:
+    """Steps of a wide network in float32 and in bfloat16, as `auto` runs them."""
+    from benchmarks.scaling import trained
+
+    runs: dict[str, list[float]] = {}
+    for seed in range(rounds):
+        for name in ("float32", "mixed_bfloat16"):
+            trainer = trained(rows=20_480, width=2048, batch=1024, epochs=6, seed=seed, precision=name)
             seconds = trainer.seconds["total"] - trainer.seconds["compile"]
             runs.setdefault(name, []).append(1e3 * seconds / trainer.state.step)
     return _compared(runs)

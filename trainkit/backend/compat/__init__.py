@@ -14,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow import numpy as numpy_ops
 from keras.src.backend.tensorflow import random as random_ops
-from keras.src.backend.tensorflow.trainer import TFEpochIterator
 from keras.src.losses import loss as losses
 from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
@@ -24,6 +23,8 @@ from tensorflow.python.client import device_lib
 from tensorflow.python.distribute import distribute_lib
 from tensorflow.python.eager import context
 from tensorflow.python.framework import func_graph
+
+from trainkit.backend.compat.iterator import LaterIterator
 
 __all__ = [
     "INITIALIZE",
@@ -140,9 +141,7 @@ def epoch_iterator(model: keras.Model, *, distributed: bool = False, **arguments
     """Keras's own iterator over batches, for whatever `model.fit` takes as rows; whole batches, unless
     `distributed` over the replicas of the model."""
     strategy = model.distribute_strategy if distributed else distribute_lib._get_default_strategy()
-    return TFEpochIterator(
-        distribute_strategy=strategy, steps_per_execution=model.steps_per_execution, **arguments
-    )
+    return LaterIterator(strategy, steps_per_execution=model.steps_per_execution, **arguments)
 
 
 def adapter_arrays(iterator: Any) -> tuple[Any, ...] | None:
