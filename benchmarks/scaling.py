@@ -87,7 +87,8 @@ def trained(
 
         def model(self, train: Arrays) -> keras.Model:
             hidden = [keras.layers.Dense(width, activation="relu") for _ in range(2)]
-            return keras.Sequential([keras.Input((FEATURES,)), *hidden, keras.layers.Dense(1)])
+            last = keras.layers.Dense(1, dtype="float32")
+            return keras.Sequential([keras.Input((FEATURES,)), *hidden, last])
 
         def loss(self) -> keras.losses.Loss:
             return keras.losses.MeanSquaredError()
