@@ -38,8 +38,10 @@ def _einsum(usual: Callable[..., Any]) -> Callable[..., Any]:
 
     def einsum(subscripts: str, *operands: Any, **options: Any) -> tf.Tensor:
         shared = _shared(subscripts) if len(operands) == 2 and not options else 0
-        left, right = (tf.convert_to_tensor(one) for one in operands) if shared else (None, None)
-        if left is None or left.dtype != right.dtype or not right.shape.is_fully_defined():
+        if not shared:
+            return usual(subscripts, *operands, **options)
+        left, right = (tf.convert_to_tensor(one) for one in operands)
+        if left.dtype != right.dtype or not right.shape.is_fully_defined():
             return usual(subscripts, *operands, **options)
         width = math.prod(right.shape[:shared])
         product = tf.matmul(tf.reshape(left, [-1, width]), tf.reshape(right, [width, -1]))

@@ -146,7 +146,9 @@ def _over_time(
 @functools.cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A loop that XLA compiles once for all layers, directions and parts of a batch of the same shapes."""
-    return compat.without_tracing_warning(tf.function(function, autograph=False, jit_compile=True))
+    loop = tf.function(function, autograph=False, jit_compile=True)
+    compiled: Callable[..., Any] = compat.without_tracing_warning(loop)
+    return compiled
 
 
 def _chosen(kept: tf.Tensor | None, t: tf.Tensor, new: Tensors, old: Tensors) -> Tensors:

@@ -157,7 +157,7 @@ class _LaterModule(ModuleType):
                 except BaseException:
                     self.__loader__ = spec.loader = _LaterLoader(spec.loader)
                     raise
-            self.__class__ = ModuleType
+            object.__setattr__(self, "__class__", ModuleType)
 
 
 @contextmanager
