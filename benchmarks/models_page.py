@@ -51,6 +51,7 @@ def _table(lines: Sequence[Mapping[str, Any]], of: Seconds, own: Sequence[str]) 
     header = ["model", *own, *contenders]
     rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     best: list[float] = []
+    leads: list[float] = []  # seconds that the fastest other is ahead
     fit: list[float] = []
     for model in dict.fromkeys(line["model"] for line in lines):
         found: dict[str, list[float]] = {
@@ -60,16 +61,20 @@ def _table(lines: Sequence[Mapping[str, Any]], of: Seconds, own: Sequence[str]) 
         ours = statistics.median(found[own[0]]) if found[own[0]] else math.nan
         medians = [statistics.median(found[name]) for name in contenders if found[name]]
         best.append(min(medians) / ours)
+        leads.append(ours - min(medians))
         fit.append(min(statistics.median(found[name]) for name in fits if found[name]) / ours)
         cells = [spread(found[name]) for name in own]
         cells += [_compared(found[name], ours) for name in contenders]
         rows.append(f"| {model} | " + " | ".join(cells) + " |")
     behind = sum(ratio < 1 for ratio in best)
+    text = f"fast as the fastest of all others, of which one is ahead in {behind} of {len(best)}"
+    if len(own) > 1:  # a whole process
+        text += f", by more than a second in {sum(lead > 1 for lead in leads)}"
     return [
         *rows,
         "",
         f"Geometric means: {_mean(fit):.2f} times as fast as `fit` at its best, {_mean(best):.2f} times as",
-        f"fast as the fastest of all others, of which one is ahead in {behind} of {len(best)}.",
+        f"{text}.",
     ]
 
 

@@ -17,7 +17,7 @@ from trainkit.config import (
     OptimizerConfig,
 )
 from trainkit.core.errors import UserError
-from trainkit.trainer import execution, program_runner
+from trainkit.trainer import execution
 from trainkit.trainer.trainer import Trainer
 
 
@@ -65,7 +65,7 @@ def test_a_resumed_run_keeps_to_what_auto_chose(
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache-{fast}"))
         monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
         monkeypatch.setattr(
-            program_runner, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
+            execution, "step_seconds", lambda program, *_, **__: 1.0 if program.spec.xla is fast else 2.0
         )
 
     task = Toy(dropout=0.3, batch_norm=False)

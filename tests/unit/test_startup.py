@@ -43,7 +43,7 @@ assert callable(plot_image_gallery) and "matplotlib" in sys.modules
 
 def run(program: str, home: Path, **environment: str) -> tuple[str, str]:
     """What a program prints, to both streams."""
-    given = {k: v for k, v in os.environ.items() if k not in ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL")}
+    given = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
     given |= {"XDG_CACHE_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
     path = home / "program.py"
     path.write_text(program)
@@ -66,6 +66,10 @@ def test_after_keras_nothing_changes(tmp_path: Path) -> None:
 def test_another_backend_of_keras_is_left_alone(tmp_path: Path) -> None:
     program = "import trainkit, keras, gc; print(keras.backend.backend(), gc.get_freeze_count())"
     assert run(program, tmp_path, KERAS_BACKEND="numpy")[0] == "numpy 0\n"
+    config = tmp_path / ".keras" / "keras.json"
+    config.parent.mkdir()
+    config.write_text('{"backend": "numpy"}')
+    assert run(program, tmp_path, HOME=str(tmp_path))[0].startswith("numpy ")
 
 
 def test_parts_of_keras_that_nobody_named_are_imported_when_they_are_used(tmp_path: Path) -> None:

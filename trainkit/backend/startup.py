@@ -45,6 +45,7 @@ def import_tensorflow(*, keep_programs: bool = True) -> None:
     Raises:
         UserError: if Keras is told to use another backend, or a damaged program cannot be removed.
     """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if not _trains_here():
         raise UserError(
             f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: trainkit trains with TensorFlow; unset it or set "
@@ -72,31 +73,34 @@ def starting(*, keep_programs: bool = True) -> Iterator[None]:
     if "running" in _state or not _trains_here():
         yield
         return
-    checking = compile_cache.using() if keep_programs and not _state else nullcontext()
+    first = not _state
+    checking = compile_cache.using() if keep_programs and first else nullcontext()
     _state.update(("begun", "running"))
     try:
-        with checking, _without_collections(), _later(), _filtered(enabled=os.environ.get(LEVEL) != "0"):
+        with checking, _without_collections(freeze=first), _later(), _filtered():
             yield
     finally:
         _state.remove("running")
 
 
 def _trains_here() -> bool:
-    return os.environ.setdefault("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    return os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def _without_collections(*, freeze: bool) -> Iterator[None]:
     """In the block Python does not look for garbage. The import makes half a million objects, nearly all of
     which stay. To look at them again and again takes as long as the rest of it, and a second or two at the
     end of the process, so they are frozen: from then on Python does not look at them."""
     enabled = gc.isenabled()
-    gc.collect()  # what is garbage by now would be frozen too
+    if freeze:
+        gc.collect()  # what is garbage by now would be frozen too
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if freeze:
+            gc.freeze()
         if enabled:
             gc.enable()
 
@@ -161,10 +165,10 @@ class _LaterModule(ModuleType):
 
 
 @contextmanager
-def _filtered(*, enabled: bool) -> Iterator[None]:
+def _filtered() -> Iterator[None]:
     """Hold back what is written to the file of stderr in the block, by C++ too; afterwards write what is no
     log line of TensorFlow."""
-    if not enabled:
+    if os.environ.get(LEVEL) == "0":
         yield
         return
     # Nothing from here on but what ends the process: XLA calls each kept program an error, since it names

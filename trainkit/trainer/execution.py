@@ -62,9 +62,6 @@ NOT_IN_XLA = (
     "String",
     "Unique",
 )
-# A ragged last step has a trace of its own, of 9 ms per variable, or shares one with the full steps, which do
-# not know their number of rows then and take up to 3 microseconds more per variable.
-STEPS_OF_ONE_TRACE = 3000
 XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError)
 
 
@@ -187,15 +184,15 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
 
 
 def shares_trace(setup: TrainSetup) -> bool:
-    """Whether a ragged last step shares the trace of the full ones in a program without XLA: in a short
-    training. Recurrent kernels divide the rows of a batch over cores, so they have to know them."""
-    shape = setup.shape
-    whole = setup.replicas == 1 and setup.step.split.is_whole(shape.step_rows)
-    if not shape.rest or not whole or setup.source.kind != "resident":
+    """Whether a ragged last step shares the trace of the full ones in a program without XLA: these do not
+    know their number of rows then, as in `model.fit`. Recurrent kernels have to know them, to divide them
+    over cores, and so has dropout, to draw the masks that it draws under XLA."""
+    if not setup.shape.rest or setup.source.kind != "resident":
         return False
-    if any(recurrent.takes(layer) for layer in compat.flat_layers(setup.model)):
+    if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
         return False
-    return shape.steps * setup.config.epochs <= STEPS_OF_ONE_TRACE
+    random = any("Random" in operation for operation in setup.facts.operations)
+    return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
 
 
 def _recurrent_units(model: keras.Model) -> list[int]:
