@@ -109,6 +109,14 @@ def test_a_sum_over_products_is_that_of_keras(equation: str) -> None:
         assert "Einsum" not in kinds
 
 
+def test_integers_are_left_to_keras() -> None:
+    """A quantized layer multiplies int8 into int32, which no product of matrices does."""
+    layer = layers.EinsumDense("abc,cde->abde", (6, 4, 5))
+    layer.build(X.shape)
+    layer.quantize("int8")
+    alike(lambda x: layer(x, training=False), [], X)
+
+
 def test_no_other_sum_is_taken_for_a_product() -> None:
     for equation in WHOLE_SUMS:
         assert attention._shared(equation), equation

@@ -66,6 +66,32 @@ def test_loops_of_our_own_are_those_of_keras(
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("make", [layers.LSTM, layers.GRU])
+def test_states_of_a_width_that_the_graph_does_not_know_are_taken(make: type) -> None:
+    layer = make(4, return_state=True)
+    layer.build(X.shape)
+    count = 2 if make is layers.LSTM else 1
+    specs = [tf.TensorSpec([None, *X.shape[1:]]), *[tf.TensorSpec([None, None])] * count]
+    given = [tf.constant(X), *[tf.ones([ROWS, 4])] * count]
+
+    def run() -> Any:
+        @tf.function(autograph=False, input_signature=specs)
+        def both(x: tf.Tensor, *states: tf.Tensor) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(states)
+                found = layer(x, initial_state=list(states))
+                total = tf.add_n([tf.reduce_sum(one**2) for one in found])
+            return found, tape.gradient(total, states)
+
+        return tf.nest.flatten(both(*given))
+
+    theirs = run()
+    with patched(recurrent.recurrent_kernels(False)):
+        mine = run()
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -80,3 +80,61 @@ def test_a_module_that_is_sought_but_not_imported_changes_nothing(tmp_path: Path
     program = "import trainkit, sys; from importlib.util import find_spec; "
     program += "assert find_spec('keras').loader.get_source('keras'); assert 'keras' not in sys.modules"
     run(program, tmp_path)
+
+
+FAILS_ONCE = """
+import trainkit, keras, sys
+import keras.src.visualization.draw_bounding_boxes
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "keras.src.visualization.plot_image_gallery":
+            raise ImportError("not now")
+missing = Missing()
+sys.meta_path.insert(0, missing)
+try:
+    keras.src.visualization.plot_image_gallery
+    raise SystemExit("it should have failed")
+except ImportError:
+    pass
+sys.meta_path.remove(missing)
+assert callable(keras.src.visualization.plot_image_gallery.plot_image_gallery)
+"""
+
+
+def test_a_part_that_could_not_be_loaded_is_loaded_the_next_time(tmp_path: Path) -> None:
+    run(FAILS_ONCE, tmp_path)
+
+
+def test_a_process_without_stderr_imports_keras(tmp_path: Path) -> None:
+    command = f"{sys.executable} -c 'import trainkit, keras; print(keras.__version__)' 2>&-"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, check=False, cwd=ROOT, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0
+    assert done.stdout.strip()
+
+
+def test_programs_that_cannot_be_checked_do_not_keep_keras_from_being_imported(tmp_path: Path) -> None:
+    program = """
+from trainkit.backend import compile_cache
+def fails(folder): raise PermissionError(13, "Permission denied")
+compile_cache._drop_damaged = fails
+import warnings
+with warnings.catch_warnings(record=True) as found:
+    warnings.simplefilter("always")
+    import trainkit, keras
+told = any("Cannot check" in str(one.message) for one in found)
+print(told, compile_cache.kept_in(), callable(keras.Model))
+"""
+    assert run(program, tmp_path)[0] == "True None True\n"
+
+
+def test_who_wants_to_keep_no_programs_keeps_none_though_keras_is_there(tmp_path: Path) -> None:
+    program = """
+import trainkit, keras
+from trainkit.backend import compile_cache, startup
+assert compile_cache.kept_in() is not None
+startup.import_tensorflow(keep_programs=False)
+print(compile_cache.kept_in())
+"""
+    assert run(program, tmp_path)[0] == "None\n"

@@ -41,7 +41,8 @@ def _einsum(usual: Callable[..., Any]) -> Callable[..., Any]:
         if not shared:
             return usual(subscripts, *operands, **options)
         left, right = (tf.convert_to_tensor(one) for one in operands)
-        if left.dtype != right.dtype or not right.shape.is_fully_defined():
+        fits = left.dtype == right.dtype and left.dtype.is_floating and right.shape.is_fully_defined()
+        if not fits or [left.shape.rank, right.shape.rank] != _ranks(subscripts):
             return usual(subscripts, *operands, **options)
         width = math.prod(right.shape[:shared])
         product = tf.matmul(tf.reshape(left, [-1, width]), tf.reshape(right, [width, -1]))
@@ -65,6 +66,10 @@ def _shared(subscripts: str) -> int:
         if plain and len({*left, *right}) == len(left) + len(right) - count:
             return count
     return 0
+
+
+def _ranks(subscripts: str) -> list[int]:
+    return [len(one) for one in subscripts.replace(" ", "").partition("->")[0].split(",")]
 
 
 def _attention(usual: Callable[..., Any]) -> Callable[..., Any]:

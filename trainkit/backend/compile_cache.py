@@ -21,7 +21,7 @@ from typing import Any
 from trainkit.core import files
 from trainkit.core.errors import UserError
 
-__all__ = ["kept_in", "note", "using"]
+__all__ = ["keep_no_more", "kept_in", "note", "using"]
 
 FLAGS = "TF_XLA_FLAGS"
 OPTION = "--tf_xla_persistent_cache_directory="
@@ -64,7 +64,7 @@ def _private_folder() -> Path | None:
         folder = files.cache_folder() / "xla" / _key()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(folder)
-    except (OSError, UserError):
+    except (OSError, UserError, metadata.PackageNotFoundError):  # the last: a build of another name
         return None
     return folder if os.access(folder, os.R_OK | os.W_OK) else None
 
@@ -87,6 +87,15 @@ def kept_in() -> Path | None:
     """The folder in which this process keeps compiled programs; None: it does not."""
     words = [word for word in os.environ.get(FLAGS, "").split() if word.startswith(OPTION)]
     return Path(words[-1].removeprefix(OPTION)) if words else None
+
+
+def keep_no_more() -> None:
+    """Keep nothing of this process, and let those that it starts keep nothing, unless the user chose a
+    folder."""
+    folder = kept_in()
+    if folder is not None and folder == _private_folder():
+        words = [word for word in os.environ[FLAGS].split() if not word.startswith(OPTION)]
+        os.environ[FLAGS] = " ".join(words)
 
 
 def note() -> None:

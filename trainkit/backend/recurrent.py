@@ -159,10 +159,15 @@ def _chosen(kept: tf.Tensor | None, t: tf.Tensor, new: Tensors, old: Tensors) ->
     return [tf.where(rows, one, other) for one, other in zip(new, old, strict=True)]
 
 
+def _known(states: Tensors, units: int) -> Tensors:
+    """States of whose width the graph need not know, such as what a reshape gives."""
+    return [tf.ensure_shape(state, [None, units]) for state in states]
+
+
 def _lstm_forward(
     projected: tf.Tensor, recurrent: tf.Tensor, kept: tf.Tensor | None, h: tf.Tensor, c: tf.Tensor
 ) -> tuple[Tensors, Tensors]:
-    units = h.shape[1]
+    units = recurrent.shape[0]
 
     def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[Tensors, Tensors]:
         total = projected[t] + tf.matmul(h, recurrent)
@@ -220,14 +225,14 @@ def _lstm(
         return ((hidden, *last) if sequences else tuple(last)), gradient
 
     projected = _projected(inputs, ordered(cell.kernel), ordered(cell.bias))
-    found: Tensors = run(projected, ordered(cell.recurrent_kernel), *states)
+    found: Tensors = run(projected, ordered(cell.recurrent_kernel), *_known(states, cell.units))
     return found
 
 
 def _gru_forward(
     projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor, kept: tf.Tensor | None, h: tf.Tensor
 ) -> tuple[Tensors, Tensors]:
-    units = h.shape[1]
+    units = recurrent.shape[0]
 
     def step(t: tf.Tensor, h: tf.Tensor) -> tuple[Tensors, Tensors]:
         inner = tf.matmul(h, recurrent) + bias
@@ -277,5 +282,5 @@ def _gru(
 
     kernel, recurrent, (first, second) = cell.kernel, cell.recurrent_kernel, tf.unstack(cell.bias)
     projected = _projected(inputs, tf.convert_to_tensor(kernel), first)
-    found: Tensors = run(projected, tf.convert_to_tensor(recurrent), second, *states)
+    found: Tensors = run(projected, tf.convert_to_tensor(recurrent), second, *_known(states, cell.units))
     return found

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -52,6 +52,8 @@ def import_tensorflow(*, keep_programs: bool = True) -> None:
             "it to tensorflow."
         )
     if "tensorflow" in sys.modules:
+        if not keep_programs:
+            compile_cache.keep_no_more()
         return
     with starting(keep_programs=keep_programs):
         import tensorflow as tf
@@ -145,7 +147,7 @@ class _LaterModule(ModuleType):
         if name.startswith("__") and name != "__all__":
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         self._load()
-        return getattr(self, name)
+        return ModuleType.__getattribute__(self, name)
 
     def __dir__(self) -> Iterable[str]:
         self._load()
@@ -161,7 +163,7 @@ class _LaterModule(ModuleType):
                 except BaseException:
                     self.__loader__ = spec.loader = _LaterLoader(spec.loader)
                     raise
-            object.__setattr__(self, "__class__", ModuleType)
+                object.__setattr__(self, "__class__", ModuleType)
 
 
 @contextmanager
@@ -174,18 +176,27 @@ def _filtered() -> Iterator[None]:
     # Nothing from here on but what ends the process: XLA calls each kept program an error, since it names
     # features of its own beside the processor's. At its start TensorFlow does not heed the level.
     os.environ.setdefault(LEVEL, "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        except OSError:  # a daemon without stderr, a container without a folder for temporary files
+            yield
+            return
+        _flush()
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(stderr, 2)
             os.close(stderr)
             held.seek(0)
-            text = held.read().decode(errors="replace")
-            sys.stderr.write(
-                "".join(line for line in text.splitlines(keepends=True) if not LOG_LINE.match(line))
-            )
+            lines = held.read().decode(errors="replace").splitlines(keepends=True)
+            if sys.stderr is not None:
+                sys.stderr.write("".join(line for line in lines if not LOG_LINE.match(line)))
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()

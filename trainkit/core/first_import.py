@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
+
+from trainkit.core.errors import UserError
 
 __all__ = ["watch"]
 
@@ -47,5 +50,10 @@ class _Prepared(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self.usual
         module.__loader__ = self.usual
-        with importlib.import_module("trainkit.backend.startup").starting():
-            self.usual.exec_module(module)
+        startup = importlib.import_module("trainkit.backend.startup")
+        try:
+            with startup.starting():
+                self.usual.exec_module(module)
+        except UserError as error:  # of the kept programs, once the module is there
+            startup.compile_cache.keep_no_more()
+            warnings.warn(str(error), stacklevel=2)

@@ -62,6 +62,8 @@ NOT_IN_XLA = (
     "String",
     "Unique",
 )
+# Operations that draw random numbers, and functions, which may.
+DRAWING = ("Random", "PartitionedCall", "While", "If", "Case")
 XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError)
 
 
@@ -191,7 +193,7 @@ def shares_trace(setup: TrainSetup) -> bool:
         return False
     if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
         return False
-    random = any("Random" in operation for operation in setup.facts.operations)
+    random = any(part in operation for operation in setup.facts.operations for part in DRAWING)
     return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
 
 
