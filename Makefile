@@ -75,9 +75,10 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.throughput
 
 bench-quick: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks.throughput --rows mnist,boston_val --rounds 1
+	mkdir -p build/quick
+	$(BIN)/python -m benchmarks.throughput --rows mnist,boston_val --rounds 1 --output build/quick
 	$(BIN)/python -m benchmarks.drop_in --rounds 1
-	$(BIN)/python -m benchmarks.models --rows lstm,embeddings,gru --rounds 1
+	$(BIN)/python -m benchmarks.models --rows lstm,embeddings,gru --rounds 1 --output build/quick/models.json
 
 scaling: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scaling
