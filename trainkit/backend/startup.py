@@ -8,14 +8,15 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.abc import Loader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 from trainkit.backend import compile_cache
+from trainkit.core import first_import
 from trainkit.core.errors import UserError
 
 __all__ = ["import_tensorflow", "starting"]
@@ -110,22 +111,12 @@ def _without_collections(*, freeze: bool) -> Iterator[None]:
 @contextmanager
 def _later() -> Iterator[None]:
     """In the block some parts of Keras are not imported, but when they are first used."""
-    finder = _LaterFinder()
+    finder = first_import.Finder(LATER, _LaterLoader)
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-
-
-class _LaterFinder:
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path) if fullname in LATER else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _LaterLoader(spec.loader)
-        return spec
 
 
 class _LaterLoader(Loader):

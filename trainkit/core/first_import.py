@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 
 from trainkit.core.errors import UserError
 
-__all__ = ["watch"]
+__all__ = ["Finder", "watch"]
 
 NAMES = ("keras", "tensorflow")
 
@@ -21,16 +21,27 @@ NAMES = ("keras", "tensorflow")
 def watch() -> None:
     """Let `trainkit.backend.startup` prepare the imports that are still to come."""
     if any(name not in sys.modules for name in NAMES):
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, Finder(NAMES, _Prepared))
 
 
-class _Finder:
+class Finder:
+    """A meta path finder that has modules of some names loaded in another way.
+
+    Args:
+        names: The modules, with their packages.
+        loader: Makes a loader from the usual one.
+    """
+
+    def __init__(self, names: Collection[str], loader: Callable[[Loader], Loader]) -> None:
+        self.names = names
+        self.loader = loader
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path) if fullname in NAMES else None
+        spec = PathFinder.find_spec(fullname, path) if fullname in self.names else None
         if spec is not None and spec.loader is not None:
-            spec.loader = _Prepared(spec.loader)
+            spec.loader = self.loader(spec.loader)
         return spec
 
 

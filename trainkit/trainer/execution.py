@@ -193,7 +193,8 @@ def shares_trace(setup: TrainSetup) -> bool:
         return False
     if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
         return False
-    random = any(part in operation for operation in setup.facts.operations for part in DRAWING)
+    known = setup.facts.operations and not setup.facts.own_train_step
+    random = not known or any(part in one for one in setup.facts.operations for part in DRAWING)
     return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
 
 
