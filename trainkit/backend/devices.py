@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from trainkit.backend import xla_flags
 from trainkit.core.errors import UserError
 
 __all__ = ["describe", "has_gpu", "logical_cpus", "select_gpus"]
@@ -55,6 +56,7 @@ def select_gpus(indices: Sequence[int] | None, *, tf32: bool) -> list[tf.config.
             )
         gpus = [gpus[i] for i in indices]
     if not gpus:
+        xla_flags.choose()
         return []
     tf.config.experimental.enable_tensor_float_32_execution(tf32)
     try:

@@ -3,7 +3,8 @@ other rounding.
 
 Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA;
 Adam as one operation a variable (`backend.adam`); LSTM and GRU with loops of their own
-(`backend.recurrent`). Under XLA: bfloat16 products that sum in float32. Elsewhere: batch normalisation as one
+(`backend.recurrent`). Under XLA: bfloat16 products that sum in float32; ReLU and biases that are
+quickly compiled (`backend.lowering`). Elsewhere: batch normalisation as one
 operation, where Keras's takes a dozen; attention and its activations (`backend.attention`). A parity run does
 without them.
 """
@@ -20,6 +21,7 @@ import tensorflow as tf
 from trainkit.backend import compat
 from trainkit.backend.adam import fused_adam
 from trainkit.backend.attention import attention_kernels
+from trainkit.backend.lowering import lowered_directly
 from trainkit.backend.patches import Replacement
 from trainkit.backend.recurrent import recurrent_kernels
 from trainkit.backend.traced_values import TracedFloat
@@ -50,6 +52,7 @@ def fast_kernels(xla: bool) -> list[Replacement]:
     if xla:
         if not gpu:
             found.append(Replacement(compat.numpy_ops, "matmul", _matmul(compat.numpy_ops.matmul)))
+            found += lowered_directly()
         return found
     layer = keras.layers.BatchNormalization
     found.append(Replacement(layer, "call", _batch_normalization(layer.call)))

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from trainkit.backend import compile_cache
+from trainkit.backend import compile_cache, xla_flags
 from trainkit.core import first_import
 from trainkit.core.errors import UserError
 
@@ -77,6 +77,7 @@ def starting(*, keep_programs: bool = True) -> Iterator[None]:
         yield
         return
     first = not _state
+    xla_flags.choose()  # before the folder of kept programs, whose name depends on it
     checking = compile_cache.using() if keep_programs and first else nullcontext()
     _state.update(("begun", "running"))
     try:

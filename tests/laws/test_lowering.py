@@ -1,0 +1,58 @@
+"""What XLA is handed directly computes what TensorFlow's own operations do, bit for bit, in its gradients
+too."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainkit.backend.compat.relu import gradient_ops
+from trainkit.backend.lowering import lowered_directly
+from trainkit.backend.patches import Replacement, patched
+
+
+def rows(dtype: str) -> tf.Tensor:
+    found = np.random.default_rng(0).normal(size=(12, 5)).astype("float32")
+    found[0] = 0.0, -0.0, np.inf, -np.inf, np.nan
+    return tf.cast(found, dtype)
+
+
+def derivatives(replacements: list[Replacement], dtype: str) -> list[np.ndarray]:
+    """A layer with ReLU: its outputs, gradients, and the gradient of a gradient."""
+    keras.utils.set_random_seed(0)
+    layer = keras.layers.Dense(3, activation="relu", dtype=dtype)
+    layer.build([None, 5])
+    layer.bias.assign([0.0, 0.1, -0.1])
+
+    @tf.function(autograph=False, jit_compile=True)
+    def run(x: tf.Tensor) -> list[tf.Tensor]:
+        with patched(replacements), tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x)
+                total = tf.reduce_sum(y * y)
+            first = tape.gradient(total, x)
+            watched = [x, *[v.value for v in layer.trainable_variables]]
+            loss = total + tf.reduce_sum(first * first)
+        return [y, first, *outer.gradient(loss, watched)]
+
+    given = rows(dtype)
+    return [one.numpy().astype("float32") for one in [*run(given), *run(given[1:])]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_gradients_are_those_of_tensorflow(dtype: str) -> None:
+    for got, wanted in zip(derivatives(lowered_directly(), dtype), derivatives([], dtype), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_other_layouts_and_integers_are_left_to_tensorflow() -> None:
+    given = tf.reshape(tf.range(24.0), [2, 3, 2, 2])
+    with patched(lowered_directly()):
+        got = gradient_ops.bias_add_grad(given, data_format="NCHW")
+        whole = keras.ops.relu(tf.constant([-1, 2]))
+    np.testing.assert_array_equal(got, tf.reduce_sum(given, [0, 2, 3]))
+    assert whole.numpy().tolist() == [0, 2]

@@ -1,0 +1,32 @@
+"""ReLU of Keras's TensorFlow backend, and the gradients of TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from keras.src.backend.tensorflow import nn as nn_ops
+from tensorflow.python.eager import record
+from tensorflow.python.ops import gen_nn_ops as gradient_ops
+
+__all__ = ["gradient_ops", "nn_ops", "recorded"]
+
+
+def recorded(
+    name: str, inputs: Sequence[tf.Tensor], compute: Callable[[], tf.Tensor], gradient: Callable[..., Any]
+) -> tf.Tensor:
+    """What `compute` returns, as an operation of one's own on every tape.
+
+    `tf.custom_gradient` does the same, and takes longer than the operation.
+
+    Args:
+        name: Of the operation.
+        inputs: What it depends on.
+        compute: Makes the output.
+        gradient: From the output and its gradient to the gradients of the inputs.
+    """
+    with record.stop_recording():
+        output = compute()
+    record.record_operation(name, [output], list(inputs), lambda upstream: gradient(output, upstream))
+    return output
