@@ -22,13 +22,17 @@ class Mirrored(tf.distribute.MirroredStrategy):
     TensorFlow numbers the groups of devices that reduce together, and their reductions, from 1 in each new
     strategy, and remembers the sizes and shapes of each number as long as the process lives; so every
     strategy gets numbers of its own.
+
+    Replicas on CPU devices share one memory: their gradients are summed on one of them, without the copies
+    of collective operations.
     """
 
     _made = itertools.count()
 
     def __init__(self, devices: list[str]) -> None:
         self._collective_key_base = KEYS_PER_STRATEGY * next(Mirrored._made)
-        super().__init__(devices)
+        on_cpu = all(device.startswith("CPU") for device in devices)
+        super().__init__(devices, tf.distribute.ReductionToOneDevice() if on_cpu else None)
 
 
 def make_strategy(
