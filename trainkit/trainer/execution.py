@@ -15,6 +15,7 @@ import tensorflow as tf
 from trainkit.backend import compat, recurrent
 from trainkit.backend.devices import has_gpu
 from trainkit.backend.machine_cache import MachineCache
+from trainkit.backend.precision import inner_optimizer
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
 from trainkit.core.figures import duration
@@ -35,19 +36,24 @@ __all__ = [
 
 PROBE_SECONDS = 0.15  # of timed steps per candidate
 CLOSE = 1.5  # candidates within this factor are timed once more, since a busy moment may have decided
-# Of XLA, times the root of the number of trainable variables (0.75 s for 6, 1.1 for 12, 2.5 for 102): a
+# Of XLA, times the root of the number of trainable variables (0.8 s for 6, 1.1 for 12, 2.8 for 102): a
 # training that saves less cannot win by it.
-COMPILE_SECONDS = 0.25
+COMPILE_SECONDS = 0.3
 OP_SECONDS = 25e-6  # that XLA saves of a step, per trainable variable: what starting its operations costs
-FLOPS_PER_SECOND = 5e10  # of two CPU cores, about
+FLOPS_PER_SECOND = 1.5e11  # of two CPU cores, about
 # A recurrent layer: what XLA saves per step, and takes to compile it; of 60 time steps in batches of 32, XLA
 # was 1.3 to 3 times as fast below so many units, and slower at the latest at 128.
 RECURRENT_SECONDS = 2e-3
 RECURRENT_COMPILE_SECONDS = 1.0
 RECURRENT_UNITS = 128
-# Of the time of dense layers' products, what XLA saves by fusing what stands between them. Of embeddings it
-# saves nothing: they wait for memory.
+# Of the time of dense layers' products, what XLA saves by fusing what stands between them.
 FUSED_SHARE = 0.1
+# What XLA saves of an update, per weight: of embeddings under Adam, since each step changes every row; and of
+# any weight under an optimizer that is no single operation (RMSprop and others). An embedding takes longer to
+# compile than other layers.
+EMBEDDING_SECONDS = 1e-9
+UPDATE_SECONDS = 2e-9
+EMBEDDING_COMPILE_SECONDS = 0.1
 # XLA on a CPU runs these far more slowly than TensorFlow does, or repeats them in a loop of its own.
 SLOW_IN_XLA = ("Conv", "Pool", "While", "CudnnRNN", "FusedBatchNorm")
 NOT_IN_XLA = (
@@ -172,17 +178,29 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     if slow:
         return False, f"XLA on a CPU is slow at {slow[0]}"
     variables = len(model.trainable_variables)
-    embeddings = sum(
-        layer.count_params()
-        for layer in compat.flat_layers(model)
-        if isinstance(layer, keras.layers.Embedding)
-    )
-    flops = 6.0 * (model.count_params() - embeddings) * situation.step_rows
+    layers = [one for one in compat.flat_layers(model) if isinstance(one, keras.layers.Embedding)]
+    embedded = sum(layer.count_params() for layer in layers)
+    flops = 6.0 * (model.count_params() - embedded) * situation.step_rows
     step = FUSED_SHARE * flops / FLOPS_PER_SECOND + OP_SECONDS * variables + RECURRENT_SECONDS * len(units)
-    saved = situation.steps_left * step
-    if saved < COMPILE_SECONDS * variables**0.5 + RECURRENT_COMPILE_SECONDS * len(units):
+    saved = situation.steps_left * (step + _update_seconds(model, embedded))
+    compiling = COMPILE_SECONDS * variables**0.5 + RECURRENT_COMPILE_SECONDS * len(units)
+    if saved < compiling + EMBEDDING_COMPILE_SECONDS * len(layers):
         return False, f"XLA would save about {duration(saved)}: less than its compilation takes"
     return True, "XLA fuses the operations of a step"
+
+
+def _update_seconds(model: keras.Model, embedded: int) -> float:
+    """What XLA saves of the update of all weights, of which `embedded` are those of embeddings."""
+    optimizer = inner_optimizer(model.optimizer)
+    if (
+        optimizer is None
+        or compat.is_multi_optimizer(optimizer)
+        or isinstance(optimizer, keras.optimizers.SGD)
+    ):
+        return 0.0
+    if isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
+        return EMBEDDING_SECONDS * embedded
+    return UPDATE_SECONDS * model.count_params()
 
 
 def shares_trace(setup: TrainSetup) -> bool:
