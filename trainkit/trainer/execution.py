@@ -200,7 +200,7 @@ def _update_seconds(model: keras.Model, embedded: int) -> float:
         return 0.0
     if isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
         return EMBEDDING_SECONDS * embedded
-    return UPDATE_SECONDS * model.count_params()
+    return UPDATE_SECONDS * float(model.count_params())
 
 
 def shares_trace(setup: TrainSetup) -> bool:
