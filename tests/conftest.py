@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -112,6 +113,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not tf.config.list_physical_devices("GPU"):
             pytest.skip("needs a GPU, and TensorFlow sees none")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_garbage() -> Iterator[None]:
+    """Collect the graphs of a file at its end, and look no more at what stays. A search for garbage among
+    the objects of all files before takes a second, and was seen to take half a minute."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
