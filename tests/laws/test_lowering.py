@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainkit.backend.compat.relu import gradient_ops
+from trainkit.backend.compat.gradients import gradient_ops
 from trainkit.backend.lowering import lowered_directly
 from trainkit.backend.patches import Replacement, patched
 

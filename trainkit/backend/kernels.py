@@ -3,10 +3,9 @@ other rounding.
 
 Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA;
 Adam as one operation a variable (`backend.adam`); LSTM and GRU with loops of their own
-(`backend.recurrent`). Under XLA: bfloat16 products that sum in float32; ReLU and biases that are
-quickly compiled (`backend.lowering`). Elsewhere: batch normalisation as one
-operation, where Keras's takes a dozen; attention and its activations (`backend.attention`). A parity run does
-without them.
+(`backend.recurrent`). Under XLA: bfloat16 products that sum in float32; ReLU and biases that are compiled
+quickly (`backend.lowering`). Elsewhere: batch normalisation as one operation, where Keras's takes a dozen;
+attention and its activations (`backend.attention`). A parity run does without them.
 """
 
 from __future__ import annotations

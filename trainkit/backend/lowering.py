@@ -1,6 +1,6 @@
 """Operations that TensorFlow hands to XLA directly, in place of some that it sends through MLIR one by one.
 
-That takes 4 ms for each: of a network of 50 dense layers, a quarter of what XLA takes to compile it.
+That takes 4 ms for each: of a network of 50 dense layers, a sixth of what tracing and compiling take.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainkit.backend.compat.relu import gradient_ops, nn_ops, recorded
+from trainkit.backend.compat.attention import nn_ops
+from trainkit.backend.compat.gradients import gradient_ops, recorded
 from trainkit.backend.patches import Replacement
 
 __all__ = ["lowered_directly"]

@@ -1,4 +1,4 @@
-"""ReLU of Keras's TensorFlow backend, and the gradients of TensorFlow."""
+"""Gradients of TensorFlow's operations, and operations with a gradient of one's own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from keras.src.backend.tensorflow import nn as nn_ops
 from tensorflow.python.eager import record
 from tensorflow.python.ops import gen_nn_ops as gradient_ops
 
-__all__ = ["gradient_ops", "nn_ops", "recorded"]
+__all__ = ["gradient_ops", "recorded"]
 
 
 def recorded(
