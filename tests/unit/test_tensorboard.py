@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata
-from tensorboard.summary.writer import event_file_writer
 
-from tests.support.observing import Clock, begin, end_epoch
+from tests.support.observing import begin, end_epoch
 from tests.support.toys import Toy
 from tests.support.training import fit
 from trainkit.callbacks.profile import Profile
-from trainkit.callbacks.tensorboard import TensorBoard
+from trainkit.callbacks.tensorboard import EventFile, TensorBoard
 
 CONFIG = {"task": {"dropout": 0.0}, "trainer": {"epochs": 4}}
 HPARAMS = {"learning_rate": 0.01, "optimizer": "Adam"}
@@ -72,6 +71,29 @@ def test_the_results_of_a_training_stand_beside_its_curves(tmp_path: Path) -> No
     start = content.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
     assert metadata.parse_session_start_info_plugin_data(start).group_name == "a"
     assert metadata.SESSION_END_INFO_TAG in content.summary_metadata
+
+
+def test_what_is_written_last_is_read_last(tmp_path: Path) -> None:
+    """Also by the tenth file of a second: TensorBoard's writer names it so that it comes before the ninth."""
+    for number in range(12):
+        file = EventFile(tmp_path)
+        file.add(1, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+        value = summary_pb2.Summary.Value(tag="loss", simple_value=number)
+        file.add(1, summary=summary_pb2.Summary(value=[value]))
+        file.close()
+        assert curve(tmp_path, "loss") == [(1, number)]
+
+
+def test_an_event_that_cannot_be_written_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = EventFile(tmp_path)
+
+    def full(data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(file._records, "write", full)
+    file.add(1)
+    with pytest.raises(OSError, match="No space left"):
+        file.close()
 
 
 def test_rates_are_written_where_they_are_known(tmp_path: Path) -> None:
@@ -128,12 +150,9 @@ def test_histograms_and_graph_are_written_on_demand(tmp_path: Path) -> None:
     assert not without["graph"]
 
 
-def test_a_resumed_run_has_every_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_has_every_epoch_once(tmp_path: Path) -> None:
     """What a crash left behind after the checkpoint is not drawn."""
-    clock = Clock()  # its time names the files, which are read in that order
-    monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=clock))
     for first, last in ((0, 4), (2, 3)):
-        clock.now += 10.0
         board = begin(TensorBoard(tmp_path, {}, {}, graph=False), initial_epoch=first)
         for number in range(first + 1, last + 1):
             end_epoch(board, number, {"loss": 0.5 + first, "val_loss": 0.75 + first})

@@ -20,9 +20,9 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_sessions
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from trainkit.callbacks.observer import Observer
+from trainkit.callbacks.tensorboard.event_file import EventFile
 from trainkit.core.logs import base_name, is_validation, validation_name
 
 __all__ = ["TensorBoard", "forward_graph"]
@@ -71,13 +71,13 @@ class TensorBoard(Observer):
         self.histograms_every = histograms_every
         self.graph = graph
         self.trial = trial
-        self._writer: EventFileWriter | None = None
+        self._file: EventFile | None = None
 
     def due(self, epoch: int) -> bool:
         return bool(self.histograms_every) and epoch % (self.histograms_every or 1) == 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._writer = EventFileWriter(str(self.folder), max_queue_size=10_000, flush_secs=2)
+        self._file = EventFile(self.folder)
         # A reader drops what an earlier process wrote of the epochs that are trained again.
         restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._write(self.run.initial_epoch + 1, session_log=restart)
@@ -97,9 +97,9 @@ class TensorBoard(Observer):
             self._write_histograms(epoch + 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def write_results(
         self, results: Mapping[str, float], step: int, pictures: Mapping[str, bytes] | None = None
@@ -111,7 +111,7 @@ class TensorBoard(Observer):
             step: The epoch that they belong to.
             pictures: PNG files by name.
         """
-        self._writer = EventFileWriter(str(self.folder))
+        self._file = EventFile(self.folder)
         values = [_scalar(name, value) for name, value in results.items()]
         for name, png in (pictures or {}).items():
             image = summary_pb2.Summary.Image(encoded_image_string=png)
@@ -143,9 +143,9 @@ class TensorBoard(Observer):
             self._write(epoch, summary=_own_class(summary))
 
     def _write(self, step: int, **content: Any) -> None:
-        if self._writer is None:
+        if self._file is None:
             raise RuntimeError("TensorBoard writes between on_train_begin and on_train_end.")
-        self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
+        self._file.add(step, **content)
 
 
 def _layout(metrics: Sequence[str]) -> layout_pb2.Layout:
