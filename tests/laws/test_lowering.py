@@ -3,6 +3,8 @@ too."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
@@ -47,6 +49,29 @@ def derivatives(replacements: list[Replacement], dtype: str) -> list[np.ndarray]
 def test_gradients_are_those_of_tensorflow(dtype: str) -> None:
     for got, wanted in zip(derivatives(lowered_directly(), dtype), derivatives([], dtype), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def in_a_branch(x: tf.Tensor) -> tf.Tensor:
+    return tf.cond(tf.reduce_sum(x) < 1e9, lambda: keras.ops.relu(x), lambda: x)
+
+
+def in_a_loop(x: tf.Tensor) -> tf.Tensor:
+    def body(i: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return i + 1, keras.ops.relu(y)
+
+    return tf.while_loop(lambda i, _: i < 2, body, (0, x), maximum_iterations=2)[1]
+
+
+@pytest.mark.parametrize("way", [in_a_branch, in_a_loop, lambda x: tf.map_fn(keras.ops.relu, x)])
+def test_a_gradient_at_zero_is_zero_in_branches_and_loops_too(way: Callable[[tf.Tensor], tf.Tensor]) -> None:
+    @tf.function(autograph=False, jit_compile=True)
+    def run(x: tf.Tensor) -> tf.Tensor:
+        with patched(lowered_directly()), tf.GradientTape() as tape:
+            tape.watch(x)
+            y = way(x)
+        return tape.gradient(y, x)
+
+    np.testing.assert_array_equal(run(tf.constant([0.0, -0.0, -1.0, 2.0])), [0.0, 0.0, 0.0, 1.0])
 
 
 def test_other_layouts_and_integers_are_left_to_tensorflow() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,3 +43,50 @@ def test_what_a_model_trains_is_forgotten_with_it() -> None:
     del first
     gc.collect()
     assert gone() is None
+
+
+class Power(keras.losses.Loss):
+    """The error to a power, and once more."""
+
+    power = 2.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = 1.0
+
+    def call(self, y: Any, outputs: Any) -> Any:
+        return self.again * keras.ops.mean(keras.ops.abs(y - outputs) ** self.power, -1)
+
+
+def loss_after(change: Callable[[keras.Model], None], fit: Callable[..., Any]) -> list[float]:
+    """Of a second training, longer than the first, before which something of the model was set."""
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "tanh"), keras.layers.Dense(1)])
+    made.compile("sgd", Power())
+    fit(made, X, X[:, :1], batch_size=4, epochs=1, shuffle=False, verbose=0)
+    change(made)
+    history = fit(
+        made, X, X[:, :1], batch_size=4, epochs=3, shuffle=False, verbose=0, validation_data=(X, X[:, :1])
+    ).history
+    return [*history["loss"], *history["val_loss"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "evaluates_anew"),
+    [
+        (lambda made: setattr(made.layers[0], "activation", keras.activations.relu), True),
+        (lambda made: setattr(made.layers[0].kernel, "constraint", keras.constraints.NonNeg()), False),
+        (lambda made: setattr(made.loss, "again", 3.0), True),
+        (lambda made: setattr(made.loss, "power", 1.0), True),
+    ],
+    ids=["activation", "constraint", "loss", "value of a class"],
+)
+def test_what_is_set_between_trainings_counts_as_in_keras(
+    change: Callable[[keras.Model], None], evaluates_anew: bool
+) -> None:
+    """Not for the steps, which Keras has compiled; for the first validation, which it has not."""
+    got, wanted = (loss_after(change, fit) for fit in (tk.fit, keras.Model.fit))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    unchanged = loss_after(lambda made: None, keras.Model.fit)
+    np.testing.assert_allclose(got[:3], unchanged[:3], rtol=1e-5)
+    assert np.allclose(got[3:], unchanged[3:], rtol=1e-5) != evaluates_anew

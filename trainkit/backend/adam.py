@@ -17,7 +17,7 @@ __all__ = ["fused_adam"]
 
 
 class _Numbers:
-    """What an update of all variables has in common: it enters the graph once, not once a variable.
+    """What the updates of several variables have in common: it enters the graph once, not once a variable.
 
     Args:
         optimizer: Whose update it is.
@@ -25,7 +25,7 @@ class _Numbers:
     """
 
     def __init__(self, optimizer: keras.optimizers.Adam, learning_rate: Any) -> None:
-        self.graph = tf.compat.v1.get_default_graph()
+        self.given = _given(optimizer, learning_rate)
         step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, tf.float32)
         # Not as constants: in a search, they are read from variables.
         self.beta_1 = tf.convert_to_tensor(optimizer.beta_1, tf.float32)
@@ -49,6 +49,12 @@ class _Numbers:
         )
 
 
+def _given(optimizer: keras.optimizers.Adam, learning_rate: Any) -> tuple[Any, ...]:
+    """What the numbers are made from: a subclass may give each variable its own."""
+    graph = tf.compat.v1.get_default_graph()
+    return graph, learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon
+
+
 def fused_adam() -> list[Replacement]:
     """What takes the place of Adam's update, in AdamW too."""
     adam = keras.optimizers.Adam
@@ -61,11 +67,14 @@ def fused_adam() -> list[Replacement]:
     def update_step(self: keras.optimizers.Adam, gradient: Any, variable: Any, learning_rate: Any) -> None:
         sparse = isinstance(gradient, tf.IndexedSlices)
         dense = isinstance(gradient, tf.Tensor) or (sparse and self.beta_1 > 0.0 and self.beta_2 > 0.0)
-        if self.amsgrad or not dense or variable.dtype != tf.float32:
+        # Keras broadcasts a gradient of another shape, which a custom gradient may have.
+        fits = sparse or (dense and gradient.shape.is_compatible_with(variable.shape))
+        if self.amsgrad or not dense or not fits or variable.dtype != tf.float32:
             usual(self, gradient, variable, learning_rate)
             return
         numbers = updates.get(id(self))
-        if numbers is None or numbers.graph is not tf.compat.v1.get_default_graph():
+        given = _given(self, learning_rate)
+        if numbers is None or any(a is not b for a, b in zip(numbers.given, given, strict=True)):
             numbers = updates[id(self)] = _Numbers(self, learning_rate)
         moments = compat.adam_slots(self, variable)
         if sparse:

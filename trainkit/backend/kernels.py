@@ -169,11 +169,29 @@ def _bfloat16_product(
     rounded = tf.cast(kernel, x.dtype)
 
     def gradient(g: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.cast(compat.xla_dot(g, rounded, [1], [1]), x.dtype), tf.cast(
-            compat.xla_dot(x, g, [0], [0]), kernel.dtype
+        return tf.cast(_float32_sum(g, rounded, 1, 1), x.dtype), tf.cast(
+            _float32_sum(x, g, 0, 0), kernel.dtype
         )
 
-    return tf.cast(compat.xla_dot(x, rounded, [1], [0]), x.dtype), gradient
+    return tf.cast(_float32_sum(x, rounded, 1, 0), x.dtype), gradient
+
+
+def _float32_sum(a: tf.Tensor, b: tf.Tensor, axis_a: int, axis_b: int) -> tf.Tensor:
+    """The product of two bfloat16 matrices, summed in float32 over an axis of each; it has gradients of any
+    order, as a gradient penalty needs."""
+
+    @tf.custom_gradient
+    def product(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            g = tf.cast(upstream, a.dtype)
+            of_a = (g, b, 1, 1 - axis_b) if axis_a else (b, g, 1 - axis_b, 1)
+            of_b = (g, a, 0, 1 - axis_a) if axis_b else (a, g, 1 - axis_a, 0)
+            return tf.cast(_float32_sum(*of_a), a.dtype), tf.cast(_float32_sum(*of_b), b.dtype)
+
+        return compat.xla_dot(a, b, [axis_a], [axis_b]), gradient
+
+    made: tf.Tensor = product(a, b)
+    return made
 
 
 def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,6 +209,7 @@ def _batch_normalization(usual: Callable[..., Any]) -> Callable[..., Any]:
             or special
             or not last
             or inputs.dtype not in (tf.float32, tf.bfloat16)
+            or self.variable_dtype != "float32"
         ):
             return usual(self, inputs, training=training, mask=mask)
         channels = inputs.shape[-1]

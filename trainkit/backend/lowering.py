@@ -31,7 +31,13 @@ def _relu(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if not isinstance(x, tf.Tensor) or not x.dtype.is_floating:
             return usual(x)
         zero = tf.zeros([], x.dtype)
-        return recorded("Relu", [x], lambda: tf.maximum(x, zero), lambda y, dy: [_relu_gradient(dy, y)])
+
+        def positive() -> tf.Tensor:
+            # Not `maximum`: in the body of a loop or branch TensorFlow takes the gradient of what stands
+            # here, whatever a tape has recorded, and that of `maximum` at zero is one.
+            return tf.where(x <= zero, zero, x)
+
+        return recorded("Relu", [x], positive, lambda y, dy: [_relu_gradient(dy, y)])
 
     return relu
 

@@ -71,8 +71,11 @@ def inner_optimizer(optimizer: Any) -> Any:
 
 def learning_rate(optimizer: Any) -> Any:
     """The current learning rate, a tensor or number; None for an optimizer that has several, such as
-    `MultiOptimizer`."""
+    `MultiOptimizer`, or gets it from a function, since a call may change what the next one gives."""
     inner = inner_optimizer(optimizer)
     if inner is None or compat.is_multi_optimizer(inner):
+        return None
+    given = compat.own_schedule(inner)
+    if given is not None and not isinstance(given, keras.optimizers.schedules.LearningRateSchedule):
         return None
     return inner.learning_rate

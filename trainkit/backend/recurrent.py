@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from trainkit.backend import compat
+from trainkit.backend.compat.gradients import first_order
 from trainkit.backend.devices import has_gpu
 from trainkit.backend.patches import Replacement
 from trainkit.backend.replica import replica
@@ -33,7 +34,7 @@ def recurrent_kernels(xla: bool) -> list[Replacement]:
         xla: Whether XLA compiles the whole program.
     """
     return [
-        Replacement(layer, "inner_loop", _inner_loop(layer.inner_loop, run, xla))
+        Replacement(layer, "inner_loop", _inner_loop(layer.inner_loop, functools.partial(run, xla), xla))
         for layer, run in ((keras.layers.LSTM, _lstm), (keras.layers.GRU, _gru))
     ]
 
@@ -207,7 +208,7 @@ def _lstm_backward(
 
 
 def _lstm(
-    cell: Any, inputs: tf.Tensor, kept: tf.Tensor | None, sequences: bool, *states: tf.Tensor
+    xla: bool, cell: Any, inputs: tf.Tensor, kept: tf.Tensor | None, sequences: bool, *states: tf.Tensor
 ) -> Tensors:
     def ordered(weight: Any) -> tf.Tensor:  # as input, forget, output, cell: the sigmoids side by side
         i, f, c, o = tf.split(tf.convert_to_tensor(weight), 4, -1)
@@ -222,7 +223,7 @@ def _lstm(
             states, (total,) = _compiled(_lstm_backward)(recurrent, gates, cells, before, kept, *given)
             return total, _product_over_time(_before(h, hidden), total), *states
 
-        return ((hidden, *last) if sequences else tuple(last)), gradient
+        return ((hidden, *last) if sequences else tuple(last)), gradient if xla else first_order(gradient)
 
     projected = _projected(inputs, ordered(cell.kernel), ordered(cell.bias))
     found: Tensors = run(projected, ordered(cell.recurrent_kernel), *_known(states, cell.units))
@@ -267,7 +268,7 @@ def _gru_backward(
 
 
 def _gru(
-    cell: Any, inputs: tf.Tensor, kept: tf.Tensor | None, sequences: bool, *states: tf.Tensor
+    xla: bool, cell: Any, inputs: tf.Tensor, kept: tf.Tensor | None, sequences: bool, *states: tf.Tensor
 ) -> Tensors:
     @tf.custom_gradient
     def run(projected: tf.Tensor, recurrent: tf.Tensor, bias: tf.Tensor, h: tf.Tensor) -> Any:
@@ -278,7 +279,7 @@ def _gru(
             states, (total, over) = _compiled(_gru_backward)(recurrent, gates, before, kept, *given)
             return total, _product_over_time(before, over), tf.reduce_sum(over, [0, 1]), *states
 
-        return ((hidden, *last) if sequences else tuple(last)), gradient
+        return ((hidden, *last) if sequences else tuple(last)), gradient if xla else first_order(gradient)
 
     kernel, recurrent, (first, second) = cell.kernel, cell.recurrent_kernel, tf.unstack(cell.bias)
     projected = _projected(inputs, tf.convert_to_tensor(kernel), first)

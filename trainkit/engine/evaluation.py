@@ -13,7 +13,7 @@ import tensorflow as tf
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement, joining, patched
 from trainkit.core.tree import Structure
-from trainkit.engine.inputs import gather, hidden_count
+from trainkit.engine.inputs import gather, hidden_count, of_any_rows
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.train_step import TrainStep
 
@@ -57,6 +57,7 @@ def evaluation_steps(
     shape: EvaluationShape,
     *,
     by_step: bool = False,
+    in_xla: bool = False,
     zero: tf.Tensor | None = None,
     base: Any = 0,
     start: Any = 0,
@@ -71,6 +72,7 @@ def evaluation_steps(
         tensors: Rows of the split, from batch `base` on.
         shape: Sizes.
         by_step: Let XLA compile each step, where it does not compile all of this.
+        in_xla: Whether XLA compiles all of this.
         zero: See `TrainStep.train`.
         base: The batch whose rows come first in `tensors`.
         start: First batch.
@@ -84,16 +86,24 @@ def evaluation_steps(
     size = min(shape.batch_rows, shape.rows)
     full, rest = divmod(shape.rows, size)
     end = shape.steps if stop is None else stop
-    hidden = zero is not None and strategy.num_replicas_in_sync == 1
+    hides = zero is not None and strategy.num_replicas_in_sync == 1
+    hidden = hides and not in_xla
     if logs is None:
         logs = tf.zeros([layout.width if layout.from_step else 0], layout.dtype)
 
+    def evaluated(tensors: Structure, picked: tf.Tensor, count: Any, zero: tf.Tensor | None) -> tf.Tensor:
+        one = joining(lambda t, which: step.evaluate(t, which, count, zero))
+        return strategy.experimental_local_results(strategy.run(one, args=(tensors, picked)))[0]
+
+    any_rows = of_any_rows(lambda picked: evaluated(tensors, picked, size, tf.constant(0)))
+
     def run(begin: tf.Tensor, count: Any) -> tf.Tensor:
         def evaluate(tensors: Structure, picked: tf.Tensor) -> tf.Tensor:
-            one = joining(lambda t, which: step.evaluate(t, which, size if hidden else count, zero))
-            return strategy.experimental_local_results(strategy.run(one, args=(tensors, picked)))[0]
+            return evaluated(tensors, picked, size if hidden else count, zero if hidden else None)
 
         picked = tf.range(count) + begin
+        if hides and in_xla:
+            return any_rows(picked)
         if by_step:  # as in model.evaluate, the batch comes from outside of what XLA compiles
             batch = gather(tensors, picked)
             return tf.function(evaluate, autograph=False, jit_compile=True)(batch, tf.range(count))
@@ -142,9 +152,9 @@ class EvaluationProgram:
         self.replacements = replacements
         self.by_step = xla and by_step
         self.hidden_rows = hidden_rows
-        whole = xla and not by_step
+        self.in_xla = xla and not by_step
         self._run = compat.without_tracing_warning(
-            tf.function(self._program, autograph=False, jit_compile=whole or None)
+            tf.function(self._program, autograph=False, jit_compile=self.in_xla or None)
         )
         layout = step.test_logs
         self._logs: Any = np.zeros([layout.width if layout.from_step else 0], layout.dtype)
@@ -178,6 +188,7 @@ class EvaluationProgram:
                 tensors,
                 self.shape,
                 by_step=self.by_step,
+                in_xla=self.in_xla,
                 zero=zero if self.hidden_rows else None,
                 base=base,
                 start=start,

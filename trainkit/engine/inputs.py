@@ -6,6 +6,7 @@ its batches from them; so a ragged end, a seek, measuring and XLA are the same f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,15 @@ from trainkit.core.datasets import Arrays
 from trainkit.core.row_view import RowView
 from trainkit.core.tree import Structure, map_leaves
 
-__all__ = ["EpochShape", "gather", "hidden_count", "keras_batch", "resident", "row_spec"]
+__all__ = [
+    "EpochShape",
+    "gather",
+    "hidden_count",
+    "keras_batch",
+    "of_any_rows",
+    "resident",
+    "row_spec",
+]
 
 
 @dataclass(frozen=True)
@@ -105,3 +114,14 @@ def hidden_count(step: tf.Tensor, size: int, rows: int, zero: tf.Tensor) -> tf.T
         zero: A number 0 that only the run knows.
     """
     return tf.minimum(size, rows - step * size) + zero
+
+
+def of_any_rows(step: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A step that is traced once, for an unknown number of rows; XLA learns it from the caller.
+
+    Args:
+        step: Takes the row numbers `[n]` of a batch.
+    """
+    unknown = [tf.TensorSpec([None], tf.int32)]
+    traced: Callable[[tf.Tensor], tf.Tensor] = tf.function(step, autograph=False, input_signature=unknown)
+    return traced

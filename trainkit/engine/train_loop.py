@@ -22,7 +22,7 @@ from trainkit.core.logs import EpochLogs
 from trainkit.core.tree import Structure
 from trainkit.engine.best_epochs import BestEpochs, Decision
 from trainkit.engine.evaluation import evaluation_steps, packed_results, reset_metrics
-from trainkit.engine.inputs import gather, hidden_count
+from trainkit.engine.inputs import gather, hidden_count, of_any_rows
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_step import TrainStep
 
@@ -38,6 +38,7 @@ class TrainProgram:
         state: Variables of the training.
         strategy: Where it runs.
         replacements: Gives the changes of Keras that hold while it is traced.
+        evaluating: Called before them, gives what changes for the validation; None: nothing.
         batch_spec: Structure of `tf.TypeSpec` of all batches that come as they are, so that one trace serves
             them all.
 
@@ -52,6 +53,7 @@ class TrainProgram:
         state: TrainState,
         strategy: tf.distribute.Strategy,
         replacements: Callable[[], list[Replacement]],
+        evaluating: Callable[[], Callable[[], list[Replacement]]] | None = None,
         batch_spec: Any = None,
     ) -> None:
         self.spec = spec
@@ -59,14 +61,14 @@ class TrainProgram:
         self.state = state
         self.strategy = strategy
         self.replacements = replacements
+        self.evaluating = evaluating
         self.batch_spec = batch_spec
         self.traces = 0
-        several = spec.shape.max_epochs > 1
-        self._best = BestEpochs(spec.rules if several else (), step.train_logs, step.test_logs, state)
-        whole = spec.xla and not spec.by_step
+        rules = spec.rules if spec.shape.max_epochs > 1 else ()
+        self._best = BestEpochs(rules, step.train_logs, step.test_logs, state)
         self._run = compat.without_tracing_warning(
             tf.function(
-                self._program, autograph=False, jit_compile=whole or None, reduce_retracing=spec.direct
+                self._program, autograph=False, jit_compile=self.in_xla or None, reduce_retracing=spec.direct
             )
         )
         self._no_logs = np.zeros(
@@ -134,6 +136,11 @@ class TrainProgram:
         return [self._logs(values[i], rates[i], int(updates[i]), bool(flags[i])) for i in range(count)]
 
     @property
+    def in_xla(self) -> bool:
+        """Whether XLA compiles all of the program, and not each step by itself."""
+        return self.spec.xla and not self.spec.by_step
+
+    @property
     def snapshots(self) -> list[list[tf.Variable]]:
         """For each rule, a copy of all variables as they were after the best epoch."""
         return self._best.snapshots
@@ -173,15 +180,15 @@ class TrainProgram:
     ) -> tuple[tf.Tensor, ...]:
         self.traces += 1
         epochs, start, stop, base, begins, zero = tf.unstack(control)
-        shown = zero if self.spec.hidden_rows else None
+        zero = zero if self.spec.hidden_rows else None
         width = self.step.train_logs.width + (self.step.test_logs.width if self.spec.validation else 0)
         dtype = self._dtype()
 
         def body(epoch: tf.Tensor, decided: Decision, logs: tf.Tensor, *series: tf.Tensor) -> tuple[Any, ...]:
             first = (epoch > 0) | (begins > 0)
             tf.cond(first, lambda: reset_metrics(self.step), tf.no_op)
-            logs = self._steps(rows, orders[epoch], logs, start=start, stop=stop, base=base, zero=shown)
-            values = self._values(logs, validation, validate[epoch], shown)
+            logs = self._steps(rows, orders[epoch], logs, start=start, stop=stop, base=base, zero=zero)
+            values = self._values(logs, validation, validate[epoch], zero, changes)
             if self._best.rules:
                 decided = self._best.decide(values, validate[epoch], decided)
             news = (values, self.step.rates(), self.step.updates())
@@ -194,6 +201,7 @@ class TrainProgram:
         def going(epoch: tf.Tensor, decided: Decision, *_: Any) -> tf.Tensor:
             return (epoch < epochs) & ~decided.stopped
 
+        changes = list if self.evaluating is None else self.evaluating()
         with patched(self.replacements()):
             most = self.spec.shape.max_epochs
             series = (tf.zeros([most, width], dtype), tf.zeros([most, 2]), tf.zeros([most], tf.int64))
@@ -220,15 +228,19 @@ class TrainProgram:
         shape differs."""
         shape = self.spec.shape
         size = shape.step_rows
+        whole = self.strategy.num_replicas_in_sync == 1 and size <= self.step.split.micro_rows
+        hides = zero is not None and not self.spec.direct and whole
+        hidden = hides and not self.in_xla
 
-        hidden = zero is not None and not self.spec.direct and self.strategy.num_replicas_in_sync == 1
-        hidden = hidden and size <= self.step.split.micro_rows
+        any_rows = of_any_rows(lambda picked: self._one_step(rows, picked, size, tf.constant(0)))
 
         def run(i: tf.Tensor, count: Any) -> tf.Tensor:
             begin = (i - base) * size
             # Not by a slice: XLA would take its begin for a constant, and compile anew for each call.
             picked = order if self.spec.direct else tf.gather(order, begin + tf.range(count))
-            return self._one_step(rows, picked, size if hidden else count, zero)
+            if hides and self.in_xla:
+                return any_rows(picked)
+            return self._one_step(rows, picked, size if hidden else count, zero if hidden else None)
 
         def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return i + 1, run(i, hidden_count(i, size, shape.rows, zero) if hidden else size)
@@ -261,7 +273,12 @@ class TrainProgram:
         return train(rows, picked)
 
     def _values(
-        self, step_logs: tf.Tensor, validation: Structure, validate: tf.Tensor, zero: tf.Tensor | None
+        self,
+        step_logs: tf.Tensor,
+        validation: Structure,
+        validate: tf.Tensor,
+        zero: tf.Tensor | None,
+        changes: Callable[[], list[Replacement]],
     ) -> tf.Tensor:
         """Training values, then validation values: zeros if not validated."""
         dtype = self._dtype()
@@ -271,18 +288,12 @@ class TrainProgram:
             shape = self.spec.validation
 
             def evaluate() -> tf.Tensor:
-                reset_metrics(self.step)
-                return tf.cast(
-                    evaluation_steps(
-                        self.step,
-                        self.strategy,
-                        validation,
-                        shape,
-                        by_step=self.spec.xla and self.spec.by_step,
-                        zero=zero,
-                    ),
-                    dtype,
-                )
+                by_step = self.spec.xla and self.spec.by_step
+                modes = {"by_step": by_step, "in_xla": self.in_xla, "zero": zero}
+                with patched(changes()):
+                    reset_metrics(self.step)
+                    found = evaluation_steps(self.step, self.strategy, validation, shape, **modes)
+                return tf.cast(found, dtype)
 
             nothing = tf.zeros([self.step.test_logs.width], dtype)
             values.append(tf.cond(validate, evaluate, lambda: nothing))

@@ -21,8 +21,6 @@ from trainkit.engine.split_step import SplitStep
 
 __all__ = ["TrainStep", "own_objective", "task_steps"]
 
-SCALE_FLOOR = 2.0**-14  # a float16 loss scale below this means that the gradients overflow for another reason
-
 
 def own_objective(task: Task) -> bool:
     """Whether a task overrides `compute`."""
@@ -94,15 +92,9 @@ class TrainStep:
         return layout.pack(logs) if layout.from_step else tf.zeros([0], layout.dtype)
 
     def after(self) -> None:
-        """What follows a step outside of the replicas: the floor of the loss scale, and average weights that
-        become the weights."""
-        optimizer = self.model.optimizer
-        scaled = loss_scale(optimizer)
-        if scaled is not None:
-            floor = tf.maximum(scaled.dynamic_scale.value, SCALE_FLOOR)
-            scaled.dynamic_scale.assign(floor)
+        """What follows a step outside of the replicas: average weights that become the weights."""
         if self.overwrite_every:
-            inner = inner_optimizer(optimizer)
+            inner = inner_optimizer(self.model.optimizer)
             made = tf.convert_to_tensor(inner.iterations)
             due = (made > 0) & tf.equal(made % self.overwrite_every, 0)
 

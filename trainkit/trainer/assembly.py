@@ -208,7 +208,7 @@ def make_step(
     overwrite_every = None
     if replicas > 1 and config.engine == "trainkit":
         overwrite_every = precision.inner_optimizer(model.optimizer).ema_overwrite_frequency
-    own_reset = compat.has_own(model, "reset_metrics")
+    own_reset = compat.has_own(model, "reset_metrics") or model_checks.resets_on_host(model)
     return TrainStep(model, split, facts.train_logs, facts.test_logs, overwrite_every, own_reset)
 
 

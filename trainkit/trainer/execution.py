@@ -4,6 +4,7 @@ undone."""
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ __all__ = [
     "Choice",
     "Situation",
     "choose",
+    "hides_rows",
     "shares_trace",
     "step_seconds",
     "undone",
@@ -57,7 +59,9 @@ EMBEDDING_COMPILE_SECONDS = 0.1
 # XLA on a CPU runs these far more slowly than TensorFlow does, or repeats them in a loop of its own.
 SLOW_IN_XLA = ("Conv", "Pool", "While", "CudnnRNN", "FusedBatchNorm")
 NOT_IN_XLA = (
+    "Assert",  # XLA leaves it out
     "CTC",
+    "CheckNumerics",
     "HashTable",
     "ImageProjective",
     "LookupTable",
@@ -68,9 +72,11 @@ NOT_IN_XLA = (
     "String",
     "Unique",
 )
+# XLA cannot compile these either, and the attempt may end the process.
+OF_TEXT = ("HashTable", "LookupTable", "String")
 # Operations that draw random numbers, and functions, which may.
 DRAWING = ("Random", "PartitionedCall", "While", "If", "Case")
-XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError)
+XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -135,9 +141,14 @@ def choose(
     unit = "step" if situation.every_batch else "epoch"
     asked = situation.asked
     if asked not in ("auto", "measure"):
+        reason = "as asked"
         if situation.every_batch and asked.startswith("epoch"):
-            return Choice(asked.replace("epoch", "step"), "a callback needs the host at every step")
-        return Choice(asked, "as asked")
+            asked, reason = asked.replace("epoch", "step"), "a callback needs the host at every step"
+        text = sorted(op for op in situation.operations if any(part in op for part in OF_TEXT))
+        if text and asked.endswith("_xla"):
+            asked, reason = asked.removesuffix("_xla"), f"XLA cannot compile {text[0]}"
+            warnings.warn(f"{reason}; the training goes on without.", stacklevel=2)
+        return Choice(asked, reason)
     if situation.replicas > 1:
         return Choice(unit, "an XLA program runs on one device")
     if situation.resumed and not situation.resumed.startswith("model.fit"):
@@ -201,6 +212,14 @@ def _update_seconds(model: keras.Model, embedded: int) -> float:
     if isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
         return EMBEDDING_SECONDS * embedded
     return UPDATE_SECONDS * float(model.count_params())
+
+
+def hides_rows(setup: TrainSetup, xla: bool) -> bool:
+    """Whether steps are traced for an unknown number of rows: so that a ragged one shares the trace, and
+    always where code of the user's may ask for the number, which in `model.fit` is unknown."""
+    own = setup.facts.own_train_step or compat.has_own(setup.model, "test_step")
+    chosen_here = setup.config.execution in ("auto", "measure")
+    return own or (not xla and (setup.config.dynamic_rows or (chosen_here and shares_trace(setup))))
 
 
 def shares_trace(setup: TrainSetup) -> bool:

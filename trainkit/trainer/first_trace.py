@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,7 +16,17 @@ from trainkit.backend.patches import Replacement, inner_optimizers
 __all__ = ["FirstTrace"]
 
 PLAIN = (bool, int, float, str, type(None))
-TRAINABLE = "_trainable"  # what the property `trainable` of layers and variables reads and sets
+# Compared by identity: an activation, a regularizer. No methods and no closures, which may hold the model.
+OBJECTS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+)
+SETTINGS = (*PLAIN, *OBJECTS)
+Value = tuple["weakref.ref[Any]", str, Any]
+# What the properties `trainable` (of layers too) and `constraint` of variables read and set.
+TRAINABLE, CONSTRAINT = "_trainable", "_constraint"
 
 
 class FirstTrace:
@@ -32,7 +44,7 @@ class FirstTrace:
         self._model = weakref.ref(model)
         self._function = _train_function(model)
         self._version = 0
-        self._first: dict[str, list[tuple[weakref.ref[Any], str, Any]]] = {}
+        self._first: dict[str, list[Value]] = {}
 
     def version(self) -> int:
         """Counts how often the train function was made anew: programs of before must not go on."""
@@ -49,32 +61,60 @@ class FirstTrace:
         Args:
             batch: Structure of `tf.TypeSpec` of the batches: for others Keras traces anew, too.
         """
+        return _changes(self._values(f"train {batch!r}"))
+
+    def evaluating(self, batch: Any) -> Callable[[], list[Replacement]]:
+        """The same for the first evaluation, which Keras traces when it comes; the values are read now, what
+        differs is found when it is called.
+
+        Args:
+            batch: As of `replacements`.
+        """
+        return partial(_changes, self._values(f"test {batch!r}"))
+
+    def _values(self, key: str) -> list[Value]:
         model = self._model()
         if model is None:
             return []
-        values = self._first.get(repr(batch))
-        if values is None:
+        if key not in self._first:
             read = _values(model)
-            self._first[repr(batch)] = [(weakref.ref(owner), name, value) for owner, name, value in read]
-            return []
-        first = [(owner(), name, value) for owner, name, value in values]
-        return [Replacement(*one) for one in first if one[0] is not None and _differs(*one)]
+            self._first[key] = [(weakref.ref(owner), name, value) for owner, name, value in read]
+        return self._first[key]
+
+
+def _changes(values: list[Value]) -> list[Replacement]:
+    first = [(owner(), name, value) for owner, name, value in values]
+    return [Replacement(*one) for one in first if one[0] is not None and _differs(*one)]
 
 
 def _values(model: keras.Model) -> Iterator[tuple[Any, str, Any]]:
-    """The plain settings of layers, variables and optimizers, with the attributes that hold them."""
+    """The settings of layers, variables, optimizers, losses and metrics, with the attributes that hold
+    them."""
     optimizers = [] if model.optimizer is None else inner_optimizers(model.optimizer)
-    for owner in [*compat.all_layers(model), *optimizers]:
-        for name, value in vars(owner).items():
-            if isinstance(value, PLAIN) and (name == TRAINABLE or not name.startswith("_")):
+    losses = [one for one in keras.tree.flatten(model.loss) if isinstance(one, keras.losses.Loss)]
+    for owner in [*compat.all_layers(model), *optimizers, *losses, *compat.compiled_metrics(model)]:
+        for name in [*vars(owner), *_class_settings(type(owner))]:
+            value = getattr(owner, name) if name == TRAINABLE or not name.startswith("_") else model
+            if isinstance(value, SETTINGS) and getattr(value, "__closure__", None) is None:
                 yield owner, name, value
     for variable in model.variables:
         yield variable, TRAINABLE, getattr(variable, TRAINABLE)
+        yield variable, CONSTRAINT, getattr(variable, CONSTRAINT, None)
+
+
+def _class_settings(owner: type) -> Iterator[str]:
+    """Names of plain values that classes of the user's give their objects."""
+    for one in owner.__mro__:
+        if one.__module__.partition(".")[0] in ("builtins", "keras", "tensorflow", "trainkit"):
+            return
+        yield from (name for name, value in vars(one).items() if isinstance(value, PLAIN))
 
 
 def _differs(owner: Any, name: str, value: Any) -> bool:
-    now = vars(owner).get(name, value)
-    return type(now) is not type(value) or now != value
+    now = getattr(owner, name, value)
+    if isinstance(value, PLAIN):
+        return type(now) is not type(value) or now != value
+    return now is not value
 
 
 def _train_function(model: keras.Model | None) -> Any:

@@ -19,7 +19,7 @@ from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.train_step import own_objective, task_steps
 
-__all__ = ["ModelFacts", "direction", "examine"]
+__all__ = ["ModelFacts", "direction", "examine", "resets_on_host"]
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,14 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
                     loss = compat.model_loss(model, x, y, outputs, weight, True)
         logs = model.compute_metrics(x, y, outputs, sample_weight=weight)
         seen["divisors"] = len(parts.divisors)
-        operations = tf.compat.v1.get_default_graph().get_operations()
+        graph = tf.compat.v1.get_default_graph()
+        operations = graph.get_operations()
         if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in operations):
             raise UserError(
                 f"Task {task.name}: the model takes numbers, but rows or labels are text. Encode them in "
                 "data(), or begin the model with a TextVectorization or StringLookup layer."
             )
-        seen["operations"] = frozenset(op.type for op in operations)
+        seen["operations"] = frozenset(op.type for op in operations) | _checks(graph)
         return loss, outputs, logs
 
     logs: Any = None
@@ -110,6 +111,13 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         operations=seen["operations"],
         own_train_step=own_step,
     )
+
+
+def _checks(graph: tf.Graph) -> frozenset[str]:
+    """The operations that only raise, which TensorFlow puts into branches."""
+    functions = graph.as_graph_def().library.function
+    inside = {node.op for function in functions for node in function.node_def}
+    return frozenset(inside & {"Assert", "CheckNumerics", "CheckNumericsV2"})
 
 
 def _fixed_batch(model: keras.Model) -> int | None:
@@ -212,6 +220,16 @@ def direction(model: keras.Model, name: str) -> str | None:
         if metric.name == name and compat.metric_direction(metric):
             return "max" if compat.metric_direction(metric) == "up" else "min"
     return "min" if name.endswith("loss") else None
+
+
+def resets_on_host(model: keras.Model) -> bool:
+    """Whether a metric begins anew by code of the user's, which in Keras runs between epochs and in no
+    graph."""
+    for metric in _flat_metrics(model):
+        package = type(metric).reset_state.__module__.partition(".")[0]
+        if package not in ("keras", "trainkit") or "reset_state" in vars(metric):
+            return True
+    return False
 
 
 def _flat_metrics(model: keras.Model) -> Iterable[Any]:

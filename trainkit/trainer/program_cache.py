@@ -62,6 +62,7 @@ class ProgramCache:
                 self.setup.state,
                 self.setup.strategy,
                 partial(self._replacements, spec),
+                partial(self._evaluating, "validation") if spec.validation is not None else None,
                 batch_spec,
             )
         return self._programs[key]
@@ -71,6 +72,14 @@ class ProgramCache:
         source = self.setup.source
         first = self.first.replacements((source.spec, source.batch_spec))
         return [*first, *self.setup.replacements(xla=spec.xla, fast=spec.fast)]
+
+    def _evaluating(self, split: str) -> Callable[[], list[Replacement]]:
+        """What sets the values back to those of the first evaluation of such rows."""
+        rows = self.setup.arrays(split).batch()
+        return self.first.evaluating(map_leaves(lambda a: (a.shape[1:], str(a.dtype)), rows))
+
+    def _evaluation_replacements(self, split: str, xla: bool, fast: bool) -> list[Replacement]:
+        return [*self._evaluating(split)(), *self.setup.replacements(xla=xla, fast=fast)]
 
     @property
     def programs(self) -> list[TrainProgram]:
@@ -162,7 +171,7 @@ class ProgramCache:
                 self.setup.step,
                 self.setup.strategy,
                 key[0],
-                partial(self.setup.replacements, xla=xla, fast=fast),
+                partial(self._evaluation_replacements, split, xla, fast),
                 xla=xla,
                 by_step=by_step,
                 hidden_rows=hidden_rows,

@@ -19,9 +19,10 @@ from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import execution as modes
+from trainkit.trainer.epochs_per_call import max_epochs_per_call
 from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation
+from trainkit.trainer.index_checks import why_not_xla
 from trainkit.trainer.keras_steps import KerasFeed
-from trainkit.trainer.pacing import MAX_EPOCHS_PER_CALL
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.row_orders import RowOrders
 from trainkit.trainer.setup import TrainSetup
@@ -29,9 +30,6 @@ from trainkit.trainer.timing import FitTimes
 from trainkit.trainer.windows import ChunkFeed, Feed, ResidentFeed, Window
 
 __all__ = ["ProgramRunner"]
-
-ORDER_BYTES = 16e6  # row orders handed to one call, at the most
-SNAPSHOT_BYTES = 64e6  # state that the graph may copy for a best epoch inside of a call of several
 
 
 class ProgramRunner:
@@ -68,6 +66,7 @@ class ProgramRunner:
         self.max_epochs = 1
         self.choice = Choice(setup.config.execution, "not chosen yet")
         self._feed = feed
+        self._kernels_fit = True
         self.validated_by_host = validated_by_host
         self._latest: Window
 
@@ -78,7 +77,9 @@ class ProgramRunner:
         `execution=measure`."""
         begin = time.perf_counter()
         if self._feed is None:
-            self.max_epochs = self._max_epochs_per_call()
+            self.max_epochs = max_epochs_per_call(
+                self.setup, self.callbacks, validated_by_host=self.validated_by_host
+            )
             self._feed = self._make_feed()
         steps = self.setup.steps_per_epoch or 1
         left = (self.config.epochs - self.setup.state.epoch) * steps
@@ -93,29 +94,45 @@ class ProgramRunner:
         )
         kept = MachineCache(files.cache_folder() / "execution.json")
         self.choice = modes.choose(situation, self.setup.model, self._measure, kept)
+        if self.choice.xla and self.config.execution in ("auto", "measure"):
+            reason = why_not_xla(self.setup)
+            if reason:
+                self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
         self.times.compile += time.perf_counter() - begin
         return self.choice
 
     def compile(self, window: Window) -> bool:
-        """Trace the program; whether that changed the choice, since XLA cannot compile the model."""
+        """Trace the program; whether that changed the choice, since XLA cannot compile the model.
+
+        A model that our kernels do not take (a gradient of a gradient through a loop) is traced without.
+        """
         begin = time.perf_counter()
         if isinstance(self.feed, KerasFeed):
             return False
+        before = self.choice
         try:
-            self._trace(window)
-            return False
-        except XLA_ERRORS as error:
-            if isinstance(error, UserError) or not self.choice.xla:
-                raise
+            while True:
+                try:
+                    self._trace(window)
+                    return self.choice is not before
+                except XLA_ERRORS as error:
+                    if isinstance(error, UserError) or not self._does_with_less(window, error):
+                        raise
+        finally:
+            compile_cache.note()  # now: the process may be killed
+            self.times.compile += time.perf_counter() - begin
+
+    def _does_with_less(self, window: Window, error: Exception) -> bool:
+        """After a trace that failed: go on without XLA, then without our kernels; False: without neither."""
+        spec = self._spec(window, self.choice.execution)
+        if spec.xla:
             first = str(error).strip().partition("\n")[0][:160]
             plain = self.choice.execution.removesuffix("_xla")
             self.choice = Choice(plain, f"XLA cannot compile this model ({first})")
             warnings.warn(f"{self.choice.reason}; the training goes on without.", stacklevel=2)
-            self._trace(window)
-            return True
-        finally:
-            compile_cache.note()  # now: the process may be killed
-            self.times.compile += time.perf_counter() - begin
+        elif spec.fast:
+            self._kernels_fit = False
+        return spec.xla or spec.fast
 
     def _trace(self, window: Window) -> None:
         self.setup.build_optimizer()
@@ -143,26 +160,6 @@ class ProgramRunner:
             return ResidentFeed(shape, self.cache.rows("train"), orders)
         return ChunkFeed(shape, source, self.setup.strategy, self.config.epochs)
 
-    def _max_epochs_per_call(self) -> int:
-        """One, unless all callbacks only observe and nothing else needs the host between epochs."""
-        config, setup = self.config, self.setup
-        needs_host = (
-            not self.callbacks.only_observers
-            or setup.source.kind == "stream"
-            or setup.replicas > 1
-            or config.steps is not None
-            or config.execution.startswith("step")
-            or setup.state.nbytes > SNAPSHOT_BYTES
-            or self.validated_by_host
-            or setup.step.host_resets
-        )
-        if needs_host:
-            return 1
-        # Rounded up, and whatever is done already, so that fits of other lengths call the same program.
-        most = 1 << (config.epochs - 1).bit_length()
-        orders = max(1, int(ORDER_BYTES // (4 * setup.source.rows)))
-        return min(most, config.epochs_per_call or MAX_EPOCHS_PER_CALL, orders)
-
     def _measure(self, xla: bool, give_up: float) -> float:
         window = self.window(self.setup.state.epoch, 0)
         if window is None:
@@ -181,6 +178,7 @@ class ProgramRunner:
         streamed = self.setup.source.kind != "resident"
         chosen_here = config.execution in ("auto", "measure")
         fast = config.fast_kernels if config.fast_kernels is not None else xla or chosen_here
+        fast = fast and self._kernels_fit
         return ProgramSpec(
             shape=window.shape,
             validation=self.cache.evaluation_shape("validation") if self.validates_in_graph else None,
@@ -188,7 +186,7 @@ class ProgramRunner:
             xla=xla,
             by_step=xla and streamed and execution.startswith("step"),
             fast=fast,
-            hidden_rows=not xla and (config.dynamic_rows or (chosen_here and modes.shares_trace(self.setup))),
+            hidden_rows=modes.hides_rows(self.setup, xla),
             direct=window.direct,
         )
 

@@ -19,8 +19,9 @@ from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scal
 from trainkit.checkpoint.train_state import all_finite
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
+from trainkit.trainer.epochs_per_call import SNAPSHOT_BYTES
 from trainkit.trainer.nonfinite_report import describe
-from trainkit.trainer.program_runner import SNAPSHOT_BYTES, ProgramRunner
+from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.skipped_steps import SkippedSteps
 from trainkit.trainer.windows import Window

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.ops import gen_nn_ops as gradient_ops
 
-__all__ = ["gradient_ops", "recorded"]
+__all__ = ["first_order", "gradient_ops", "recorded"]
 
 
 def recorded(
@@ -29,3 +29,15 @@ def recorded(
         output = compute()
     record.record_operation(name, [output], list(inputs), lambda upstream: gradient(output, upstream))
     return output
+
+
+def first_order(gradient: Callable[..., Any]) -> Callable[..., Any]:
+    """A gradient that has none itself: where a tape watches it, as for a gradient penalty, it raises
+    NotImplementedError when it is traced."""
+
+    def checked(*upstream: tf.Tensor) -> Any:
+        if record.could_possibly_record():
+            raise NotImplementedError("This operation has no second derivative.")
+        return gradient(*upstream)
+
+    return checked
