@@ -98,6 +98,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.freeze()
     gc.enable()
+    gc.set_threshold(100_000, 50, 50)  # a trace makes more objects than that, and keeps them all
     if "tensorflow" in sys.modules and not session.config.option.collectonly:
         import tensorflow as tf
 
