@@ -39,6 +39,50 @@ def test_folds_and_seeds_are_runs_with_their_mean_and_spread(
     assert "spread" in printed
 
 
+KILL = "callbacks.extra=[{_target_: mine.Kill, name: SIGINT, epoch: 2}]"
+BREAK = "callbacks.extra=[{_target_: mine.Break}]"
+
+
+def test_folds_that_are_continued_equal_uninterrupted_ones(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("fit.cv=2", "run_dir=whole") == 0
+    assert train("fit.cv=2", "run_dir=parts", KILL) == 130
+    assert capsys.readouterr().out.endswith("(0/2 runs done)\nContinue:  python -m trainkit resume=parts\n")
+    begun = read("repeats.json", "parts")
+    assert (begun["done"], begun["of"]) == (0, 2)
+    assert begun["exits"] == {"fold-1": 130, "fold-2": None}
+    assert main.main(["resume=parts", "callbacks.extra=[]", *QUIET]) == 0
+    assert read("repeats.json", "parts") == read("repeats.json", "whole")
+    assert read("manifest.json", "parts/fold-1")["resumed"][0]["epoch"] == 2
+    assert "resumed" not in read("manifest.json", "parts/fold-2")
+
+
+def test_runs_that_are_done_are_not_trained_again(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("fit.seeds=1", "trainer.epochs=1", "run_dir=all") == 0
+    before = Path("all/seed-0/manifest.json").read_text()
+    assert train("fit.seeds=2", "trainer.epochs=1", "run_dir=all", "resume=last") == 0
+    assert "Done before: all/seed-0" in capsys.readouterr().out
+    assert Path("all/seed-0/manifest.json").read_text() == before
+    found = read("repeats.json", "all")
+    assert (found["done"], found["of"], list(found["runs"])) == (2, 2, ["seed-0", "seed-1"])
+    assert train("fit.seeds=2", "run_dir=all") == 2
+    assert train("fit.cv=2", "run_dir=all", "resume=last") == 2
+    assert "holds seed-0, seed-1, and these settings ask for other runs" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_does_not_end_the_others(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("fit.seeds=2", "trainer.epochs=1", "run_dir=all", BREAK) == 1
+    assert read("repeats.json", "all")["exits"] == {"seed-0": 1, "seed-1": 1}
+    assert "(0/2 runs done, 2 failed)" in capsys.readouterr().out
+    assert main.main(["resume=all", "callbacks.extra=[]", *QUIET]) == 0
+    assert read("repeats.json", "all")["done"] == 2
+
+
 def test_a_run_of_a_fold_knows_its_fold(train: Callable[..., int]) -> None:
     assert train("fit.cv=2", "trainer.epochs=2", "run_dir=all") == 0
     assert train("fit.cv=2", "fit.fold=2", "trainer.epochs=1", "run_dir=part") == 0

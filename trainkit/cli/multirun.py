@@ -18,7 +18,7 @@ from trainkit.core.errors import UserError, one_line
 from trainkit.core.figures import NOTHING, number
 from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
-from trainkit.runs.run_dir import CHECKPOINT, RunDir
+from trainkit.runs.run_dir import CHECKPOINT, REPEATS, RunDir
 
 __all__ = ["Multirun", "launch", "missing_of", "run_all", "run_missing"]
 
@@ -92,7 +92,8 @@ def missing_of(parsed: Arguments) -> tuple[Multirun, list[int], list[Arguments]]
     found = []
     for i in numbers:
         entry = multirun.entries[i]
-        begun = (RunDir(Path(entry["run"])).last / CHECKPOINT).is_file()
+        place = Path(entry["run"])
+        begun = (RunDir(place).last / CHECKPOINT).is_file() or (place / REPEATS).is_file()
         resumed = [f"{RESUME}'{entry['run']}'"] if begun else []
         found.append(arguments.parse([*multirun.flags, *entry["overrides"], *more, *resumed]))
     return multirun, numbers, found

@@ -12,7 +12,6 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainkit.checkpoint import members
 from trainkit.cli import spaces
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
@@ -23,10 +22,11 @@ from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import as_yaml, plain, with_types
 from trainkit.config import Config, DataConfig, validate
 from trainkit.core.errors import UserError
-from trainkit.core.files import read_json, shown
+from trainkit.core.files import read_json
 from trainkit.data.folds import fold_of
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
+from trainkit.experiment.undamaged import undamaged
 from trainkit.runs import locate, run_dir
 from trainkit.runs.locate import Found
 from trainkit.runs.run_dir import RunDir
@@ -106,8 +106,8 @@ class Plan:
         task, splits = fold_of(task, fold - 1, folds, made.data())
         return replace(made, task=task, splits=splits)
 
-    def variant(self, changes: Mapping[str, Any]) -> Job:
-        """The job with other values of some settings, by their keys.
+    def variant(self, changes: Mapping[str, Any], found: Found | None = None) -> Job:
+        """The job with other values of some settings, by their keys, and from a checkpoint if one is given.
 
         Raises:
             UserError: for a key that cannot be changed, or a value that it does not take.
@@ -116,7 +116,9 @@ class Plan:
         free = self.free - {key.rpartition(".")[2] for key in changes}
         # The files of .hydra take a third of the time, and a search makes hundreds of variants.
         texts = {} if self.config.mode == "tune" else self.texts
-        return replace(self, config=checked(settings), unresolved=settings, free=free, texts=texts).job()
+        config = checked(settings)
+        made = replace(self, config=config, found=found, unresolved=settings, free=free, texts=texts)
+        return made.job()
 
     def experiment(self, changes: Mapping[str, Any], comment: str) -> str:
         """The job with other values of some settings as the text of an experiment file."""
@@ -136,21 +138,23 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
     settings = composed.settings
     config = checked(settings)
     names_a_task = arguments.config_name is not None or bool(composed.named & {"task", "name"})
-    found = _found(config, names_a_task)
+    several = _several(config, names_a_task)
+    found = _found(config, names_a_task) if several is None else None
     changed: Changes = {}
-    run = found.run if found is not None else None
+    run = found.run if found is not None else several
     if run is not None:
         settings, changed = merged_with_run(settings, composed.named, run.path)
         config = checked(settings)
     config_dir = _origin(run, arguments.config_dir)
-    path = _new_path(config, resumes=run is not None)
+    path = several.path if several is not None else _new_path(config, resumes=run is not None)
     # Where a run lies is no part of what it is.
     settings = with_types({**plain(settings), "resume": None, "run_dir": None})
     texts = {
         ".hydra/overrides.yaml": OmegaConf.to_yaml(composed.overrides),
         ".hydra/hydra.yaml": composed.hydra,
     }
-    complete = arguments.config_name is not None or found is not None  # the settings of a run
+    # The settings of a run.
+    complete = arguments.config_name is not None or found is not None or several is not None
     free = set() if complete else SUITED_TO_THE_DATA - composed.named
     if not complete:
         _check_reads_data(settings, config)
@@ -206,6 +210,14 @@ def _check_reads_data(settings: DictConfig, config: Config) -> None:
         )
 
 
+def _several(config: Config, names_a_task: bool) -> RunDir | None:
+    """The folder of several runs that the job continues, if it continues one."""
+    if config.mode != "fit" or config.resume in (None, "best"):
+        return None
+    name = config.name if names_a_task else None
+    return locate.several(config.resume, runs_dir=config.runs_dir, name=name, run_dir=config.run_dir)
+
+
 def _found(config: Config, names_a_task: bool) -> Found | None:
     """The checkpoint that the job starts from, if it starts from one."""
     opens = config.mode in OPENS_A_CHECKPOINT
@@ -223,29 +235,7 @@ def _found(config: Config, names_a_task: bool) -> Found | None:
         prefer=("best", "last") if opens else ("last",),
     )
     names_it = config.resume == "best" or (config.resume or "").rstrip("/").endswith(found.checkpoint.name)
-    return _whole(found, must_be_it=names_it and config.resume != "last")
-
-
-def _whole(found: Found, *, must_be_it: bool) -> Found:
-    """The checkpoint that was found; in place of a damaged one, the newest whole one of its run.
-
-    Args:
-        found: What `resume=` names.
-        must_be_it: Whether no other checkpoint will do.
-
-    Raises:
-        UserError: if it is damaged, and no other will do or there is none.
-    """
-    try:
-        members.check(found.checkpoint)
-        return found
-    except members.Damaged as error:
-        other = members.newest_good(found.run.path / found.checkpoint.parent.name) if found.run else None
-        if must_be_it or other is None:
-            hint = f" A whole one is {shown(other)}." if other is not None else ""
-            raise UserError(f"{error}{hint}") from error
-        warnings.warn(f"{error} The newest whole one is used: {shown(other)}.", stacklevel=2)
-        return replace(found, checkpoint=other)
+    return undamaged(found, must_be_it=names_it and config.resume != "last")
 
 
 def _new_path(config: Config, *, resumes: bool) -> Path | None:

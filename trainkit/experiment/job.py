@@ -27,7 +27,7 @@ class Job:
         config: All settings.
         task: What to train.
         found: The checkpoint, and its run, that `resume=` names; None: start anew.
-        path: Directory of a new run; None if the job makes none.
+        path: Directory of a new run, or of several; None if the job makes none.
         files: Texts to keep in the run directory, by name: `config.yaml`, `.hydra/...`.
         settings: The resolved config as plain dicts, for TensorBoard.
         callbacks: Makes the callbacks of `callbacks.extra`.
@@ -36,9 +36,11 @@ class Job:
         changed: Settings that differ from those that a resumed run began with: key -> (before, now).
         splits: Rows to use in place of the task's own.
         space: What mode=tune searches.
-        variant: Makes this job with other values of some settings, by their keys.
+        variant: Makes this job with other values of some settings, by their keys, and from a checkpoint if a
+            second argument names one.
         experiment: Gives the text of an experiment file for such values and a comment.
         search_jobs: Processes that wait to search together with this one.
+        before_run: Called when all is checked, before the directory of a new run is made.
     """
 
     config: Config
@@ -53,9 +55,10 @@ class Job:
     changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     splits: Splits | None = None
     space: Any = None
-    variant: Callable[[Mapping[str, Any]], Job] | None = None
+    variant: Callable[..., Job] | None = None
     experiment: Callable[[Mapping[str, Any], str], str] | None = None
     search_jobs: Any = None
+    before_run: Callable[[], None] | None = None
 
     def command(self, **settings: str) -> str:
         """A command that can be copied: `python -m trainkit mode=evaluate resume=runs/mnist/...`.

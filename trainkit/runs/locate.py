@@ -10,9 +10,9 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
-from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, TIME, RunDir
+from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, REPEATS, TIME, RunDir
 
-__all__ = ["Found", "locate", "newest", "run_around", "run_of"]
+__all__ = ["Found", "locate", "newest", "run_around", "run_of", "several"]
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,9 @@ def locate(
     Raises:
         UserError: if there is no such run or checkpoint.
     """
-    if resume in (None, "last", "best"):
-        path = Path(run_dir) if run_dir is not None else newest(runs_dir, name)
-        prefer = (resume,) if resume else prefer
-    else:
-        path = Path(resume)
+    path = _place(resume, runs_dir, name, run_dir)
+    if resume in ("last", "best"):
+        prefer = (resume,)
     example = f"{runs_dir}/{name or '<task>'}/{LATEST}"
     expected = f"expected a run directory such as {example}, or a checkpoint in it."
     if not path.is_dir():
@@ -70,6 +68,22 @@ def locate(
         f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
         "start it anew, or name another run or checkpoint with resume=."
     )
+
+
+def several(resume: str | None, *, runs_dir: str, name: str | None, run_dir: str | None) -> RunDir | None:
+    """The folder of several runs, of `fit.cv` or `fit.seeds`, that `resume=` names; None: it names none.
+
+    Args:
+        resume: As for `locate`.
+        runs_dir: Folder of all runs.
+        name: Task whose newest run is meant; None: the newest run of all tasks.
+        run_dir: The run directory that was given, if any.
+
+    Raises:
+        UserError: if `resume` means the newest run, and there is none.
+    """
+    path = _place(resume, runs_dir, name, run_dir)
+    return RunDir(path.resolve()) if (path / REPEATS).is_file() else None
 
 
 def run_around(exported: str | None) -> str | None:
@@ -126,6 +140,13 @@ def newest(runs_dir: str, name: str | None) -> Path:
             "or name one with resume=<run directory>."
         )
     return max(runs, key=_began)
+
+
+def _place(resume: str | None, runs_dir: str, name: str | None, run_dir: str | None) -> Path:
+    """The folder that `resume=` names."""
+    if resume in (None, "last", "best"):
+        return Path(run_dir) if run_dir is not None else newest(runs_dir, name)
+    return Path(resume or "")
 
 
 def _newest_in(folder: Path) -> Path | None:

@@ -17,10 +17,21 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import LEAVING, link, make_folder, now, read_json, shown, write_json
 from trainkit.runs.lock import LOCK, is_locked
 
-__all__ = ["CHECKPOINT", "CONFIG", "LATEST", "TIME", "RunDir", "create", "link_tensorboard", "new_path"]
+__all__ = [
+    "CHECKPOINT",
+    "CONFIG",
+    "LATEST",
+    "REPEATS",
+    "TIME",
+    "RunDir",
+    "create",
+    "link_tensorboard",
+    "new_path",
+]
 
 CONFIG = "config.yaml"  # marks a folder as a run
 CHECKPOINT = "checkpoint.json"  # marks a folder as a checkpoint
+REPEATS = "repeats.json"  # marks a folder as that of several runs, of fit.cv or fit.seeds
 LATEST = "latest"
 UNTOLD = ("task=", "progress=", "run_dir=", "runs_dir=", "resume=", "mode=", "data.dir=")
 MAX_LABEL = 120
@@ -197,7 +208,7 @@ def _saved_nothing(path: Path) -> bool:
         return False
     if all(one.name == LOCK or LEAVING.fullmatch(one.name) for one in path.iterdir()):
         return True  # while it wrote its first file
-    if not (path / CONFIG).is_file() or run.summary.exists():
+    if not (path / CONFIG).is_file() or run.summary.exists() or (path / REPEATS).exists():
         return False
     if any(run.checkpoints.glob(f"*/{CHECKPOINT}")):
         return False

@@ -21,8 +21,9 @@ def run(job: Job) -> int:
     with ending_at_once():
         from trainkit.experiment import repeats, runner
 
-    train = partial(runner.fit, write=print_wrapped, write_error=partial(print, file=sys.stderr))
+    write_error = partial(print, file=sys.stderr)
+    train = partial(runner.fit, write=print_wrapped, write_error=write_error)
     config = job.config.fit
     if config.seeds or (config.cv and not config.fold):
-        return repeats.repeat(job, train, print_wrapped)
+        return repeats.repeat(job, train, print_wrapped, write_error)
     return train(job)
