@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
@@ -81,6 +82,27 @@ def test_a_run_that_fails_does_not_end_the_others(
     assert "(0/2 runs done, 2 failed)" in capsys.readouterr().out
     assert main.main(["resume=all", "callbacks.extra=[]", *QUIET]) == 0
     assert read("repeats.json", "all")["done"] == 2
+
+
+def test_a_folder_of_several_runs_is_the_newest_and_names_them_where_one_is_needed(
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained("fit.cv=2", "trainer.epochs=1") == 0
+    whole = Path("runs/tiny/latest").resolve()
+    assert Path(whole, "repeats.json").is_file()
+    capsys.readouterr()
+    here = f"runs/tiny/{whole.name}"
+    for words in (["mode=evaluate"], ["mode=predict", f"resume={here}"], ["mode=report"], ["resume=best"]):
+        assert main.main(words) == 2
+        expected = f"trainkit: {here} holds fold-1, fold-2: name one, such as resume={here}/fold-1.\n"
+        assert capsys.readouterr().err == expected
+    assert main.main(["resume=last", *QUIET]) == 0
+    assert f"Done before: {here}/fold-2" in capsys.readouterr().out
+    shutil.rmtree("runs")
+    assert trained("fit.cv=2", "trainer.epochs=1", "run_dir=runs/both") == 0
+    capsys.readouterr()
+    assert main.main(["mode=evaluate"]) == 2
+    assert "runs/both holds fold-1, fold-2: name one" in capsys.readouterr().err
 
 
 def test_a_run_of_a_fold_knows_its_fold(train: Callable[..., int]) -> None:

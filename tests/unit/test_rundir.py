@@ -176,6 +176,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path, resume: str, message: str) ->
         )
 
 
+def test_a_search_is_no_run_and_tells_how_its_best_settings_train(tmp_path: Path) -> None:
+    search = make_run(tmp_path / "search")
+    (search / "search.json").write_text("{}")
+    make_run(search / "trials" / "0000")
+    with pytest.raises(UserError, match=r"experiment=best`, or name one of its 1 trials, .*/trials/0000\."):
+        locate.locate(str(search), runs_dir="runs", name=None, run_dir=None, prefer=("best", "last"))
+
+
 def test_a_resumed_run_is_one_entry_of_tensorboard(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for name, words in (("a", ["trainer.epochs=2"]), ("b", []), ("a", ["trainer.steps=null"])):

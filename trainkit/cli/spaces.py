@@ -21,9 +21,8 @@ from trainkit.core.errors import UserError, did_you_mean, nearest_key
 from trainkit.runs import run_dir
 from trainkit.tuning.space import Parameter, Space
 
-__all__ = ["SEARCH", "changed", "experiment", "search_path", "space_of"]
+__all__ = ["changed", "experiment", "search_path", "space_of"]
 
-SEARCH = "search.json"  # marks a folder as a search
 FOLDER = Path("tune", "space")
 SEARCHABLE = ("task", "trainer", "optimizer", "data", "callbacks")
 OPEN = "optimizer.options."
@@ -36,7 +35,7 @@ def search_path(config: Config) -> Path:
     Raises:
         UserError: if `run_dir` holds something else.
     """
-    if config.run_dir is not None and Path(config.run_dir, SEARCH).is_file():
+    if config.run_dir is not None and Path(config.run_dir, run_dir.SEARCH).is_file():
         return Path(config.run_dir)
     name = f"tune-{datetime.now():{run_dir.TIME}}-{secrets.token_hex(4)}"
     path = Path(config.run_dir) if config.run_dir is not None else Path(config.runs_dir, config.name, name)

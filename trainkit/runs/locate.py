@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
-from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, REPEATS, TIME, RunDir
+from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, REPEATS, SEARCH, TIME, RunDir
 
 __all__ = ["Found", "locate", "newest", "run_around", "run_of", "several"]
 
@@ -55,6 +55,7 @@ def locate(
     if (path / CHECKPOINT).is_file():
         run = path.parent.parent
         return Found(path, RunDir(run) if (run / CONFIG).is_file() else None)
+    _check_is_one(path)
     if not (path / CONFIG).is_file():
         raise UserError(f"{shown(path)} is no run: it has no {CONFIG}; {expected}")
     for name_of_one in prefer:
@@ -117,12 +118,13 @@ def run_of(path: str | None, *, runs_dir: str, name: str | None) -> RunDir:
     for folder in (place, place.parent.parent):
         if RunDir(folder).status.is_file():
             return RunDir(folder)
+    _check_is_one(place)
     example = f"{runs_dir}/{name or '<task>'}/{LATEST}"
     raise UserError(f"{shown(place)} is no run; expected a run directory such as {example}.")
 
 
 def newest(runs_dir: str, name: str | None) -> Path:
-    """The newest run.
+    """The newest run, or folder of several that belong together.
 
     Args:
         runs_dir: Folder of all runs.
@@ -150,7 +152,10 @@ def _place(resume: str | None, runs_dir: str, name: str | None, run_dir: str | N
 
 
 def _newest_in(folder: Path) -> Path | None:
-    """The newest training of a task: the link to it, which is as old as the run, else the last by name."""
+    """The newest training of a task: the link to it, which is as old as the run, else the last by name. A
+    folder of several runs is one training, also if it stands where those of a task stand."""
+    if (folder / REPEATS).is_file():
+        return folder
     latest = folder / LATEST
     if _is_training(latest):
         return latest
@@ -158,8 +163,27 @@ def _newest_in(folder: Path) -> Path | None:
 
 
 def _is_training(path: Path) -> bool:
-    """Whether a folder is a run that trained; comparisons have no status."""
-    return (path / CONFIG).is_file() and RunDir(path).status.is_file()
+    """Whether a folder is a run that trained, or one of several; comparisons have no status."""
+    return (path / REPEATS).is_file() or ((path / CONFIG).is_file() and RunDir(path).status.is_file())
+
+
+def _check_is_one(path: Path) -> None:
+    """Refuse a folder of several runs where one is needed, and name them.
+
+    Raises:
+        UserError: if it is one.
+    """
+    folder = shown(path)
+    if (path / REPEATS).is_file():
+        names = [run.name for run in path.glob("[!.]*") if (run / CONFIG).is_file()]
+        names.sort(key=lambda name: (len(name), name))
+        one = f"name one, such as resume={folder}/{names[0]}" if names else "none has begun"
+        raise UserError(f"{folder} holds {', '.join(names) or 'several runs'}: {one}.")
+    if (path / SEARCH).is_file():
+        trials = [run.relative_to(path) for run in sorted(path.glob("trials/*")) if (run / CONFIG).is_file()]
+        best = f"train its best settings by `python -m trainkit --config-dir {folder} experiment=best`"
+        one = f", or name one of its {len(trials)} trials, such as resume={folder}/{trials[0]}"
+        raise UserError(f"{folder} is a search, not a run: {best}{one if trials else ''}.")
 
 
 def _began(run: Path) -> tuple[str, int]:

@@ -22,6 +22,7 @@ __all__ = [
     "CONFIG",
     "LATEST",
     "REPEATS",
+    "SEARCH",
     "TIME",
     "RunDir",
     "create",
@@ -32,6 +33,7 @@ __all__ = [
 CONFIG = "config.yaml"  # marks a folder as a run
 CHECKPOINT = "checkpoint.json"  # marks a folder as a checkpoint
 REPEATS = "repeats.json"  # marks a folder as that of several runs, of fit.cv or fit.seeds
+SEARCH = "search.json"  # marks a folder as a search
 LATEST = "latest"
 UNTOLD = ("task=", "progress=", "run_dir=", "runs_dir=", "resume=", "mode=", "data.dir=")
 MAX_LABEL = 120

@@ -17,6 +17,7 @@ from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.folds import fold_of
 from trainkit.runs import metrics_csv
+from trainkit.runs.run_dir import SEARCH
 from trainkit.trainer.assembly import make_optimizer
 from trainkit.trainer.execution import Situation, xla_by_rule
 from trainkit.trainer.program_pool import ProgramPool
@@ -28,9 +29,8 @@ from trainkit.tuning.storage import locked, open_storage
 from trainkit.tuning.study import LOCK, Entry, HeldTrial, SearchStudy, trial_folder, trials_in_all
 from trainkit.tuning.training import MEASURED, Stopped, TrialTraining, default_objective, objective_directions
 
-__all__ = ["SEARCH", "Search", "SearchPlan"]
+__all__ = ["Search", "SearchPlan"]
 
-SEARCH = "search.json"  # marks a folder as a search
 POLL_SECONDS = 0.2  # between two looks at the trials of others
 TABLE_SECONDS = 1.0  # between two writes of the tables
 OPTIMIZER_KEYS = {
