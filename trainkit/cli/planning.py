@@ -18,6 +18,7 @@ from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
 from trainkit.cli.instantiate import make_callbacks, make_task
+from trainkit.cli.mode_settings import check_mode_reads
 from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import as_yaml, plain, with_types
 from trainkit.config import Config, DataConfig, validate
@@ -137,6 +138,7 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
     """
     settings = composed.settings
     config = checked(settings)
+    check_mode_reads(config.mode, composed.overrides)
     names_a_task = arguments.config_name is not None or bool(composed.named & {"task", "name"})
     several = _several(config, names_a_task)
     found = _found(config, names_a_task) if several is None else None

@@ -9,6 +9,7 @@ from trainkit.cli import planning
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import compare, report
 from trainkit.cli.compose import Composed
+from trainkit.cli.mode_settings import check_mode_reads
 from trainkit.cli.settings import flatten, plain
 from trainkit.core.errors import UserError
 
@@ -39,6 +40,7 @@ def read_runs(composed: Sequence[Composed], arguments: Arguments) -> int:
         raise UserError(f"mode={composed[0].settings.mode} reads runs; leave --multirun out.")
     one = composed[0]
     config = planning.checked(one.settings)
+    check_mode_reads(config.mode, one.overrides)
     names_a_task = arguments.config_name is not None or bool(one.named & {"task", "name"})
     task = config.name if names_a_task else None
     if config.mode == "report":
