@@ -138,6 +138,15 @@ def test_evaluating_without_a_name_means_the_newest_run_of_all(trained: Callable
     assert read("evaluate.json")["checkpoint"] == "best"
 
 
+def test_what_cannot_be_evaluated_is_refused_before_evaluating(
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["mode=evaluate", "evaluate.importance=true"]) == 2
+    printed = capsys.readouterr()
+    assert "task tiny has no columns to shuffle; leave it out" in printed.err.lower()
+    assert "validation" not in printed.out
+
+
 @pytest.mark.slow
 def test_an_experiment_changes_of_a_resumed_run_what_it_sets(
     train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]

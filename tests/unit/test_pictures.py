@@ -15,7 +15,8 @@ from trainkit.core.datasets import Arrays, Fold
 from trainkit.core.errors import UserError
 from trainkit.data.augmentation import make_augmentation
 from trainkit.experiment import pictures
-from trainkit.experiment.baselines import baselines, verdict
+from trainkit.experiment.baselines import baselines, check, verdict
+from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.tabular import TabularClassification, TabularRegression
 
 RNG = np.random.default_rng(0)
@@ -142,8 +143,21 @@ def test_rows_of_several_classes_have_no_baselines(tables: Path) -> None:
     splits = task.data()
     assert isinstance(splits.train, Arrays)
     y = np.ones_like(np.asarray(splits.train.y))
-    with pytest.raises(UserError, match="these rows have several"):
+    with pytest.raises(UserError, match="these rows have several classes"):
         baselines(task, Arrays(splits.train.x, y), splits.train)
+
+
+def test_one_hot_labels_without_names_of_classes_are_classes() -> None:
+    """Such as those of MNIST."""
+    x = RNG.normal(size=(40, 3)).astype(np.float32)
+    rows = Arrays(x, np.eye(2, dtype=np.float32)[(x[:, 0] > 0).astype(int)])
+    task = MNIST()
+    assert task.class_names() is None
+    check(task, rows)
+    found = baselines(task, rows, rows)
+    assert found["logistic regression"]["accuracy"] > found["majority class"]["accuracy"]
+    with pytest.raises(UserError, match="several numbers"):
+        check(task, Arrays(x, x))
 
 
 def test_folds_of_a_search_split_the_training_rows_alone(tables: Path) -> None:

@@ -210,7 +210,9 @@ class Task(ABC):
         Raises:
             UserError: if the task has no columns.
         """
-        raise UserError(f"evaluate.importance: task {self.name} has no columns to shuffle.")
+        raise UserError(
+            f"evaluate.importance=true: task {self.name} has no columns to shuffle; leave it out."
+        )
 
     def decode(self, values: np.ndarray) -> list[str]:
         """How `predict` shows outputs or labels `[N, ...]` to people: one text per row.

@@ -16,7 +16,7 @@ from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.core.row_view import RowView
 from trainkit.core.task import Task
 
-__all__ = ["baselines", "verdict"]
+__all__ = ["baselines", "check", "verdict"]
 
 MAX_COLUMNS = 1024  # inputs that gradient boosting is tried on
 Scores = dict[str, float]
@@ -48,6 +48,20 @@ def baselines(task: Task, train: Arrays, test: Arrays) -> dict[str, Scores]:
     return found
 
 
+def check(task: Task, train: Arrays) -> None:
+    """Refuse rows that simple models do not take, before anything is fitted.
+
+    Args:
+        task: The task.
+        train: Its training rows.
+
+    Raises:
+        UserError: for such labels or inputs.
+    """
+    _labels(task, train)
+    _arrays_by_name(train.x)
+
+
 def verdict(model: Mapping[str, float], found: Mapping[str, Scores], task: Task) -> str:
     """One line: whether the model is better than all of them, by its first metric."""
     metric = next(iter(task.metrics()), None)
@@ -68,13 +82,17 @@ def _labels(task: Task, train: Arrays) -> tuple[np.ndarray, int]:
     """Labels for scikit-learn `[N]`, and the number of classes; 0 for numbers."""
     y = train.y
     names = task.class_names()
-    if not isinstance(y, np.ndarray) or (y.ndim > 1 and y.shape[-1] != 1 and names is None):
-        raise UserError("evaluate.baselines needs one class or one number per row.")
-    if names is None and np.issubdtype(y.dtype, np.floating):
-        return y.reshape(-1), 0
+    if not isinstance(y, np.ndarray) or y.ndim > 2:
+        raise UserError("evaluate.baselines=true needs one class or one number per row; leave it out.")
     one_hot = y.ndim == 2 and y.shape[1] > 1
     if one_hot and not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
-        raise UserError("evaluate.baselines needs one class per row; these rows have several.")
+        have = "several numbers" if names is None else "several classes"
+        raise UserError(
+            f"evaluate.baselines=true needs one class or one number per row; these rows have {have}. Leave "
+            "it out."
+        )
+    if names is None and not one_hot and np.issubdtype(y.dtype, np.floating):
+        return y.reshape(-1), 0
     classes = y.argmax(axis=1) if one_hot else y.reshape(-1).astype(np.int64)
     return classes, y.shape[1] if one_hot else len(names or range(int(classes.max()) + 1))
 

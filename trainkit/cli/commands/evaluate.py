@@ -21,7 +21,8 @@ def run(job: Job) -> int:
     """Evaluate a checkpoint; print a table, write `evaluate.json` and draw the test rows.
 
     Raises:
-        UserError: if there is no checkpoint, or no split has its rows as arrays.
+        UserError: if there is no checkpoint, no split has its rows as arrays, or the rows have no baselines
+            or no columns where those are asked for.
     """
     opened = open_checkpoint(job)
     trainer = opened.trainer
@@ -29,6 +30,7 @@ def run(job: Job) -> int:
     sizes = {name: len(rows) for name, rows in splits.items() if isinstance(rows, Arrays)}
     if not sizes:
         raise UserError(f"Task {job.task.name} gives no split as arrays; there is nothing to evaluate.")
+    _check(job, splits)
     results = {name: trainer.evaluate(split=name) for name in sizes}
     print("\n".join(_table(sizes, results)))
     content: dict[str, Any] = {
@@ -43,6 +45,24 @@ def run(job: Job) -> int:
         content |= _pictures(job, opened, splits["test"])
     opened.print_written(files.write_json(opened.folder / "evaluate.json", content))
     return 0
+
+
+def _check(job: Job, splits: Mapping[str, Any]) -> None:
+    """Refuse what cannot be told of these rows, before anything is evaluated."""
+    config = job.config.evaluate
+    train, test = splits["train"], splits["test"]
+    needed = {"baselines": (train, test), "importance": (test,)}
+    for name, parts in needed.items():
+        if getattr(config, name) and not all(isinstance(rows, Arrays) for rows in parts):
+            raise UserError(f"evaluate.{name}=true needs training and test rows as arrays; leave it out.")
+    if config.baselines:
+        from trainkit.experiment import baselines
+
+        baselines.check(job.task, train)
+    if config.importance:
+        from trainkit.experiment import pictures
+
+        next(iter(job.task.shuffled_columns("test", 0, pictures.importance_rows(test)[:1])), None)
 
 
 def _table(sizes: Mapping[str, int], results: Results) -> list[str]:
@@ -63,8 +83,6 @@ def _baselines(job: Job, splits: Mapping[str, Any], results: Results) -> Results
     from trainkit.experiment.baselines import baselines, verdict
 
     train, test = splits["train"], splits["test"]
-    if not isinstance(train, Arrays) or not isinstance(test, Arrays):
-        raise UserError("evaluate.baselines=true needs training and test rows as arrays.")
     found = baselines(job.task, train, test)
     print("\n".join(["", *_table(dict.fromkeys(found, len(test)), found)]))
     line = verdict(results["test"], found, job.task)
