@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -131,6 +132,8 @@ def _failed(error: BaseException) -> int:
     """
     if os.environ.get("TRAINKIT_TRACEBACK") == "1":
         traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        error = UserError(f"{_short(error.filename)} is too long a name for this disk; give a shorter one.")
     if isinstance(error, UserError):
         print(f"trainkit: {one_line(str(error))}", file=sys.stderr)
         return 2
@@ -139,6 +142,12 @@ def _failed(error: BaseException) -> int:
     text = f"{type(error).__name__} at {own or f'{where.filename}:{where.lineno}'}: {one_line(str(error))}"
     print(f"trainkit: {text} (TRAINKIT_TRACEBACK=1 shows the traceback)", file=sys.stderr)
     return 2 if own else 1
+
+
+def _short(name: object) -> str:
+    """The beginning of a name, and how long it is."""
+    text = str(name)
+    return f"{text[:40]}... ({len(text)} characters)"
 
 
 @contextmanager

@@ -31,11 +31,14 @@ MODES = {
     "export": "the best model of a run for other programs, each file compared in its own runtime",
     "verify_resume": "the same training, killed and resumed, compared bit for bit",
 }
+MAX_NAME = 200  # bytes; most disks take 255
 PROGRESS = ("auto", "rich", "plain", "none")
 
 
 def name_problem(name: str) -> str | None:
     """What the name of a run's folder must be, if `name` is not one."""
+    if len(name.encode()) > MAX_NAME:
+        return f"at most {MAX_NAME} letters, since it names a folder"
     good = re.fullmatch(r"\w[\w.-]*", name)
     return None if good else "a folder's name of letters, digits, '-', '_' and '.'"
 
