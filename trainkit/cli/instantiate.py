@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -13,7 +14,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from trainkit.cli import safe
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 
 __all__ = ["importing_from_here", "make_callbacks", "make_task"]
@@ -78,6 +79,14 @@ def _make(spec: Any, key: str) -> Any:
         raise UserError(f"{key}._target_={spec['_target_']}: {_reason(error)}") from error
 
 
+def _has_no(module: ModuleType, name: str) -> str:
+    """`blobs has no Blob; did you mean Blobs?`"""
+    own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    classes = [key for key in own if isinstance(vars(module)[key], type) and not key.startswith("_")]
+    hint = did_you_mean(name, classes) if classes else "it has no classes."
+    return f"{module.__name__} has no {name}; {hint}"
+
+
 def _reason(error: BaseException) -> str:
     """What lies under the errors that Hydra wraps around the one of a constructor."""
     while error.__cause__ is not None:
@@ -86,5 +95,8 @@ def _reason(error: BaseException) -> str:
         return str(error)
     searched = ""
     if isinstance(error, ModuleNotFoundError):
+        parent, _, last = (error.name or "").rpartition(".")
+        if parent in sys.modules:  # the module is there, and has no such name
+            return _has_no(sys.modules[parent], last)
         searched = f" (looked in {', '.join(sys.path[:1])} and the config directory)"
     return f"{type(error).__name__}: {error}{searched}"
