@@ -176,6 +176,18 @@ def test_what_is_no_run_is_refused(tmp_path: Path, resume: str, message: str) ->
         )
 
 
+def test_a_run_that_has_saved_nothing_names_the_process_that_trains_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+
+    def resume() -> None:
+        locate.locate(str(run), runs_dir="runs", name=None, run_dir=None, prefer=("last",))
+
+    with locked(run), pytest.raises(UserError, match=rf"by process {os.getpid()} on .* Wait until it has"):
+        resume()
+    with pytest.raises(UserError, match="start it anew"):
+        resume()
+
+
 def test_a_search_is_no_run_and_tells_how_its_best_settings_train(tmp_path: Path) -> None:
     search = make_run(tmp_path / "search")
     (search / "search.json").write_text("{}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
+from trainkit.runs.lock import holder
 from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, REPEATS, SEARCH, TIME, RunDir
 
 __all__ = ["Found", "locate", "newest", "run_around", "run_of", "several"]
@@ -65,6 +66,12 @@ def locate(
             return Found(checkpoint if checkpoint.is_dir() else left[0].parent, RunDir(path))
     if any(RunDir(path).checkpoints.glob(f"*/{CHECKPOINT}")):  # killed between the first two that it saves
         return Found(RunDir(path).checkpoints / prefer[0], RunDir(path))
+    writer = holder(path)
+    if writer is not None:
+        raise UserError(
+            f"Run {shown(path)} is being written by {writer}, and has no checkpoint {' or '.join(prefer)} "
+            "yet. Wait until it has, or stop it."
+        )
     raise UserError(
         f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
         "start it anew, or name another run or checkpoint with resume=."

@@ -14,7 +14,7 @@ from pathlib import Path
 from trainkit.core.errors import UserError
 from trainkit.core.files import now, shown
 
-__all__ = ["LOCK", "is_locked", "locked"]
+__all__ = ["LOCK", "holder", "is_locked", "locked"]
 
 LOCK = ".lock"
 
@@ -61,13 +61,22 @@ def is_locked(run: Path) -> bool:
     return False
 
 
+def holder(run: Path) -> str | None:
+    """The process that holds the lock of a run directory, for people; None: none does."""
+    return _named((run / LOCK).read_bytes()) if is_locked(run) else None
+
+
 def _refusal(run: Path, content: bytes) -> str:
-    try:
-        holder = json.loads(content)
-        name = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-    except (ValueError, KeyError, TypeError):  # it has only just taken it
-        name = "another process"
     return (
-        f"Run {shown(run)} is being written by {name}. Wait for its end, stop it, or choose another "
-        "directory with run_dir=."
+        f"Run {shown(run)} is being written by {_named(content)}. Wait for its end, stop it, or choose "
+        "another directory with run_dir=."
     )
+
+
+def _named(content: bytes) -> str:
+    """The process that a lock's content names."""
+    try:
+        one = json.loads(content)
+        return f"process {one['pid']} on {one['host']}, since {one['since']}"
+    except (ValueError, KeyError, TypeError):  # it has only just taken it
+        return "another process"
