@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import yaml
 from tests.support.commands import QUIET, read, table
 from tests.support.repository import ROOT
 from trainkit.cli import main
+from trainkit.config import Config
 
 
 @pytest.mark.slow
@@ -189,6 +191,19 @@ def test_a_signal_saves_the_state_and_says_how_to_go_on(
         == 0
     )
     assert (read("status.json")["status"], read("status.json")["epoch"]) == ("completed", 4)
+
+
+def test_warnings_are_shown_as_their_text_alone(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warn(config: Config, task: str | None) -> int:
+        shown = warnings.formatwarning("layout\nnot applied", UserWarning, "/some/figures.py", 240)
+        print(shown, end="")
+        return 0
+
+    monkeypatch.setattr("trainkit.cli.commands.report.run", warn)
+    assert main.main(["mode=report"]) == 0
+    assert capsys.readouterr().out == "Warning: layout not applied\n"
 
 
 def test_a_failure_keeps_its_traceback_and_is_one_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,12 @@ def test_a_picture_per_metric_shows_training_and_validation(tmp_path: Path, draw
     assert (axes.get_xlabel(), axes.get_title()) == ("epoch", "toy on Toys")
 
 
-def test_nothing_to_draw_is_told(tmp_path: Path) -> None:
+def test_nothing_to_draw_is_told_unless_no_epoch_was_trained(tmp_path: Path) -> None:
     plots = begin(Plots(tmp_path / "plots", tmp_path / "metrics.csv"))
     with pytest.warns(UserWarning, match=r"metrics\.csv has no epoch yet"):
+        plots.on_train_end({"loss": 0.5})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         plots.on_train_end()
     assert list(tmp_path.iterdir()) == []
 

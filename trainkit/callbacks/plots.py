@@ -29,7 +29,7 @@ class Plots(Observer):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         found = curves(read_rows(self.metrics))
-        if not found:
+        if not found and logs:  # without logs, the training ended before its first epoch
             warnings.warn(f"Plots: {self.metrics} has no epoch yet; nothing is drawn.", stacklevel=2)
         title = f"{self.run.task} on {self.run.dataset.name}"
         names = file_names(name for name in found if not is_validation(name))

@@ -152,22 +152,17 @@ def _short(name: object) -> str:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """In the block, our own warnings are shown without the line of code that raised them."""
+    """In the block, warnings are shown in one line, without the line of code that raised them."""
     before = warnings.formatwarning
-
-    def plain(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        line: str | None = None,
-    ) -> str:
-        if category.__module__.startswith("trainkit."):
-            return f"Warning: {message}\n"
-        return f"{filename}:{lineno}: {category.__name__}: {message}\n"
-
-    warnings.formatwarning = plain
+    if os.environ.get("TRAINKIT_TRACEBACK") != "1":
+        warnings.formatwarning = _plain
     try:
         yield
     finally:
         warnings.formatwarning = before
+
+
+def _plain(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    return f"Warning: {one_line(str(message))}\n"
