@@ -62,6 +62,15 @@ def test_a_command_line_names_the_runs_to_compare(
     assert (three_runs / "compare.html").is_file()
 
 
+def test_a_column_that_is_not_there_is_answered_with_those_that_are(
+    three_runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["mode=compare", "compare.sort=epoch"]) == 2
+    said = capsys.readouterr().err
+    assert "did you mean epochs? They have run, task, data set, status, epochs, " in said
+    assert "--help" not in said
+
+
 @pytest.mark.slow
 def test_two_runs_are_compared_by_plain_words(three_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["runs/toy/20260101-000000-a", "runs/other/20260103-000000-c"]

@@ -60,6 +60,23 @@ def _console(example: Example) -> str | None:
     return None
 
 
+def test_links_lead_to_files_of_the_repository() -> None:
+    """Others than those between pages, which Sphinx looks at, too, are not looked at."""
+    dead = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#:\s]+)[^):\s]*\)", path.read_text(encoding="utf-8"))
+        if not (path.parent / target).is_file() and not (path.parent / target).is_dir()
+    ]
+    assert dead == []
+
+
+def test_commands_for_a_shell_can_be_pasted() -> None:
+    for path in DOCUMENTS:
+        for block in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            assert not re.search(r"^\$ ", block, re.MULTILINE), path
+
+
 def _given() -> dict[str, Any]:
     """What the shortest snippets take for granted: a compiled model and its rows."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])

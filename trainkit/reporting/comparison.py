@@ -130,7 +130,9 @@ def sorted_rows(rows: Sequence[Row], by: str | None) -> list[Row]:
         return sorted(rows, key=lambda row: (str(row.values["task"]), str(row.values["monitor"]), _rank(row)))
     known = column_names(rows)
     if by not in known:
-        raise UserError(f"compare.sort={by}: the runs have no such column; {did_you_mean(by, known)}")
+        hint = did_you_mean(by, known, list_known=False)
+        near = f"{hint} They" if hint.startswith("did") else "they"
+        raise UserError(f"compare.sort={by}: the runs have no such column; {near} have {', '.join(known)}.")
 
     def place(row: Row) -> tuple[int, float, str]:
         value = row.values.get(by)
