@@ -156,6 +156,11 @@ def test_one_hot_labels_without_names_of_classes_are_classes() -> None:
     check(task, rows)
     found = baselines(task, rows, rows)
     assert found["logistic regression"]["accuracy"] > found["majority class"]["accuracy"]
+    assert "gradient boosting" in found
+    wide = Arrays(
+        RNG.normal(size=(30, 300)).astype(np.float32), np.eye(10, dtype=np.float32)[[*range(10)] * 3]
+    )
+    assert "gradient boosting" not in baselines(task, wide, wide), "it would take many minutes"
     with pytest.raises(UserError, match="several numbers"):
         check(task, Arrays(x, x))
 

@@ -83,6 +83,7 @@ def _baselines(job: Job, splits: Mapping[str, Any], results: Results) -> Results
     from trainkit.experiment.baselines import baselines, verdict
 
     train, test = splits["train"], splits["test"]
+    print(f"\nFitting simple models to {len(train):,} rows.", flush=True)
     found = baselines(job.task, train, test)
     print("\n".join(["", *_table(dict.fromkeys(found, len(test)), found)]))
     line = verdict(results["test"], found, job.task)
