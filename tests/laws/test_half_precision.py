@@ -102,9 +102,10 @@ def test_skipped_steps_in_a_row_are_noticed_when_one_call_runs_all_epochs() -> N
         fit(Hopeless(), precision="mixed_float16", max_skipped_steps=12, epochs=30, epochs_per_call=30)
 
 
-def test_the_loss_scale_has_a_floor() -> None:
+def test_the_loss_scale_falls_by_half_with_each_step_that_is_skipped() -> None:
+    """As in Keras, without a floor."""
     trainer, _ = fit(Hopeless(), precision="mixed_float16", max_skipped_steps=1000, epochs=12)
-    assert float(trainer.model.optimizer.dynamic_scale.numpy()) == 2.0**-14
+    assert float(trainer.model.optimizer.dynamic_scale.numpy()) == 2.0 ** (15 - trainer.state.step)
     assert int(trainer.model.optimizer.iterations.numpy()) == 0
 
 

@@ -289,7 +289,7 @@ class TrainProgram:
 
             def evaluate() -> tf.Tensor:
                 by_step = self.spec.xla and self.spec.by_step
-                modes = {"by_step": by_step, "in_xla": self.in_xla, "zero": zero}
+                modes: dict[str, Any] = {"by_step": by_step, "in_xla": self.in_xla, "zero": zero}
                 with patched(changes()):
                     reset_metrics(self.step)
                     found = evaluation_steps(self.step, self.strategy, validation, shape, **modes)
