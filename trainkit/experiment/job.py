@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +12,11 @@ from trainkit.config import Config
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
+from trainkit.core.words import override
 from trainkit.distributed import cluster
 from trainkit.runs.locate import Found
 
-__all__ = ["Job", "override"]
+__all__ = ["Job"]
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,3 @@ class Job:
                 f"data.train_rows={rows} needs the rows as arrays; this task gives a tf.data.Dataset."
             )
         return replace(splits, train=splits.train.select(slice(0, rows)))
-
-
-def override(key: str, value: str) -> str:
-    """A word of the command line that sets a key to a text, whatever characters that has."""
-    return f"{key}={_quoted(value)}"
-
-
-def _quoted(value: str) -> str:
-    """A value as the grammar of overrides takes it: in quotes if it is more than a plain path or word."""
-    if re.fullmatch(r"[\w./+%@-]+", value):
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -12,8 +12,8 @@ from trainkit.cli.compose import compose
 from trainkit.cli.planning import Plan
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
+from trainkit.core.words import override
 from trainkit.distributed import launcher
-from trainkit.experiment.job import override
 from trainkit.runs.run_dir import RunDir
 
 __all__ = ["run"]

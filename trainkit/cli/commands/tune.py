@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from trainkit.cli.commands.search_jobs import SearchJobs
 from trainkit.core.errors import UserError
-from trainkit.experiment.job import Job, override
+from trainkit.core.words import override
+from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
 from trainkit.runs.run_dir import RunDir
 

@@ -15,7 +15,8 @@ from trainkit.cli.commands import fit
 from trainkit.cli.compose import compose
 from trainkit.core import files
 from trainkit.core.errors import UserError
-from trainkit.experiment.job import Job, override
+from trainkit.core.words import override
+from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
 from trainkit.runs.run_dir import RunDir
 
