@@ -1,12 +1,13 @@
-"""Cells of tables that other programs open."""
+"""Cells of tables: as other programs open them, and as a message shows them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["no_formula"]
+__all__ = ["no_formula", "printed", "quoted"]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins for a spreadsheet
+WIDTH = 60  # of a value in a message
 
 
 def no_formula(cell: Any) -> Any:
@@ -18,3 +19,16 @@ def no_formula(cell: Any) -> Any:
     except ValueError:
         return f"'{cell}"
     return cell
+
+
+def printed(value: Any, width: int = WIDTH) -> str:
+    """A value as one short line: line breaks and the like are escaped, and what is too long is cut."""
+    text = str(value)
+    cut = text if len(text) <= width else f"{text[: width - 3]}..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut)
+
+
+def quoted(value: Any) -> str:
+    """A value for a message, in quotes: one short line."""
+    text = str(value)
+    return repr(text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}...")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
 
 __all__ = [
@@ -114,7 +115,7 @@ def _number(text: str) -> float:
 def first_bad(column: np.ndarray, bad: np.ndarray) -> str:
     """The first cell of a mask, for a message: `'unknown' in row 17`. Rows are counted from 1."""
     row = int(np.flatnonzero(bad)[0])
-    return f"{str(column[row])!r} in row {row + 1}"
+    return f"{quoted(column[row])} in row {row + 1}"
 
 
 @dataclass(frozen=True)

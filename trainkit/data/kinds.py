@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
@@ -121,8 +122,8 @@ def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnS
         if not date_format:
             example = next(iter(column.values("date")), "")
             raise UserError(
-                f"data.columns.{column.name}: {example!r} is no date in a format known here; expected one "
-                f"such as 2024-12-31, or set data.columns.{column.name}.format, e.g. '%d.%m.%Y'."
+                f"data.columns.{column.name}: {quoted(example)} is no date in a format known here; expected "
+                f"one such as 2024-12-31, or set data.columns.{column.name}.format, e.g. '%d.%m.%Y'."
             )
     found = column.found(kind, date_format=date_format or "")
     found.read(column.raw)
@@ -139,7 +140,7 @@ def inferred(column: Cells) -> ColumnSchema:
     if not values:
         return column.found("constant", "left out: it has no values")
     if len(values) == 1 and sum(values.values()) == len(column.raw):
-        return column.found("constant", f"left out: it is {next(iter(values))!r} in every row")
+        return column.found("constant", f"left out: it is {quoted(next(iter(values)))} in every row")
     if column.raw.dtype.kind in "iuf":
         return _numeric(column, values)
     others = [value for value in values if not NUMBER.fullmatch(value)]
@@ -171,8 +172,8 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
     first = next(iter(others))
     row = int(np.flatnonzero(cells.texts(column.raw) == first)[0]) + 1
     raise UserError(
-        f"data.columns.{column.name}: {share:.1%} of the cells are no {expected}, the first is {first!r} "
-        f"in row {row}. Mend them, set data.missing=[{first}] if they mean a gap, or set "
+        f"data.columns.{column.name}: {share:.1%} of the cells are no {expected}, the first is "
+        f"{quoted(first)} in row {row}. Mend them, set data.missing=[{first}] if they mean a gap, or set "
         f"data.columns.{column.name}=category."
     )
 

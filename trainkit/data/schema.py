@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainkit.core.cells import printed
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data import cells
@@ -19,6 +20,7 @@ KINDS = ("numeric", "category", "date", "text", "id", "constant")
 # A feature goes into the model. The others steer the training, or are left out.
 ROLES = ("feature", "target", "ignored", "split", "group", "time", "weight")
 FORMAT_NUMBER = 1
+EXAMPLE_WIDTH = 40  # of a value in the table for the terminal
 
 
 @dataclass(frozen=True)
@@ -236,10 +238,12 @@ def _column(entry: Mapping[str, Any]) -> ColumnSchema:
 
 def _row(column: ColumnSchema) -> tuple[str, ...]:
     between = " to " if column.kind in ("numeric", "date") else ", "
-    values = between.join(column.examples) + (f" {column.unit}" if column.unit else "")
+    values = between.join(printed(example, EXAMPLE_WIDTH) for example in column.examples) + (
+        f" {column.unit}" if column.unit else ""
+    )
     kind = column.kind + ("*" if column.chosen else "")
     gaps = str(column.gaps) if column.gaps else ""
-    return (_clipped(column.name, 24), kind, column.role, gaps, str(column.distinct), values)
+    return (printed(column.name, 24), kind, column.role, gaps, str(column.distinct), values)
 
 
 def _clipped(text: str, width: int) -> str:

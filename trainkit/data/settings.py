@@ -57,7 +57,7 @@ def refuse_unused(config: DataConfig, names: Iterable[str], reason: str) -> None
 def table_options(config: DataConfig) -> TableOptions:
     """How to read the files of a table."""
     overrides, _ = separate_settings(config.columns)
-    ignored = [name for name, kind in overrides.items() if kind == "ignore" or _kind(kind) == "ignore"]
+    kinds = {name: _kind(override) for name, override in overrides.items()}
     return TableOptions(
         format=config.format,
         delimiter=config.delimiter,
@@ -65,7 +65,8 @@ def table_options(config: DataConfig) -> TableOptions:
         header=config.header,
         decimal=config.decimal,
         skip_bad=config.skip_bad,
-        ignore=tuple(ignored),
+        ignore=tuple(name for name, kind in kinds.items() if kind == "ignore"),
+        texts=tuple(name for name, kind in kinds.items() if kind in ("ignore", "text")),
     )
 
 

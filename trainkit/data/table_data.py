@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
+from trainkit.core.cells import quoted
 from trainkit.core.datasets import Arrays, Fold, Source, Splits
 from trainkit.core.row_view import selected
 from trainkit.data import cells, targets
@@ -174,7 +175,7 @@ def _notes(
     target = schema.target
     if target is not None and problem == "classification":
         single = targets.single_rows(columns[target.name])
-        notes += [f"class {name!r} has one row only" for name in single]
+        notes += [f"class {quoted(name)} has one row only" for name in single]
     features = (columns[feature.name] for feature in schema.features)
     compared = (c.numbers() if isinstance(c, StoredTexts) else c for c in features)
     return (*notes, *map(str, find_duplicates(compared, rows)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
@@ -37,13 +38,14 @@ def check_target(column: Cells, problem: str) -> None:
     key = f"data.target={column.name}"
     values = column.values("numeric" if problem == "regression" else "category")
     if len(values) < 2:
-        what = f"is {next(iter(values))!r} in every row" if values else "has no values"
+        what = f"is {quoted(next(iter(values)))} in every row" if values else "has no values"
         raise UserError(f"{key} {what}: there is nothing to predict. Expected at least two different values.")
     no_numbers = [value for value in values if not NUMBER.fullmatch(value)]
     if problem == "regression" and no_numbers:
         raise UserError(
-            f"{key} has {len(no_numbers)} values that are no numbers, e.g. {no_numbers[0]!r}; a regression "
-            "needs numbers. Use task=tabular_classification, or name what means a gap in data.missing."
+            f"{key} has {len(no_numbers)} values that are no numbers, e.g. {quoted(no_numbers[0])}; "
+            "a regression needs numbers. Use task=tabular_classification, or name what means a gap in "
+            "data.missing."
         )
     if problem == "classification":
         _check_number_of_classes(key, values, is_numeric=not no_numbers)
@@ -121,6 +123,6 @@ def check_classes(name: str, target: np.ndarray, splits: Mapping[str, np.ndarray
         if unknown:
             more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
             raise UserError(
-                f"data.target={name}: {', '.join(map(repr, unknown[:LISTED]))}{more} occurs only in the "
+                f"data.target={name}: {', '.join(map(quoted, unknown[:LISTED]))}{more} occurs only in the "
                 f"{split} rows, in no training row. Use data.split=stratified, or leave these rows out."
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trainkit.core.cells import printed
 from trainkit.core.files import csv_text
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure, leaves, named_leaves
@@ -53,8 +54,10 @@ class Predictions:
         """One line per output and row: `Predicted: 7  Actual: 7  confidence  99.9%`; of `count` rows."""
         lines = []
         for name, decoded in self.decoded.items():
-            predicted = decoded.predicted[:count]
-            actual = decoded.actual[:count] if decoded.actual is not None else None
+            predicted = [printed(text) for text in decoded.predicted[:count]]
+            actual = (
+                [printed(text) for text in decoded.actual[:count]] if decoded.actual is not None else None
+            )
             width = max([len(text) for text in predicted], default=0)
             actual_width = max([len(text) for text in actual or []], default=0)
             title = f"{name}: " if name else ""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trainkit.core.cells import printed, quoted
 from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
@@ -50,9 +51,10 @@ class ClassLabels:
         labels = [self._labels_of(value) for value in different]
         unknown = [label for each in labels for label in each if label not in self._position]
         if unknown:
-            known = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+            known = ", ".join(map(printed, self.classes[:10])) + (", ..." if len(self.classes) > 10 else "")
             raise UserError(
-                f"data.target={self.name}: {unknown[0]!r} is no class of the training rows; they had {known}."
+                f"data.target={self.name}: {quoted(unknown[0])} is no class of the training rows; they "
+                f"had {known}."
             )
         if self.encoding == "integer":
             positions = np.array([self._position[each[0]] for each in labels], np.int32)

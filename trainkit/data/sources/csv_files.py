@@ -16,7 +16,7 @@ import numpy as np
 
 from trainkit.core.errors import UserError, one_line
 from trainkit.data import cells
-from trainkit.data.sources import arrow
+from trainkit.data.sources import arrow, quotes
 from trainkit.data.sources.table_options import TableOptions
 
 __all__ = ["batches", "read", "refuse_twice", "sizes", "with_points"]
@@ -41,8 +41,9 @@ def read(file: Path, options: TableOptions, notes: list[str]) -> dict[str, np.nd
     """
     from pyarrow import csv as arrow_csv
 
-    with _settings(file, options, notes) as settings:
+    with _settings(file, options, notes) as (settings, spanning):
         table = arrow_csv.read_csv(file, **settings)
+        spanning.add(table)
     columns = {
         name: arrow.to_numpy(name, table.column(name), notes, any_type=name in options.ignore)
         for name in table.column_names
@@ -58,8 +59,13 @@ def batches(file: Path, options: TableOptions, notes: list[str]) -> Iterator[Any
     """
     from pyarrow import csv as arrow_csv
 
-    with _settings(file, options, notes) as settings, arrow_csv.open_csv(file, **settings) as reader:
-        yield from reader
+    with (
+        _settings(file, options, notes) as (settings, spanning),
+        arrow_csv.open_csv(file, **settings) as reader,
+    ):
+        for batch in reader:
+            spanning.add(batch)
+            yield batch
 
 
 def sizes(file: Path, options: TableOptions) -> tuple[int, int, int]:
@@ -73,12 +79,15 @@ def sizes(file: Path, options: TableOptions) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[dict[str, Any]]:
-    """How pyarrow reads a file; what it raises in the block is told in one line."""
+def _settings(
+    file: Path, options: TableOptions, notes: list[str]
+) -> Iterator[tuple[dict[str, Any], quotes.SpanningCells]]:
+    """How pyarrow reads a file, and what looks at its rows; what the block raises is told in one line."""
     pa = arrow.require()
     from pyarrow import csv as arrow_csv
 
     names, delimiter = _header(file, options, notes)
+    spanning = quotes.SpanningCells(file, names, delimiter, options)
     skipped: list[Any] = []
 
     def skip(row: Any) -> str:
@@ -96,7 +105,7 @@ def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[d
 
     sys.unraisablehook = keep  # of a bad row that is no text, pyarrow would print a traceback
     try:
-        yield {
+        settings = {
             "read_options": arrow_csv.ReadOptions(
                 use_threads=False,  # or an error does not know its row
                 block_size=BLOCK_BYTES,
@@ -111,7 +120,13 @@ def _settings(file: Path, options: TableOptions, notes: list[str]) -> Iterator[d
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False
             ),
         }
+        yield settings, spanning
+        if skipped and "\n" in str(skipped[-1].text):
+            quotes.refuse_open(file, delimiter, options)
+        spanning.check(notes)
     except (pa.ArrowInvalid, UnicodeError, LookupError) as error:
+        if not undecoded and isinstance(error, pa.ArrowInvalid):
+            quotes.refuse_open(file, delimiter, options)
         raise UserError(_damaged(file, options, undecoded[0] if undecoded else error)) from error
     except OSError as error:
         raise UserError(f"Cannot read {file}: {error.strerror or error}. Check its permissions.") from error

@@ -19,6 +19,7 @@ class TableOptions:
         decimal: Decimal mark of a CSV file; with `,`, cells such as `1,5` become `1.5`.
         skip_bad: Whether CSV rows with more or fewer cells than the header are left out, and not refused.
         ignore: Columns that nothing will use, so that they may have any type.
+        texts: Columns that are said to be texts or ignored: their cells may look like rows of the table.
     """
 
     format: str = "auto"
@@ -28,3 +29,4 @@ class TableOptions:
     decimal: str = "."
     skip_bad: bool = False
     ignore: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainkit.core.cells import quoted
 from trainkit.core.datasets import Arrays, Fold
 from trainkit.core.errors import UserError
 
@@ -113,8 +114,8 @@ def check_class_sizes(labels: np.ndarray, at_least: int) -> None:
     if counts.min() < at_least:
         rarest = counts.argmin()
         raise UserError(
-            f"Class {str(values[rarest])!r} has {counts[rarest]} rows; expected at least {at_least}, one for "
-            "each part. Use data.split=shuffled, or leave the class out."
+            f"Class {quoted(values[rarest])} has {counts[rarest]} rows; expected at least {at_least}, one "
+            "for each part. Use data.split=shuffled, or leave the class out."
         )
 
 
