@@ -57,8 +57,19 @@ def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
         assert [row["predicted"] for row in found] == [
             row["predicted"] for row in csv.DictReader(true.splitlines())
         ]
-    assert main.main(["mode=predict", f"predict.path={NEW}", "predict.model=run/export/model.onnx"]) == 0
-    assert len(table("predictions.csv", "run")) == 7
+    assert main.main(["mode=predict", "resume=run", f"predict.path={NEW}"]) == 0
+    of_run = [row["predicted"] for row in table("predictions.csv", "run")]
+    for name in ("saved_model", "model.onnx"):  # with preparation, and without
+        capsys.readouterr()
+        assert main.main(["mode=predict", f"predict.path={NEW}", f"predict.model=run/export/{name}"]) == 0
+        assert "Note: new.csv has columns that the training did not have" in capsys.readouterr().out
+        assert [row["predicted"] for row in table("predictions.csv", "run")] == of_run
+    assert main.main(["mode=export", "resume=run", "export.format=keras"]) == 0
+    Path("few.csv").write_text("age,town\n1,Bern\n")
+    for rows in (NEW, "few.csv"):
+        code = main.main(["mode=predict", f"predict.path={rows}", "predict.model=run/export/model.keras"])
+        assert code == (0 if rows == NEW else 2)
+    assert "The rows have no column 'joined', 'zip'" in capsys.readouterr().err
     assert main.main(["mode=predict", "predict.model=run/export/model.tflite"]) == 2
     assert main.main(["mode=predict", "resume=run", "predict.model=run/config.yaml"]) == 2
     errors = capsys.readouterr().err.splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +119,14 @@ class NewRows:
         source: Where they came from.
         names: Columns that say which row is which, `[N]` each, by name: `path` of images.
         notes: What people should know of the rows, one sentence each.
+        raw: Gives the rows as `Task.serving_model` takes them; None: as they are in `arrays`.
     """
 
     arrays: Arrays
     source: Source = field(default_factory=Source)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    raw: Callable[[], Structure] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,9 @@ def placeholder_labels(preparation: Preparation, count: int) -> np.ndarray | Non
 
 def new_table(
     path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool = False
-) -> tuple[Arrays, Table]:
-    """New rows, prepared as those of the training; their labels are placeholders.
+) -> tuple[Arrays, Table, Callable[[], dict[str, np.ndarray]]]:
+    """New rows, prepared as those of the training; their labels are placeholders. With them the table that
+    they come from, and what gives its features as `Preparation.raw` does.
 
     Args:
         path: A file like that of the training.
@@ -108,10 +110,13 @@ def new_table(
         UserError: if columns are missing, or cells are not of their columns' kinds.
     """
     table = read_new(path, config, texts=texts)
+    columns: Mapping[str, Any]
     if isinstance(table.columns, StoredColumns):
-        columns = ReadColumns(schema, table.columns)
-        columns.check()
-        x = prepared_rows(columns, preparation, table.source.name, table.source.sha256, config.cache)
+        columns = stored = ReadColumns(schema, table.columns)
+        stored.check()
+        x = prepared_rows(stored, preparation, table.source.name, table.source.sha256, config.cache)
     else:
-        x = preparation.encode(schema.read(table.columns, roles=("feature",)))
-    return Arrays(x, placeholder_labels(preparation, len(table))), table
+        columns = schema.read(table.columns, roles=("feature",))
+        x = preparation.encode(columns)
+    arrays = Arrays(x, placeholder_labels(preparation, len(table)))
+    return arrays, table, lambda: preparation.raw(columns, np.arange(len(table)))

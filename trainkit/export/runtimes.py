@@ -16,7 +16,7 @@ import numpy as np
 __all__ = ["Exported", "Named", "flat_names", "format_of", "load"]
 
 Named = dict[str, np.ndarray]
-Opened = tuple[Callable[[Named], Named], list[str]]  # how a file is run, and the names of its inputs
+Opened = tuple[Callable[[Named], Named], dict[str, bool]]  # how a file is run, and whether each input is text
 BATCH = 256
 
 
@@ -28,6 +28,7 @@ class Exported:
 
     Attributes:
         inputs: Names of the inputs; empty where the file tells none, as a Keras model of one input.
+        texts: Those that are texts.
 
     Raises:
         ValueError: for a file of another kind.
@@ -37,7 +38,14 @@ class Exported:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.format = format_of(self.path)
-        self._run, self.inputs = OPENERS[self.format](self.path)
+        self._run, is_text = OPENERS[self.format](self.path)
+        self.inputs = list(is_text)
+        self.texts = {name for name, text in is_text.items() if text}
+
+    def takes(self, rows: Mapping[str, Any]) -> bool:
+        """Whether these are its inputs, by their names, and texts where it takes texts."""
+        texts = {name for name, column in rows.items() if np.asarray(column[:1]).dtype.kind in "OUS"}
+        return set(rows) == set(self.inputs) and texts == self.texts
 
     def __call__(self, rows: Mapping[str, Any]) -> Named:
         names = self.inputs if len(rows) == len(self.inputs) == 1 else list(rows)
@@ -80,7 +88,8 @@ def _keras(path: Path) -> Opened:
         return _named(model(packed, training=False))
 
     structure = _inputs_of(model, {})
-    return run, list(structure) if isinstance(structure, dict) else []
+    inputs = structure if isinstance(structure, dict) else {}
+    return run, {name: tensor.dtype == "string" for name, tensor in inputs.items()}
 
 
 def _inputs_of(model: Any, rows: Named) -> Any:
@@ -121,7 +130,8 @@ def _saved_model(path: Path) -> Opened:
         return {name: value.numpy() for name, value in serve(**tensors).items()}
 
     run.loaded = loaded  # type: ignore[attr-defined]  # its variables live as long as this does
-    return run, list(serve.structured_input_signature[1])
+    inputs = serve.structured_input_signature[1]
+    return run, {name: spec.dtype == tf.string for name, spec in inputs.items()}
 
 
 def _onnx(path: Path) -> Opened:
@@ -133,7 +143,7 @@ def _onnx(path: Path) -> Opened:
     def run(rows: Named) -> Named:
         return dict(zip(names, session.run(names, rows), strict=True))
 
-    return run, [entry.name for entry in session.get_inputs()]
+    return run, {entry.name: entry.type == "tensor(string)" for entry in session.get_inputs()}
 
 
 def _litert(path: Path) -> Opened:
@@ -152,7 +162,7 @@ def _litert(path: Path) -> Opened:
         parts = [serve(**{name: column[i : i + 1] for name, column in rows.items()}) for i in range(count)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    return run, list(details)
+    return run, dict.fromkeys(details, False)
 
 
 OPENERS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "litert": _litert}

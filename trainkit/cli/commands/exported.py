@@ -55,11 +55,13 @@ def _opened(path: Path) -> Exported:
 
 
 def _rows(job: Job) -> tuple[Arrays, Any, dict[str, Any]]:
-    """The prepared rows, the same before their preparation if they are known, and what names them."""
+    """The prepared rows, the same before their preparation, and what names them."""
     predict = job.config.predict
     if predict.path is not None:
         new = job.task.new_rows(predict.path)
-        return Arrays(new.arrays.x), None, {"rows": new.names or None}
+        for note in new.notes:
+            print(f"Note: {note}.")
+        return new.arrays, new.raw() if new.raw else new.arrays.x, {"rows": new.names or None}
     splits = (job.data() or job.task.data()).in_memory()
     if predict.split not in splits:
         have = ", ".join(splits) or "none"
@@ -77,14 +79,16 @@ def _predictions(
     from trainkit.experiment.predictions import Predictions
     from trainkit.export.runtimes import flat_names
 
-    for x in (rows.x, raw):
-        named = flat_names(x, "input", keras.tree)
-        if set(named) == set(exported.inputs) or len(named) == 1 >= len(exported.inputs):
-            break
+    prepared, before = (flat_names(x, "input", keras.tree) for x in (rows.x, raw))
+    if exported.takes(before):
+        x, named = raw, before
+    elif exported.takes(prepared) or len(prepared) == 1 >= len(exported.inputs):
+        x, named = rows.x, prepared
     else:
         raise UserError(
-            f"predict.model={exported.path} takes {', '.join(exported.inputs)}, and the task gives "
-            f"{', '.join(flat_names(rows.x, 'input', keras.tree))}; was it exported from another task?"
+            f"predict.model={exported.path} takes {', '.join(exported.inputs)}; the rows have "
+            f"{', '.join(before)}, and prepared {', '.join(prepared)}. Expected a file that was exported "
+            f"from a run of task {job.task.name} with these columns."
         )
     outputs: Any = exported(named)
     if "scores" in outputs:  # of a model with preparation; the class names follow from them
