@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from trainkit.cli.arguments import Arguments
+from trainkit.cli.columns import as_written, for_hydra, has_hidden, restored
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
 from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, key_of, run_hydra
@@ -51,7 +55,14 @@ def show(arguments: Arguments) -> int:
         BrokenPipeError: if the reader of the output is gone.
     """
     try:
-        return run_hydra([*arguments.flags, *arguments.overrides], lambda settings: None)
+        words = [*arguments.flags, *_for_hydra(arguments.overrides)]
+        if not any(map(has_hidden, words)):
+            return run_hydra(words, lambda settings: None)
+        shown = io.StringIO()
+        with redirect_stdout(shown):
+            code = run_hydra(words, lambda settings: None)
+        print(as_written(shown.getvalue()), end="")
+        return code
     except BrokenPipeError:  # the reader has seen enough: nothing is wrong with the words
         raise
     except ERRORS as error:
@@ -78,7 +89,7 @@ def compose(arguments: Arguments) -> list[Composed]:
             errors.append(error)
 
     own = [word for word in arguments.overrides if not is_of_a_launcher(word)]
-    overrides = [f"++{word}" if word.startswith(OPEN_SECTIONS) else word for word in own]
+    overrides = _for_hydra(own)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             run_hydra([*flags, *PLAIN_HYDRA, *overrides, f"hydra.sweep.dir={scratch}"], collect)
@@ -89,11 +100,23 @@ def compose(arguments: Arguments) -> list[Composed]:
     return jobs
 
 
+def _for_hydra(overrides: Sequence[str]) -> list[str]:
+    """Overrides as Hydra takes them: those of sections that take any key are added to them."""
+    words = map(for_hydra, overrides)
+    return [f"++{word}" if word.startswith(OPEN_SECTIONS) else word for word in words]
+
+
+def _as_given(override: str) -> str:
+    """An override as the command line has it: the inverse of `_for_hydra`."""
+    word = as_written(override)
+    return word[2:] if word.startswith("++") and word[2:].startswith(OPEN_SECTIONS) else word
+
+
 def _check_values(settings: DictConfig) -> None:
     """Refuse `???`, which the schema's default would replace; references are followed."""
     missing = OmegaConf.missing_keys(settings) - {"name"}
     if missing:
-        raise UserError(f"{min(missing)}=???: this setting needs a value.")
+        raise UserError(f"{as_written(min(missing))}=???: this setting needs a value.")
 
 
 def _make_absolute(settings: DictConfig) -> None:
@@ -116,15 +139,17 @@ def _composed(settings: DictConfig) -> Composed:
     groups = Groups.of_this_job()
     _check_values(settings)
     # As plain values: merging one typed config into another would let unknown keys pass that came with a `+`.
-    typed = with_types(plain(settings))
+    typed = with_types(restored(plain(settings)))
     if OmegaConf.is_missing(typed, "name"):
         target = OmegaConf.select(typed, "task._target_", default="task")
         task = groups.choices.get("task") or str(target).rpartition(".")[2]
         typed.name = task.replace("/", "_")
     _make_absolute(typed)
-    overrides = list(context.overrides.task)
-    named = {key_of(override) for override in overrides}
+    overrides = [_as_given(override) for override in context.overrides.task]
+    named = {as_written(key_of(override)) for override in context.overrides.task}
     for group in GLOBAL_GROUPS:
         named |= groups.keys_set_by(group) if group in named else set()
     hydra = OmegaConf.to_yaml({"hydra": context})
+    if has_hidden(hydra):
+        hydra = OmegaConf.to_yaml(restored(plain(OmegaConf.create({"hydra": context}))))
     return Composed(typed, overrides, frozenset(named), groups, hydra)

@@ -9,11 +9,13 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, InterpolationValidationError
 
+from trainkit.cli.columns import as_written
 from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, key_of, run_hydra
 from trainkit.cli.settings import flatten, plain, with_types
 from trainkit.config import Config
 from trainkit.config.fields import find, group_of, key_of_group
 from trainkit.core.errors import did_you_mean, nearest_key, one_line
+from trainkit.data.columns import COLUMNS
 
 __all__ = ["explain"]
 
@@ -29,12 +31,12 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
         flags: The flags of the command line that raised it.
         overrides: Its overrides.
     """
-    known_form = _of_words(error)
+    known_form = _of_words(error, overrides)
     if known_form is not None:
         return known_form
-    text = str(error)
-    cause = str(error.__cause__ or error)
-    key, value = _culprit(error)
+    text = as_written(str(error))
+    cause = as_written(str(error.__cause__ or error))
+    key, value = (part and as_written(part) for part in _culprit(error))
     if not key:
         return one_line(text.partition("Config search path")[0])
     if isinstance(error, InterpolationResolutionError) and not isinstance(
@@ -50,15 +52,19 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
     return _wrong_value(key, value, cause)
 
 
-def _of_words(error: Exception) -> str | None:
+def _of_words(error: Exception, overrides: Sequence[str]) -> str | None:
     """A line for an error about words, rather than about the value of a key; None for any other."""
-    text = str(error)
+    text = as_written(str(error))
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={option}: unknown; {did_you_mean(option, error.options)}"
     if isinstance(error, OverrideParseException):
+        came = as_written(str(error.override))
+        word = next((word for word in overrides if came in (word, f"++{word}")), came)
+        if key_of(word) == COLUMNS.rstrip("."):
+            return f"{one_line(word)}: not understood; write a word for each column: {COLUMNS}<name>=<kind>."
         return (
-            f"{one_line(error.override)}: not understood; "
+            f"{one_line(word)}: not understood; "
             "expected key=value, with quotes around a value that has special characters."
         )
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", text)

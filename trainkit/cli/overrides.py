@@ -9,7 +9,8 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from trainkit.cli.hydra_app import CONF, key_of
+from trainkit.cli.columns import for_hydra, key_of
+from trainkit.cli.hydra_app import CONF
 from trainkit.cli.launchers import is_of_a_launcher
 from trainkit.config import Config
 from trainkit.config.fields import find, group_of
@@ -76,7 +77,7 @@ def _setting_around(key: str) -> str | None:
 def _names_options(word: str) -> bool:
     """Whether a group gets an option, several of them, or a section; what cannot be read is left to Hydra."""
     try:
-        override = OverridesParser.create().parse_override(word)
+        override = OverridesParser.create().parse_override(for_hydra(word))
     except HydraException:
         return True
     if override.is_sweep_override():

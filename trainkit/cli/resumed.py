@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from trainkit.cli import columns
 from trainkit.cli.hydra_app import ERRORS
 from trainkit.cli.settings import flatten, plain, with_types
 from trainkit.core.errors import UserError, one_line
@@ -69,8 +70,7 @@ def merged_with_run(mine: DictConfig, named: Set[str], run: Path) -> tuple[DictC
         keys |= {"data.dir"}
     merged = saved.copy()
     for key in sorted(key for key in keys if _exists(mine, key)):
-        value = OmegaConf.select(mine, key)
-        OmegaConf.update(merged, key, value, merge=False, force_add=True)
+        columns.update(merged, key, columns.select(mine, key))
     before = flatten(plain(saved))
     after = flatten(plain(merged))
     return merged, {key: (before.get(key), after[key]) for key in _changed(before, after)}
@@ -78,9 +78,8 @@ def merged_with_run(mine: DictConfig, named: Set[str], run: Path) -> tuple[DictC
 
 def _exists(settings: DictConfig, key: str) -> bool:
     """Whether a key is a setting; `experiment` is not, since the choice of it is no value itself."""
-    section, _, last = key.rpartition(".")
-    parent = OmegaConf.select(settings, section) if section else settings
-    return isinstance(parent, DictConfig) and last in parent
+    section, last = columns.place(settings, key)
+    return isinstance(section, DictConfig) and last in section
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -10,14 +10,16 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from trainkit.cli import columns
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
-from trainkit.cli.hydra_app import ERRORS, key_of
+from trainkit.cli.hydra_app import ERRORS
 from trainkit.cli.settings import as_yaml, flatten, plain
 from trainkit.config import Config
 from trainkit.config.fields import group_of
 from trainkit.core.errors import UserError, did_you_mean, nearest_key
+from trainkit.data.columns import COLUMNS
 from trainkit.runs import run_dir
 from trainkit.tuning.space import Parameter, Space
 
@@ -25,7 +27,7 @@ __all__ = ["changed", "experiment", "search_path", "space_of"]
 
 FOLDER = Path("tune", "space")
 SEARCHABLE = ("task", "trainer", "optimizer", "data", "callbacks")
-OPEN = "optimizer.options."
+OPEN = ("optimizer.options.", COLUMNS)
 OF_THE_TRAINING = ("task", "trainer", "optimizer", "data", "callbacks", "checkpoint")
 
 
@@ -73,15 +75,15 @@ def space_of(config: Config, settings: DictConfig, composed: Composed) -> Space:
     space = Space.of(given)
     for parameter in space.parameters:
         _check_key(parameter.key, plain(settings))
-        _check_range(parameter, OmegaConf.select(settings, parameter.key))
-    both = [key for key in map(key_of, composed.overrides) if key in space.keys]
+        _check_range(parameter, columns.select(settings, parameter.key))
+    both = [key for key in map(columns.key_of, composed.overrides) if key in space.keys]
     if of_the_task:
         space = Space(tuple(one for one in space.parameters if one.key not in both))
         if not space.parameters:
             raise UserError(f"{', '.join(both)}: the command line sets all that task {config.name} searches.")
     elif both:
         raise UserError(
-            f"{both[0]}={OmegaConf.select(settings, both[0])} and tune.space.{both[0]}: the one fixes what "
+            f"{both[0]}={columns.select(settings, both[0])} and tune.space.{both[0]}: the one fixes what "
             "the other searches; leave one of them out."
         )
     for change in space.samples():
@@ -98,7 +100,7 @@ def changed(settings: DictConfig, changes: Mapping[str, Any]) -> DictConfig:
     new = settings.copy()
     for key, value in changes.items():
         try:
-            OmegaConf.update(new, key, value, merge=False, force_add=True)
+            columns.update(new, key, value)
         except ERRORS as error:
             problem = explain(error).removeprefix(f"{key}: ")
             raise UserError(f"tune.space.{key}: {value} is no value of {key}: {problem}") from error
@@ -123,7 +125,7 @@ def _check_key(key: str, settings: Mapping[str, Any]) -> None:
             f"tune.space.{key}: only settings of a training can be searched, those of "
             f"{', '.join(SEARCHABLE)}."
         )
-    if key.startswith(OPEN):
+    if key.startswith(OPEN):  # what is in them, the task checks
         return
     known = flatten({name: settings[name] for name in SEARCHABLE})
     if key not in known:

@@ -12,6 +12,7 @@ from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data import kinds, targets
 from trainkit.data.cells import DateFormat
+from trainkit.data.columns import COLUMNS, SETTINGS
 from trainkit.data.kinds import Cells
 from trainkit.data.schema import KINDS, ROLES, ColumnSchema, Schema
 
@@ -93,9 +94,9 @@ def infer_schema(
     roles = roles or {}
     if problem and problem not in PROBLEMS:
         raise UserError(f"{problem!r} is no kind of problem; {did_you_mean(problem, PROBLEMS)}")
-    settings = {name: ColumnOverride.of(name, value) for name, value in (overrides or {}).items()}
-    for name in settings:
+    for name in overrides or {}:
         _check_exists(f"data.columns.{name}", name, columns)
+    settings = {name: ColumnOverride.of(name, value) for name, value in (overrides or {}).items()}
     for name, role in roles.items():
         if role not in ROLES:
             raise UserError(f"{role!r} is no role of a column; {did_you_mean(role, ROLES)}")
@@ -112,8 +113,12 @@ def infer_schema(
 
 
 def _check_exists(key: str, name: str, columns: Mapping[str, np.ndarray]) -> None:
-    if name not in columns:
-        raise UserError(f"{key}: the data have no column {name!r}; {did_you_mean(name, list(columns))}")
+    if name in columns:
+        return
+    column, _, setting = name.rpartition(".")
+    if column in columns and key.startswith(COLUMNS):
+        raise UserError(f"{key} is no setting; {did_you_mean(setting, SETTINGS)}")
+    raise UserError(f"{key}: the data have no column {name!r}; {did_you_mean(name, list(columns))}")
 
 
 def _column(cells: Cells, setting: ColumnOverride, role: str, problem: str) -> ColumnSchema:

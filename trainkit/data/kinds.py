@@ -11,8 +11,10 @@ import numpy as np
 
 from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
+from trainkit.core.words import in_shell, text_value
 from trainkit.data import cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
+from trainkit.data.columns import setting_of
 from trainkit.data.schema import ColumnSchema
 
 __all__ = ["LOOKED_AT", "Cells", "as_kind", "inferred"]
@@ -91,8 +93,10 @@ class Cells:
         notes = [f"{marker!r} in {_rows(self.counts[marker])} is read as a gap" for marker in found]
         for marker in MARKERS:
             if marker in self.counts and marker not in gaps and kind in ("category", "text"):
-                remedy = f"data.columns.{self.name}.missing=[{marker}] makes it a gap"
-                notes.append(f"{marker!r} in {_rows(self.counts[marker])} is kept as a value; {remedy}")
+                remedy = setting_of(self.name, f"[{text_value(marker)}]", "missing")
+                notes.append(
+                    f"{marker!r} in {_rows(self.counts[marker])} is kept as a value; {remedy} makes it a gap"
+                )
         return tuple(notes)
 
     def _examples(self, schema: ColumnSchema) -> tuple[str, ...]:
@@ -123,7 +127,7 @@ def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnS
             example = next(iter(column.values("date")), "")
             raise UserError(
                 f"data.columns.{column.name}: {quoted(example)} is no date in a format known here; expected "
-                f"one such as 2024-12-31, or set data.columns.{column.name}.format, e.g. '%d.%m.%Y'."
+                f"one such as 2024-12-31, or a format: {setting_of(column.name, '%d.%m.%Y', 'format')}."
             )
     found = column.found(kind, date_format=date_format or "")
     found.read(column.raw)
@@ -170,11 +174,12 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
     if not 0 < share <= 1 - MOSTLY:
         return
     first = next(iter(others))
+    gap = in_shell(f"data.missing=[{text_value(first)}]")
     row = int(np.flatnonzero(cells.texts(column.raw) == first)[0]) + 1
     raise UserError(
         f"data.columns.{column.name}: {share:.1%} of the cells are no {expected}, the first is "
-        f"{quoted(first)} in row {row}. Mend them, set data.missing=[{first}] if they mean a gap, or set "
-        f"data.columns.{column.name}=category."
+        f"{quoted(first)} in row {row}. Mend them, set {gap} if they mean a gap, or set "
+        f"{setting_of(column.name, 'category')}."
     )
 
 
@@ -187,11 +192,11 @@ def _refuse_decimal_commas(column: Cells, values: Mapping[str, int]) -> None:
             raise UserError(
                 f"data.columns.{column.name}: {written[0]!r} may be a number in thousands, or one with a "
                 "decimal comma. Write it without the comma, set data.decimal=',' if it is a decimal mark, "
-                f"or data.columns.{column.name}=category."
+                f"or {setting_of(column.name, 'category')}."
             )
         raise UserError(
             f"data.columns.{column.name}: {written[0]!r} looks like a number with a decimal comma; set "
-            f"data.decimal=',' to read it as one, or data.columns.{column.name}=category."
+            f"data.decimal=',' to read it as one, or {setting_of(column.name, 'category')}."
         )
 
 
@@ -239,7 +244,7 @@ def _textual(column: Cells, *notes: str) -> ColumnSchema:
     words = sum(len(value[:LOOKED_AT].split()) for value in values) / len(values)
     if words >= TEXT_WORDS and len(values) > TEXT_SHARE * rows:
         return column.found(
-            "text", *notes, f"left out: free text; data.columns.{column.name}=category uses it"
+            "text", *notes, f"left out: free text; {setting_of(column.name, 'category')} uses it"
         )
     if len(values) > ID_SHARE * rows:
         return column.found(
@@ -265,9 +270,10 @@ def _date_format(column: Cells) -> str:
         others[text] = array[written.seconds(array)[1]].tolist()
     fitting = [text for text, bad in others.items() if not bad]
     if len(fitting) > 1:
+        fitting_format = setting_of(column.name, text_value(fitting[0]), "format")
         raise UserError(
             f"data.columns.{column.name}: {sample[0]!r} and all others can be read as "
-            f"{' or '.join(fitting)}; set data.columns.{column.name}.format to the right one."
+            f"{' or '.join(fitting)}; set {fitting_format} if that is right, or the other."
         )
     if fitting:
         return fitting[0]

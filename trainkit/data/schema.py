@@ -13,6 +13,7 @@ from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data import cells
 from trainkit.data.cells import DateFormat
+from trainkit.data.columns import setting_of
 
 __all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
 
@@ -94,7 +95,7 @@ class ColumnSchema:
             raise UserError(
                 f"data.columns.{self.name}: {bad.sum()} of {len(bad)} cells are no {expected}, the first is "
                 f"{cells.first_bad(column, bad)}. Mend them, name what means a gap in data.missing, or set "
-                f"data.columns.{self.name}=category."
+                f"{setting_of(self.name, 'category')}."
             )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from trainkit.core.errors import UserError
 from trainkit.core.figures import size
 from trainkit.core.memory import available_host_bytes
+from trainkit.data.columns import setting_of
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import Schema
 from trainkit.data.sources import row_cache
@@ -74,7 +75,7 @@ class ReadColumns(Mapping[str, Any]):
         if nbytes > MEMORY_SHARE * available_host_bytes():
             raise UserError(
                 f"data.columns.{name} is of kind {self.schema[name].kind} and takes {size(nbytes)}, more "
-                f"than fits into memory, as only free texts may: set data.columns.{name}=text, or ignore."
+                f"than fits into memory, as only free texts may: set {setting_of(name, 'text')}, or ignore."
             )
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trainkit.core.errors import UserError
+from trainkit.data.columns import setting_of
 from trainkit.data.preparation.encoder import ColumnEncoder
 from trainkit.data.preparation.settings import ColumnSettings
 
@@ -99,7 +100,7 @@ def fit_tokens(name: str, parts: Iterable[np.ndarray], settings: ColumnSettings)
     if not counts:
         raise UserError(
             f"data.columns.{name}: no text of a training row has a word. Expected words between blanks; "
-            f"data.columns.{name}=ignore leaves the column out."
+            f"{setting_of(name, 'ignore')} leaves the column out."
         )
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
     length = settings.length

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.core.errors import UserError, one_line
+from trainkit.data.columns import setting_of
 
 __all__ = ["is_text", "note_blanks", "reading_parquet", "require", "to_numpy", "trimmed"]
 
@@ -88,7 +89,7 @@ def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False
         return np.array(["" if v is None else str(v) for v in column.to_pylist()], dtype=object)
     raise UserError(
         f"data.columns.{name} has the type {kind}; expected numbers, texts or dates. Convert it, "
-        f"or leave it out by data.columns.{name}=ignore."
+        f"or leave it out by {setting_of(name, 'ignore')}."
     )
 
 
