@@ -207,6 +207,17 @@ def test_missing_columns_and_wrong_cells_of_new_rows_are_named() -> None:
         schema.read({**rows, "age": texts("1"), "day": texts("29.02.2024")})
 
 
+def test_of_bad_cells_new_rows_are_told_only_what_helps_them() -> None:
+    columns = {"age": texts("1", "2"), "y": texts("0", "1")}
+    bad = {**columns, "age": texts("1", "old")}
+    with pytest.raises(UserError, match=r"Mend them: the column is read as in the training\.$"):
+        infer_schema(columns).read(bad)
+    with pytest.raises(
+        UserError, match=r"Mend them, name .* data\.missing, or set data\.columns\.age=category"
+    ):
+        infer_schema(bad, overrides={"age": "numeric"})
+
+
 # Keeping and showing
 
 

@@ -62,6 +62,11 @@ class Cells:
         counts = np.bincount(codes, minlength=len(values)).tolist()
         return {value: count for value, count in zip(values, counts, strict=True) if value}
 
+    @property
+    def remedy(self) -> str:
+        """What helps, besides mending them, where cells are not of the kind that the others are."""
+        return f", name what means a gap in data.missing, or set {setting_of(self.name, 'category')}"
+
     def gaps(self, kind: str) -> tuple[str, ...]:
         """The texts that are gaps in a column of this kind, whether they occur here or not."""
         if self.missing is not None:
@@ -103,7 +108,7 @@ class Cells:
         """The least and the greatest number or date, or the most frequent values."""
         values = self.values(schema.kind)
         if schema.kind == "numeric":
-            numbers = schema.read(self.raw)
+            numbers = schema.read(self.raw, self.remedy)
             present = numbers[~np.isnan(numbers)]
             return (f"{present.min():g}", f"{present.max():g}") if len(present) else ()
         if schema.kind == "date":
@@ -130,7 +135,7 @@ def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnS
                 f"one such as 2024-12-31, or a format: {setting_of(column.name, '%d.%m.%Y', 'format')}."
             )
     found = column.found(kind, date_format=date_format or "")
-    found.read(column.raw)
+    found.read(column.raw, column.remedy)
     return found
 
 

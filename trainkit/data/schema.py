@@ -13,7 +13,6 @@ from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data import cells
 from trainkit.data.cells import DateFormat
-from trainkit.data.columns import setting_of
 
 __all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
 
@@ -54,11 +53,13 @@ class ColumnSchema:
     notes: tuple[str, ...] = ()
     chosen: bool = False
 
-    def read(self, column: np.ndarray) -> np.ndarray:
+    def read(self, column: np.ndarray, remedy: str = "") -> np.ndarray:
         """The raw cells of this column as its kind.
 
         Args:
             column: Texts or numbers `[N]`, as a source gives them.
+            remedy: What helps besides mending cells that are not of this kind; "": nothing, since the kind is
+                that of a training.
 
         Returns:
             `[N]` float64 with NaN for gaps if numeric, else object `[N]` of texts with "" for gaps.
@@ -69,11 +70,12 @@ class ColumnSchema:
         """
         if self.kind == "numeric":
             values, bad = cells.numbers(column, self.missing)
-            self._refuse(column, bad, "number")
+            self._refuse(column, bad, "number", remedy)
             return values
         values = cells.texts(column, self.missing)
         if self.kind == "date":
-            self._refuse(values, DateFormat(self.format).seconds(values)[1], f"date as {self.format}")
+            bad = DateFormat(self.format).seconds(values)[1]
+            self._refuse(values, bad, f"date as {self.format}", remedy)
         return values
 
     def times(self, values: np.ndarray) -> np.ndarray:
@@ -90,12 +92,12 @@ class ColumnSchema:
             )
         return DateFormat(self.format).seconds(values)[0]
 
-    def _refuse(self, column: np.ndarray, bad: np.ndarray, expected: str) -> None:
+    def _refuse(self, column: np.ndarray, bad: np.ndarray, expected: str, remedy: str) -> None:
         if bad.any():
+            helps = remedy or ": the column is read as in the training"
             raise UserError(
                 f"data.columns.{self.name}: {bad.sum()} of {len(bad)} cells are no {expected}, the first is "
-                f"{cells.first_bad(column, bad)}. Mend them, name what means a gap in data.missing, or set "
-                f"{setting_of(self.name, 'category')}."
+                f"{cells.first_bad(column, bad)}. Mend them{helps}."
             )
 
 
