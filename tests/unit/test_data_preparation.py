@@ -168,8 +168,28 @@ def test_impossible_settings_are_refused(case: str) -> None:
         fit_preparation(schema, schema.read(columns), TRAINING, PreparationSettings(**given_settings))
 
 
-def test_a_table_without_features_is_refused() -> None:
-    columns = {"x": objects(*["same"] * 30), "y": objects(*["a", "b"] * 15)}
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"x": objects(*["same"] * 30)},
+            r"x \(it is 'same' in every row\)\. Expected one with several values",
+        ),
+        (
+            {"n": np.arange(30), "flag": objects(*["same"] * 30)},
+            r"n \(whole numbers that number the rows\), flag \(it is .*as in data\.columns\.n=numeric\.$",
+        ),
+        (
+            {"my name": objects(*[f"n{i}" for i in range(30)])},
+            r"my name \(30 different values .*'data\.columns\.my name=category'\.$",
+        ),
+        ({}, r"The table has no columns but y \(target\); expected others"),
+    ],
+)
+def test_a_table_without_features_is_refused_with_each_column_and_why(
+    columns: dict[str, np.ndarray], message: str
+) -> None:
+    columns = {**columns, "y": objects(*["a", "b"] * 15)}
     schema = infer_schema(columns, roles={"y": "target"})
-    with pytest.raises(UserError, match=r"left out: set data\.columns\.<name>=<kind>"):
+    with pytest.raises(UserError, match=message):
         fit_preparation(schema, schema.read(columns), np.arange(30))

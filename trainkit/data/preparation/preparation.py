@@ -14,6 +14,8 @@ import numpy as np
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.files import read_json, write_json
+from trainkit.data.cells import NUMBER
+from trainkit.data.columns import setting_of
 from trainkit.data.preparation.categories import CategoryEncoder, fit_categories
 from trainkit.data.preparation.dates import DateEncoder, fit_dates
 from trainkit.data.preparation.encoder import ColumnEncoder
@@ -33,6 +35,7 @@ __all__ = ["NUMBERS", "Preparation", "PreparedInput", "fit_preparation"]
 
 NUMBERS = "numbers"  # name of the array that all columns share which become numbers
 FORMAT_NUMBER = 1
+LISTED = 5  # columns that a message names
 
 ENCODERS: tuple[Any, ...] = (NumericEncoder, CategoryEncoder, DateEncoder, TokenEncoder)
 TARGETS: tuple[Any, ...] = (ClassLabels, NumberTarget)
@@ -191,12 +194,38 @@ def fit_preparation(
         if name not in prepared:
             raise UserError(f"data.columns.{name}: there is no such feature; {did_you_mean(name, prepared)}")
     if not names:
-        raise UserError("All columns of the table are left out: set data.columns.<name>=<kind> for features.")
+        raise UserError(_without_features(schema))
     # One column after the other: all of them may not fit into memory.
     encoders = tuple(_fitted(feature, columns[feature.name], rows, settings) for feature in schema.features)
     known = schema.target
     target = None if known is None else _fitted_target(known, columns[known.name][rows], settings)
     return Preparation(encoders, _keys(names), target)
+
+
+def _without_features(schema: Schema) -> str:
+    """Why no column of a table goes into the model, and what may help."""
+    out = schema.with_role("ignored")
+    if not out:
+        others = ", ".join(f"{column.name} ({column.role})" for column in schema.columns)
+        return f"The table has no columns but {others}; expected others to predict from."
+    told = [f"{column.name} ({_reason(column)})" for column in out[:LISTED]]
+    more = f" and {len(out) - LISTED} more" if len(out) > LISTED else ""
+    usable = next((column for column in out if column.distinct > 1), None)
+    if usable is None:
+        return (
+            f"No column is left to predict from: {', '.join(told)}{more}. Expected one with several values."
+        )
+    is_number = all(NUMBER.fullmatch(example) for example in usable.examples)
+    kind = "numeric" if is_number else "category"
+    word = setting_of(usable.name, kind)
+    return f"No column is left to predict from: {', '.join(told)}{more}. Set the kind of one, as in {word}."
+
+
+def _reason(column: ColumnSchema) -> str:
+    notes = [note.removeprefix("left out: ") for note in column.notes if note.startswith("left out: ")]
+    if notes:
+        return notes[0].partition(";")[0]
+    return "as it was set" if column.chosen else column.kind
 
 
 def _fitted(
