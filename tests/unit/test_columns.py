@@ -83,8 +83,27 @@ def test_a_misspelt_setting_or_name_is_told() -> None:
 
 
 def test_a_word_that_is_not_understood_is_told_as_it_came() -> None:
-    with pytest.raises(UserError, match=r"^data\.columns\.größe\.unit=€: not understood") as error:
-        settings("data.columns.größe.unit=€")
+    with pytest.raises(UserError, match=r"^data\.columns\.größe\.missing=\[€\]: not understood") as error:
+        settings("data.columns.größe.missing=[€]")
     assert "++" not in str(error.value)
     with pytest.raises(UserError, match=r"a word for each column: data\.columns\.<name>=<kind>"):
         settings("data.columns={größe: numeric}")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "data.path=naïve größe.csv",
+        "data.target=price (EUR)",
+        "data.columns.größe.unit=€",
+        "task.loss_function=ß",
+    ],
+)
+def test_a_word_whose_quotes_the_shell_took_is_told_with_quotes_that_work(word: str) -> None:
+    with pytest.raises(UserError, match="needs quotes: ") as error:
+        settings("task=tabular_regression", word)
+    (mended,) = shlex.split(str(error.value).partition("needs quotes: ")[2])
+    key, _, value = word.partition("=")
+    (composed,) = compose.compose(arguments.parse(["task=tabular_regression", mended]))
+    found = columns.select(composed.settings, key)
+    assert str(found).endswith(value)

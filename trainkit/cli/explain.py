@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, InterpolationValidationError
 
-from trainkit.cli.columns import as_written
-from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, key_of, run_hydra
+from trainkit.cli.columns import as_written, key_of
+from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, run_hydra
 from trainkit.cli.settings import flatten, plain, with_types
 from trainkit.config import Config
 from trainkit.config.fields import find, group_of, key_of_group
 from trainkit.core.errors import did_you_mean, nearest_key, one_line
+from trainkit.core.words import in_shell, override
 from trainkit.data.columns import COLUMNS
 
 __all__ = ["explain"]
@@ -62,7 +64,10 @@ def _of_words(error: Exception, overrides: Sequence[str]) -> str | None:
         came = as_written(str(error.override))
         word = next((word for word in overrides if came in (word, f"++{word}")), came)
         if key_of(word) == COLUMNS.rstrip("."):
-            return f"{one_line(word)}: not understood; write a word for each column: {COLUMNS}<name>=<kind>."
+            return f"{one_line(word)}: not understood; a word for each column: {COLUMNS}<name>=<kind>."
+        quoted = _in_quotes(word)
+        if quoted is not None:
+            return f"{one_line(word)}: not understood; a value with such characters needs quotes: {quoted}"
         return (
             f"{one_line(word)}: not understood; "
             "expected key=value, with quotes around a value that has special characters."
@@ -74,6 +79,17 @@ def _of_words(error: Exception, overrides: Sequence[str]) -> str | None:
             "or write a list as key=[a,b]."
         )
     return None
+
+
+def _in_quotes(word: str) -> str | None:
+    """A word whose quotes the shell took, with quotes that it leaves; None where quotes do not help."""
+    key = key_of(word)
+    value = word.partition(f"{key}=")[2]
+    setting = find(Config, key)
+    is_text = key.startswith(("task.", COLUMNS)) or (setting is not None and setting.kind in (str, Any))
+    if not is_text or not value or value[0] in "[{'\"" or "${" in value:
+        return None
+    return in_shell(override(key, value))
 
 
 def _culprit(error: Exception) -> tuple[str | None, str | None]:
