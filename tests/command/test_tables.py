@@ -67,7 +67,10 @@ def test_classes_train_evaluate_and_predict_new_rows(
     Path(LABELLED).unlink()  # the run holds all that new rows need
     capsys.readouterr()
     assert main.main(["mode=predict", "resume=run", f"predict.path={NEW}"]) == 0
-    assert "'extra'" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "'extra'" in said
+    assert f"\nRows:        {NEW}\nCheckpoint:  run/checkpoints/best (epoch " in said
+    assert f", {NEW})" not in said
     rows = table("predictions.csv", "run")
     assert list(rows[0]) == ["row", "predicted", "confidence", "probability_leaves", "probability_stays"]
     assert len(rows) == 7
@@ -169,6 +172,8 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
         ((*CLASSES, "task.scores=[acuracy]"), "did you mean accuracy?"),
         ((*CLASSES, "task.scores=[{name: f1,averag: micro}]"), "averag"),
         ((*CLASSES, "task.loss_function=categorical_crossentropy"), "needs data.labels=one_hot"),
+        ((*CLASSES, "task.loss_function=mse"), "task.loss_function=mse needs data.labels=one_hot"),
+        ((*CLASSES, "data.test=0.9", "data.validation=0.95"), "Lower data.test or data.validation"),
         ((*CLASSES, "task.class_weights={stay: 1}"), "did you mean stays?"),
         (("task=mnist", "data.path=people.csv"), "task mnist brings its own data"),
         (("task=boston", "data.augment=light"), "task boston brings its own data, and does not read this"),

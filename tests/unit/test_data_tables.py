@@ -247,7 +247,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "open quote": (lambda folder: written(folder, 'a,b\n"x,2\n3,4\n', "a.csv"), "a.csv"),
     "no Parquet": (lambda folder: written(folder, "a,b\n", "a.parquet"), "Cannot read .* as Parquet"),
     "images": (lambda folder: written(folder, "", "a.png"), "holds images, and a table was expected"),
-    "unknown ending": (lambda folder: written(folder, "", "a.xlsx"), "no file of a known format"),
+    "unknown ending": (lambda folder: written(folder, "", "a.dat"), "no file of a known format"),
     "both formats": (
         lambda folder: [folder / "table.csv", written_parquet(folder, {"a": [1]})],
         r"1 csv files, 1 parquet files; set data\.format",

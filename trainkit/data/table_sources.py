@@ -58,6 +58,11 @@ def read_by_settings(config: DataConfig, problem: str) -> Read:
         if config.split == "column":
             known.pop(str(config.split_column), None)
         return table, _with_columns(replace(config, target=config.target or LABEL), known), given
+    if problem == "text" and _format(config.path, config) == "images":
+        raise UserError(
+            f"data.path={config.path} holds images; expected a folder with a folder of .txt files per class, "
+            "or a table as CSV or Parquet. For images, use task=image_classification."
+        )
     table = read_any_table(config.path, table_options(config), config.memory, config.cache)
     if config.target is None:
         raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")

@@ -40,7 +40,10 @@ def class_loss(spec: Spec | None, encoding: str) -> keras.losses.Loss:
     if name != usual[encoding] and name in usual.values():
         needed = next(labels for labels, usual_name in usual.items() if usual_name == name)
         raise UserError(f"task.loss_function={name} needs data.labels={needed}; they are {encoding}.")
-    return _loss(name, arguments)
+    loss = _loss(name, arguments)
+    if encoding == "integer" and "sparse" not in name:
+        raise UserError(f"task.loss_function={name} needs data.labels=one_hot; they are {encoding}.")
+    return loss
 
 
 def number_loss(spec: Spec | None) -> keras.losses.Loss:

@@ -21,10 +21,17 @@ __all__ = ["Opened", "open_checkpoint"]
 
 @dataclass(frozen=True)
 class Opened:
-    """A checkpoint, and a trainer with its weights."""
+    """A checkpoint, and a trainer with its weights.
+
+    Args:
+        found: The checkpoint.
+        trainer: With its weights.
+        has_new_rows: Whether the rows are not those of the training.
+    """
 
     found: Found
     trainer: Trainer
+    has_new_rows: bool = False
 
     @property
     def folder(self) -> Path:
@@ -37,7 +44,10 @@ class Opened:
             write_report(self.found.run.path)
         state = self.trainer.state
         checkpoint = files.shown(self.found.checkpoint)
-        print(f"Checkpoint:  {checkpoint} (epoch {state.epoch}, {self.trainer.splits.source.name})")
+        rows = self.trainer.splits.source.name
+        if self.has_new_rows:
+            print(f"Rows:        {rows}")
+        print(f"Checkpoint:  {checkpoint} (epoch {state.epoch}{'' if self.has_new_rows else f', {rows}'})")
         print(f"Written:     {files.shown(path)}")
 
 
@@ -65,7 +75,7 @@ def open_checkpoint(job: Job, rows: Splits | None = None) -> Opened:
     trainer.state.finalize()
     if rows is None:
         _warn_of_other_data(job.found, trainer)
-    return Opened(job.found, trainer)
+    return Opened(job.found, trainer, has_new_rows=rows is not None)
 
 
 def _warn_of_other_data(found: Found, trainer: Trainer) -> None:

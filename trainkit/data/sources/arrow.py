@@ -46,7 +46,7 @@ def reading_parquet(file: Path) -> Iterator[None]:
     except UserError:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
-        reason = one_line(str(error)) or type(error).__name__
+        reason = one_line(str(error)).rstrip(".") or type(error).__name__
         raise UserError(f"Cannot read {file} as Parquet: {reason}. Check the file.") from error
 
 

@@ -140,7 +140,7 @@ def _settings(
 
 
 def _damaged(file: Path, options: TableOptions, error: BaseException) -> str:
-    reason = one_line(str(error))
+    reason = one_line(str(error)).rstrip(".")
     if "UTF8" in reason or isinstance(error, UnicodeError | LookupError):
         return f"Cannot read {file} as {options.encoding}: {reason}. Set data.encoding, e.g. latin-1."
     if "Expected" in reason and "columns" in reason:
@@ -163,7 +163,7 @@ def _begin(file: Path, options: TableOptions) -> tuple[str, list[str], str, bool
         with pa.input_stream(str(file)) as stream:  # opens compressed files too
             head = stream.read(HEAD_BYTES)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"Cannot read {file}: {one_line(str(error))}. Check the file.") from error
+        raise UserError(f"Cannot read {file}: {one_line(str(error)).rstrip('.')}. Check the file.") from error
     head = bytes(head)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in options.encoding:
         raise UserError(f"{file} is written as UTF-16, not as {options.encoding}: set data.encoding=utf-16.")
@@ -191,7 +191,8 @@ def _names(file: Path, header: Sequence[str], notes: list[str]) -> list[str]:
             "Add a header, or set data.header=false to call them column_1, column_2 and so on."
         )
     names = [cell or f"column_{i + 1}" for i, cell in enumerate(header)]
-    refuse_twice(file, names)
+    is_a_row = any(_is_number(cell) for cell in header)
+    refuse_twice(file, names, "; data.header=false if there is no header" if is_a_row else "")
     numbers = [cell for cell in header if _is_number(cell)]
     if numbers:
         notes.append(f"the column {numbers[0]} is named by a number: data.header=false if there is no header")
@@ -200,15 +201,22 @@ def _names(file: Path, header: Sequence[str], notes: list[str]) -> list[str]:
     return names
 
 
-def refuse_twice(file: Path, names: Sequence[str]) -> None:
+def refuse_twice(file: Path, names: Sequence[str], remedy: str = "") -> None:
     """Refuse columns of the same name.
+
+    Args:
+        file: That is read.
+        names: Of its columns.
+        remedy: What helps besides another name.
 
     Raises:
         UserError: naming the first.
     """
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UserError(f"{file} has two columns named {twice!r}; expected different names. Rename one.")
+        raise UserError(
+            f"{file} has two columns named {twice!r}; expected different names. Rename one{remedy}."
+        )
 
 
 def _is_number(text: str) -> bool:

@@ -35,6 +35,16 @@ ENDINGS = {
     "text": (".txt",),
 }
 
+SAVE_AS = "expected a table as CSV or Parquet: "
+CONVERTIBLE = {
+    ".xlsx": f"{SAVE_AS}save the sheet as CSV, or by pandas.read_excel(...).to_parquet(...)",
+    ".xls": f"{SAVE_AS}save the sheet as CSV, or by pandas.read_excel(...).to_parquet(...)",
+    ".json": f"{SAVE_AS}convert it, as by pandas.read_json(...).to_parquet(...)",
+    ".jsonl": f"{SAVE_AS}convert it, as by pandas.read_json(..., lines=True).to_parquet(...)",
+    ".npz": "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays",
+    ".npy": "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays",
+}
+
 PathLike = str | Path
 
 
@@ -80,6 +90,9 @@ def detect_format(path: PathLike | Sequence[PathLike]) -> str:
         return next(iter(counts))
     if "images" in counts and {"csv", "parquet"} & set(counts):  # a table of the images' names and labels
         return "images"
+    other = next((e for e in CONVERTIBLE if str(path).lower().endswith(e)), None)
+    if not counts and other is not None:
+        raise UserError(f"data.path={path} is no file of a known format; {CONVERTIBLE[other]}.")
     found_files = ", ".join(f"{count} {name} files" for name, count in counts.items())
     raise UserError(
         f"data.path={path} has {found_files or 'no file of a known format'}; "

@@ -123,4 +123,8 @@ def held_out(rows: int, share: float, seed: int, labels: np.ndarray | None) -> t
     try:
         return shuffled(rows, share, seed, labels)
     except ValueError as error:
-        raise UserError(f"Cannot hold {share:g} of {rows} rows out: {error}") from error
+        of_classes = "" if labels is None else " of each class"
+        raise UserError(
+            f"Cannot hold {share:g} of {rows} rows out: both parts need rows{of_classes}. Lower data.test or "
+            "data.validation, or take more rows."
+        ) from error
