@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 import trainkit as tk
+from tests.support.toys import Toy
+from tests.support.training import fit
 
 X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
 Y = X.sum(1)
@@ -72,3 +74,16 @@ def test_recurrent_kernels_know_their_rows() -> None:
     known.clear()
     tk.fit(model, rows, Y, batch_size=8, epochs=1, verbose=0)
     assert {6, 8} <= set(known)
+
+
+def test_micro_batches_are_traced_for_any_number_of_rows_where_that_is_asked_for() -> None:
+    class Noted(Toy):
+        def model(self, train: Any) -> keras.Model:
+            layer = Counted(4, "tanh")
+            layer.traced = []
+            return keras.Sequential([keras.Input((6,)), layer, keras.layers.Dense(3, "softmax")])
+
+    trainer, _ = fit(Noted(), dynamic_rows=True, accumulate=2, batch_size=8, epochs=1)
+    known = list(trainer.model.layers[0].traced)
+    assert None in known
+    assert 8 not in known

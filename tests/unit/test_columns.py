@@ -107,3 +107,8 @@ def test_a_word_whose_quotes_the_shell_took_is_told_with_quotes_that_work(word: 
     (composed,) = compose.compose(arguments.parse(["task=tabular_regression", mended]))
     found = columns.select(composed.settings, key)
     assert str(found).endswith(value)
+
+
+def test_arguments_that_are_no_utf8_keep_their_bytes() -> None:
+    word = "data.columns.caf\udce9=text"
+    assert columns.as_written(columns.for_hydra(word)) == word

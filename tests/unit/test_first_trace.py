@@ -90,3 +90,40 @@ def test_what_is_set_between_trainings_counts_as_in_keras(
     unchanged = loss_after(lambda made: None, keras.Model.fit)
     np.testing.assert_allclose(got[:3], unchanged[:3], rtol=1e-5)
     assert np.allclose(got[3:], unchanged[3:], rtol=1e-5) != evaluates_anew
+
+
+def test_a_value_of_a_class_may_become_a_property() -> None:
+    class Base(keras.layers.Layer):
+        rate = 0.5
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    class Read(Base):
+        @property
+        def rate(self) -> float:  # type: ignore[override]
+            raise RuntimeError("not known yet")
+
+    made = keras.Sequential([keras.Input((3,)), Read(), keras.layers.Dense(1)])
+    made.compile("sgd", "mse")
+    for epochs in (1, 3):
+        tk.fit(made, X, X[:, :1], epochs=epochs, verbose=0)
+
+
+def test_a_function_or_regularizer_that_holds_its_model_does_not_keep_it() -> None:
+    class Own(keras.regularizers.Regularizer):
+        def __call__(self, x: Any) -> Any:
+            return keras.ops.sum(x) * 0.0
+
+    gone = []
+    for _ in range(2):
+        made = model()
+        made.layers[0].kernel_regularizer = Own()
+        made.layers[0].kernel_regularizer.model = made
+        made.layers[1].noted = lambda x, of=made: x
+        tk.fit(made, X, X[:, :1], verbose=0)
+        gone.append(weakref.ref(made))
+    del made
+    tk.fit(model(), X, X[:, :1], verbose=0)
+    gc.collect()
+    assert [one() for one in gone] == [None, None]

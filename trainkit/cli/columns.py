@@ -20,7 +20,9 @@ WORD = re.compile(rf"([+]*(?:tune\.space\.)?{re.escape(COLUMNS)})(.+)", re.DOTAL
 SETTING_OF = re.compile(rf"(.+)(\.(?:{SETTING}){RANGE}=.*)", re.DOTALL)
 KIND_OF = re.compile(r"(.+?)(=(?:\{.*|[^=]*))", re.DOTALL)
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-HIDDEN = re.compile(r"column_as_hex_([0-9a-f]+)")
+MARK = "trainkit_column_as_hex_"
+HIDDEN = re.compile(rf"{MARK}((?:[0-9a-f]{{2}})+)")
+ERRORS = "surrogateescape"  # arguments need not be UTF-8
 
 
 def for_hydra(word: str) -> str:
@@ -29,12 +31,12 @@ def for_hydra(word: str) -> str:
     parts = found and (SETTING_OF.fullmatch(found[2]) or KIND_OF.fullmatch(found[2]))
     if not found or not parts or (PLAIN.fullmatch(parts[1]) and parts[1].lower() not in OTHER_TYPES):
         return word
-    return f"{found[1]}column_as_hex_{parts[1].encode().hex()}{parts[2]}"
+    return f"{found[1]}{MARK}{parts[1].encode(errors=ERRORS).hex()}{parts[2]}"
 
 
 def as_written(text: str) -> str:
     """A text with the names of columns that `for_hydra` has hidden."""
-    return HIDDEN.sub(lambda found: bytes.fromhex(found[1]).decode(), text)
+    return HIDDEN.sub(lambda found: bytes.fromhex(found[1]).decode(errors=ERRORS), text)
 
 
 def has_hidden(text: str) -> bool:

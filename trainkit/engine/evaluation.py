@@ -99,7 +99,7 @@ def evaluation_steps(
 
     def run(begin: tf.Tensor, count: Any) -> tf.Tensor:
         def evaluate(tensors: Structure, picked: tf.Tensor) -> tf.Tensor:
-            return evaluated(tensors, picked, size if hidden else count, zero if hidden else None)
+            return evaluated(tensors, picked, size if hidden else count, None if in_xla else zero)
 
         picked = tf.range(count) + begin
         if hides and in_xla:

@@ -240,7 +240,7 @@ class TrainProgram:
             picked = order if self.spec.direct else tf.gather(order, begin + tf.range(count))
             if hides and self.in_xla:
                 return any_rows(picked)
-            return self._one_step(rows, picked, size if hidden else count, zero if hidden else None)
+            return self._one_step(rows, picked, size if hidden else count, None if self.in_xla else zero)
 
         def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return i + 1, run(i, hidden_count(i, size, shape.rows, zero) if hidden else size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,14 +17,6 @@ from trainkit.backend.patches import Replacement, inner_optimizers
 __all__ = ["FirstTrace"]
 
 PLAIN = (bool, int, float, str, type(None))
-# Compared by identity: an activation, a regularizer. No methods and no closures, which may hold the model.
-OBJECTS = (
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    keras.regularizers.Regularizer,
-    keras.constraints.Constraint,
-)
-SETTINGS = (*PLAIN, *OBJECTS)
 Value = tuple["weakref.ref[Any]", str, Any]
 # What the properties `trainable` (of layers too) and `constraint` of variables read and set.
 TRAINABLE, CONSTRAINT = "_trainable", "_constraint"
@@ -93,9 +86,11 @@ def _values(model: keras.Model) -> Iterator[tuple[Any, str, Any]]:
     optimizers = [] if model.optimizer is None else inner_optimizers(model.optimizer)
     losses = [one for one in keras.tree.flatten(model.loss) if isinstance(one, keras.losses.Loss)]
     for owner in [*compat.all_layers(model), *optimizers, *losses, *compat.compiled_metrics(model)]:
-        for name in [*vars(owner), *_class_settings(type(owner))]:
-            value = getattr(owner, name) if name == TRAINABLE or not name.startswith("_") else model
-            if isinstance(value, SETTINGS) and getattr(value, "__closure__", None) is None:
+        for name in dict.fromkeys([*vars(owner), *_class_settings(type(owner))]):
+            if name != TRAINABLE and (name.startswith("_") or _is_property(type(owner), name)):
+                continue
+            value = getattr(owner, name)
+            if isinstance(value, PLAIN) or _holds_no_model(value):
                 yield owner, name, value
     for variable in model.variables:
         yield variable, TRAINABLE, getattr(variable, TRAINABLE)
@@ -108,6 +103,21 @@ def _class_settings(owner: type) -> Iterator[str]:
         if one.__module__.partition(".")[0] in ("builtins", "keras", "tensorflow", "trainkit"):
             return
         yield from (name for name, value in vars(one).items() if isinstance(value, PLAIN))
+
+
+def _is_property(owner: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(owner, name, None), property)
+
+
+def _holds_no_model(value: Any) -> bool:
+    """Whether a value is a plain function, or a regularizer or constraint of Keras's: what is kept of a model
+    must not keep it."""
+    if isinstance(value, types.FunctionType):
+        of_keras = value.__module__.partition(".")[0] == "keras"
+        more = value.__defaults__ or value.__kwdefaults__ or vars(value)
+        return not value.__closure__ and (of_keras or not more)
+    known = isinstance(value, (keras.regularizers.Regularizer, keras.constraints.Constraint))
+    return known and type(value).__module__.partition(".")[0] == "keras"
 
 
 def _differs(owner: Any, name: str, value: Any) -> bool:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.compat.layers import call_count
 from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays
 from trainkit.core.tree import leaves
@@ -43,40 +44,47 @@ def why_not_xla(setup: TrainSetup) -> str:
 
 def _indexes_fit(model: keras.Model, tables: list[keras.layers.Embedding], parts: list[Arrays]) -> bool:
     """Whether all indexes of all tables can be computed from the rows, and lie within."""
+    sequential = isinstance(model, keras.Sequential)
+    if not sequential and any(call_count(table) != 1 for table in tables):
+        return False
     try:
-        indexes = [table.input for table in tables]
-        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        given = keras.Model(inputs, indexes)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # no graph, or a table used twice
+        given = keras.Model(model.inputs[0] if sequential else model.input, [table.input for table in tables])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # no graph of layers
         return False
     limits = [table.input_dim for table in tables]
-    for batch in _batches([part.x for part in parts]):
-        found = keras.tree.flatten(given(batch, training=False))
-        for index, limit in zip(found, limits, strict=True):
-            values = keras.ops.convert_to_numpy(index)
-            if values.size and (values.min() < 0 or values.max() >= limit):
+    for part in parts:
+        for x in _blocks(part.x):
+            found = keras.tree.flatten(given(x, training=False))
+            if not all(_lie_within(index, limit) for index, limit in zip(found, limits, strict=True)):
                 return False
     return True
-
-
-def _batches(inputs: list[Any]) -> Iterator[Any]:
-    for x in inputs:
-        for begin in range(0, len(leaves(x)[0]), ROWS):
-            rows = slice(begin, begin + ROWS)
-            yield keras.tree.map_structure(lambda array, rows=rows: np.asarray(array[rows]), x)
 
 
 def _labels_fit(outputs: Any, parts: list[Arrays]) -> bool:
-    """Whether all labels that stand alone are classes of every output."""
-    classes = [tensor.shape[-1] for tensor in keras.tree.flatten(outputs)]
+    """Whether all labels that may be classes are classes of every output."""
+    tensors = keras.tree.flatten(outputs)
+    classes = [tensor.shape[-1] for tensor in tensors]
     if not classes or None in classes:
         return False
+    ranks = {len(tensor.shape) - 1 for tensor in tensors}
     for part in parts:
         for labels in leaves(part.y):
-            alone = labels.ndim == 1 or labels.shape[-1] == 1 or labels.dtype.kind in "iu"
-            if alone and len(labels) and (labels.min() < 0 or labels.max() >= min(classes)):
+            alone = len(labels.shape) in ranks or labels.shape[-1] == 1 or labels.dtype.kind in "iu"
+            if alone and not all(_lie_within(block, min(classes)) for block in _blocks(labels)):
                 return False
     return True
+
+
+def _blocks(rows: Any) -> Iterator[Any]:
+    """Rows, which may lie in a file, some at a time."""
+    for begin in range(0, len(leaves(rows)[0]), ROWS):
+        block = slice(begin, begin + ROWS)
+        yield keras.tree.map_structure(lambda array, block=block: np.asarray(array[block]), rows)
+
+
+def _lie_within(indexes: Any, limit: int) -> bool:
+    values = keras.ops.convert_to_numpy(indexes)
+    return not values.size or bool(values.min() >= 0 and values.max() < limit)
 
 
 def _name(loss: Any) -> str:
