@@ -8,26 +8,32 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
+from tests.support.toys import Toy
 from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays, Splits
+from trainkit.engine.inputs import row_spec
 from trainkit.trainer.index_checks import why_not_xla
+from trainkit.trainer.model_checks import examine
 
 X = np.arange(20, dtype="int32").reshape(10, 2) % 5
 
 
-def asked(model: keras.Model, x: Any, y: Any, order: Any = None) -> str:
+def asked(model: keras.Model, x: Any, y: Any, order: Any = None, loss: Any = None) -> str:
     """Why not, of rows that may be taken in another order."""
     if has_gpu():
         pytest.skip("on a GPU TensorFlow does not raise either")
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", loss or "sparse_categorical_crossentropy")
     arrays = Arrays(x, y) if order is None else Arrays(x, y).select(order)
+    task = Toy()
     setup: Any = SimpleNamespace(
+        task=task,
         model=model,
         splits=Splits(arrays),
         source=SimpleNamespace(arrays=arrays),
-        facts=SimpleNamespace(outputs=model.outputs),
+        facts=examine(task, model, row_spec(arrays)),
     )
     return why_not_xla(setup)
 
@@ -44,19 +50,87 @@ def test_indexes_and_labels_in_range_are_for_xla() -> None:
     assert asked(flat(), X, np.arange(10) % 3) == ""
 
 
-@pytest.mark.parametrize("wrong", [-1, 5])
+@pytest.mark.parametrize("wrong", [-6, 5])
 def test_an_index_outside_of_its_table_is_not(wrong: int) -> None:
     x = X.copy()
     x[7, 1] = wrong
     assert "outside of its table" in asked(flat(), x, np.arange(10) % 3)
 
 
-def test_nor_is_a_table_that_is_used_twice_whose_second_indexes_nobody_has_looked_at() -> None:
+def twice(shift: int) -> keras.Model:
     given = keras.Input((2,), dtype="int32")
     table = layers.Embedding(5, 3)
-    both = layers.Flatten()(table(given) + table(given + 3))
-    model = keras.Model(given, layers.Dense(3, "softmax")(both))
-    assert "outside of its table" in asked(model, X, np.arange(10) % 3)
+    both = layers.Flatten()(table(given) + table(given + shift))
+    return keras.Model(given, layers.Dense(3, "softmax")(both))
+
+
+def nested(shift: int) -> keras.Model:
+    given = keras.Input((2,), dtype="int32")
+    return keras.Model(given, layers.Dense(3, "softmax")(layers.Flatten()(words()(given + shift))))
+
+
+class Positions(layers.Layer):
+    """A table inside of a layer, and one of positions beside it."""
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self.words, self.places, self.shift = layers.Embedding(5, 3), layers.Embedding(2, 3), shift
+
+    def call(self, x: Any) -> Any:
+        return self.words(x + self.shift) + self.places(keras.ops.arange(2))
+
+
+class Taken(layers.Layer):
+    """A table of its own, whose rows TensorFlow gathers."""
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def build(self, shape: Any) -> None:
+        self.table = self.add_weight(shape=(5, 3))
+
+    def call(self, x: Any) -> Any:
+        return tf.gather(tf.convert_to_tensor(self.table), x + self.shift)
+
+
+def inside(layer: layers.Layer) -> keras.Model:
+    given = keras.Input((2,), dtype="int32")
+    return keras.Model(given, layers.Dense(3, "softmax")(layers.Flatten()(layer(given))))
+
+
+@pytest.mark.parametrize(
+    "make", [twice, nested, lambda shift: inside(Positions(shift)), lambda shift: inside(Taken(shift))]
+)
+def test_tables_are_found_wherever_they_are(make: Any) -> None:
+    assert asked(make(0), X, np.arange(10) % 3) == ""
+    assert asked(make(5), X, np.arange(10) % 3) == "an index is outside of its table"
+
+
+class Nearest(layers.Layer):
+    """The row of a table that is nearest: by its weights, which change."""
+
+    def build(self, shape: Any) -> None:
+        self.table = self.add_weight(shape=(5, 2))
+
+    def call(self, x: Any) -> Any:
+        near = keras.ops.cast(x @ keras.ops.transpose(self.table), "float32")
+        return tf.gather(tf.convert_to_tensor(self.table), tf.argmax(near, -1))
+
+
+def test_an_index_that_depends_on_weights_is_known_in_no_step_before_its_own() -> None:
+    model = keras.Sequential([keras.Input((2,)), Nearest(), layers.Dense(3, "softmax")])
+    assert asked(model, X.astype("float32"), np.arange(10) % 3) == "an index is known to TensorFlow alone"
+
+
+@pytest.mark.parametrize(("last", "told"), [(2, ""), (3, "an index is outside of its table")])
+def test_a_loss_that_takes_values_by_their_labels_is_looked_at(last: int, told: str) -> None:
+    def of_true_class(y_true: Any, y_pred: Any) -> Any:
+        return -tf.gather(y_pred, tf.cast(y_true, "int32"), axis=1, batch_dims=1)
+
+    labels = np.arange(10) % 3
+    labels[9] = last
+    assert asked(flat(), X, labels, loss=of_true_class) == told
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float32"])

@@ -48,6 +48,14 @@ def test_a_run_has_a_row_per_epoch_and_empty_cells_where_nothing_was_validated(t
     assert all(float(row["seconds"]) > 0 for row in rows)
 
 
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_a_rate_that_only_the_optimizer_knows_leaves_its_cells_empty(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / "metrics.csv"
+    optimizer = keras.optimizers.SGD(lambda: 0.05)
+    fit(Toy(), engine=engine, optimizer=optimizer, callbacks=[MetricsCSV(path)])
+    assert [row["learning_rate"] for row in table(path)] == ["", "", ""]
+
+
 @given(
     names=st.lists(NAMES, min_size=1, max_size=4, unique=True),
     values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=3),

@@ -73,7 +73,8 @@ class EpochLogs:
     Args:
         train: Each metric over the training rows seen so far in the epoch.
         validation: Each metric over the validation rows; empty if they were not evaluated.
-        learning_rate: After the epoch's last step.
+        learning_rate: After the epoch's last step; None: several, or of a function that only the optimizer
+            calls.
         loss_scale: Of float16 training; None elsewhere.
         applied_updates: Optimizer updates in all; fewer than steps where float16 training skipped some. None
             elsewhere.
@@ -81,7 +82,7 @@ class EpochLogs:
 
     train: Mapping[str, float]
     validation: Mapping[str, float] = field(default_factory=dict)
-    learning_rate: float = 0.0
+    learning_rate: float | None = None
     loss_scale: float | None = None
     applied_updates: int | None = None
 

@@ -64,7 +64,7 @@ class EpochRecord:
         train_seconds: Wall time of its training steps.
         examples_per_second: Training rows per second of `train_seconds`.
         steps_per_second: Optimizer steps per second of `train_seconds`.
-        learning_rate: After the last step.
+        learning_rate: After the last step; None: several, or of a function that only the optimizer calls.
         tflops: Arithmetic speed in TFLOP/s; None: not known.
         roofline_fraction: Share of the speed that the products alone reach on this machine; None: not known.
         loss_scale: Of float16 training; None elsewhere.
@@ -77,7 +77,7 @@ class EpochRecord:
     train_seconds: float
     examples_per_second: float
     steps_per_second: float
-    learning_rate: float
+    learning_rate: float | None
     tflops: float | None = None
     roofline_fraction: float | None = None
     loss_scale: float | None = None

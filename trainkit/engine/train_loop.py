@@ -160,7 +160,7 @@ class TrainProgram:
         return EpochLogs(
             train=train.unpack(values[: train.width]),
             validation=validation,
-            learning_rate=float(rates[0]),
+            learning_rate=None if np.isnan(rates[0]) else float(rates[0]),
             loss_scale=float(rates[1]) if scaled else None,
             applied_updates=updates if scaled else None,
         )

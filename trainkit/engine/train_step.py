@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from dataclasses import dataclass
 from typing import Any
@@ -105,12 +106,12 @@ class TrainStep:
             tf.cond(due, overwrite, tf.no_op)
 
     def rates(self) -> tf.Tensor:
-        """Learning rate and loss scale, zero where there is none."""
+        """Learning rate, NaN where it is not known, and loss scale, zero where there is none."""
         optimizer = self.model.optimizer
         rate = learning_rate(optimizer)
         scaled = loss_scale(optimizer)
         scale = 0.0 if scaled is None else scaled.dynamic_scale.value
-        return tf.stack([tf.cast(0.0 if rate is None else rate, tf.float32), tf.cast(scale, tf.float32)])
+        return tf.stack([tf.cast(math.nan if rate is None else rate, tf.float32), tf.cast(scale, tf.float32)])
 
     def updates(self) -> tf.Tensor:
         """Updates that the optimizer has made: skipped float16 steps do not count."""

@@ -271,7 +271,7 @@ def _hparams(job: Job, setup: TrainSetup) -> dict[str, Any]:
         "engine": trainer.engine,
         "strategy": setup.strategy_name,
         "optimizer": type(inner).__name__,
-        "learning_rate": 0.0 if rate is None else float(keras.ops.convert_to_numpy(rate)),
+        "learning_rate": "not known" if rate is None else float(keras.ops.convert_to_numpy(rate)),
         "batch_size": trainer.batch_size,
         "epochs": trainer.epochs,
         "seed": trainer.seed,

@@ -24,7 +24,7 @@ __all__ = ["CompiledModel", "assemble_compiled"]
 
 WHOLE = 1 << 30  # rows of a micro-batch: each batch is trained in one piece
 NOTHING = LogLayout((), (), ())
-UNKNOWN = ModelFacts(None, NOTHING, NOTHING, 0, frozenset(), own_train_step=False)
+UNKNOWN = ModelFacts(None, NOTHING, NOTHING, 0, frozenset(), frozenset(), own_train_step=False)
 
 
 @dataclass(frozen=True)

@@ -204,18 +204,19 @@ class _Close(keras.callbacks.Callback):
 
 def _epoch_logs(model: keras.Model, logs: dict[str, float]) -> EpochLogs:
     train, validation = split_logs(logs)
-    rate = learning_rate(model.optimizer)
+    known = learning_rate(model.optimizer)
+    rate = None if known is None else _number(known)
     scaled = loss_scale(model.optimizer)
     if scaled is None:
-        return EpochLogs(train=train, validation=validation, learning_rate=_number(rate))
+        return EpochLogs(train=train, validation=validation, learning_rate=rate)
     return EpochLogs(
         train=train,
         validation=validation,
-        learning_rate=_number(rate),
+        learning_rate=rate,
         loss_scale=_number(scaled.dynamic_scale),
         applied_updates=int(_number(inner_optimizer(scaled).iterations)),
     )
 
 
 def _number(value: Any) -> float:
-    return 0.0 if value is None else float(keras.ops.convert_to_numpy(value))
+    return float(keras.ops.convert_to_numpy(value))

@@ -66,7 +66,7 @@ class KerasFeed(ExecutionFeed):
             logs = metrics if same else self._logs
         rate = learning_rate(model.optimizer)
         train = {name: _number(value) for name, value in flat_logs(logs).items()}
-        return EpochLogs(train=train, learning_rate=0.0 if rate is None else _number(rate))
+        return EpochLogs(train=train, learning_rate=None if rate is None else _number(rate))
 
 
 def _number(value: Any) -> Any:

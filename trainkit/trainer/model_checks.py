@@ -32,6 +32,7 @@ class ModelFacts:
         test_logs: What an evaluation step logs.
         dynamic_divisors: Losses whose divisor depends on the data: on masks, or on sums of weights.
         operations: Names of TensorFlow's operations in the forward pass.
+        layer_operations: Those among them that are of the model itself, not of its loss and metrics.
         own_train_step: Whether the model has its own `train_step`.
     """
 
@@ -40,6 +41,7 @@ class ModelFacts:
     test_logs: LogLayout
     dynamic_divisors: int
     operations: frozenset[str]
+    layer_operations: frozenset[str]
     own_train_step: bool
 
 
@@ -55,7 +57,8 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         UserError: if model, loss, metrics and rows do not fit each other.
     """
     own_step = compat.has_own(model, "train_step")
-    seen: dict[str, Any] = {"operations": frozenset(), "divisors": 0, "outputs": None}
+    nothing: frozenset[str] = frozenset()
+    seen: dict[str, Any] = {"operations": nothing, "of_layers": nothing, "divisors": 0, "outputs": None}
 
     def forward(*batch: Any) -> Any:
         x, y, weight = (*batch, None, None)[:3]
@@ -65,19 +68,19 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
                 loss, outputs = task.compute(model, batch, training=True)
             else:
                 outputs = model(x, training=True)
+                seen["of_layers"] = frozenset(op.type for op in _graph().get_operations())
                 loss = tf.zeros(())  # of a model that only adds losses: symbolic layers add none
                 if compat.compiled_losses(model) is not None or compat.has_own(model, "compute_loss"):
                     loss = compat.model_loss(model, x, y, outputs, weight, True)
         logs = model.compute_metrics(x, y, outputs, sample_weight=weight)
         seen["divisors"] = len(parts.divisors)
-        graph = tf.compat.v1.get_default_graph()
-        operations = graph.get_operations()
+        operations = _graph().get_operations()
         if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in operations):
             raise UserError(
                 f"Task {task.name}: the model takes numbers, but rows or labels are text. Encode them in "
                 "data(), or begin the model with a TextVectorization or StringLookup layer."
             )
-        seen["operations"] = frozenset(op.type for op in operations) | _checks(graph)
+        seen["operations"] = frozenset(op.type for op in operations) | _checks(_graph())
         return loss, outputs, logs
 
     logs: Any = None
@@ -109,8 +112,13 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         test_logs=test_logs,
         dynamic_divisors=seen["divisors"],
         operations=seen["operations"],
+        layer_operations=seen["of_layers"],
         own_train_step=own_step,
     )
+
+
+def _graph() -> tf.Graph:
+    return tf.compat.v1.get_default_graph()
 
 
 def _checks(graph: tf.Graph) -> frozenset[str]:

@@ -73,7 +73,8 @@ class Tracker(Observer):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         values = {_name(column(name)): float(value) for name, value in (logs or {}).items()}
-        values |= {"learning_rate": self.record.learning_rate, "seconds": self.record.seconds}
+        rates = {"learning_rate": self.record.learning_rate, "seconds": self.record.seconds}
+        values |= {name: rate for name, rate in rates.items() if rate is not None}
         self._try(self.backend.log, values, epoch + 1)
 
     def write_results(
