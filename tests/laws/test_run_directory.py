@@ -11,6 +11,7 @@ import pytest
 from tests.support.toys import Toy
 from tests.support.training import difference, fit
 from trainkit.core.errors import UserError
+from trainkit.runs.lock import locked
 from trainkit.trainer.trainer import Trainer
 
 
@@ -46,6 +47,24 @@ def test_a_directory_that_holds_something_is_refused_before_the_training(tmp_pat
     with pytest.raises(UserError, match="already holds something"):
         Trainer(epochs=1, batch_size=16, run_dir=tmp_path).fit(Toy())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_training_that_goes_on_takes_no_directory_but_its_own(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder in (a, b):
+        Trainer(epochs=1, batch_size=16, execution="epoch", run_dir=folder).fit(Toy())
+    before = {path.name: path.read_bytes() for path in b.iterdir() if path.is_file()}
+    with pytest.raises(UserError, match="already holds something"):
+        Trainer(epochs=2, batch_size=16, execution="epoch", run_dir=b).fit(Toy(), resume=a)
+    assert {path.name: path.read_bytes() for path in b.iterdir() if path.is_file()} == before
+
+
+def test_a_refused_training_leaves_the_directory_of_the_one_that_runs_as_it_is(tmp_path: Path) -> None:
+    Trainer(epochs=1, batch_size=16, execution="epoch", run_dir=tmp_path).fit(Toy())
+    before = (tmp_path / "manifest.json").read_bytes()
+    with locked(tmp_path), pytest.raises(UserError, match="is being written"):
+        Trainer(epochs=9, batch_size=16, seed=7, run_dir=tmp_path).fit(Toy(), resume=tmp_path)
+    assert (tmp_path / "manifest.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,18 @@ import numpy as np
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 
-__all__ = ["FORMAT", "META", "Damaged", "Record", "check", "newest_good", "read_arrays", "read_meta"]
+__all__ = [
+    "FORMAT",
+    "META",
+    "Damaged",
+    "Record",
+    "check",
+    "check_replaceable",
+    "newest_good",
+    "read_arrays",
+    "read_meta",
+    "whole",
+]
 
 FORMAT = 3  # 2 and 1 kept the variables as TensorFlow writes them
 META = "checkpoint.json"
@@ -34,6 +46,9 @@ PLAIN_TYPES = (
     *("float16", "float32", "float64", "complex64", "complex128"),
 )
 ML_TYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
+
+# How the names of a checkpoint's files begin, in all formats.
+NAMES = ("checkpoint.json", "variables.bin", "callbacks.", "state.", "held.")
 
 Named = tuple[str, np.ndarray]
 
@@ -154,6 +169,42 @@ def newest_good(folder: Path | str) -> Path | None:
         except (UserError, KeyError, TypeError, ValueError):
             continue
     return max(found)[-1] if found else None
+
+
+def whole(checkpoint: Path, folder: Path | None, *, must_be_it: bool = False) -> Path:
+    """The checkpoint; in place of a damaged one, the newest whole one of its folder, with a warning.
+
+    Args:
+        checkpoint: What was asked for.
+        folder: The checkpoints of its run; None: it belongs to none.
+        must_be_it: Whether no other will do.
+
+    Raises:
+        UserError: if it is damaged, and no other will do or there is none.
+    """
+    try:
+        check(checkpoint)
+        return checkpoint
+    except Damaged as error:
+        other = newest_good(folder) if folder is not None else None
+        if must_be_it or other is None:
+            hint = f" A whole one is {files.shown(other)}." if other is not None else ""
+            raise UserError(f"{error}{hint}") from error
+        warnings.warn(f"{error} The newest whole one is used: {files.shown(other)}.", stacklevel=2)
+        return other
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse to put a checkpoint in the place of anything but nothing, an empty folder, or a checkpoint.
+
+    Raises:
+        UserError: for a file, or a folder that holds something else.
+    """
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    other = [path.name for path in inside if not (path.is_file() and path.name.startswith(NAMES))]
+    if folder.name in ("", "..") or (folder.exists() and not folder.is_dir()) or other:
+        what = f"which holds {other[0]}" if other else "which is no folder that can be replaced"
+        raise UserError(f"Checkpoint {folder}, {what}: expected a new folder, or one of a checkpoint.")
 
 
 def _arrays(path: Path, listed: Sequence[Sequence[Any]]) -> Iterator[Named]:

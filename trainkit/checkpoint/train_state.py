@@ -47,6 +47,7 @@ class TrainState:
         self.groups: dict[str, list[tf.Variable]] = {}
         self.names: list[str] = []
         self._unlisted = list(unlisted)
+        self._averaged: tuple[list[np.ndarray], list[np.ndarray]] | None = None
         self.relist()
 
     def relist(self) -> None:
@@ -105,8 +106,30 @@ class TrainState:
     def finalize(self) -> None:
         """Make the average weights the weights, if the optimizer keeps an average, as `model.fit` does when
         it ends."""
-        if self.model.optimizer is not None:
-            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        optimizer = self.model.optimizer
+        if optimizer is None:
+            return
+        averages = getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False)
+        trained = self._trained() if averages else []
+        optimizer.finalize_variable_values(self.model.trainable_variables)
+        self._averaged = (trained, self._trained()) if trained else None
+
+    def resumable(self) -> list[np.ndarray] | None:
+        """`values`, with the weights that a training goes on from in place of their averages; None: the
+        weights are no averages."""
+        if self._averaged is None:
+            return None
+        before, averages = self._averaged
+        if not all(np.array_equal(a, b) for a, b in zip(self._trained(), averages, strict=True)):
+            return None
+        values = self.values()
+        for place, weights in zip(self.trainable, before, strict=True):
+            values[place] = weights
+        return values
+
+    def _trained(self) -> list[np.ndarray]:
+        variables = self.variables
+        return [variables[place].numpy() for place in self.trainable]
 
     def values(self) -> list[np.ndarray]:
         """Host copies of all variables, in the order of `variables`."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 from trainkit.checkpoint import members
-from trainkit.core.errors import UserError
-from trainkit.core.files import shown
 from trainkit.runs.locate import Found
 
 __all__ = ["undamaged"]
@@ -23,13 +20,5 @@ def undamaged(found: Found, *, must_be_it: bool = False) -> Found:
     Raises:
         UserError: if it is damaged, and no other will do or there is none.
     """
-    try:
-        members.check(found.checkpoint)
-        return found
-    except members.Damaged as error:
-        other = members.newest_good(found.run.path / found.checkpoint.parent.name) if found.run else None
-        if must_be_it or other is None:
-            hint = f" A whole one is {shown(other)}." if other is not None else ""
-            raise UserError(f"{error}{hint}") from error
-        warnings.warn(f"{error} The newest whole one is used: {shown(other)}.", stacklevel=2)
-        return replace(found, checkpoint=other)
+    folder = found.run.path / found.checkpoint.parent.name if found.run else None
+    return replace(found, checkpoint=members.whole(found.checkpoint, folder, must_be_it=must_be_it))

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from trainkit.checkpoint import members
 from trainkit.config import OptimizerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, one_line
@@ -99,11 +100,15 @@ def as_task(given: Any) -> Task:
 
 
 def as_checkpoint(given: Path | str | None) -> Path | None:
-    """The checkpoint folder; of a run directory, its last one."""
+    """The checkpoint folder; of a run directory its last one, and if that is damaged its newest whole one.
+
+    Raises:
+        UserError: if a run directory has no whole one.
+    """
     if given is None:
         return None
-    last = RunDir(Path(given)).checkpoints / "last"
-    return last if last.is_dir() else Path(given)
+    saved = RunDir(Path(given)).checkpoints
+    return members.whole(saved / "last", saved) if saved.is_dir() else Path(given)
 
 
 def as_data(given: Any) -> Splits | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import keras
 
 from trainkit.backend import devices
+from trainkit.callbacks.callback_list import CallbackList
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.core.run_info import EpochRecord, RunInfo
@@ -56,9 +57,11 @@ class Loop(Protocol):
 
     Attributes:
         times: Where the time goes.
+        callbacks: Who watches it.
     """
 
     times: FitTimes
+    callbacks: CallbackList
 
     @property
     def choice(self) -> Choice:

@@ -40,24 +40,22 @@ class RunFiles:
     Args:
         path: The run directory, new or empty; one that holds a run if that is resumed.
         setup: The task made ready.
-        resumed: Whether a training goes on.
+        resumed: Checkpoint that the training goes on from; None: it begins.
 
     Raises:
         UserError: if the directory holds something else, or cannot be written.
     """
 
-    def __init__(self, path: Path | str, setup: TrainSetup, *, resumed: bool) -> None:
+    def __init__(self, path: Path | str, setup: TrainSetup, *, resumed: Path | None) -> None:
         self.setup = setup
         name = setup.task.monitor()
         monitored = name if setup.splits.validation is not None else base_name(name)
         setup.direction(monitored)
         place = Path(path)
-        if resumed and place.is_dir():
+        if resumed is not None and resumed.resolve().is_relative_to(place.resolve()):
             self.run = RunDir(place)
         else:
             self.run = run_dir.create(run_dir.new_path("", "", str(place)), "", "")
-        about = manifest.describe(sys.argv, setup.config.seed, setup.splits.source, devices.describe())
-        files.write_json(self.run.manifest, {**about, "settings": asdict(setup.config)})
         self.best = Checkpoints(self.run.checkpoints, monitored, agree=setup.chiefs_clock())
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
@@ -76,6 +74,9 @@ class RunFiles:
         history: dict[str, Sequence[float]] = {}
         with locked(self.run.path), Heartbeat(self.run, self.setup.state.position) as status:
             files.sweep(self.run.path)
+            source = self.setup.splits.source
+            about = manifest.describe(sys.argv, self.setup.config.seed, source, devices.describe())
+            files.write_json(self.run.manifest, {**about, "settings": asdict(self.setup.config)})
             try:
                 yield history
             except BaseException as error:

@@ -20,7 +20,7 @@ from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
-from trainkit.trainer import inference
+from trainkit.trainer import inference, states
 from trainkit.trainer.assembly import assemble
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.given_objects import (
@@ -154,7 +154,7 @@ class Trainer(TrainerView):
         shown = progress_display(self.progress)
         if self.run_dir is None:
             return self._run(setup, cache, [*self.callbacks, *shown], resume, begin)
-        run = RunFiles(self.run_dir, setup, resumed=resume is not None)
+        run = RunFiles(self.run_dir, setup, resumed=resume)
         with run.open(self.report) as values:
             history = self._run(setup, cache, [*self.callbacks, *run.callbacks(), *shown], resume, begin)
             values.update(history.history)
@@ -199,10 +199,10 @@ class Trainer(TrainerView):
         Raises:
             UserError: if the task has no such split.
         """
-        setup, cache = self._ready(task, checkpoint)
+        setup, cache = self._ready(task)
         setup.arrays(split)
         xla, fast = self._mode()
-        with setup.strategy.scope():
+        with states.of_checkpoint(setup.state, as_checkpoint(checkpoint)), setup.strategy.scope():
             return inference.evaluate(cache, split, self.callbacks, xla=xla, fast=fast)
 
     def predict(
@@ -231,13 +231,21 @@ class Trainer(TrainerView):
         if isinstance(x, Task):
             task = x
             x = None
-        setup, cache = self._ready(task, checkpoint)
+        setup, cache = self._ready(task)
         rows = setup.arrays(split).x if x is None else x
-        return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=self._mode()[0])
+        with states.of_checkpoint(setup.state, as_checkpoint(checkpoint)):
+            return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=self._mode()[0])
 
     def save_checkpoint(self, path: Path | str) -> Path:
-        """Write the whole state as the folder `path`, atomically."""
-        return store.save(self.state, path)
+        """Write the whole state as the folder `path`, atomically, so that `fit(resume=path)` goes on from it.
+
+        Args:
+            path: A new or empty folder, or one of a checkpoint, which is replaced.
+
+        Raises:
+            UserError: if the folder holds something else, or cannot be written.
+        """
+        return states.save(self.setup, self._loop if self._trained else None, Path(path))
 
     def restore(self, path: Path | str) -> Mapping[str, Any]:
         """Put the state of the checkpoint folder `path` back; returns what it keeps of its callbacks, by
@@ -256,19 +264,16 @@ class Trainer(TrainerView):
             known.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
             known.state.skipped = 0
             known.model.stop_training = False
-        return self._ready(None, None)
+        return self._ready(None)
 
     def _changed(self, known: TrainSetup) -> bool:
         """Whether a second fit needs a new model: for other settings, or since `model.fit` traced the old
         one."""
         return known.config != self.config or self.config.engine == "keras"
 
-    def _ready(self, task: Task | None, folder: Path | str | None) -> tuple[TrainSetup, ProgramCache]:
+    def _ready(self, task: Task | None) -> tuple[TrainSetup, ProgramCache]:
         if task is not None and (self._setup is None or self._setup.task is not task):
             self.prepare(task)
-        if folder is not None:
-            self.restore(folder)
-            self.state.finalize()
         setup = self.setup
         if self._cache is None:
             self._cache = ProgramCache(setup)

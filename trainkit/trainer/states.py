@@ -1,0 +1,59 @@
+"""The state of a training by hand: saved as a checkpoint, or lent by one for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainkit.checkpoint import store
+from trainkit.checkpoint.members import check_replaceable
+from trainkit.checkpoint.train_state import TrainState
+from trainkit.trainer.loop import Loop
+from trainkit.trainer.setup import TrainSetup
+
+__all__ = ["of_checkpoint", "save"]
+
+
+def save(setup: TrainSetup, loop: Loop | None, folder: Path) -> Path:
+    """Write all that a training goes on from as the folder, atomically.
+
+    Args:
+        setup: What is or was trained.
+        loop: Its last fit; None: there was none.
+        folder: New or empty, or a checkpoint, which is replaced.
+
+    Raises:
+        UserError: if the folder holds something else, or cannot be written.
+    """
+    check_replaceable(folder)
+    return store.save(
+        setup.state,
+        folder,
+        values=setup.state.resumable(),
+        callbacks=loop.callbacks.states() if loop else None,
+        execution=loop.choice.execution if loop else "",
+        step_rows=setup.shape.step_rows,
+    )
+
+
+@contextmanager
+def of_checkpoint(state: TrainState, folder: Path | None) -> Iterator[None]:
+    """The state as a checkpoint has it during the block, averages of weights in their place; None: as it is.
+
+    Raises:
+        UserError: if the folder is no checkpoint of this model.
+    """
+    if folder is None:
+        yield
+        return
+    values, parts, position, skipped = state.values(), state.parts.read(), state.position(), state.skipped
+    try:
+        store.restore(state, folder)
+        state.finalize()
+        yield
+    finally:
+        state.assign(values)
+        state.parts.assign(parts)
+        state.seek(position)
+        state.skipped = skipped
