@@ -15,6 +15,7 @@ from tests.support.toys import Toy
 from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.engine.inputs import row_spec
+from trainkit.trainer.execution import Situation, xla_by_rule
 from trainkit.trainer.index_checks import why_not_xla
 from trainkit.trainer.model_checks import examine
 
@@ -118,9 +119,84 @@ class Nearest(layers.Layer):
         return tf.gather(tf.convert_to_tensor(self.table), tf.argmax(near, -1))
 
 
+def plain(function: Any, width: int = 2) -> keras.Model:
+    given = keras.Input((width,))
+    return keras.Model(given, layers.Dense(3, "softmax")(layers.Lambda(function)(given)))
+
+
+@pytest.mark.parametrize(
+    ("function", "fine", "wrong", "told"),
+    [
+        (
+            lambda x: tf.cast(tf.cast(x * 100, "uint8"), "float32"),
+            2.5,
+            2.6,
+            "a number is outside of its type",
+        ),
+        (lambda x: tf.cast(6 // tf.cast(x, "int32"), "float32"), 1, 0, "a whole number is divided by zero"),
+        (lambda x: tf.math.unsorted_segment_sum(x, tf.cast(x[:, 0], "int32"), 9), 8, 9, "of its table"),
+        (lambda x: tf.gather_nd(tf.eye(5), tf.cast(x, "int32")[:, :1]), 4, 5, "outside of its table"),
+    ],
+)
+def test_what_tensorflow_alone_checks_is_looked_at(
+    function: Any, fine: float, wrong: float, told: str
+) -> None:
+    x = np.ones((10, 2), "float32")
+    x[4] = fine
+    assert asked(plain(function), x, np.arange(10) % 3) == ""
+    x[4] = wrong
+    assert told in asked(plain(function), x, np.arange(10) % 3)
+
+
+def test_shapes_that_are_divided_are_no_matter() -> None:
+    def halves(x: Any) -> Any:
+        return tf.reshape(x * 2, [tf.shape(x)[0], 2, tf.shape(x * 2)[1] // 2])[:, 0]
+
+    assert asked(plain(halves, 8), np.ones((10, 8), "float32"), np.arange(10) % 3) == ""
+
+
+@pytest.mark.parametrize("place", ["loss", "model"])
+def test_a_sparse_loss_is_found_by_what_it_computes(place: str) -> None:
+    def loss(y: Any, logits: Any) -> Any:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, "int32"), logits)
+
+    class Own(keras.Model):
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *others: Any) -> Any:
+            return tf.reduce_mean(loss(y, y_pred))
+
+    given = keras.Input((2,))
+    made = (Own if place == "model" else keras.Model)(given, layers.Dense(3)(given))
+    x, labels = np.ones((10, 2), "float32"), np.arange(10) % 3
+    assert asked(made, x, labels, loss="mse" if place == "model" else loss) == ""
+    labels[3] = 7
+    assert "outside of the classes" in asked(made, x, labels, loss="mse" if place == "model" else loss)
+
+
+def test_what_a_loss_takes_by_outputs_is_not_known_before() -> None:
+    def of_the_best(y: Any, p: Any) -> Any:
+        return tf.gather(p, tf.argmax(p, -1), axis=1, batch_dims=1)
+
+    assert "TensorFlow alone" in asked(flat(), X, np.arange(10) % 3, loss=of_the_best)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    "function", [lambda x: tf.math.top_k(x, 2)[0], lambda x: tf.linalg.inv(tf.linalg.diag(x))[:, 0]]
+)
+def test_what_xla_computes_otherwise_is_never_its(function: Any, inside: bool) -> None:
+    model = plain(tf.function(function) if inside else function)
+    model.compile("adam", "mse")
+    facts = examine(Toy(), model, row_spec(Arrays(np.ones((4, 2), "float32"), np.ones((4, 3), "float32"))))
+    situation = Situation("auto", False, 1, 10**9, 32, "", facts.operations)
+    assert xla_by_rule(situation, model)[1].startswith("XLA computes")
+
+
 def test_an_index_that_depends_on_weights_is_known_in_no_step_before_its_own() -> None:
     model = keras.Sequential([keras.Input((2,)), Nearest(), layers.Dense(3, "softmax")])
-    assert asked(model, X.astype("float32"), np.arange(10) % 3) == "an index is known to TensorFlow alone"
+    assert (
+        asked(model, X.astype("float32"), np.arange(10) % 3)
+        == "whether all indexes are in range is known to TensorFlow alone"
+    )
 
 
 @pytest.mark.parametrize(("last", "told"), [(2, ""), (3, "an index is outside of its table")])

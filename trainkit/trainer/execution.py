@@ -23,6 +23,7 @@ from trainkit.core.figures import duration
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.windows import Window
+from trainkit.trainer.xla_limits import DRAWING, NOT_IN_XLA, OF_TEXT, SLOW_IN_XLA, any_of, is_otherwise
 
 __all__ = [
     "XLA_ERRORS",
@@ -56,26 +57,6 @@ FUSED_SHARE = 0.1
 EMBEDDING_SECONDS = 1e-9
 UPDATE_SECONDS = 2e-9
 EMBEDDING_COMPILE_SECONDS = 0.1
-# XLA on a CPU runs these far more slowly than TensorFlow does, or repeats them in a loop of its own.
-SLOW_IN_XLA = ("Conv", "Pool", "While", "CudnnRNN", "FusedBatchNorm")
-NOT_IN_XLA = (
-    "Assert",  # XLA leaves it out
-    "CTC",
-    "CheckNumerics",
-    "HashTable",
-    "ImageProjective",
-    "LookupTable",
-    "MutableHash",
-    "PyFunc",
-    "Ragged",
-    "SparseTensor",
-    "String",
-    "Unique",
-)
-# XLA cannot compile these either, and the attempt may end the process.
-OF_TEXT = ("HashTable", "LookupTable", "String")
-# Operations that draw random numbers, and functions, which may.
-DRAWING = ("Random", "PartitionedCall", "While", "If", "Case")
 XLA_ERRORS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError, LookupError)
 
 
@@ -144,7 +125,7 @@ def choose(
         reason = "as asked"
         if situation.every_batch and asked.startswith("epoch"):
             asked, reason = asked.replace("epoch", "step"), "a callback needs the host at every step"
-        text = sorted(op for op in situation.operations if any(part in op for part in OF_TEXT))
+        text = sorted(op for op in situation.operations if any_of(op, OF_TEXT))
         if text and asked.endswith("_xla"):
             asked, reason = asked.removesuffix("_xla"), f"XLA cannot compile {text[0]}"
             warnings.warn(f"{reason}; the training goes on without.", stacklevel=2)
@@ -177,15 +158,18 @@ def _what_is_timed(situation: Situation, model: keras.Model) -> Any:
 def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     """Whether XLA pays for this model, device and length of training, without any timing; and why."""
     operations = situation.operations
-    lacking = sorted(op for op in operations if any(part in op for part in NOT_IN_XLA))
+    lacking = sorted(op for op in operations if any_of(op, NOT_IN_XLA))
     if lacking or not compat.supports_xla(model):
         return False, f"XLA cannot compile {lacking[0] if lacking else 'a layer of this model'}"
+    other = sorted(op for op in operations if is_otherwise(op))
+    if other:
+        return False, f"XLA computes {other[0]} otherwise"
     if has_gpu():
         return True, "XLA fuses operations on a GPU"
     units = _recurrent_units(model)
     loops = bool(units) and max(units) < RECURRENT_UNITS  # small products: starting them is what costs
     slow_parts = [part for part in SLOW_IN_XLA if not (loops and part == "While")]
-    slow = sorted(op for op in operations if any(part in op for part in slow_parts))
+    slow = sorted(op for op in operations if any_of(op, slow_parts))
     if slow:
         return False, f"XLA on a CPU is slow at {slow[0]}"
     variables = len(model.trainable_variables)
@@ -231,7 +215,7 @@ def shares_trace(setup: TrainSetup) -> bool:
     if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
         return False
     known = setup.facts.operations and not setup.facts.own_train_step
-    random = not known or any(part in one for one in setup.facts.operations for part in DRAWING)
+    random = not known or any(any_of(one, DRAWING) for one in setup.facts.operations)
     return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
 
 

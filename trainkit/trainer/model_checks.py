@@ -18,6 +18,7 @@ from trainkit.engine.inputs import keras_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.train_step import own_objective, task_steps
+from trainkit.trainer.xla_limits import operation_names, own_names
 
 __all__ = ["ModelFacts", "direction", "examine", "resets_on_host"]
 
@@ -31,7 +32,7 @@ class ModelFacts:
         train_logs: What a training step logs.
         test_logs: What an evaluation step logs.
         dynamic_divisors: Losses whose divisor depends on the data: on masks, or on sums of weights.
-        operations: Names of TensorFlow's operations in the forward pass.
+        operations: Names of the operations in the forward pass, by `xla_limits.operation_names`.
         layer_operations: Those among them that are of the model itself, not of its loss and metrics.
         own_train_step: Whether the model has its own `train_step`.
     """
@@ -68,19 +69,19 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
                 loss, outputs = task.compute(model, batch, training=True)
             else:
                 outputs = model(x, training=True)
-                seen["of_layers"] = frozenset(op.type for op in _graph().get_operations())
+                seen["of_layers"] = own_names(tf.compat.v1.get_default_graph())
                 loss = tf.zeros(())  # of a model that only adds losses: symbolic layers add none
                 if compat.compiled_losses(model) is not None or compat.has_own(model, "compute_loss"):
                     loss = compat.model_loss(model, x, y, outputs, weight, True)
         logs = model.compute_metrics(x, y, outputs, sample_weight=weight)
         seen["divisors"] = len(parts.divisors)
-        operations = _graph().get_operations()
-        if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in operations):
+        graph = tf.compat.v1.get_default_graph()
+        if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in graph.get_operations()):
             raise UserError(
                 f"Task {task.name}: the model takes numbers, but rows or labels are text. Encode them in "
                 "data(), or begin the model with a TextVectorization or StringLookup layer."
             )
-        seen["operations"] = frozenset(op.type for op in operations) | _checks(_graph())
+        seen["operations"] = operation_names(graph)
         return loss, outputs, logs
 
     logs: Any = None
@@ -115,17 +116,6 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         layer_operations=seen["of_layers"],
         own_train_step=own_step,
     )
-
-
-def _graph() -> tf.Graph:
-    return tf.compat.v1.get_default_graph()
-
-
-def _checks(graph: tf.Graph) -> frozenset[str]:
-    """The operations that only raise, which TensorFlow puts into branches."""
-    functions = graph.as_graph_def().library.function
-    inside = {node.op for function in functions for node in function.node_def}
-    return frozenset(inside & {"Assert", "CheckNumerics", "CheckNumericsV2"})
 
 
 def _fixed_batch(model: keras.Model) -> int | None:
