@@ -20,7 +20,8 @@ class CalibrationError(keras.metrics.Metric):
 
     The confidence of a row is the probability of the class that it is taken for. The rows are put into `bins`
     of equal width by their confidence, and
-    `error = sum over the bins of |rows found - sum of confidences| / number of rows`.
+    `error = sum over the bins of |rows found - sum of confidences| / number of rows`. Rows with a negative label
+    do not count, nor do the steps of a sequence that a mask leaves out.
 
     Source: C. Guo et al.: On Calibration of Modern Neural Networks, arXiv:1706.04599.
 
@@ -58,7 +59,7 @@ class CalibrationError(keras.metrics.Metric):
         y_pred = ops.convert_to_tensor(y_pred)
         scores = class_probabilities(self._probabilities(y_pred), self.dtype)
         labels = label_indices(ops.convert_to_tensor(y_true), y_pred)
-        weights = row_weights(sample_weight, labels, self.dtype)
+        weights = row_weights(sample_weight, labels, y_pred, self.dtype)
         classes = ops.cast(ops.argmax(scores, axis=-1), "int32")
         # Keras's max refuses batches without rows, which a replica may get.
         confidence = ops.sum(scores * ops.one_hot(classes, scores.shape[-1], dtype=self.dtype), axis=-1)

@@ -20,7 +20,8 @@ class ClassCounts(keras.metrics.Metric):
     """What the rows of each class add up to: base of the metrics that are made of these counts.
 
     The predicted class is the one with the highest score; where the model gives one score per row, the second
-    of two classes if it is above `threshold`. Rows with a negative label do not count.
+    of two classes if it is above `threshold`. Rows with a negative label do not count, nor do the steps of a
+    sequence that a mask leaves out.
 
     Args:
         threshold: Score above which a single score means the second class: 0.5 for probabilities, 0.0 for
@@ -52,7 +53,7 @@ class ClassCounts(keras.metrics.Metric):
         if self.hits is None:
             self._add_counts(classes)
         labels = label_indices(y_true, y_pred)
-        weights = ops.expand_dims(row_weights(sample_weight, labels, self.dtype), -1)
+        weights = ops.expand_dims(row_weights(sample_weight, labels, y_pred, self.dtype), -1)
         single = len(y_pred.shape) < 2 or y_pred.shape[-1] == 1
         found = scores[:, 1] > self.threshold if single else ops.argmax(scores, axis=-1)
         actual = ops.one_hot(ops.reshape(labels, (-1,)), classes, dtype=self.dtype)
@@ -231,11 +232,13 @@ class ClassAUC(keras.metrics.AUC):
         y_true = ops.convert_to_tensor(y_true)
         y_pred = ops.convert_to_tensor(y_pred)
         scores = class_probabilities(y_pred, self.dtype)
-        labels = ops.reshape(label_indices(y_true, y_pred), (-1,))
+        labels = label_indices(y_true, y_pred)
+        weights = row_weights(sample_weight, labels, y_pred, self.dtype)
+        labels = ops.reshape(labels, (-1,))
         if self.classes == 2:
-            super().update_state(labels, scores[:, 1], sample_weight)
+            super().update_state(labels, scores[:, 1], weights)
         else:
-            super().update_state(ops.one_hot(labels, self.classes), scores, sample_weight)
+            super().update_state(ops.one_hot(labels, self.classes), scores, weights)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

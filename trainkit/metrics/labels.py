@@ -37,15 +37,27 @@ def class_probabilities(scores: Any, dtype: str) -> Any:
     return ops.concatenate([1.0 - second, second], axis=-1)
 
 
-def row_weights(sample_weight: Any, labels: Any, dtype: str) -> Any:
-    """A weight for each label, `[N]`; 0 for negative labels, which a loss leaves out by `ignore_class=-1`.
+class Unmasked(keras.losses.Loss):
+    """1 for each label, and 0 for those that the mask of the scores leaves out, as Keras masks a loss."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(name="unmasked", reduction=None, dtype=dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.ones_like(y_true)
+
+
+def row_weights(sample_weight: Any, labels: Any, scores: Any, dtype: str) -> Any:
+    """A weight for each label, `[N]`; 0 for negative labels, which a loss leaves out by `ignore_class=-1`,
+    and for the steps that a mask leaves out.
 
     Args:
         sample_weight: None, or weights of the rows `[B]`, or of their steps `[B, T]`; either may end in a 1.
         labels: Class numbers `[B]` or `[B, T]`.
+        scores: What the model gave for these labels, as it came: it carries the mask.
         dtype: Of the result.
     """
-    counts = ops.cast(labels >= 0, dtype)
+    counts = ops.cast(labels >= 0, dtype) * Unmasked(dtype)(labels, scores)
     if sample_weight is not None:
         weights = ops.cast(sample_weight, dtype)
         if len(weights.shape) > len(labels.shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,13 @@ import keras
 from trainkit.core.monitor import KERAS_DIRECTION
 
 __all__ = ["InTargetUnit", "InUnits", "RootMeanSquaredErrorInUnits"]
+
+
+def with_mask(function: Callable[[Any], Any], values: Any, dtype: str) -> Any:
+    """`function(values)` with the mask of `values`, which metrics read; operations lose it, layers keep
+    it."""
+    layer = keras.layers.Activation(function, name="in_unit", dtype=dtype)
+    return layer(values)
 
 
 @keras.saving.register_keras_serializable("trainkit")
@@ -36,10 +44,12 @@ class InUnits(keras.metrics.MeanMetricWrapper):
         self.offset = offset
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        return super().update_state(self._in_units(y_true), self._in_units(y_pred), sample_weight)
+        """Add the rows of a batch `[B, ...]`."""
+        predicted = with_mask(self._in_units, y_pred, self.dtype)
+        return super().update_state(self._in_units(y_true), predicted, sample_weight)
 
     def _in_units(self, values: Any) -> Any:
-        scaled = values * self.scale
+        scaled = keras.ops.cast(values, self.dtype) * self.scale
         return scaled + self.offset if self.offset else scaled
 
     def get_config(self) -> dict[str, Any]:
@@ -101,7 +111,8 @@ class InTargetUnit(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add the rows of a batch `[B, ...]`."""
-        self.metric.update_state(self._in_unit(y_true), self._in_unit(y_pred), sample_weight)
+        predicted = with_mask(self._in_unit, y_pred, self.dtype)
+        self.metric.update_state(self._in_unit(y_true), predicted, sample_weight)
 
     def _in_unit(self, values: Any) -> Any:
         numbers = keras.ops.cast(values, self.dtype) * self.scale + self.center
