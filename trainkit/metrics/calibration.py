@@ -20,8 +20,8 @@ class CalibrationError(keras.metrics.Metric):
 
     The confidence of a row is the probability of the class that it is taken for. The rows are put into `bins`
     of equal width by their confidence, and
-    `error = sum over the bins of |rows found - sum of confidences| / number of rows`. Rows with a negative label
-    do not count, nor do the steps of a sequence that a mask leaves out.
+    `error = sum over the bins of |rows found - sum of confidences| / number of rows`. Rows with a
+    negative label do not count, nor do the steps of a sequence that a mask leaves out.
 
     Source: C. Guo et al.: On Calibration of Modern Neural Networks, arXiv:1706.04599.
 
