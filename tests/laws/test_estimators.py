@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -24,8 +26,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from tests.support.toys import Toy, rows
+from tests.support.toys import rows
 from trainkit.estimators import TrainkitClassifier, TrainkitRegressor
+from trainkit.estimators.rows import statistics
 
 WEIGHTS = {
     "check_sample_weight_equivalence_on_dense_data": (
@@ -94,6 +97,64 @@ def test_a_pickle_predicts_the_same_and_trains_on(fitted: TrainkitClassifier) ->
     assert loaded_on.n_iter_ == fitted.n_iter_ + 1
 
 
+def sums_of_errors(features: int, outputs: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((features,)), keras.layers.Dense(outputs)])
+    model.compile(keras.optimizers.Adam(0.1), "mae")
+    return model
+
+
+def by_momentum(features: int, outputs: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((features,)), keras.layers.Dense(outputs, activation="softmax")])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        TrainkitClassifier(dropout=0.2, random_state=0),
+        TrainkitClassifier(by_momentum, random_state=0),
+        TrainkitRegressor(sums_of_errors, random_state=0),
+    ],
+    ids=["dropout", "momentum", "errors"],
+)
+def test_a_pickle_trains_on_as_what_was_pickled(estimator: Any) -> None:
+    for _ in range(2):
+        estimator.partial_fit(X, Y)
+    loaded = pickle.loads(pickle.dumps(estimator))
+    for one in (estimator, loaded):
+        one.partial_fit(X, Y)
+    predict = "predict_proba" if isinstance(estimator, TrainkitClassifier) else "predict"
+    np.testing.assert_array_equal(getattr(loaded, predict)(X), getattr(estimator, predict)(X))
+
+
+@pytest.mark.parametrize("of_x", [-60, 0, 70])
+@pytest.mark.parametrize("of_y", [-60, 70])
+def test_the_unit_of_features_and_target_makes_no_difference(of_x: int, of_y: int) -> None:
+    expected = TrainkitRegressor(**TINY).fit(X, X[:, 0]).predict(X)
+    found = TrainkitRegressor(**TINY).fit(X * 2.0**of_x, X[:, 0] * 2.0**of_y).predict(X * 2.0**of_x)
+    np.testing.assert_allclose(found * 2.0**-of_y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(exponent=st.integers(-60, 60), seed=st.integers(0, 99))
+def test_a_column_is_constant_up_to_rounding_whatever_its_unit(dtype: Any, exponent: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    value = dtype(rng.uniform(0.1, 0.9) * 2.0**exponent)
+    rounded = np.nextafter(value, rng.choice([value, dtype(np.inf)], 50).astype(dtype), dtype=dtype)
+    varying = (rng.normal(size=50) * 2.0**exponent).astype(dtype)
+    _, variance = statistics(np.stack([rounded, varying, np.zeros(50, dtype)], 1), None)
+    np.testing.assert_array_equal(variance[[0, 2]], 1.0)
+    np.testing.assert_allclose(variance[1], varying.astype(np.float64).var(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [TrainkitClassifier, TrainkitRegressor])
+def test_the_own_network_trains_in_half_precision(kind: Any) -> None:
+    far = X + 1e6  # which half precision would not tell apart
+    settings = {**TINY, "epochs": 30, "trainer__precision": "mixed_bfloat16"}
+    assert kind(**settings, learning_rate=0.01).fit(far, Y).score(far, Y) > 0.3
+
+
 def test_settings_of_trainkit_are_parameters() -> None:
     estimator = TrainkitClassifier(**TINY, trainer__accumulate=2, optimizer__clip__norm=1.0)
     assert clone(estimator).get_params()["optimizer__clip__norm"] == 1.0
@@ -143,22 +204,6 @@ def test_weights_count_as_repeated_rows() -> None:
     weighted = TrainkitRegressor(**settings).fit(X, X[:, 0], sample_weight=weight)
     repeated = TrainkitRegressor(**settings).fit(np.repeat(X, weight, 0), np.repeat(X[:, 0], weight))
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4, atol=1e-4)
-
-
-def test_models_of_functions_and_tasks() -> None:
-    def build(features: int, outputs: int) -> keras.Model:
-        layers = [keras.Input((features,)), keras.layers.Dense(outputs, activation="softmax")]
-        model = keras.Sequential(layers)
-        model.compile("sgd", "sparse_categorical_crossentropy")
-        return model
-
-    names = np.array(["a", "b", "c"])[Y]
-    by_function = TrainkitClassifier(build, **TINY).fit(X, names)
-    assert set(by_function.predict(X)) <= {"a", "b", "c"}
-    by_task = TrainkitClassifier(Toy(), **TINY).fit(X, names)
-    assert by_task.predict_proba(X).shape == (90, 3)
-    with pytest.raises(ValueError, match="expected None, a function"):
-        TrainkitClassifier(model=3).fit(X, Y)
 
 
 def test_early_stopping_stops() -> None:

@@ -139,9 +139,10 @@ class TrainkitEstimator(BaseEstimator):
         if self.early_stopping:
             rest, held = shuffled(len(x), self.validation_fraction, seed, labels)
             train, validation = train.take(rest), train.take(held)
-        self._task = self._make_task(train.x, train.y, train.weight)
+        self._task = self._make_task(train.x, train.weight)
         self._optimizer_state: list[np.ndarray] = []
-        self._train(Splits(train, validation), seed, None)
+        held_out = None if validation is None else self._labelled(validation)
+        self._train(Splits(self._labelled(train), held_out), seed, None)
         return self
 
     def _fit_partially(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Self:
@@ -149,10 +150,10 @@ class TrainkitEstimator(BaseEstimator):
         if not hasattr(self, "model_"):
             check_parameters(self)
             self._seed = self._drawn_seed()
-            self._task = self._make_task(x, y, weight)
+            self._task = self._make_task(x, weight)
             self._optimizer_state = []
             self.n_iter_ = 0
-        self._train(Splits(Arrays(x, y, weight)), (self._seed + self.n_iter_) % 2**31, 1)
+        self._train(Splits(self._labelled(Arrays(x, y, weight))), (self._seed + self.n_iter_) % 2**31, 1)
         return self
 
     def _train(self, splits: Splits, seed: int, epochs: int | None) -> None:
@@ -183,29 +184,37 @@ class TrainkitEstimator(BaseEstimator):
         self.history_ = history.history
         self.n_iter_ = (self.n_iter_ if goes_on else 0) + done
 
-    def _make_task(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Task:
-        outputs, activation, loss = self._head(y)
-        if isinstance(self.model, Task):
-            return self.model
-        build = self.model
-        if build is None:
-            build = dense_network(x, weight, tuple(self.units), self.dropout, outputs, activation)
-        elif callable(build):
-            given: Callable[..., Any] = build
-
-            def build() -> Any:
-                return given(x.shape[1] if x.ndim == 2 else x.shape[1:], outputs)
-
-        else:
+    def _make_task(self, x: np.ndarray, weight: np.ndarray | None) -> Task:
+        self._row_shape = x.shape[1:]
+        if isinstance(self.model, Task) or callable(self.model):
+            return self._given_task()
+        if self.model is not None:
             raise ValueError(
-                f"model={build!r}: expected None, a function of (features, outputs) that returns a Keras "
-                "model, or a trainkit.Task."
+                f"model={self.model!r}: expected None, a function of (features, outputs) that returns a "
+                "Keras model, or a trainkit.Task."
             )
+        outputs, activation, loss = self._head()
+        build = dense_network(x, weight, tuple(self.units), self.dropout, outputs, activation)
         return RowsTask(build, loss, keras.optimizers.Adam)
 
-    def _head(self, y: np.ndarray) -> tuple[int, str | None, Any]:
-        """Outputs, activation and loss of a model for labels `y`."""
+    def _given_task(self) -> Task:
+        """The task that was given, or the one around the function that was given."""
+        if isinstance(self.model, Task):
+            return self.model
+        build: Callable[..., Any] = self.model
+        outputs, _, loss = self._head()
+        # A pickle of an earlier version does not know the shape of its rows.
+        shape = getattr(self, "_row_shape", None) or (self.n_features_in_,)
+        features = shape[0] if len(shape) == 1 else shape
+        return RowsTask(lambda: build(features, outputs), loss, keras.optimizers.Adam)
+
+    def _head(self) -> tuple[int, str | None, Any]:
+        """Outputs, activation and loss of a model for the labels of `fit`."""
         raise NotImplementedError
+
+    def _labelled(self, rows: Arrays) -> Arrays:
+        """Rows whose labels are as the loss of the task takes them."""
+        return rows
 
     def _rows(self, x: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:
         """Checked rows: float32 features, labels as they came, weights with mean 1 or None."""
@@ -242,20 +251,25 @@ class TrainkitEstimator(BaseEstimator):
         model = state.pop("model_", None)
         if model is not None:
             state["_keras_file"] = keras_file.to_bytes(model)
+            state["_unsaved"] = [v.numpy() for v in keras_file.unsaved_variables(model)]
             state.pop("_task", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         content = state.pop("_keras_file", None)
+        unsaved = state.pop("_unsaved", None)
         super().__setstate__(state)
         if content is not None:
             self.model_ = keras_file.from_bytes(content)
+            if unsaved is not None:  # which a pickle of an earlier version lacks
+                for variable, value in zip(keras_file.unsaved_variables(self.model_), unsaved, strict=True):
+                    variable.assign(value)
             self._task = self._loaded_task()
 
     def _loaded_task(self) -> Task:
         """The task of a model that was loaded, to train on."""
-        if isinstance(self.model, Task):
-            return self.model
+        if self.model is not None:
+            return self._given_task()
         model = self.model_
-        _, _, loss = self._head(np.zeros([1, model.output_shape[-1]]))
+        _, _, loss = self._head()
         return RowsTask(lambda: keras.models.clone_model(model), loss, keras.optimizers.Adam)

@@ -10,8 +10,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from trainkit.core.task import Task
+from trainkit.core.datasets import Arrays
 from trainkit.estimators.base import TrainkitEstimator
+from trainkit.trainer.label_checks import ELEMENTWISE, as_loss
 
 __all__ = ["TrainkitClassifier"]
 
@@ -90,7 +91,7 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
             sample_weight: Weight of each row `[N]`; rows of weight 0 are left out.
         """
         x, codes, weight = self._prepared(X, y, sample_weight, reset=True)
-        return self._fit(x, self._labels(codes), weight, codes if self._can_stratify(codes) else None)
+        return self._fit(x, codes, weight, codes if self._can_stratify(codes) else None)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one more epoch, over these rows; the first call decides the classes.
@@ -107,14 +108,18 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
         x, codes, weight = self._prepared(
             X, y, sample_weight, reset=first, keep=not first or classes is not None
         )
-        return self._fit_partially(x, self._labels(codes), weight)
+        return self._fit_partially(x, codes, weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class `[N, C]`."""
         outputs = self._outputs(X)
+        # A pickle of an earlier version does not know what its model gives.
+        logits = self._gives_logits if hasattr(self, "_gives_logits") else gives_logits(self._task.loss())
         if outputs.shape[1] == 1 and len(self.classes_) == 2:
-            return np.concatenate([1 - outputs, outputs], axis=1)
-        if np.any(outputs < 0) or not np.allclose(outputs.sum(1), 1, atol=1e-3):  # scores, not probabilities
+            second = np.exp(-np.logaddexp(0, -outputs)) if logits else np.clip(outputs, 0, 1)
+            return np.concatenate([1 - second, second], axis=1)
+        is_share = np.all(outputs >= 0) and np.allclose(outputs.sum(1), 1, atol=1e-3)
+        if logits or not is_share:
             outputs = np.exp(outputs - outputs.max(1, keepdims=True))
         return np.asarray(outputs / outputs.sum(1, keepdims=True))
 
@@ -141,20 +146,32 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
             weight = (by_class if weight is None else by_class * weight).astype(np.float32)
         return x, np.searchsorted(self.classes_, y), weight
 
-    def _labels(self, codes: np.ndarray) -> np.ndarray:
-        """Labels as the loss wants them: numbers of classes, or one column per class."""
-        loss = self.model.loss() if isinstance(self.model, Task) else None
-        if isinstance(loss, (keras.losses.CategoricalCrossentropy, keras.losses.CategoricalHinge)):
-            one_hot: np.ndarray = np.eye(len(self.classes_), dtype=np.float32)[codes]
-            return one_hot
-        if isinstance(loss, keras.losses.BinaryCrossentropy):
-            return codes[:, None].astype(np.float32)
-        return codes.astype(np.int32)
+    def _labelled(self, rows: Arrays) -> Arrays:
+        loss = as_loss(self._task.loss())
+        self._gives_logits = gives_logits(loss)
+        if not isinstance(loss, ELEMENTWISE):  # it takes the numbers of the classes
+            return Arrays(rows.x, rows.y.astype(np.int32), rows.weight)
+        classes = len(self.classes_)
+        outputs = getattr(self._task.model(rows), "output_shape", (None,))[-1]
+        if outputs == 1 and classes > 2:
+            raise ValueError(
+                f"The model gives one number per row, which tells two classes apart; y has {classes}: give "
+                f"the last layer {classes} outputs, and compile with sparse_categorical_crossentropy."
+            )
+        labels = rows.y[:, None] if outputs == 1 else np.eye(classes)[rows.y]
+        return Arrays(rows.x, labels.astype(np.float32), rows.weight)
 
-    def _head(self, y: np.ndarray) -> tuple[int, str | None, Any]:
+    def _head(self) -> tuple[int, str | None, Any]:
         return len(self.classes_), "softmax", keras.losses.SparseCategoricalCrossentropy()
 
     def _can_stratify(self, codes: np.ndarray) -> bool:
         """Whether each class has rows for both parts of what early stopping splits."""
         held = int(len(codes) * self.validation_fraction) if self.early_stopping else 0
         return bool(np.bincount(codes).min() >= 2 and held >= len(self.classes_))
+
+
+def gives_logits(loss: Any) -> bool:
+    """Whether a model that is trained with a loss gives scores from minus to plus infinity, of which 0 is
+    between two classes."""
+    margins = (keras.losses.Hinge, keras.losses.SquaredHinge)
+    return bool(getattr(loss, "from_logits", False)) or isinstance(as_loss(loss), margins)

@@ -1,4 +1,4 @@
-"""A Keras model as the bytes of a `.keras` file, for pickles."""
+"""A Keras model as the bytes of a `.keras` file, and what such a file does not hold, for pickles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-__all__ = ["from_bytes", "to_bytes"]
+__all__ = ["from_bytes", "to_bytes", "unsaved_variables"]
 
 
 def to_bytes(model: keras.Model) -> bytes:
@@ -24,3 +24,9 @@ def from_bytes(content: bytes) -> keras.Model:
         path = Path(folder, "model.keras")
         path.write_bytes(content)
         return keras.saving.load_model(path, compile=False)
+
+
+def unsaved_variables(model: keras.Model) -> list[keras.Variable]:
+    """The variables that a `.keras` file does not hold: the states of random numbers."""
+    saved = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in saved]

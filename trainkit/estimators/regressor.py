@@ -93,5 +93,5 @@ class TrainkitRegressor(RegressorMixin, TrainkitEstimator):
             self._scale = np.ones_like(mean) if raw else np.sqrt(variance)
         return x, ((columns - self._mean) / self._scale).astype(np.float32), weight
 
-    def _head(self, y: np.ndarray) -> tuple[int, str | None, Any]:
-        return y.shape[1], None, keras.losses.MeanSquaredError()
+    def _head(self) -> tuple[int, str | None, Any]:
+        return len(self._mean), None, keras.losses.MeanSquaredError()

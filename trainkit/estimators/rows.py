@@ -16,6 +16,9 @@ from trainkit.core.task import Task
 
 __all__ = ["RowsTask", "dense_network", "statistics"]
 
+# Standard deviations that `Normalization` divides by in float32: it takes smaller ones for its epsilon.
+NORMALIZED = (1e-6, 1e18)
+
 
 @dataclass(frozen=True, eq=False)
 class RowsTask(Task):
@@ -61,26 +64,46 @@ def dense_network(
     outputs: int,
     activation: str | None,
 ) -> Callable[[], keras.Model]:
-    """A function that builds a dense network which standardises its inputs by the training rows."""
+    """A function that builds a dense network which standardises its inputs by the training rows.
+
+    Its first and its last layer compute in float32 whatever the precision of the others is.
+    """
     mean, variance = statistics(x, weight)
+    scale = powers_of_two(np.sqrt(variance))
 
     def build() -> keras.Model:
         parts: list[Any] = [keras.Input(x.shape[1:])]
         if x.ndim > 2:
             parts.append(layers.Flatten())
-        parts.append(layers.Normalization(mean=mean, variance=variance))
+        if np.any(scale != 1):
+            parts.append(layers.Rescaling(scale, dtype="float32"))
+        normalization = layers.Normalization(mean=mean * scale, variance=variance * scale**2, dtype="float32")
+        parts.append(normalization)
         for width in units:
             parts.append(layers.Dense(width, activation="relu"))
             if dropout:
                 parts.append(layers.Dropout(dropout))
-        return keras.Sequential([*parts, layers.Dense(outputs, activation=activation)])
+        return keras.Sequential([*parts, layers.Dense(outputs, activation=activation, dtype="float32")])
 
     return build
 
 
 def statistics(values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each column `[K]`, weighted; a column that does not vary has variance 1."""
+    """Mean and variance of each column `[K]`, weighted; a column that does not vary has variance 1.
+
+    It does not vary if its standard deviation is within the rounding of its own values, however small these
+    are.
+    """
+    rounding = max(1e-12, float(np.finfo(values.dtype).eps))
     flat = values.reshape(len(values), -1).astype(np.float64)
     mean = np.average(flat, axis=0, weights=weight)
     variance = np.average((flat - mean) ** 2, axis=0, weights=weight)
-    return mean, np.where(variance > 1e-12, variance, 1.0)
+    return mean, np.where(np.sqrt(variance) > rounding * np.abs(mean), variance, 1.0)
+
+
+def powers_of_two(deviation: np.ndarray) -> np.ndarray:
+    """What brings columns of such a standard deviation `[K]` near 1 without rounding; 1 where
+    `Normalization` needs no help."""
+    least, most = NORMALIZED
+    exponent = np.clip(-np.round(np.log2(deviation)), -126, 126)
+    return np.where((deviation < least) | (deviation > most), 2.0**exponent, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from trainkit.core.task import Task
 from trainkit.engine.train_step import own_objective
 from trainkit.trainer.model_checks import ModelFacts
 
-__all__ = ["check_labels"]
+__all__ = ["ELEMENTWISE", "as_loss", "check_labels"]
 
 # Losses that compare each output with a label of the same place: a label of another shape would be broadcast
 # in silence.
@@ -43,7 +44,7 @@ def check_labels(task: Task, model: keras.Model, splits: Splits, facts: ModelFac
     Raises:
         UserError: naming the shapes, or the labels and the classes.
     """
-    loss = _as_object(task.loss())
+    loss = as_loss(task.loss())
     outputs = keras.tree.flatten(facts.outputs)
     single = len(outputs) == 1 and isinstance(splits.train, Arrays) and not own_objective(task)
     if not single or facts.own_train_step or not isinstance(splits.train.y, np.ndarray):
@@ -58,9 +59,9 @@ def check_labels(task: Task, model: keras.Model, splits: Splits, facts: ModelFac
             _check_shape(task, arrays.y.shape[1:], shape)
 
 
-def _as_object(loss: Any) -> Any:
-    """The Keras loss that a name means; other losses as they are."""
-    if not isinstance(loss, str):
+def as_loss(loss: Any) -> Any:
+    """The Keras loss that a name, or one of Keras's functions, means; other losses as they are."""
+    if not isinstance(loss, str) and not inspect.isfunction(loss):
         return loss
     try:
         found = keras.losses.get(loss)
