@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.columns import objects
 from trainkit.core.errors import UserError
@@ -18,6 +20,7 @@ from trainkit.data.preparation import (
     fit_preparation,
     separate_settings,
 )
+from trainkit.data.preparation.scaling import fit_scaling
 from trainkit.data.schema import Schema
 
 NAN = np.nan
@@ -193,3 +196,15 @@ def test_a_table_without_features_is_refused_with_each_column_and_why(
     schema = infer_schema(columns, roles={"y": "target"})
     with pytest.raises(UserError, match=message):
         fit_preparation(schema, schema.read(columns), np.arange(30))
+
+
+@pytest.mark.parametrize("kind", ["standard", "min_max", "robust", "log"])
+@given(exponent=st.integers(-60, 60), seed=st.integers(0, 99))
+def test_a_column_is_constant_up_to_rounding_whatever_its_unit(kind: str, exponent: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    value = random.uniform(0.1, 0.9) * 2.0**exponent
+    rounded = np.nextafter(value, random.choice([value, np.inf], ROWS))
+    assert fit_scaling(kind, rounded).scale == 1.0
+    varying = random.normal(size=ROWS) * 2.0**exponent
+    scaled = fit_scaling(kind, varying).apply(varying)
+    assert 0.5 < scaled.max() - scaled.min() < 100

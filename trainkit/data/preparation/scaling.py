@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = ["Scaling", "fit_scaling"]
 
+ROUNDING = 1e-12  # of numbers that are the same, next to the numbers
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -44,7 +46,8 @@ class Scaling:
 
 
 def fit_scaling(kind: str, values: np.ndarray) -> Scaling:
-    """Fit a scaling to numbers `[N]`, none of them NaN. A spread of 0 is taken for 1.
+    """Fit a scaling to numbers `[N]`, none of them NaN. A spread of 0, or within the rounding of the numbers
+    themselves, is taken for 1, however small they are.
 
     Args:
         kind: One of `SCALINGS`.
@@ -55,15 +58,17 @@ def fit_scaling(kind: str, values: np.ndarray) -> Scaling:
     if kind == "pixels":
         return Scaling(kind, 0.0, 255.0)
     low = float(values.min())
+    high = float(values.max())
     if kind == "log":
         values = np.log1p(values - low)
     if kind == "min_max":
-        center, spread = low, float(values.max()) - low
+        center, spread = low, high - low
     elif kind == "robust":
         quarters = np.quantile(values, [0.25, 0.5, 0.75])
         center, spread = float(quarters[1]), float(quarters[2] - quarters[0])
     else:
         center, spread = float(values.mean()), float(values.std())
-    # Rounding leaves a spread of about 1e-17 in a column that is constant.
-    is_constant = spread <= 1e-12 * max(1.0, abs(center))
+    is_constant = spread <= ROUNDING * abs(center)
+    if kind == "log":  # whose centre is no measure for the rounding: it may be 0 for large numbers
+        is_constant = spread == 0.0 or high - low <= ROUNDING * max(abs(low), abs(high))
     return Scaling(kind, center, 1.0 if is_constant else spread, low if kind == "log" else 0.0)
