@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import OrderedDict, namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import pandas
 import pytest
+import scipy.sparse
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainkit.core import files
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError
 from trainkit.core.logs import base_name, column, is_validation, keras_name, logged_names, split_logs
 from trainkit.core.monitor import DIRECTIONS, MonitorRule
 from trainkit.core.tree import leaves, map_leaves, pack_leaves
@@ -63,6 +68,68 @@ def test_leaves_come_in_the_order_of_tf_nest(structure: Any) -> None:
 def test_mapping_a_structure_maps_its_leaves(structure: Any) -> None:
     assert leaves(map_leaves(str, structure)) == [str(leaf) for leaf in leaves(structure)]
     assert map_leaves(lambda leaf: leaf, structure) == structure
+
+
+TABLE = np.arange(8, dtype=np.float32).reshape(4, 2)
+AS_ARRAYS: dict[str, Callable[[np.ndarray], Any]] = {
+    "frame": pandas.DataFrame,
+    "nullable": lambda a: pandas.DataFrame(a).astype("Float64"),
+    "tensor": tf.constant,
+    "variable": tf.Variable,
+    "list": lambda a: a.tolist(),
+    "list of tuples": lambda a: [tuple(row) for row in a.tolist()],
+    "nothing masked": np.ma.masked_array,
+}
+NO_ARRAYS: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
+    "sparse": (scipy.sparse.csr_matrix, "toarray"),
+    "sparse tensor": (tf.sparse.from_dense, "SparseTensor"),
+    "masked": (lambda a: np.ma.masked_array(a, a > 3), "filled"),
+    "texts and numbers": (lambda a: pandas.DataFrame({"n": a[:, 0], "city": "x"}), "city"),
+    "missing": (lambda a: pandas.DataFrame({"n": [1, 2, None, 4], "t": ["a", None, "b", "c"]}), "missing"),
+    "lists of many lengths": (lambda a: [[1.0] * (1 + i) for i in range(4)], "different lengths"),
+    "tuple of lists": (lambda a: tuple(a.tolist()), "several inputs"),
+    "text": (lambda a: "rows", "str"),
+    "iterator": (iter, "iterator"),
+    "symbolic": (lambda a: keras.Input((2,)), "symbolic"),
+    "nothing": (lambda a: None, "None"),
+}
+INTO: dict[str, Callable[[Any], Any]] = {
+    "alone": lambda a: a,
+    "pair": lambda a: (a, TABLE),
+    "dict": lambda a: {"b": a, "a": [TABLE, a]},
+}
+
+
+@pytest.mark.parametrize("kind", AS_ARRAYS)
+@pytest.mark.parametrize("place", INTO)
+def test_rows_of_each_kind_are_the_rows_of_an_array(kind: str, place: str) -> None:
+    expected = Arrays(INTO[place](TABLE), TABLE[:, 0], TABLE[:, 1])
+    make = AS_ARRAYS[kind]
+    given = Arrays(
+        INTO[place](make(TABLE)), make(TABLE)[:, 0] if kind == "tensor" else TABLE[:, 0], TABLE[:, 1]
+    )
+    assert all(type(leaf) is np.ndarray for leaf in leaves(given.batch()))
+    tf.nest.assert_same_structure(given.batch(), expected.batch())
+    for a, b in zip(leaves(given.batch()), leaves(expected.batch()), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", NO_ARRAYS)
+@pytest.mark.parametrize("place", INTO)
+def test_rows_that_are_no_array_are_refused_in_one_line(kind: str, place: str) -> None:
+    make, words = NO_ARRAYS[kind]
+    if kind == "nothing" and place != "alone":
+        return  # an input that is left out
+    with pytest.raises(UserError, match=words) as raised:
+        Arrays(INTO[place](make(TABLE)), TABLE[:, 0])
+    assert "\n" not in str(raised.value)
+
+
+@given(structures)
+def test_a_structure_of_arrays_is_left_as_it_is(structure: Any) -> None:
+    arrays = map_leaves(lambda leaf: np.full(3, leaf), structure)
+    if leaves(arrays):
+        assert Arrays(arrays).x is arrays
 
 
 metric_names = st.text(

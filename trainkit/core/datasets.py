@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError
 from trainkit.core.row_view import RowView, selected
 from trainkit.core.tree import Structure, leaves, map_leaves
@@ -25,7 +26,8 @@ class Arrays:
     """Rows: `x`, `y` and optionally a weight per row. Rows are on the first axis.
 
     Arrays may lie in files, as `np.load(path, mmap_mode="r")` opens them: what does not fit the device is
-    read chunk by chunk, and may be larger than the memory.
+    read chunk by chunk, and may be larger than the memory. Tensors, frames and series of pandas or polars,
+    and lists of numbers or texts become arrays.
 
     Args:
         x: Array `[N, ...]`, or nested tuples, lists or dicts of them for a model with several inputs.
@@ -34,7 +36,7 @@ class Arrays:
             all weigh 1.
 
     Raises:
-        UserError: if the arrays disagree on the number of rows, or there are none.
+        UserError: if the arrays disagree on the number of rows, or there are none; for what is no array.
     """
 
     x: Structure
@@ -42,6 +44,10 @@ class Arrays:
     weight: Structure = None
 
     def __post_init__(self) -> None:
+        for name in ("x", "y", "weight"):
+            object.__setattr__(self, name, as_arrays(getattr(self, name), name))
+        if not leaves(self.x):
+            raise UserError(f"x is {self.x!r}; expected an array of numbers or texts, rows first.")
         rows = {len(a) if np.ndim(a) else 0 for a in leaves((self.x, self.y, self.weight))}
         if len(rows) != 1 or rows == {0}:
             raise UserError(

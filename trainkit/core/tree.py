@@ -6,7 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Structure", "leaves", "map_leaves", "named_leaves", "pack_leaves"]
+__all__ = [
+    "Structure",
+    "leaves",
+    "like_mapping",
+    "like_sequence",
+    "map_leaves",
+    "named_leaves",
+    "pack_leaves",
+]
 
 # One array, or nested tuples, named tuples, lists and dicts of arrays. None is an empty structure.
 Structure = Any
@@ -32,11 +40,9 @@ def named_leaves(structure: Structure, name: str = "") -> list[tuple[str, Any]]:
 def map_leaves(function: Callable[[Any], Any], structure: Structure) -> Structure:
     """`function` applied to every array of a structure; the structure is kept."""
     if isinstance(structure, Mapping):
-        return _like_mapping(
-            structure, {key: map_leaves(function, value) for key, value in structure.items()}
-        )
+        return like_mapping(structure, {key: map_leaves(function, value) for key, value in structure.items()})
     if isinstance(structure, (tuple, list)):
-        return _like_sequence(structure, [map_leaves(function, value) for value in structure])
+        return like_sequence(structure, [map_leaves(function, value) for value in structure])
     return None if structure is None else function(structure)
 
 
@@ -60,17 +66,19 @@ def _walk(structure: Structure) -> Iterator[Any]:
 def _pack(structure: Structure, rest: Iterator[Any]) -> Structure:
     if isinstance(structure, Mapping):
         packed = {key: _pack(structure[key], rest) for key in sorted(structure)}
-        return _like_mapping(structure, {key: packed[key] for key in structure})
+        return like_mapping(structure, {key: packed[key] for key in structure})
     if isinstance(structure, (tuple, list)):
-        return _like_sequence(structure, [_pack(item, rest) for item in structure])
+        return like_sequence(structure, [_pack(item, rest) for item in structure])
     return None if structure is None else next(rest)
 
 
-def _like_mapping(structure: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+def like_mapping(structure: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+    """A mapping of the same kind, with other items."""
     return items if type(structure) is dict else type(structure)(items)  # type: ignore[call-arg]
 
 
-def _like_sequence(structure: Any, items: list[Any]) -> Any:
+def like_sequence(structure: Any, items: list[Any]) -> Any:
+    """A tuple, named tuple or list of the same kind, with other items."""
     if hasattr(structure, "_fields"):  # a named tuple takes its items one by one
         return type(structure)(*items)
     return type(structure)(items)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from trainkit.callbacks.callback_list import needs_test_batches
+from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.tree import Structure, leaves
 from trainkit.trainer.program_cache import ProgramCache
@@ -51,10 +52,9 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
         UserError: for rows that do not fit the model.
     """
     model = cache.setup.model
-    if any(isinstance(a, (bool, int, float, str)) for a in leaves(x)):
-        raise UserError("predict: got lists of numbers or text; expected arrays, such as numpy.array(x).")
-    if not all(isinstance(a, np.ndarray) or hasattr(a, "__array__") for a in leaves(x)):
+    if not all(isinstance(a, (bool, int, float, str)) or hasattr(a, "__array__") for a in leaves(x)):
         return model.predict(x, verbose=0, callbacks=list(callbacks))
+    x = as_arrays(x, "x")
     lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}
     if len(lengths) != 1 or lengths == {0}:
         raise UserError(f"predict: expected one and the same number of rows in x, at least 1; got {lengths}.")
