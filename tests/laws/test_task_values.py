@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import pandas
 import pytest
+import tensorflow as tf
 
 from tests.support.toys import Toy
 from trainkit.core.datasets import Arrays, Splits
@@ -80,6 +83,64 @@ def test_a_bad_value_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+COMPUTED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "the loss alone": (lambda loss, outputs: loss, "returned a tensor; expected (loss, outputs)"),
+    "a dict": (lambda loss, outputs: {"loss": loss}, "returned dict; expected (loss, outputs)"),
+    "three values": (lambda loss, outputs: (loss, outputs, 0), "tuple of 3; expected (loss, outputs)"),
+    "a number": (lambda loss, outputs: (0, outputs), "a loss of type int; expected a tensor"),
+    "a whole number": (lambda loss, outputs: (tf.constant(1), outputs), "a loss of dtype int32"),
+    "a constant": (lambda loss, outputs: (tf.constant(1.0), outputs), "depends on no weight"),
+    "no gradient": (lambda loss, outputs: (tf.stop_gradient(loss), outputs), "depends on no weight"),
+    "a loss per row": (lambda loss, outputs: (outputs[:, 0], outputs), "the loss has shape (None,)"),
+    "no outputs": (lambda loss, outputs: (loss, None), "None for the outputs"),
+    "other rows": (lambda loss, outputs: (loss, outputs[:3]), "outputs of 3 rows for a batch of 16"),
+}
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_what_compute_must_not_return_is_refused_in_one_line(case: str) -> None:
+    change, said = COMPUTED[case]
+
+    class Bad(Toy):
+        def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
+            return change(*super().compute(model, batch, training))
+
+    with pytest.raises(UserError) as caught:
+        Trainer(epochs=1, batch_size=16).prepare(Bad())
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_compute_may_return_no_outputs_where_nothing_compares_them() -> None:
+    class Bare(Toy):
+        def metrics(self) -> Any:
+            return []
+
+        def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
+            return super().compute(model, batch, training)[0], None
+
+    assert len(Trainer(epochs=1, batch_size=16).fit(Bare()).history["val_loss"]) == 1
+
+
+def test_a_missing_checkpoint_is_told_by_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    trainer = Trainer(epochs=1, batch_size=16, run_dir=tmp_path / "new")
+    for name, said in {
+        "nowhere": "does not exist",
+        "run": "run directory without a checkpoint",
+        "other": "no checkpoint: it has no checkpoint.json",
+    }.items():
+        with pytest.raises(UserError, match=said):
+            trainer.fit(Toy(), resume=tmp_path / name)
+        with pytest.raises(UserError, match=said):
+            trainer.evaluate(Toy(), checkpoint=tmp_path / name)
+    assert not (tmp_path / "new").exists()
+    trained().save_checkpoint(tmp_path / "run" / "checkpoints" / "best")
+    with pytest.raises(UserError, match=r"give one of its checkpoints, .*checkpoints/best"):
+        trainer.fit(Toy(), resume=tmp_path / "run")
+
+
 def test_what_is_no_method_is_refused() -> None:
     with pytest.raises(UserError, match=r"data is int; expected a method"):
         Trainer(epochs=1).prepare(type("Bad", (Toy,), {"data": 3})())
@@ -146,7 +207,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "callbacks, a class": (lambda: Trainer(callbacks=[keras.callbacks.History]), "got the class History"),
     "optimizer, a typing error": (lambda: Trainer(optimizer="adamm"), "optimizer: got 'adamm'"),
     "a monitor": (lambda: Trainer(callbacks=callback_of("val_los")).fit(Toy()), "did you mean val_loss"),
-    "rows in lists": (lambda: trained().predict([[0.0] * 6]), "expected arrays"),
+    "rows in a tuple of lists": (lambda: trained().predict(([0.0] * 6,) * 2), "rows or several inputs"),
     "a used optimizer": (lambda: with_one_optimizer(Toy(), Toy(n=60)), "another model's weights"),
 }
 
@@ -170,6 +231,14 @@ def test_wrong_use_of_a_trainer_is_said_in_one_line(name: str) -> None:
         act()
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_lists_and_frames_are_predicted_as_arrays() -> None:
+    trainer = trained()
+    rows = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
+    expected = trainer.predict(rows)
+    for given in (rows.tolist(), pandas.DataFrame(rows), tf.constant(rows)):
+        np.testing.assert_allclose(trainer.predict(given), expected, rtol=1e-6)
 
 
 def test_a_trainer_takes_what_keras_takes() -> None:

@@ -110,9 +110,7 @@ def read_meta(folder: Path | str) -> dict[str, Any]:
             raise ValueError("it tells no position, or no variables")
         checksum = meta.pop(CHECKSUM, None)
     except OSError as error:
-        raise Damaged(
-            f"{folder} is no checkpoint: it has no {META}. Expected a folder such as <run>/checkpoints/last."
-        ) from error
+        raise Damaged(_lacking(Path(folder))) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} is damaged: {one_line(str(error))}. Use another checkpoint.") from error
     if number > FORMAT:
@@ -124,6 +122,19 @@ def read_meta(folder: Path | str) -> dict[str, Any]:
     if number == 1:
         meta["execution"] = meta.get("memory", {}).get("execution", "")
     return meta
+
+
+def _lacking(folder: Path) -> str:
+    """What is told of a folder that is no checkpoint."""
+    expected = "Expected a checkpoint, a folder such as <run>/checkpoints/last."
+    if not folder.is_dir():
+        return f"{folder} does not exist. {expected}"
+    known = sorted(path.parent.name for path in (folder / "checkpoints").glob(f"*/{META}"))
+    if known:
+        return f"{folder} is a run directory: give one of its checkpoints, {folder}/checkpoints/{known[-1]}."
+    if (folder / "checkpoints").is_dir() or (folder / "status.json").is_file():
+        return f"{folder} is a run directory without a checkpoint: its training has saved none. {expected}"
+    return f"{folder} is no checkpoint: it has no {META}. {expected}"
 
 
 def read_arrays(folder: Path | str, meta: Mapping[str, Any], member: str) -> list[Named]:

@@ -18,6 +18,7 @@ from trainkit.core.task import Task
 from trainkit.core.tree import Structure
 from trainkit.engine.inputs import gather
 from trainkit.engine.loss_parts import LossParts
+from trainkit.engine.objective import computed
 
 __all__ = ["SplitStep", "replica_share"]
 
@@ -143,7 +144,7 @@ class SplitStep:
 
     def _objective(self, batch: Structure, parts: LossParts, *, training: bool) -> tuple[Any, Any]:
         if self.own_objective:
-            return self.task.compute(self.model, batch, training=training)
+            return computed(self.task, self.model, batch, training)
         x, y, weight = compat.unpack_batch(batch)
         with parts.active():
             outputs = self.model(x, training=training)

@@ -18,14 +18,10 @@ from trainkit.core.task import Task
 from trainkit.core.tree import Structure
 from trainkit.engine.inputs import gather, keras_batch
 from trainkit.engine.log_layout import LogLayout
+from trainkit.engine.objective import computed, own_objective
 from trainkit.engine.split_step import SplitStep
 
-__all__ = ["TrainStep", "own_objective", "task_steps"]
-
-
-def own_objective(task: Task) -> bool:
-    """Whether a task overrides `compute`."""
-    return type(task).compute is not Task.compute
+__all__ = ["TrainStep", "task_steps"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,7 @@ def task_steps(task: Task, model: keras.Model) -> list[Replacement]:
     def train_step(self: keras.Model, data: Any) -> Any:
         data = data if isinstance(data, tuple) else (data,)
         with tf.GradientTape() as tape:
-            loss, outputs = task.compute(self, data, training=True)
+            loss, outputs = computed(task, self, data, training=True)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_weights)
         self.optimizer.apply(gradients, self.trainable_weights)
@@ -137,7 +133,7 @@ def task_steps(task: Task, model: keras.Model) -> list[Replacement]:
 
     def test_step(self: keras.Model, data: Any) -> Any:
         data = data if isinstance(data, tuple) else (data,)
-        loss, outputs = task.compute(self, data, training=False)
+        loss, outputs = computed(task, self, data, training=False)
         return measure(self, data, loss, outputs)
 
     return [

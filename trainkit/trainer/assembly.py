@@ -21,10 +21,11 @@ from trainkit.data import checks
 from trainkit.distributed import cluster
 from trainkit.distributed.strategy import make_strategy
 from trainkit.engine.inputs import EpochShape
+from trainkit.engine.objective import own_objective
 from trainkit.engine.split_step import SplitStep
-from trainkit.engine.train_step import TrainStep, own_objective
+from trainkit.engine.train_step import TrainStep
 from trainkit.optim import factory
-from trainkit.trainer import given_splits, label_checks, model_checks, task_values
+from trainkit.trainer import given_splits, label_checks, model_checks, objective_checks, task_values
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
 
@@ -136,6 +137,8 @@ def completed(
     source = layout.source
     with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
+        replicas = int(layout.strategy.num_replicas_in_sync)
+        objective_checks.check_objective(task, model, source.spec, max(1, config.batch_size // replicas))
         label_checks.check_labels(task, model, layout.splits, facts)
         task_values.check_other_splits(task, model, layout.splits, source.spec)
         if built_for_others(inner_optimizers(model.optimizer), model.trainable_variables):
@@ -152,7 +155,7 @@ def completed(
         model,
         config,
         facts,
-        int(layout.strategy.num_replicas_in_sync),
+        replicas,
         micro_rows=config.batch_size,
         reduce_first=clip.scope == "global",
     )

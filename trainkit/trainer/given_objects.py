@@ -103,12 +103,15 @@ def as_checkpoint(given: Path | str | None) -> Path | None:
     """The checkpoint folder; of a run directory its last one, and if that is damaged its newest whole one.
 
     Raises:
-        UserError: if a run directory has no whole one.
+        UserError: if there is none, or a run directory has no whole one.
     """
     if given is None:
         return None
     saved = RunDir(Path(given)).checkpoints
-    return members.whole(saved / "last", saved) if saved.is_dir() else Path(given)
+    if saved.is_dir():
+        return members.whole(saved / "last", saved)
+    members.read_meta(given)
+    return Path(given)
 
 
 def as_data(given: Any) -> Splits | None:

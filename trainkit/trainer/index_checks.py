@@ -16,7 +16,7 @@ from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays
 from trainkit.core.tree import leaves, pack_leaves
 from trainkit.engine.inputs import keras_batch
-from trainkit.engine.train_step import own_objective
+from trainkit.engine.objective import own_objective
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.xla_limits import (
     FUNCTIONS,

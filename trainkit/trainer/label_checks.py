@@ -11,7 +11,7 @@ import numpy as np
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
-from trainkit.engine.train_step import own_objective
+from trainkit.engine.objective import own_objective
 from trainkit.trainer.model_checks import ModelFacts
 
 __all__ = ["ELEMENTWISE", "as_loss", "check_labels"]

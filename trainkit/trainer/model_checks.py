@@ -17,10 +17,11 @@ from trainkit.core.tree import leaves, map_leaves
 from trainkit.engine.inputs import keras_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
-from trainkit.engine.train_step import own_objective, task_steps
+from trainkit.engine.objective import computed, own_objective
+from trainkit.engine.train_step import task_steps
 from trainkit.trainer.xla_limits import operation_names, own_names
 
-__all__ = ["ModelFacts", "direction", "examine", "resets_on_host"]
+__all__ = ["ModelFacts", "direction", "examine", "resets_on_host", "traced"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         parts = LossParts(1, 2, counting=True)
         with parts.active():
             if own_objective(task):
-                loss, outputs = task.compute(model, batch, training=True)
+                loss, outputs = computed(task, model, batch, training=True)
             else:
                 outputs = model(x, training=True)
                 seen["of_layers"] = own_names(tf.compat.v1.get_default_graph())
@@ -87,7 +88,7 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
     logs: Any = None
     try:
         with patched(loss_part_reduction()):
-            loss, seen["outputs"], logs = _traced(forward, spec, _fixed_batch(model))
+            loss, seen["outputs"], logs = traced(forward, spec, _fixed_batch(model))
     except UserError:
         raise
     except Exception as error:  # whatever the user's model, loss or metric raises, it is theirs to mend
@@ -143,7 +144,7 @@ def _has_no_loss(task: Task, model: keras.Model, spec: Any) -> bool:
     return not found
 
 
-def _traced(function: Any, spec: Any, size: int | None) -> Any:
+def traced(function: Any, spec: Any, size: int | None) -> Any:
     """Shapes of `function(*batch)` for a symbolic batch of `size` rows; None: of any number."""
     if all(isinstance(s, tf.TensorSpec) for s in leaves(spec)):
         batch = map_leaves(lambda s: keras.KerasTensor((size, *s.shape), s.dtype.name), spec)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.core.tree import leaves, map_leaves
-from trainkit.engine.train_step import own_objective
+from trainkit.engine.objective import own_objective
 from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["describe"]

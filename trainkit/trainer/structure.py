@@ -16,7 +16,7 @@ from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.traced_values import OPTIMIZER_VALUES, value_attributes
 from trainkit.config import TrainerConfig
 from trainkit.core.task import Task
-from trainkit.engine.train_step import own_objective
+from trainkit.engine.objective import own_objective
 
 __all__ = ["NotComparable", "model_structure", "optimizer_structure", "task_identity", "trainer_structure"]
 

@@ -19,7 +19,7 @@ from trainkit.core.task import Task
 from trainkit.core.tree import map_leaves, named_leaves
 from trainkit.engine.inputs import row_spec
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
-from trainkit.engine.train_step import own_objective
+from trainkit.engine.objective import computed, own_objective
 
 __all__ = ["check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
 
@@ -165,7 +165,7 @@ def _evaluated(task: Task, model: keras.Model, *batch: Any) -> Any:
     """Outputs and loss of a batch, as an evaluation computes them."""
     x, y, weight = (*batch, None, None)[:3]
     if own_objective(task):
-        return task.compute(model, batch, training=False)
+        return computed(task, model, batch, training=False)
     outputs = model(x, training=False)
     if compat.compiled_losses(model) is None or compat.has_own(model, "test_step"):
         return outputs
