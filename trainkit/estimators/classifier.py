@@ -20,6 +20,9 @@ __all__ = ["TrainkitClassifier"]
 class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
     """A neural network that tells classes apart, trained by trainkit's compiled loop.
 
+    Labels take the form that the loss takes: numbers of classes, or one column per class. A model with one
+    output tells two classes apart.
+
     Args:
         model: None: a dense network that standardises its inputs. Else a function of `(features, outputs)`
             that returns a Keras model, compiled or not; or a `trainkit.Task`, whose model, loss and optimizer
