@@ -26,6 +26,15 @@ def test_rates_grow_by_one_factor_from_the_first_to_the_last() -> None:
     assert float(made.model.optimizer.learning_rate) == pytest.approx(1.0)
 
 
+def test_a_second_training_begins_with_the_first_rate() -> None:
+    made = finder()
+    for _ in range(2):
+        made.on_train_begin()
+        made.on_epoch_begin(0)
+        made.on_train_batch_begin(0)
+        assert made.rates == [pytest.approx(1e-4)]
+
+
 def test_the_loss_of_a_batch_is_what_it_adds_to_the_mean_of_the_epoch() -> None:
     made = finder()
     losses = [3.0, 1.0, 2.0, 5.0, 4.0, 1.0]

@@ -57,6 +57,17 @@ def test_a_tracker_that_fails_is_warned_of_once_and_the_training_goes_on(tmp_pat
     assert len(warned) == 1
 
 
+def test_a_tracker_that_failed_is_told_of_the_next_training(tmp_path: Path) -> None:
+    backend = FakeTracker(fails_at=2)
+    with pytest.warns(UserWarning, match="fails"):
+        tracker = train(backend, make_run(tmp_path / "run").path)
+    backend.told.clear()
+    begin(tracker, epochs=1)
+    end_epoch(tracker, 1)
+    tracker.finish_run("preempted")
+    assert backend.told == ["start run id-1", "log 1", "finish preempted {}"]
+
+
 def test_a_missing_tracker_is_named_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     check_installed("none")

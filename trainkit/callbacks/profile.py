@@ -27,6 +27,7 @@ class Profile(keras.callbacks.Callback):
         self._running = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._stop()  # of a training that failed
         self._begun = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

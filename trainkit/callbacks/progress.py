@@ -83,6 +83,8 @@ class Lines(Observer):
         self._pending = ""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._pending = ""
+        self._shown_at = float("-inf")
         print("Compiling; the first epoch follows.", file=self.stream, flush=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -118,7 +120,7 @@ class Bars(Observer):
         self.stream = stream
         self.clock = clock
         self._live: Any = None
-        self._shown = {"training": "compiling", "validation": "", "speed": ""}
+        self._shown: dict[str, str] = {}
         self._line = ""
         self._line_at = float("-inf")
         self._between_epochs = False
@@ -136,6 +138,9 @@ class Bars(Observer):
             TimeRemainingColumn(compact=True),
             console=console,
         )
+        self._shown = {"training": "compiling", "validation": "", "speed": ""}
+        self._line = ""
+        self._between_epochs = False
         run = self.run
         self._epochs = self._bars.add_task("epochs", total=run.epochs, completed=run.initial_epoch)
         self._steps = self._bars.add_task("steps", total=run.steps_per_epoch)

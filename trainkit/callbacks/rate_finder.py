@@ -48,6 +48,10 @@ class RateFinder(keras.callbacks.Callback):
         self._seen = 0
         self._total = 0.0
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.rates = []
+        self.losses = []
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._seen = 0
         self._total = 0.0

@@ -61,6 +61,8 @@ class Tracker(Observer):
         self._works = True
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._results = {}
+        self._works = True
         ids = files.read_json(self.path / IDS)
         settings = {
             **_flat(self.settings),
