@@ -162,6 +162,15 @@ def test_a_second_fit_forgets_what_the_observers_of_the_first_remember() -> None
     assert trainer.fit(task).history == first
 
 
+def test_a_second_fit_saves_at_the_steps_of_the_first(tmp_path: Path) -> None:
+    keeper = Checkpoints(tmp_path, "val_loss", every_steps=5)
+    trainer, _ = fit(Toy(), epochs=1, callbacks=[keeper])
+    saved = tmp_path / "step-00000005"
+    saved.rename(tmp_path / "moved")
+    trainer.fit(Toy(n=74))
+    assert saved.is_dir()
+
+
 @pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
     overfits = OptimizerConfig(learning_rate=0.2)
@@ -253,3 +262,114 @@ def test_epoch_checkpoints_keep_the_newest_and_hold_their_own_epoch(tmp_path: Pa
     assert trainer.evaluate(split="validation", checkpoint=tmp_path / names[0])["loss"] == pytest.approx(
         history["val_loss"][3], abs=1e-6
     )
+
+
+class Averaged(Toy):
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        return keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.5)
+
+
+def averaged(folder: Path | None = None, **settings: Any) -> Trainer:
+    """A training whose epochs end with the average of the weights, swapped in by Keras's callback."""
+    savers = [] if folder is None else [Checkpoints(folder, "val_loss", every_epochs=1, pattern="{epoch}")]
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    return Trainer(batch_size=16, execution="step", callbacks=[swap, *savers], **settings)
+
+
+@pytest.mark.parametrize("stop", [{"epochs": 2}, {"epochs": 3, "steps": 7}], ids=["extended", "mid_epoch"])
+def test_swapped_averages_resume_as_an_uninterrupted_training(stop: dict[str, int], tmp_path: Path) -> None:
+    """Also a training that had come to its end, where Keras overwrites the weights that are trained. Where
+    one stops within an epoch, there is one swap more, which Keras makes by sums, and rounds."""
+    whole = averaged(epochs=3)
+    history = whole.fit(Averaged()).history
+    part = averaged(tmp_path, **stop)
+    part.fit(Averaged())
+    rest = averaged(epochs=3)
+    rest.fit(Averaged(), resume=tmp_path / "last")
+    assert difference(whole, rest) <= (1e-6 if "steps" in stop else 0.0)
+    shown = part.evaluate(split="validation", checkpoint=tmp_path / "1")
+    assert shown["loss"] == pytest.approx(history["val_loss"][0], abs=1e-6), "with the average"
+
+
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_a_second_fit_swaps_averages_as_the_first(engine: str, tmp_path: Path) -> None:
+    trainer = averaged(tmp_path, epochs=2, engine=engine)
+    task = Averaged()
+    first = trainer.fit(task).history
+    before = weights(trainer)
+    assert trainer.fit(task).history == first
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
+    unsaved = averaged(epochs=2, engine=engine)
+    unsaved.fit(task)
+    assert difference(trainer, unsaved) == 0.0
+
+
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_a_training_that_goes_on_from_a_backup_counts_its_steps_on(engine: str, tmp_path: Path) -> None:
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 1:
+                raise RuntimeError("crash")
+
+    def run(*crash: keras.callbacks.Callback) -> Trainer:
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        trainer = Trainer(
+            epochs=3, batch_size=16, execution="step", engine=engine, callbacks=[backup, *crash]
+        )
+        trainer.fit(Toy())
+        return trainer
+
+    whole, _ = fit(Toy(), execution="step", engine=engine)
+    with pytest.raises(RuntimeError, match="crash"):
+        run(Crash())
+    rest = run()
+    assert rest.state.position() == whole.state.position()
+    assert all(
+        np.array_equal(a, b) for a, b in zip(whole.model.get_weights(), rest.model.get_weights(), strict=True)
+    )
+    again = rest.fit(Toy()).epoch
+    assert again == [0, 1, 2], "the backup is gone, and forgotten"
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a training that was stopped after three of the five steps of its first epoch."""
+    run = tmp_path_factory.mktemp("runs") / "stopped"
+    Trainer(epochs=2, steps=3, batch_size=16, run_dir=run).fit(Toy())
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changed", "rows", "text"),
+    [
+        ({"seed": 1}, 75, "trainer.seed 0; with 1, rows would come twice or never"),
+        ({}, 60, "training rows 75; with 60"),
+        ({}, 76, "training rows 75; with 76"),
+        ({"limit_train_batches": 3}, 75, "stands after step 3 of epoch 1, but an epoch has 3 steps here"),
+        ({"batch_size": 10}, 75, "no step of 10 rows begins there"),
+    ],
+)
+def test_what_would_train_rows_twice_or_never_is_refused_before_anything_is_written(
+    changed: dict[str, Any], rows: int, text: str, stopped: Path
+) -> None:
+    before = (stopped / "manifest.json").read_bytes()
+    trainer = Trainer(**{"epochs": 2, "batch_size": 16, "run_dir": stopped, **changed})
+    with pytest.raises(UserError, match=text):
+        trainer.fit(Toy(n=rows), resume=stopped)
+    assert (stopped / "manifest.json").read_bytes() == before
+
+
+def test_settings_that_differ_from_those_of_the_checkpoint_are_told(
+    stopped: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    fit(Toy(), epochs=2, execution="auto", resume=stopped, callbacks=[Checkpoints(tmp_path)])
+    assert not recwarn.list, "more epochs are no other setting"
+    with pytest.warns(UserWarning, match=r"trainer.seed is 1, was 0; training rows is 70, was 75\.$"):
+        fit(Toy(n=70), epochs=3, execution="auto", seed=1, resume=tmp_path / "last")
+
+
+def test_a_backup_and_a_checkpoint_are_not_both_brought_back(tmp_path: Path) -> None:
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+    fit(Toy(), epochs=1, callbacks=[backup, Checkpoints(tmp_path)])
+    with pytest.raises(UserError, match="both bring back a training"):
+        fit(Toy(), callbacks=[backup], resume=tmp_path / "last")

@@ -63,3 +63,13 @@ def test_batch_statistics_are_means_over_batches_and_momenta_stay() -> None:
     np.testing.assert_allclose(layer.moving_mean, parts.mean(1).mean(0), rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance, parts.var(1).mean(0), rtol=1e-4)
     assert layer.momentum == 0.9
+
+
+def test_a_second_fit_averages_as_the_first() -> None:
+    average = WeightAverage(1)
+    trainer, _ = fit(Toy(), epochs=2, callbacks=[average])
+    first = trained(trainer)
+    trainer.fit(Toy(n=60))
+    assert average.count == 2
+    trainer.fit(Toy())
+    assert all(np.array_equal(a, b) for a, b in zip(first, trained(trainer), strict=True))

@@ -20,6 +20,8 @@ from trainkit.callbacks.callback_state import (
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
+from trainkit.callbacks.swapped_average import SwappedAverages
+from trainkit.callbacks.weight_average import WeightAverage
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.monitor import MonitorRule
 from trainkit.core.run_info import EpochRecord, RunInfo
@@ -49,6 +51,7 @@ class CallbackList:
     Attributes:
         needs_train_batches: Whether one of them must be called at every training batch.
         needs_test_batches: Whether one of them must be called at every validation batch.
+        averages: Those that swap the average weights in after each epoch.
         only_observers: Whether all of them only observe, so that several epochs may be reported at once.
         monitors: Those that follow a value.
         resumed_execution: Mode of execution of the training that is resumed; "" if none is.
@@ -75,6 +78,10 @@ class CallbackList:
         self.monitors = [c for c in self.observers if isinstance(c, Monitor)]
         for monitor in self.monitors:
             monitor.reset(direction(monitor.monitor, monitor.mode))
+        for observer in self.observers:
+            if isinstance(observer, WeightAverage):
+                observer.reset()
+        self.averages = SwappedAverages(self.callbacks)
         self.needs_train_batches = any(_acts_on_batches(c, TRAIN_BATCH_HOOKS) for c in others)
         self.needs_test_batches = needs_test_batches(others)
         self.only_observers = not others
@@ -99,8 +106,7 @@ class CallbackList:
         if unknown:
             warnings.warn(
                 f"{', '.join(unknown)}: what the callback remembers is not in the checkpoint; it begins "
-                "anew. "
-                "Give it state_dict() and load_state_dict() to keep it.",
+                "anew. Give it state_dict() and load_state_dict() to keep it.",
                 stacklevel=2,
             )
 
@@ -126,6 +132,8 @@ class CallbackList:
                 epochs=info.epochs,
                 steps=info.steps_per_epoch or None,
             )
+            self.averages.delay(self.list.params if self._savers() else {})
+        self.state.swapped = False
         monitors = {name: c for name, c in self._named.items() if isinstance(c, Monitor)}
         for saver in self._savers():
             saver.monitors = monitors
@@ -160,6 +168,7 @@ class CallbackList:
         for callback in self.keras.callbacks:
             callback.on_train_begin(logs)
         load_callback_states(self._named, self._resumed, own=False)
+        self.averages.go_on(self.state)
 
     def on_epoch_begin(self, epoch: int) -> None:
         logs: dict[str, Any] = {}
@@ -260,6 +269,8 @@ class CallbackList:
         """Tell the monitors that a call of the compiled program is over."""
         for monitor in self.monitors:
             monitor.after_call(self.state, self.logs, final=final)
+        if final:
+            self.averages.finish(self.state)
 
     def close(self) -> None:
         """Wait until all that was saved is on the disk."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainkit.backend.patches import set_attributes
 from trainkit.callbacks.observer import Observer
+from trainkit.checkpoint.train_state import SWAPPED
 from trainkit.core.stateful import Stateful
 
 __all__ = ["load_callback_states", "named_callbacks", "state_of", "unknown_states"]
@@ -19,17 +20,21 @@ KERAS_ATTRIBUTES: dict[type, tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_weights", "best_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
     keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving"),
+    keras.callbacks.SwapEMAWeights: (SWAPPED,),
+    keras.callbacks.BackupAndRestore: (
+        "_current_epoch",
+        "_last_batch_seen",
+        "_batches_seen_since_last_saving",
+    ),
+    keras.callbacks.TensorBoard: ("_global_train_batch",),
 }
 # Keras's callbacks that keep nothing which a resumed training misses.
 STATELESS = (
     keras.callbacks.History,
     keras.callbacks.ProgbarLogger,
     keras.callbacks.CSVLogger,
-    keras.callbacks.TensorBoard,
     keras.callbacks.LearningRateScheduler,
     keras.callbacks.TerminateOnNaN,
-    keras.callbacks.BackupAndRestore,
-    keras.callbacks.SwapEMAWeights,
 )
 BASE_ATTRIBUTES = frozenset(vars(keras.callbacks.Callback())) | {"run", "record", "_model", "params", "model"}
 

@@ -101,6 +101,14 @@ class Checkpoints(Monitor):
         self._minutes_from = clock()
         self._step_saved = 0
 
+    def reset(self, direction: str) -> None:
+        """Forget an earlier training, but not the files that it left, of which `keep` are to stay."""
+        super().reset(direction)
+        self.count = 0
+        self.best_states = {}
+        self._saved_at = -np.inf
+        self._step_saved = 0
+
     def due(self, epoch: int) -> bool:
         return self.every_epochs is not None and epoch % self.every_epochs == 0
 
@@ -194,6 +202,8 @@ class Checkpoints(Monitor):
             callbacks=states,
             execution=self.execution,
             step_rows=self.run.batch_size,
+            rows=self.run.training_rows,
+            settings=self.run.settings,
         )
         weights = state.trainable
         folder = self.folder

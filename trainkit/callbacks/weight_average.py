@@ -40,6 +40,10 @@ class WeightAverage(Observer):
         super().__init__()
         self.start = start
         self.refresh = refresh
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget an earlier training."""
         self.count = 0
         self._mean: list[np.ndarray] = []
 

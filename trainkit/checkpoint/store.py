@@ -18,10 +18,10 @@ import numpy as np
 from trainkit.checkpoint import former
 from trainkit.checkpoint.members import FORMAT, META, Damaged, Record, read_arrays, read_meta
 from trainkit.checkpoint.states import join, separate
-from trainkit.checkpoint.train_state import TrainState
+from trainkit.checkpoint.train_state import POSITION, SWAPPED, TrainState
 from trainkit.core.errors import UserError
 
-__all__ = ["FORMAT", "META", "read_meta", "record", "restore", "save"]
+__all__ = ["FORMAT", "META", "describe", "read_meta", "record", "restore", "save"]
 
 PARTS = "replicas"  # before the names of arrays with what each replica holds for itself
 
@@ -34,6 +34,8 @@ def record(
     callbacks: Mapping[str, Mapping[str, Any]] | None = None,
     execution: str = "",
     step_rows: int = 0,
+    rows: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Record:
     """What a checkpoint of the state holds, as copies on the host.
 
@@ -44,6 +46,8 @@ def record(
         callbacks: `state_dict` of each callback by its name: JSON values and NumPy arrays.
         execution: Mode of execution of the training, which a resumed one keeps.
         step_rows: Rows per optimizer step, by which a position within an epoch counts.
+        rows: Training rows, whose order a position within an epoch depends on; 0: not known.
+        settings: All trainer settings, as JSON values.
     """
     plain, arrays = separate(callbacks or {})
     parts = {} if values is not None else state.parts.read()
@@ -53,6 +57,8 @@ def record(
         "skipped": state.skipped,
         "execution": execution,
         "step_rows": step_rows,
+        "rows": rows,
+        "settings": dict(settings or {}),
         "callbacks": plain,
     }
     named = list(zip(state.names, state.values() if values is None else values, strict=True))
@@ -99,11 +105,33 @@ def restore(state: TrainState, folder: Path | str) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"{folder / META} is damaged: {error!r}. Use another checkpoint.") from error
     state.skipped = int(meta.get("skipped", 0))
+    state.swapped = any(one.get(SWAPPED, False) for one in callbacks.values())
     return {
         "callbacks": callbacks,
         "execution": meta.get("execution", ""),
         "step_rows": int(meta.get("step_rows", 0)),
     }
+
+
+def describe(folder: Path | str) -> dict[str, Any]:
+    """What a checkpoint tells of its training, without its arrays.
+
+    Returns:
+        `position`; `step_rows` and `rows`, 0 if they are not known; `settings`, empty if they are not known.
+
+    Raises:
+        UserError: if the folder is no checkpoint, or is damaged.
+    """
+    meta = read_meta(folder)
+    try:
+        return {
+            "position": {name: int(meta["position"][name]) for name in POSITION},
+            "step_rows": int(meta.get("step_rows", 0)),
+            "rows": int(meta.get("rows", 0)),
+            "settings": dict(meta.get("settings", {})),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{Path(folder) / META} is damaged: {error!r}. Use another checkpoint.") from error
 
 
 def _check_same_variables(state: TrainState, folder: Path, meta: Mapping[str, Any]) -> None:

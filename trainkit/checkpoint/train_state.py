@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from trainkit.checkpoint.replica_parts import ReplicaParts
 
-__all__ = ["TrainState", "all_finite"]
+__all__ = ["POSITION", "SWAPPED", "TrainState", "all_finite"]
 
+# Attribute of Keras's `SwapEMAWeights`: whether the average is in the weights, which it keeps meanwhile.
+SWAPPED = "_ema_weights_in_model"
 POSITION = ("epoch", "step_in_epoch", "step")
 
 
@@ -33,6 +35,7 @@ class TrainState:
         step_in_epoch: Optimizer steps done in the epoch that is not complete.
         step: Optimizer steps in all.
         skipped: Steps among them that were left out, since they were not finite.
+        swapped: Whether the weights are the average already, as `SwapEMAWeights` leaves them between epochs.
         groups: The variables by where they belong: `model`, `optimizer`, `metrics`.
         names: Name of each variable, in order: `model/sequential/dense/kernel`.
         parts: What each replica holds for itself of some of them.
@@ -44,6 +47,7 @@ class TrainState:
         self.step_in_epoch = 0
         self.step = 0
         self.skipped = 0
+        self.swapped = False
         self.groups: dict[str, list[tf.Variable]] = {}
         self.names: list[str] = []
         self._unlisted = list(unlisted)
@@ -107,7 +111,7 @@ class TrainState:
         """Make the average weights the weights, if the optimizer keeps an average, as `model.fit` does when
         it ends."""
         optimizer = self.model.optimizer
-        if optimizer is None:
+        if optimizer is None or self.swapped:
             return
         averages = getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False)
         trained = self._trained() if averages else []

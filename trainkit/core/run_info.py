@@ -23,6 +23,7 @@ class RunInfo:
         steps_per_epoch: Optimizer steps per epoch.
         batch_size: Training rows per optimizer step.
         rows_per_epoch: Training rows per epoch.
+        training_rows: Training rows in all, of which an epoch may take fewer; 0: not known.
         execution: Mode of execution, and why it was chosen.
         logged: Keras's names of the values that an epoch logs.
         row_spec: Structure of `tf.TensorSpec` of the inputs of one row.
@@ -41,6 +42,7 @@ class RunInfo:
     steps_per_epoch: int = 1
     batch_size: int = 32
     rows_per_epoch: int = 0
+    training_rows: int = 0
     execution: str = ""
     execution_reason: str = ""
     logged: tuple[str, ...] = ()

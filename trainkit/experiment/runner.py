@@ -32,6 +32,7 @@ from trainkit.runs.figures import other_pictures
 from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
+from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
@@ -73,6 +74,8 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
     setup = trainer.prepare(job.task, data=job.data())
     monitor = monitored_value(job, setup)
     extra = job.callbacks()
+    if job.found:
+        trainer.told_changes = check_resumed(setup, job.found.checkpoint, told=job.changed)
     memory = trainer.restore(job.found.checkpoint) if job.found else {}
     finished = _finished(job, trainer, memory)
     if finished is not None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import keras
 
-from trainkit.backend import compat
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
@@ -17,7 +16,7 @@ from trainkit.trainer import fit_timing
 from trainkit.trainer.call_limits import CallLimits
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_steps import KerasFeed
-from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info, seek_same_row
+from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info, seek_backup, seek_same_row
 from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.program_runner import ProgramRunner
@@ -128,9 +127,7 @@ class FitLoop:
         self.callbacks.attach(run_info(self.setup, self.choice))
         self.stopped = bool(self.setup.model.stop_training)  # by a callback, in the training that is resumed
         self.callbacks.on_train_begin()
-        backup = compat.initial_epoch(self.setup.model)
-        if backup:
-            self.state.seek({"epoch": backup, "step_in_epoch": 0, "step": self.state.step})
+        seek_backup(self.setup)
         self.compiled = False
         steps = self.setup.shape.steps if self.runner.max_epochs > 1 else 1
         self.pacing = Pacing(self.choice.step_seconds or self.runner.cache.step_seconds, steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,20 +22,22 @@ class _Orders:
 
     source: RowSource
     used: int
-    epochs: range
+    epochs: Callable[[], Iterable[int]]
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        return ((epoch, self.source.order(epoch)[: self.used]) for epoch in self.epochs)
+        return ((epoch, self.source.order(epoch)[: self.used]) for epoch in self.epochs())
 
 
-def batches_for_keras(source: RowSource, step_rows: int, used: int, epochs: range) -> tf.data.Dataset:
+def batches_for_keras(
+    source: RowSource, step_rows: int, used: int, epochs: Callable[[], Iterable[int]]
+) -> tf.data.Dataset:
     """Batches of all `epochs`, one after the other.
 
     Args:
         source: The rows.
         step_rows: Rows per batch.
         used: Rows per epoch.
-        epochs: Numbers of the epochs.
+        epochs: Gives the numbers of the epochs; asked when the rows are read.
     """
     if source.dataset is not None:
         steps = -(-used // step_rows)

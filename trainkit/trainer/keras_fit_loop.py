@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainkit.backend.compat.callbacks import initial_epoch
 from trainkit.backend.patches import patched
 from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scale
 from trainkit.callbacks.callback_list import CallbackList
@@ -21,7 +22,7 @@ from trainkit.core.logs import EpochLogs, split_logs
 from trainkit.engine.train_step import task_steps
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_dataset import batches_for_keras
-from trainkit.trainer.loop import StepCost, epoch_record, run_info
+from trainkit.trainer.loop import StepCost, epoch_record, run_info, seek_backup
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.timing import FitTimes
@@ -126,11 +127,14 @@ class KerasFitLoop:
         if rows is None or batch is None or setup.validates_in_graph:
             return rows.batch() if rows is not None else None
         source = arrays_source(rows, setup.strategy, None)
-        return batches_for_keras(source, batch, len(rows), range(1))
+        return batches_for_keras(source, batch, len(rows), lambda: range(1))
 
     def _dataset(self) -> tf.data.Dataset:
         config, shape = self.setup.config, self.setup.shape
-        epochs = range(self.state.epoch, config.epochs)
+
+        def epochs() -> range:
+            return range(initial_epoch(self.setup.model) or self.state.epoch, config.epochs)
+
         batches = batches_for_keras(self.setup.source, shape.step_rows, shape.rows, epochs)
         return batches.repeat()  # under a strategy, fit reads on after the last batch
 
@@ -146,6 +150,8 @@ class _Position(keras.callbacks.Callback):
         self._validation = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch != self.loop.state.epoch:
+            seek_backup(self.loop.setup)
         self._epoch_began = time.perf_counter()
         self._validation = 0.0
 

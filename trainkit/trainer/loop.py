@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import keras
 
 from trainkit.backend import devices
+from trainkit.backend.compat.callbacks import initial_epoch
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
@@ -23,7 +25,9 @@ __all__ = [
     "Loop",
     "StepCost",
     "epoch_record",
+    "resumed_step",
     "run_info",
+    "seek_backup",
     "seek_same_row",
     "throughput",
 ]
@@ -91,6 +95,7 @@ def run_info(setup: TrainSetup, choice: Choice) -> RunInfo:
         steps_per_epoch=setup.steps_per_epoch or 0,
         batch_size=setup.shape.step_rows,
         rows_per_epoch=setup.shape.rows,
+        training_rows=setup.source.rows,
         execution=choice.execution,
         execution_reason=choice.reason,
         logged=tuple(setup.logged()),
@@ -109,19 +114,46 @@ def seek_same_row(setup: TrainSetup, step_rows: int) -> None:
     known.
 
     Raises:
-        UserError: if a step of this training begins nowhere near that row.
+        UserError: if a step of this training begins nowhere near that row, or its epochs end before.
     """
-    state, now = setup.state, setup.shape.step_rows
-    rows = state.step_in_epoch * step_rows
-    if not rows or step_rows == now:
-        return
-    if rows % now:
+    position = setup.state.position()
+    setup.state.seek({**position, "step_in_epoch": resumed_step(setup, position, step_rows)})
+
+
+def resumed_step(setup: TrainSetup, position: Mapping[str, int], step_rows: int) -> int:
+    """The step of its epoch with which a training goes on at a position of one with steps of `step_rows`
+    rows; 0: not known.
+
+    Raises:
+        UserError: if a step of this training begins nowhere near that row, or its epochs end before.
+    """
+    step, epoch, now = position["step_in_epoch"], position["epoch"] + 1, setup.shape.step_rows
+    rows = step * step_rows
+    if rows and step_rows != now:
+        if rows % now:
+            raise UserError(
+                f"The checkpoint stands at row {rows} of epoch {epoch}, in steps of {step_rows} rows; "
+                f"no step of {now} rows begins there. Resume with trainer.batch_size={step_rows}, or from a "
+                "checkpoint at the end of an epoch."
+            )
+        step = rows // now
+    most = setup.steps_per_epoch
+    if step and most is not None and step >= most:
         raise UserError(
-            f"The checkpoint stands at row {rows} of epoch {state.epoch + 1}, in steps of {step_rows} rows; "
-            f"no step of {now} rows begins there. Resume with trainer.batch_size={step_rows}, or from a "
-            "checkpoint at the end of an epoch."
+            f"The checkpoint stands after step {step} of epoch {epoch}, but an epoch has {most} steps here. "
+            "Resume with as many rows and trainer.limit_train_batches as before, or from a checkpoint at the "
+            "end of an epoch."
         )
-    state.seek({**state.position(), "step_in_epoch": rows // now})
+    return step
+
+
+def seek_backup(setup: TrainSetup) -> None:
+    """Go on with the epoch that `BackupAndRestore` asks for, if there is one."""
+    state = setup.state
+    epoch = initial_epoch(setup.model)
+    if epoch:
+        steps = (epoch - state.epoch) * (setup.steps_per_epoch or 0)
+        state.seek({"epoch": epoch, "step_in_epoch": 0, "step": max(0, state.step + steps)})
 
 
 def epoch_record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,6 +12,7 @@ from typing import Any, Unpack
 import keras
 import numpy as np
 
+from trainkit.backend.compat.callbacks import forget_initial_epoch
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
 from trainkit.config import PROGRESS, OptimizerConfig, TrainerConfig, TrainerSettings
@@ -33,6 +34,7 @@ from trainkit.trainer.given_objects import (
 )
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
 from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
+from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_files import RunFiles, progress_display
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer_view import TrainerView
@@ -91,6 +93,7 @@ class Trainer(TrainerView):
             raise UserError(f"progress={progress}: unknown; {did_you_mean(progress, PROGRESS)}")
         self.run_dir = run_dir
         self.progress = progress
+        self.told_changes: Collection[str] = ()  # settings of which `fit` need not say that they changed
         super().__init__()
         self._trained = False
         self._stop_reason: str | None = None
@@ -148,6 +151,8 @@ class Trainer(TrainerView):
         resume = as_checkpoint(resume)
         setup, cache = self._fresh(task, data)
         check_monitors(self.callbacks, setup.direction)
+        if resume is not None:
+            check_resumed(setup, resume, self.callbacks, self.told_changes)
         self.stopped = None
         self._trained = True
         self._agreement = Agreement(setup.strategy, STOP_SIGNALS) if setup.in_lockstep else None
@@ -170,6 +175,7 @@ class Trainer(TrainerView):
     ) -> keras.callbacks.History:
         with setup.strategy.scope():
             callbacks = CallbackList(observed, setup.state, setup.direction)
+            callbacks.averages.reset()
             if self.config.engine == "keras":
                 self._loop = KerasFitLoop(setup, callbacks, self._asked_to_stop, self.step_cost)
             else:
@@ -264,6 +270,7 @@ class Trainer(TrainerView):
             known.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
             known.state.skipped = 0
             known.model.stop_training = False
+            forget_initial_epoch(known.model)
         return self._ready(None)
 
     def _changed(self, known: TrainSetup) -> bool:

@@ -46,7 +46,6 @@ __all__ = [
     "given_metrics",
     "has_computed",
     "has_own",
-    "initial_epoch",
     "layer_statistics",
     "local_devices",
     "loss_tracker",
@@ -127,11 +126,6 @@ def has_own(model: keras.Model, method: str) -> bool:
     """Whether a model has its own version of a method of `keras.Model`, of its class or set on the
     instance."""
     return method in vars(model) or getattr(type(model), method) is not getattr(keras.Model, method)
-
-
-def initial_epoch(model: keras.Model) -> int | None:
-    """The epoch that `BackupAndRestore` asks the training to begin with, or None."""
-    return getattr(model, "_initial_epoch", None)
 
 
 # Rows as Keras reads them.
