@@ -10,8 +10,12 @@ import keras
 import numpy as np
 import pytest
 
+from tests.support.replicas import CLOSE, fit_on
 from tests.support.toys import Toy
+from tests.support.training import fit
+from trainkit.backend import patches
 from trainkit.config import EmaConfig, OptimizerConfig, ScheduleConfig
+from trainkit.core.errors import UserError
 from trainkit.data import order
 from trainkit.optim import WarmUp
 from trainkit.trainer.trainer import Trainer
@@ -129,3 +133,72 @@ def test_exclusions_make_a_difference_here() -> None:
     """Else the tests above would hold for an optimizer that forgot them."""
     kept, lost = plain_fit(adamw), plain_fit(all_decay)
     assert not all(np.array_equal(a, b) for a, b in zip(kept, lost, strict=True))
+
+
+def decaying() -> keras.optimizers.Optimizer:
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+    return keras.optimizers.SGD(rate, momentum=0.9)
+
+
+@dataclass(frozen=True)
+class Holding(Toy):
+    """A task that holds its optimizer, made before there is a strategy."""
+
+    held: Any = None
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        return self.held
+
+
+@pytest.mark.parametrize(
+    ("task", "given"),
+    [
+        (Toy, decaying),
+        pytest.param(Toy, lambda: "sgd", marks=pytest.mark.slow),
+        pytest.param(Toy, lambda: keras.optimizers.serialize(decaying()), marks=pytest.mark.slow),
+        pytest.param(Toy, lambda: keras.optimizers.LossScaleOptimizer(decaying()), marks=pytest.mark.slow),
+        pytest.param(lambda: Holding(held=decaying()), lambda: None, marks=pytest.mark.slow),
+    ],
+    ids=["object", "name", "config", "loss_scale", "held_by_the_task"],
+)
+def test_an_optimizer_made_outside_of_the_strategy_counts_each_step_once(task: Any, given: Any) -> None:
+    one, _ = fit_on(1, task(), optimizer=given(), epochs=2)
+    outside = given()
+    two, _ = fit_on(2, task(), optimizer=outside, epochs=2)
+    for trainer in (one, two):
+        inner = patches.inner_optimizers(trainer.model.optimizer)[0]
+        assert int(inner.iterations.numpy()) == trainer.state.step == 10
+    assert all(
+        np.abs(a - b).max() < CLOSE
+        for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True)
+    )
+    if isinstance(outside, keras.optimizers.Optimizer):
+        assert not outside.built
+
+
+class Leaky(keras.optimizers.SGD):
+    """Its config does not tell all that it was made with."""
+
+    def __init__(self, learning_rate: float = 0.1, leak: float = 0.0, **options: Any) -> None:
+        super().__init__(learning_rate, **options)
+        self.leak = leak
+
+
+def stepped() -> keras.optimizers.Optimizer:
+    made = keras.optimizers.SGD(0.1)
+    made.build([keras.Variable(np.zeros(2))])
+    return made
+
+
+@pytest.mark.parametrize(("make", "words"), [(Leaky, "leaves out leak"), (stepped, "it was built")])
+def test_an_optimizer_that_cannot_be_made_again_in_the_strategy_is_refused(make: Any, words: str) -> None:
+    trainer = Trainer(strategy="mirrored", replicas=2, batch_size=16, optimizer=make())
+    with pytest.raises(UserError, match=words):
+        trainer.prepare(Toy())
+
+
+def test_an_optimizer_is_trained_itself_on_one_device() -> None:
+    given = decaying()
+    trainer, _ = fit(Toy(), optimizer=given, epochs=1)
+    assert trainer.model.optimizer is given
+    assert int(given.iterations) == trainer.state.step

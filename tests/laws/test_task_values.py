@@ -244,6 +244,8 @@ def test_lists_and_frames_are_predicted_as_arrays() -> None:
 def test_a_trainer_takes_what_keras_takes() -> None:
     """One callback, none, an optimizer's name, a number of NumPy's."""
     trainer = Trainer(epochs=np.int64(1), optimizer="sgd", callbacks=keras.callbacks.History())
-    assert (trainer.config.epochs, type(trainer.optimizer).__name__) == (1, "SGD")
+    for task in (Toy(), Toy(batch_norm=True)):
+        setup = trainer.prepare(task)
+        assert (setup.config.epochs, type(setup.model.optimizer).__name__) == (1, "SGD")
     assert len(trainer.callbacks) == 1
     assert Trainer(callbacks=None).callbacks == []

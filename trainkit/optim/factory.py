@@ -7,16 +7,20 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.compat.optimizer_variables import copy_weight_decay_exclusions
+from trainkit.backend.patches import inner_optimizers
 from trainkit.config import OptimizerConfig
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.optim.schedules import schedule
 
-__all__ = ["NAMES", "PRESETS", "build"]
+__all__ = ["NAMES", "PRESETS", "GivenOptimizer", "build", "in_scope"]
 
 Optimizer: TypeAlias = keras.optimizers.Optimizer
+# What a trainer takes: settings, an optimizer, or its name or Keras's config of it; None: the task's own.
+GivenOptimizer: TypeAlias = OptimizerConfig | Optimizer | str | dict[str, Any] | None
 
 # The command's names for Keras's classes.
 NAMES: dict[str, type[Any]] = {
@@ -69,6 +73,50 @@ def build(config: OptimizerConfig, recipe: Optimizer, total_steps: int) -> Optim
         return recipe
     _check_rebuildable(recipe, changed or ["schedule"])
     return _rebuilt(config, recipe, total_steps)
+
+
+def in_scope(optimizer: Optimizer) -> Optimizer:
+    """The optimizer for the strategy whose scope this is called in.
+
+    Variables of an optimizer that was made outside of the scope are no part of the strategy: each replica
+    would count its steps anew. Such an optimizer is made again from its config, while nothing is lost by it.
+
+    Raises:
+        UserError: for one that would lose something.
+    """
+    scope = tf.distribute.get_strategy().extended
+    inner = inner_optimizers(optimizer)
+    if not tf.distribute.has_strategy() or all(_is_made_in(scope, one) for one in inner):
+        return optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return _with_loss_scale(optimizer, in_scope(optimizer.inner_optimizer))
+    made = None
+    steps = sum(_steps(one) for one in inner)
+    lost = [] if compat.is_multi_optimizer(optimizer) else _lost(optimizer)
+    if compat.is_multi_optimizer(optimizer):
+        reason = "it has several parts"
+    elif optimizer.built or steps:
+        reason = f"it was built, and has taken {steps} steps"
+    elif lost:
+        reason = f"its get_config() leaves out {', '.join(lost)}"
+    else:
+        made = _rebuilt(OptimizerConfig(), optimizer, 0)
+        reason = "its get_config() is not what it was made with"
+    if made is None or _config_of(made) != _config_of(optimizer):
+        raise UserError(
+            f"optimizer: this {type(optimizer).__name__} was made outside of the strategy's scope, and "
+            f"cannot be made again there, since {reason}; make it in the task's optimizer(), or give its "
+            "name."
+        )
+    return made
+
+
+def _steps(optimizer: Optimizer) -> int:
+    return int(keras.ops.convert_to_numpy(optimizer.iterations))
+
+
+def _is_made_in(scope: Any, optimizer: Optimizer) -> bool:
+    return bool(scope.variable_created_in_scope(optimizer.iterations.value))
 
 
 def _named(config: OptimizerConfig, total_steps: int) -> Optimizer:
@@ -171,19 +219,24 @@ def _check_rebuildable(recipe: Optimizer, changed: list[str]) -> None:
             f"optimizer settings ({asked}) do not say which optimizer of a MultiOptimizer they mean; set "
             "them in the task's optimizer()."
         )
-    if int(recipe.iterations) > 0:
+    if _steps(recipe) > 0:
         raise UserError(
             f"optimizer settings ({asked}) need a new {name}, but this one has taken "
-            f"{int(recipe.iterations)} steps, whose state would be lost; set them on the object itself."
+            f"{_steps(recipe)} steps, whose state would be lost; set them on the object itself."
         )
-    parameters = inspect.signature(type(recipe).__init__).parameters.values()
-    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
-    lost = sorted(named - set(_config_of(recipe)))
+    lost = _lost(recipe)
     if lost:
         raise UserError(
             f"optimizer settings ({asked}) need a new {name}, but its get_config() leaves out "
             f"{', '.join(lost)}; add it there, or set them in the task's optimizer()."
         )
+
+
+def _lost(recipe: Optimizer) -> list[str]:
+    """Arguments of an optimizer that its config leaves out."""
+    parameters = inspect.signature(type(recipe).__init__).parameters.values()
+    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
+    return sorted(named - set(_config_of(recipe)))
 
 
 def _construct(cls: type[Any], arguments: dict[str, Any], name: str) -> Optimizer:

@@ -3,7 +3,9 @@ made to fit each other."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -25,6 +27,7 @@ from trainkit.engine.objective import own_objective
 from trainkit.engine.split_step import SplitStep
 from trainkit.engine.train_step import TrainStep
 from trainkit.optim import factory
+from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer import given_splits, label_checks, model_checks, objective_checks, task_values
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
@@ -62,7 +65,7 @@ class Layout:
 def assemble(
     task: Task,
     config: TrainerConfig,
-    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None = None,
+    optimizer: GivenOptimizer = None,
     data: Splits | None = None,
 ) -> TrainSetup:
     """Make a task ready; nothing is trained and nothing is written.
@@ -103,7 +106,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
 def compiled_model(
     task: Task,
     config: TrainerConfig,
-    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    optimizer: GivenOptimizer,
     layout: Layout,
 ) -> keras.Model:
     """Build and compile the model; the second part of `assemble`.
@@ -125,7 +128,7 @@ def compiled_model(
 def completed(
     task: Task,
     config: TrainerConfig,
-    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    optimizer: GivenOptimizer,
     layout: Layout,
     model: keras.Model,
 ) -> TrainSetup:
@@ -241,7 +244,7 @@ def _epoch_shape(config: TrainerConfig, rows: int) -> EpochShape:
 def make_optimizer(
     task: Task,
     config: TrainerConfig,
-    optimizer: OptimizerConfig | keras.optimizers.Optimizer | None,
+    optimizer: GivenOptimizer,
     steps_per_epoch: int,
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a training: as asked, else the task's own.
@@ -249,9 +252,17 @@ def make_optimizer(
     Raises:
         UserError: for settings that it does not take.
     """
+    if optimizer is not None and not isinstance(optimizer, OptimizerConfig):
+        return factory.in_scope(_made(optimizer))
+    recipe = task_values.optimizer(task)
+    if optimizer is not None:
+        steps = config.epochs * steps_per_epoch
+        recipe = factory.build(optimizer, recipe, min(steps, config.steps or steps))
+    return factory.in_scope(recipe)
+
+
+def _made(optimizer: keras.optimizers.Optimizer | str | dict[str, Any]) -> keras.optimizers.Optimizer:
+    """An optimizer that was given, or a new one by its name or config, which Keras changes as it reads it."""
     if isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
-    recipe = task_values.optimizer(task)
-    steps = config.epochs * steps_per_epoch
-    total = min(steps, config.steps or steps)
-    return recipe if optimizer is None else factory.build(optimizer, recipe, total)
+    return keras.optimizers.get(copy.deepcopy(optimizer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from trainkit.config import OptimizerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
+from trainkit.optim.factory import GivenOptimizer
 from trainkit.runs.run_dir import RunDir
 
 __all__ = ["as_callbacks", "as_checkpoint", "as_data", "as_optimizer", "as_task", "check_monitors"]
@@ -66,8 +68,8 @@ def _is_known(callback: keras.callbacks.Callback) -> bool:
     return ours and not isinstance(callback, keras.callbacks.LambdaCallback)
 
 
-def as_optimizer(given: Any) -> OptimizerConfig | keras.optimizers.Optimizer | None:
-    """The optimizer or its settings; a name or a config is read as Keras reads it.
+def as_optimizer(given: Any) -> GivenOptimizer:
+    """The optimizer or its settings; a name or a config stays one, and each training makes its own.
 
     Raises:
         UserError: for anything else.
@@ -75,7 +77,8 @@ def as_optimizer(given: Any) -> OptimizerConfig | keras.optimizers.Optimizer | N
     if given is None or isinstance(given, OptimizerConfig):
         return given
     try:
-        return keras.optimizers.get(given)
+        made = keras.optimizers.get(copy.deepcopy(given) if isinstance(given, dict) else given)
+        return given if isinstance(given, (str, dict)) else made
     except (ValueError, TypeError) as error:
         raise UserError(
             f"optimizer: got {_shown(given)}; expected a Keras optimizer, its name, or an OptimizerConfig: "

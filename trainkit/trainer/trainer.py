@@ -50,6 +50,7 @@ class Trainer(TrainerView):
     Args:
         config: Settings; or give them as keywords, the fields of `TrainerConfig`.
         optimizer: Settings, or a Keras optimizer or its name, in place of the task's own; None: the task's.
+            On several devices an optimizer is made again there, and the given one stays as it is.
         callbacks: Keras callbacks that watch every `fit`.
         run_dir: Folder for what the command leaves of a run: metrics.csv, plots, checkpoints, status,
             summary.
