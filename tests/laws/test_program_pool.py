@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,3 +174,23 @@ def test_other_rows_are_trained_and_predicted() -> None:
     trainer = Trainer(CONFIG, optimizer=adam())
     trainer.fit(Normalized(dropout=0.1), data=other)
     np.testing.assert_allclose(rows, trainer.predict(moved.x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_seed_holds_for_tasks_made_ready_in_several_threads() -> None:
+    """By trainers and by a pool at once, each with the weights that its own seed gives."""
+    task = Toy(n=64, dropout=0.2)
+
+    def start(seed: int) -> list[np.ndarray]:
+        return Trainer(batch_size=16, seed=seed).prepare(task).state.values()
+
+    def pooled(seed: int) -> list[np.ndarray]:
+        setup, _ = ProgramPool().setup(task, replace(CONFIG, seed=seed))
+        return setup.state.values()
+
+    seeds = [0, 1, 2, 0, 1, 2]
+    makers = [start, start, start, pooled, pooled, pooled]
+    expected = [start(seed) for seed in seeds]
+    with ThreadPoolExecutor(len(seeds)) as threads:
+        found = [*threads.map(lambda make, seed: make(seed), makers, seeds)]
+    for one, other in zip(expected, found, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -4,6 +4,7 @@ made to fit each other."""
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
 
 __all__ = [
+    "ONE_AT_A_TIME",
     "Layout",
     "assemble",
     "compiled_model",
@@ -41,6 +43,10 @@ __all__ = [
     "make_optimizer",
     "make_step",
 ]
+
+
+# The seed of weights and dropout is that of the process: threads that make tasks ready take turns.
+ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,10 @@ def assemble(
     Raises:
         UserError: for data, settings or a model that cannot be trained.
     """
-    layout = lay_out(task, config, data)
-    model = compiled_model(task, config, optimizer, layout)
-    return completed(task, config, optimizer, layout, model)
+    with ONE_AT_A_TIME:
+        layout = lay_out(task, config, data)
+        model = compiled_model(task, config, optimizer, layout)
+        return completed(task, config, optimizer, layout, model)
 
 
 def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> Layout:

@@ -20,7 +20,15 @@ from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
 from trainkit.trainer import structure, task_values
-from trainkit.trainer.assembly import Layout, assemble, compiled_model, completed, lay_out, make_optimizer
+from trainkit.trainer.assembly import (
+    ONE_AT_A_TIME,
+    Layout,
+    assemble,
+    compiled_model,
+    completed,
+    lay_out,
+    make_optimizer,
+)
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.structure import NotComparable
@@ -84,6 +92,12 @@ class ProgramPool:
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
+        with ONE_AT_A_TIME:
+            return self._setup(task, config, optimizer, data)
+
+    def _setup(
+        self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None
+    ) -> tuple[TrainSetup, ProgramCache]:
         task, splits = self._known_task(task, data)
         try:
             layout = lay_out(task, config, splits)
@@ -114,8 +128,8 @@ class ProgramPool:
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        task, splits = self._known_task(task, data)
-        with suppress(NotComparable):
+        with ONE_AT_A_TIME, suppress(NotComparable):
+            task, splits = self._known_task(task, data)
             self._key(task, config, optimizer, lay_out(task, config, splits))
 
     def _known_task(self, task: Task, data: Splits | None) -> tuple[Task, Splits]:
