@@ -182,6 +182,36 @@ def test_the_rest_of_an_epoch_in_an_unknown_order_is_refused() -> None:
         source.resume(1, 0)
 
 
+@dataclass(frozen=True)
+class Drawn(Toy):
+    """Training rows in an order that a generator of random numbers outside of the dataset draws."""
+
+    def data(self) -> Splits:
+        splits = super().data()
+        x, y = splits.train.batch()
+        random = np.random.default_rng(1)
+        signature = (tf.TensorSpec((6,), tf.float32), tf.TensorSpec((), tf.int64))
+        rows = tf.data.Dataset.from_generator(
+            lambda: ((x[i], y[i]) for i in random.permutation(len(x))), output_signature=signature
+        )
+        return replace(splits, train=rows)
+
+
+def test_rows_of_python_code_are_said_to_be_of_unknown_state(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    trainer = Trainer(epochs=1, steps=2, batch_size=SIZE, execution="step", run_dir=tmp_path / "run")
+    trainer.fit(Drawn())
+    whole, _ = fit(Drawn(), execution="step", epochs=1)
+    rest, _ = fit(Drawn(), execution="step", epochs=1, resume=tmp_path / "run")
+    assert not recwarn.list, "its first epoch begins as it did"
+    for a, b in zip(whole.model.get_weights(), rest.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    rest.save_checkpoint(tmp_path / "epoch")
+    with pytest.warns(UserWarning, match="made by Python code, whose state is not in the checkpoint"):
+        fit(Drawn(), execution="step", epochs=2, resume=tmp_path / "epoch")
+
+
 def test_rows_without_end_train_as_many_steps_as_asked() -> None:
     endless = Given(kinds={"train": lambda arrays: single(arrays).repeat().batch(SIZE)})
     trainer, _ = fit(endless, epochs=2, limit_train_batches=3)

@@ -48,6 +48,7 @@ class RowSource:
         augmented: Gives rows of an epoch by their numbers in place of `arrays.take`, see `Task.augmented`.
         batch_spec: Structure of `tf.TypeSpec` of the batches, for rows that come in batches.
         shuffled: Whether the dataset is shuffled anew in each epoch: `seeded`, `unseeded`, or "" if not.
+        python: Whether Python code makes the rows of the dataset, such as a generator or a PyDataset.
     """
 
     arrays: Arrays | None
@@ -60,6 +61,7 @@ class RowSource:
     augmented: Augmented | None = None
     batch_spec: Any = None
     shuffled: str = ""
+    python: bool = False
 
     @property
     def seekable(self) -> bool:
@@ -92,6 +94,12 @@ class RowSource:
         Raises:
             UserError: in the middle of an epoch whose order nobody knows any more.
         """
+        if epoch and self.python:
+            warnings.warn(
+                "The training rows are made by Python code, whose state is not in the checkpoint: if it "
+                "draws random numbers, the epochs to come differ from those of a training that was not stopped.",
+                stacklevel=2,
+            )
         if self.dataset is None or not self.shuffled or not (epoch or step):
             return
         if self.shuffled == "seeded":
@@ -169,6 +177,7 @@ def row_source(
         f"the task gives a tf.data.Dataset{order_of}",
         partial(_in_place, rows),
         shuffled=shuffled,
+        python=pipelines.runs_python(train),
     )
 
 

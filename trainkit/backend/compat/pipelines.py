@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["ends_in_batches", "shuffled_anew"]
+__all__ = ["ends_in_batches", "runs_python", "shuffled_anew"]
 
 
 def ends_in_batches(dataset: tf.data.Dataset) -> bool:
@@ -31,6 +32,23 @@ def shuffled_anew(dataset: tf.data.Dataset) -> str:
                 return "unseeded"
             found = "seeded"
     return found
+
+
+def runs_python(dataset: tf.data.Dataset) -> bool:
+    """Whether Python code makes its rows: `from_generator`, `py_function` or `numpy_function`."""
+    return any(
+        "PyFunc" in node.op
+        for stage in _stages(dataset)
+        for function in stage._functions()
+        for node in _nodes(function.function.graph.as_graph_def())
+    )
+
+
+def _nodes(graph: tf.compat.v1.GraphDef) -> Iterator[Any]:
+    """The operations of a graph and of its functions."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
 
 
 def _stages(dataset: tf.data.Dataset) -> Iterator[tf.data.Dataset]:
