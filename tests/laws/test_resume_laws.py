@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.support.toys import Toy
+from tests.support.training import fit
+from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.checkpoint import store
 from trainkit.checkpoint.train_state import TrainState
+from trainkit.core.errors import UserError
 from trainkit.trainer.trainer import Trainer
 
 SHAPES = st.lists(arrays.array_shapes(min_dims=0, max_dims=3, max_side=3), max_size=4)
@@ -142,3 +145,40 @@ def test_stopping_at_any_step_then_resuming_equals_not_stopping(
     begun = step // STEPS_PER_EPOCH
     assert rest == {name: values[begun:] for name, values in history.items()}
     assert len(trainer.programs) == 1
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a training that was stopped after three of the five steps of its first epoch."""
+    run = tmp_path_factory.mktemp("runs") / "stopped"
+    Trainer(epochs=2, steps=3, batch_size=16, run_dir=run).fit(Toy())
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changed", "rows", "text"),
+    [
+        ({"seed": 1}, 75, "trainer.seed 0; with 1, rows would come twice or never"),
+        ({}, 60, "training rows 75; with 60"),
+        ({}, 76, "training rows 75; with 76"),
+        ({"limit_train_batches": 3}, 75, "stands after step 3 of epoch 1, but an epoch has 3 steps here"),
+        ({"batch_size": 10}, 75, "no step of 10 rows begins there"),
+    ],
+)
+def test_what_would_train_rows_twice_or_never_is_refused_before_anything_is_written(
+    changed: dict[str, Any], rows: int, text: str, stopped: Path
+) -> None:
+    before = (stopped / "manifest.json").read_bytes()
+    trainer = Trainer(**{"epochs": 2, "batch_size": 16, "run_dir": stopped, **changed})
+    with pytest.raises(UserError, match=text):
+        trainer.fit(Toy(n=rows), resume=stopped)
+    assert (stopped / "manifest.json").read_bytes() == before
+
+
+def test_settings_that_differ_from_those_of_the_checkpoint_are_told(
+    stopped: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    fit(Toy(), epochs=2, execution="auto", resume=stopped, callbacks=[Checkpoints(tmp_path)])
+    assert not recwarn.list, "more epochs are no other setting"
+    with pytest.warns(UserWarning, match=r"trainer.seed is 1, was 0; training rows is 70, was 75\.$"):
+        fit(Toy(n=70), epochs=3, execution="auto", seed=1, resume=tmp_path / "last")

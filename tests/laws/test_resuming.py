@@ -331,43 +331,6 @@ def test_a_training_that_goes_on_from_a_backup_counts_its_steps_on(engine: str, 
     assert again == [0, 1, 2], "the backup is gone, and forgotten"
 
 
-@pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of a training that was stopped after three of the five steps of its first epoch."""
-    run = tmp_path_factory.mktemp("runs") / "stopped"
-    Trainer(epochs=2, steps=3, batch_size=16, run_dir=run).fit(Toy())
-    return run
-
-
-@pytest.mark.parametrize(
-    ("changed", "rows", "text"),
-    [
-        ({"seed": 1}, 75, "trainer.seed 0; with 1, rows would come twice or never"),
-        ({}, 60, "training rows 75; with 60"),
-        ({}, 76, "training rows 75; with 76"),
-        ({"limit_train_batches": 3}, 75, "stands after step 3 of epoch 1, but an epoch has 3 steps here"),
-        ({"batch_size": 10}, 75, "no step of 10 rows begins there"),
-    ],
-)
-def test_what_would_train_rows_twice_or_never_is_refused_before_anything_is_written(
-    changed: dict[str, Any], rows: int, text: str, stopped: Path
-) -> None:
-    before = (stopped / "manifest.json").read_bytes()
-    trainer = Trainer(**{"epochs": 2, "batch_size": 16, "run_dir": stopped, **changed})
-    with pytest.raises(UserError, match=text):
-        trainer.fit(Toy(n=rows), resume=stopped)
-    assert (stopped / "manifest.json").read_bytes() == before
-
-
-def test_settings_that_differ_from_those_of_the_checkpoint_are_told(
-    stopped: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
-    fit(Toy(), epochs=2, execution="auto", resume=stopped, callbacks=[Checkpoints(tmp_path)])
-    assert not recwarn.list, "more epochs are no other setting"
-    with pytest.warns(UserWarning, match=r"trainer.seed is 1, was 0; training rows is 70, was 75\.$"):
-        fit(Toy(n=70), epochs=3, execution="auto", seed=1, resume=tmp_path / "last")
-
-
 def test_a_backup_and_a_checkpoint_are_not_both_brought_back(tmp_path: Path) -> None:
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
     fit(Toy(), epochs=1, callbacks=[backup, Checkpoints(tmp_path)])

@@ -97,7 +97,8 @@ class RowSource:
         if epoch and self.python:
             warnings.warn(
                 "The training rows are made by Python code, whose state is not in the checkpoint: if it "
-                "draws random numbers, the epochs to come differ from those of a training that was not stopped.",
+                "draws random numbers, the epochs to come differ from those of a training that was not "
+                "stopped.",
                 stacklevel=2,
             )
         if self.dataset is None or not self.shuffled or not (epoch or step):

@@ -36,12 +36,9 @@ def shuffled_anew(dataset: tf.data.Dataset) -> str:
 
 def runs_python(dataset: tf.data.Dataset) -> bool:
     """Whether Python code makes its rows: `from_generator`, `py_function` or `numpy_function`."""
-    return any(
-        "PyFunc" in node.op
-        for stage in _stages(dataset)
-        for function in stage._functions()
-        for node in _nodes(function.function.graph.as_graph_def())
-    )
+    parts = [part for stage in _stages(dataset) for part in vars(stage).values() if hasattr(part, "function")]
+    graphs = [part.function.graph.as_graph_def() for part in parts if hasattr(part.function, "graph")]
+    return any("PyFunc" in node.op for graph in graphs for node in _nodes(graph))
 
 
 def _nodes(graph: tf.compat.v1.GraphDef) -> Iterator[Any]:
