@@ -79,16 +79,6 @@ def test_a_resumed_run_keeps_to_what_auto_chose(
     assert difference(whole, rest) == 0.0
 
 
-@pytest.mark.slow
-def test_save_checkpoint_and_restore_are_exact(tmp_path: Path) -> None:
-    a, _ = fit(Toy(dropout=0.3))
-    a.save_checkpoint(tmp_path / "by-hand")
-    before = weights(a)
-    b, _ = fit(Toy(dropout=0.3), epochs=1)
-    b.restore(tmp_path / "by-hand")
-    assert all(np.array_equal(x, y) for x, y in zip(before, weights(b), strict=True))
-
-
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     a, _ = fit(Toy())
     a.save_checkpoint(tmp_path / "c")
@@ -182,74 +172,6 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
         history["val_loss"][best], abs=1e-6
     )
     assert read_meta(tmp_path / "best")["position"]["epoch"] == best + 1
-
-
-def test_a_checkpoint_is_evaluated_in_place_of_the_state_and_leaves_it(tmp_path: Path) -> None:
-    early, _ = fit(Toy(dropout=0.3), epochs=1)
-    early.save_checkpoint(tmp_path / "c")
-    trainer, _ = fit(Toy(dropout=0.3))
-    mine = trainer.evaluate()
-    before = weights(trainer)
-    assert trainer.evaluate(checkpoint=tmp_path / "c") == early.evaluate() != mine
-    np.testing.assert_array_equal(trainer.predict(checkpoint=tmp_path / "c"), early.predict())
-    assert trainer.evaluate() == mine
-    assert trainer.state.epoch == 3
-    assert all(np.array_equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
-    fresh = Trainer(epochs=3, batch_size=16, execution="epoch")
-    task = Toy(dropout=0.3)
-    fresh.evaluate(task, checkpoint=tmp_path / "c")
-    fresh.fit(task)
-    for a, b in zip(fresh.model.get_weights(), trainer.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", {"use_ema": True, "ema_momentum": 0.5}])
-def test_a_training_goes_on_from_what_was_saved_by_hand(tmp_path: Path, optimizer: Any) -> None:
-    """With the memory of its callbacks, and from the weights themselves where averages took their place."""
-
-    def made() -> Any:
-        given = keras.optimizers.Adam(0.01, **optimizer) if isinstance(optimizer, dict) else None
-        return {
-            "optimizer": given,
-            "callbacks": [keras.callbacks.EarlyStopping("loss", patience=2, mode="max")],
-        }
-
-    whole, _ = fit(Toy(), epochs=6, **made())
-    part, _ = fit(Toy(), epochs=2, **made())
-    part.save_checkpoint(tmp_path / "c")
-    rest, _ = fit(Toy(), epochs=6, resume=tmp_path / "c", **made())
-    assert whole.state.epoch == rest.state.epoch == 3
-    assert difference(whole, rest) == 0.0
-
-
-def test_what_was_saved_by_hand_knows_its_rows(tmp_path: Path) -> None:
-    part, _ = fit(Toy(), steps=3)
-    part.save_checkpoint(tmp_path / "c")
-    with pytest.raises(UserError, match="stands at row 48"):
-        fit(Toy(), batch_size=20, resume=tmp_path / "c")
-
-
-@pytest.mark.parametrize("inside", ["thesis.txt", "checkpoints"])
-def test_a_checkpoint_takes_no_folder_that_holds_something_else(tmp_path: Path, inside: str) -> None:
-    trainer, _ = fit(Toy(), epochs=1)
-    (tmp_path / "mine" / inside).mkdir(parents=True)
-    for folder in (tmp_path / "mine", Path(), Path("..")):
-        with pytest.raises(UserError, match="expected a new folder"):
-            trainer.save_checkpoint(folder)
-    assert (tmp_path / "mine" / inside).is_dir()
-    (tmp_path / "empty").mkdir()
-    for _ in range(2):
-        trainer.save_checkpoint(tmp_path / "empty")
-
-
-def test_a_damaged_last_checkpoint_is_replaced_by_the_newest_whole_one(tmp_path: Path) -> None:
-    first = Trainer(epochs=2, batch_size=16, execution="epoch", run_dir=tmp_path)
-    first.fit(Toy())
-    (tmp_path / "checkpoints" / "last" / "variables.bin").write_bytes(b"cut")
-    rest = Trainer(epochs=3, batch_size=16, execution="epoch", run_dir=tmp_path)
-    with pytest.warns(UserWarning, match="newest whole one is used"):
-        rest.fit(Toy(), resume=tmp_path)
-    assert rest.state.epoch == 3
 
 
 @pytest.mark.slow

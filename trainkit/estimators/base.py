@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self, cast
@@ -31,6 +30,7 @@ from trainkit.estimators.parameters import (
     section_of,
 )
 from trainkit.estimators.rows import RowsTask, dense_network
+from trainkit.trainer.assembly import ONE_AT_A_TIME
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.program_pool import ProgramPool
 
@@ -39,7 +39,6 @@ __all__ = ["TrainkitEstimator"]
 PREDICTED_ROWS = 1024  # at once, always: how a row is rounded depends on how many are predicted with it
 # Estimators of one process share compiled programs: a grid search builds hundreds of alike ones.
 POOL = ProgramPool(size=16)
-LOCK = threading.RLock()
 
 
 class TrainkitEstimator(BaseEstimator):
@@ -164,7 +163,7 @@ class TrainkitEstimator(BaseEstimator):
         observers: list[Any] = [make_progress("plain")] if self.verbose else []
         if self.early_stopping and splits.validation is not None:
             observers.append(EarlyStopping("val_loss", patience=self.patience))
-        with LOCK:
+        with ONE_AT_A_TIME:
             setup, cache = POOL.setup(self._task, trainer, optimizer, splits)
             if goes_on:
                 weights = [v.numpy() for v in self.model_.variables]

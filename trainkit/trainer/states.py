@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from trainkit.checkpoint import store
@@ -34,6 +35,8 @@ def save(setup: TrainSetup, loop: Loop | None, folder: Path) -> Path:
         callbacks=loop.callbacks.states() if loop else None,
         execution=loop.choice.execution if loop else "",
         step_rows=setup.shape.step_rows,
+        rows=setup.source.rows,
+        settings=asdict(setup.config),
     )
 
 
@@ -47,7 +50,8 @@ def of_checkpoint(state: TrainState, folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    values, parts, position, skipped = state.values(), state.parts.read(), state.position(), state.skipped
+    values, parts, position = state.values(), state.parts.read(), state.position()
+    skipped, swapped = state.skipped, state.swapped
     try:
         store.restore(state, folder)
         state.finalize()
@@ -56,4 +60,4 @@ def of_checkpoint(state: TrainState, folder: Path | None) -> Iterator[None]:
         state.assign(values)
         state.parts.assign(parts)
         state.seek(position)
-        state.skipped = skipped
+        state.skipped, state.swapped = skipped, swapped

@@ -288,10 +288,7 @@ class Trainer(TrainerView):
         return setup, self._cache
 
     def _mode(self) -> tuple[bool, bool]:
-        """Whether evaluation and prediction use XLA, and our kernels.
-
-        As the training did, else as it
-        would."""
+        """Whether evaluation and prediction use XLA, and our kernels: as the training did or would."""
         return evaluation_mode(self.setup, self._loop.choice if self._loop else None)
 
     def _asked_to_stop(self) -> str | None:
