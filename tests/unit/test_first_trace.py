@@ -127,3 +127,45 @@ def test_a_function_or_regularizer_that_holds_its_model_does_not_keep_it() -> No
     tk.fit(model(), X, X[:, :1], verbose=0)
     gc.collect()
     assert [one() for one in gone] == [None, None]
+
+
+def test_what_takes_the_train_function_away_is_traced_anew() -> None:
+    """`quantize` replaces the weights that the programs train."""
+
+    def losses(fit: Callable[..., Any]) -> list[float]:
+        keras.utils.set_random_seed(0)
+        made = model()
+        settings: dict[str, Any] = {"shuffle": False, "verbose": 0, "validation_data": (X, X[:, :1])}
+        fit(made, X, X[:, :1], epochs=3, **settings)
+        with pytest.warns(UserWarning, match="InputLayer"):
+            made.quantize("int8")
+        history = fit(made, X, X[:, :1], epochs=3, **settings).history
+        return [*history["loss"], *history["val_loss"]]
+
+    np.testing.assert_allclose(losses(tk.fit), losses(keras.Model.fit), rtol=1e-5)
+
+
+def test_a_train_function_made_anew_leaves_the_validation_as_it_was() -> None:
+    class Force(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 0:
+                self.model.layers[0].activation = keras.activations.relu
+                self.model.make_train_function(force=True)
+
+    def losses(fit: Callable[..., Any]) -> list[float]:
+        keras.utils.set_random_seed(0)
+        settings: dict[str, Any] = {"shuffle": False, "verbose": 0, "validation_data": (X, X[:, :1])}
+        history = fit(model(), X, X[:, :1], epochs=3, callbacks=[Force()], **settings).history
+        return [*history["loss"], *history["val_loss"]]
+
+    np.testing.assert_allclose(losses(tk.fit), losses(keras.Model.fit), rtol=1e-5)
+
+
+def test_weights_that_keras_would_go_on_without_are_refused() -> None:
+    made = model()
+    tk.fit(made, X, X[:, :1], verbose=0)
+    made.layers[0].enable_lora(2)
+    with pytest.raises(tk.UserError, match=r"more weights .* call model.compile\(...\) again"):
+        tk.fit(made, X, X[:, :1], verbose=0)
+    made.compile("sgd", "mse")
+    tk.fit(made, X, X[:, :1], verbose=0)

@@ -220,6 +220,12 @@ class _Kept:
             model.make_train_function()  # as model.fit does; who makes it anew, asks for another trace
             first = FirstTrace(model)
             cls.compiled[model] = (compilation, first)
+        model.make_train_function()  # model.quantize, for one, takes it away
+        if first.lacks_weights():
+            raise UserError(
+                "The model was given more weights (by enable_lora, or by another layer) after a training had "
+                "compiled it, and Keras goes on without them; call model.compile(...) again."
+            )
         return first
 
     @classmethod

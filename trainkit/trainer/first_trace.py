@@ -35,18 +35,36 @@ class FirstTrace:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = weakref.ref(model)
-        self._function = _train_function(model)
-        self._version = 0
+        self._functions = {"train": _function(model, "train"), "test": None}
+        self._versions = {"train": 0, "test": 0}
         self._first: dict[str, list[Value]] = {}
+        self._known: list[weakref.ref[Any]] = []  # variables that the model had at a trace
 
-    def version(self) -> int:
-        """Counts how often the train function was made anew: programs of before must not go on."""
-        function = _train_function(self._model())
-        if function is not self._function and function is not None:
-            self._function = function
-            self._version += 1
-            self._first.clear()
-        return self._version
+    def versions(self) -> tuple[int, int]:
+        """Count how often the train and the test function were made anew: programs of before must not go
+        on. Keras traces each of them by itself."""
+        model = self._model()
+        train, test = _function(model, "train"), _function(model, "test")
+        if train is not self._functions["train"] and train is not None:
+            self._begin_anew("train", train)
+            self._known.clear()
+        if test is not self._functions["test"] and self._functions["test"] is not None:
+            self._begin_anew("test", test)
+        return self._versions["train"], self._versions["test"]
+
+    def _begin_anew(self, kind: str, function: Any) -> None:
+        self._functions[kind] = function
+        self._versions[kind] += 1
+        self._first = {key: values for key, values in self._first.items() if not key.startswith(kind)}
+
+    def lacks_weights(self) -> bool:
+        """Whether the model has weights to train by now that it had not at its first trace."""
+        self.versions()
+        model = self._model()
+        known = {id(one()) for one in self._known if one() is not None}
+        return (
+            model is not None and bool(known) and any(id(v) not in known for v in model.trainable_variables)
+        )
 
     def replacements(self, batch: Any) -> list[Replacement]:
         """What sets the values back to those of the first trace, for the time of a trace.
@@ -63,6 +81,10 @@ class FirstTrace:
         Args:
             batch: As of `replacements`.
         """
+        model = self._model()
+        if model is not None and self._functions["train"] is not None:
+            model.make_test_function()  # as model.evaluate does; who makes it anew, asks for another trace
+            self._functions["test"] = _function(model, "test")
         return partial(_changes, self._values(f"test {batch!r}"))
 
     def _values(self, key: str) -> list[Value]:
@@ -72,6 +94,7 @@ class FirstTrace:
         if key not in self._first:
             read = _values(model)
             self._first[key] = [(weakref.ref(owner), name, value) for owner, name, value in read]
+            self._known += [weakref.ref(variable) for variable in model.variables]
         return self._first[key]
 
 
@@ -127,6 +150,7 @@ def _differs(owner: Any, name: str, value: Any) -> bool:
     return now is not value
 
 
-def _train_function(model: keras.Model | None) -> Any:
-    function = getattr(model, "train_function", None)
+def _function(model: keras.Model | None, kind: str) -> Any:
+    """Keras's train or test function of a model, if there is one."""
+    function = getattr(model, f"{kind}_function", None)
     return None if function is None else weakref.ref(function)

@@ -45,7 +45,7 @@ class ProgramCache:
         self.setup = setup
         self.first = first or FirstTrace(setup.model)
         self.step_seconds = 0.0
-        self._programs: dict[tuple[ProgramSpec, int], TrainProgram] = {}
+        self._programs: dict[tuple[ProgramSpec, tuple[int, int]], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
@@ -53,7 +53,7 @@ class ProgramCache:
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
         """The training program of a spec; compiled when it is called."""
-        key = (spec, self.first.version())
+        key = (spec, self.first.versions())
         if key not in self._programs:
             batch_spec = self.setup.source.batch_spec if spec.direct else None
             self._programs[key] = TrainProgram(
@@ -139,6 +139,9 @@ class ProgramCache:
             keep_rows: Whether its rows are those of the last one.
         """
         self.setup = setup
+        versions = self.first.versions()
+        self._programs = {key: one for key, one in self._programs.items() if key[1] == versions}
+        self._evaluators = {key: one for key, one in self._evaluators.items() if key[-1] == versions[1]}
         if not keep_rows:
             self.forget_rows()
 
@@ -165,12 +168,13 @@ class ProgramCache:
         hidden_rows: bool = False,
     ) -> EvaluationProgram:
         """The evaluation program of a split."""
-        key = (self.evaluation_shape(split), xla, by_step, fast, hidden_rows)
+        shape = self.evaluation_shape(split)
+        key = (shape, xla, by_step, fast, hidden_rows, self.first.versions()[1])
         if key not in self._evaluators:
             self._evaluators[key] = EvaluationProgram(
                 self.setup.step,
                 self.setup.strategy,
-                key[0],
+                shape,
                 partial(self._evaluation_replacements, split, xla, fast),
                 xla=xla,
                 by_step=by_step,
