@@ -248,3 +248,25 @@ class _Seen(Observer):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.kept.append(self.run.execution)
+
+
+def test_a_training_inside_of_a_callback_leaves_the_rows_of_the_outer_one() -> None:
+    class Inside(keras.callbacks.Callback):
+        def __init__(self, fit: Callable[..., Any], settings: dict[str, Any]) -> None:
+            super().__init__()
+            self.fit, self.settings = fit, settings
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 0:
+                self.fit(self.model, X[:4], Y[:4], verbose=0, shuffle=False, **self.settings)
+
+    def losses(fit: Callable[..., Any], settings: dict[str, Any]) -> list[float]:
+        keras.utils.set_random_seed(0)
+        inside = Inside(fit, settings)
+        history = fit(
+            dense("sgd"), X, Y, epochs=3, shuffle=False, verbose=0, validation_data=(X, Y), callbacks=[inside]
+        ).history
+        return [*history["loss"], *history["val_loss"]]
+
+    for settings in ({}, {"validation_data": (5 * X, Y)}):
+        np.testing.assert_allclose(losses(tk.fit, settings), losses(keras.Model.fit, settings), rtol=1e-5)

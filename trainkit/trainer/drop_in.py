@@ -156,9 +156,10 @@ def fit(
     observed = CallbackList(listed, setup.state, setup.direction)
     observed.verbose = verbose
     validates = _schedule(validation_data is not None, validation_freq)
+    cache = ProgramCache(setup) if exact else _Kept.cache(setup)
     loop = FitLoop(
         setup,
-        ProgramCache(setup) if exact else _Kept.cache(setup),
+        cache,
         observed,
         lambda: None,
         feed=rows.feed(setup.state, direct=observed.needs_train_batches),
@@ -168,18 +169,18 @@ def fit(
         finds_bottleneck=False,
     )
     try:
-        return loop.run()
+        with cache.used():
+            return loop.run()
     except BaseException:
         observed.on_failure()
         raise
     finally:
         validation.close()
-        _Kept.release()
 
 
 class _Kept:
-    """The programs of the last model that was trained, for its next `fit`; the rows are let go. Of each
-    model, what its compilation has read."""
+    """The programs of the last model that was trained, for its next `fit`. Of each model, what its
+    compilation has read."""
 
     signature: Any = None
     programs: ProgramCache | None = None
@@ -187,14 +188,16 @@ class _Kept:
 
     @classmethod
     def cache(cls, setup: Any) -> ProgramCache:
-        """The cache for a set-up: that of the last fit, if model, compilation and settings are the same."""
-        first = cls.first(setup.model)
-        if cls.programs is None or cls.programs.first is not first or cls.signature != setup.signature():
+        """The cache for a set-up: that of the last fit, if model, compilation and settings are the same, and
+        it is over: a callback may train its model, too."""
+        first, programs = cls.first(setup.model), cls.programs
+        known = programs is not None and programs.first is first and cls.signature == setup.signature()
+        if programs is None or not known or programs.in_use:
             cls.signature = setup.signature()
-            cls.programs = ProgramCache(setup, first)
+            cls.programs = programs = ProgramCache(setup, first)
         else:
-            cls.programs.renew(setup)
-        return cls.programs
+            programs.renew(setup)
+        return programs
 
     @classmethod
     def first(cls, model: keras.Model) -> FirstTrace:
@@ -227,12 +230,6 @@ class _Kept:
                 "compiled it, and Keras goes on without them; call model.compile(...) again."
             )
         return first
-
-    @classmethod
-    def release(cls) -> None:
-        """Let the rows go."""
-        if cls.programs is not None:
-            cls.programs.forget_rows()
 
 
 def _check_optimizer(optimizer: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -39,12 +40,14 @@ class ProgramCache:
 
     Attributes:
         step_seconds: What a step took at the end of the last fit; 0: there was none.
+        in_use: Whether a loop goes on that uses it.
     """
 
     def __init__(self, setup: TrainSetup, first: FirstTrace | None = None) -> None:
         self.setup = setup
         self.first = first or FirstTrace(setup.model)
         self.step_seconds = 0.0
+        self.in_use = False
         self._programs: dict[tuple[ProgramSpec, tuple[int, int]], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
@@ -143,6 +146,16 @@ class ProgramCache:
         self._programs = {key: one for key, one in self._programs.items() if key[1] == versions}
         self._evaluators = {key: one for key, one in self._evaluators.items() if key[-1] == versions[1]}
         if not keep_rows:
+            self.forget_rows()
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Let nobody else have it in the block; the rows are let go at its end."""
+        self.in_use = True
+        try:
+            yield
+        finally:
+            self.in_use = False
             self.forget_rows()
 
     def forget_rows(self) -> None:
