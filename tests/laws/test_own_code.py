@@ -142,6 +142,46 @@ def stepping(kind: type[keras.Model], *inside: layers.Layer, shape: tuple[int, .
 @pytest.mark.parametrize("settings", MODES)
 def test_an_own_step_knows_as_little_of_its_rows_as_in_keras(settings: dict[str, Any]) -> None:
     assert_as_fit(lambda: stepping(OwnStep), **settings)
+    assert_as_fit(lambda: stepping(OwnStep), X[:8], Y[:8], **settings)  # in Keras, too, they are known
+
+
+def by_rows(x: Any) -> Any:
+    """More of it, by the number of rows that the trace knows."""
+    return x * (0.5 if x.shape[0] is None else 1.0 + x.shape[0] / 20)
+
+
+class ByRows(layers.Layer):
+    """Asks for the number of rows."""
+
+    def call(self, x: Any) -> Any:
+        return by_rows(x)
+
+
+def batches(**settings: Any) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(4, **settings)
+
+
+@pytest.mark.parametrize("settings", MODES)
+@pytest.mark.parametrize(
+    "rows",
+    [lambda: (X, Y), lambda: (X[:8], Y[:8]), batches, lambda: batches(drop_remainder=True)],
+    ids=["ragged", "even", "dataset", "dataset of one size"],
+)
+def test_own_code_knows_as_much_of_its_rows_as_in_keras(
+    rows: Callable[[], Any], settings: dict[str, Any]
+) -> None:
+    def losses(fit: Callable[..., Any], **settings: Any) -> list[float]:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), ByRows(), layers.Dense(2)])
+        model.compile("sgd", lambda y, outputs: by_rows((y - outputs) ** 2), metrics=["mae"])
+        given = rows()
+        x, y = given if isinstance(given, tuple) else (given, None)
+        size = None if y is None else 4
+        settings = {"validation_data": (X[:8], Y[:8]), "validation_batch_size": 4, **settings}
+        history = fit(model, x, y, size, 2, 0, shuffle=False, **settings).history
+        return [value for name in sorted(history) for value in history[name]]
+
+    np.testing.assert_allclose(losses(tk.fit, **settings), losses(keras.Model.fit), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])

@@ -16,8 +16,10 @@ Y = X.sum(1)
 
 
 class Counted(keras.layers.Dense):
-    """A dense layer that notes how many rows each trace knows of."""
+    """A dense layer that notes how many rows each trace knows of, and passes for one of Keras's: those of the
+    user's own are shown what Keras shows."""
 
+    __module__ = "keras"
     traced: list[Any]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -63,6 +65,8 @@ def test_recurrent_kernels_know_their_rows() -> None:
     known: list[Any] = []
 
     class Noted(keras.layers.LSTM):
+        __module__ = "keras"
+
         def call(
             self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
         ) -> Any:

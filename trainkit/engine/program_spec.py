@@ -25,6 +25,7 @@ class ProgramSpec:
             loop around it.
         fast: Use the kernels of `backend.kernels` in place of Keras's own.
         hidden_rows: Trace the steps for an unknown number of rows, as `model.fit` does.
+        hidden_validation_rows: The same for those of the validation.
         direct: The rows of a call are one batch as it came, of any structure and shape; nothing is gathered
             from it.
     """
@@ -36,4 +37,5 @@ class ProgramSpec:
     by_step: bool = False
     fast: bool = False
     hidden_rows: bool = False
+    hidden_validation_rows: bool = False
     direct: bool = False

@@ -39,8 +39,7 @@ class TrainProgram:
         strategy: Where it runs.
         replacements: Gives the changes of Keras that hold while it is traced.
         evaluating: Called before them, gives what changes for the validation; None: nothing.
-        batch_spec: Structure of `tf.TypeSpec` of all batches that come as they are, so that one trace serves
-            them all.
+        batch_spec: Structure of `tf.TypeSpec` to trace for batches that come as they are; None: of their own.
 
     Attributes:
         traces: How often it was traced.
@@ -180,14 +179,14 @@ class TrainProgram:
     ) -> tuple[tf.Tensor, ...]:
         self.traces += 1
         epochs, start, stop, base, begins, zero = tf.unstack(control)
-        zero = zero if self.spec.hidden_rows else None
+        hidden = zero if self.spec.hidden_rows else None
         width = self.step.train_logs.width + (self.step.test_logs.width if self.spec.validation else 0)
         dtype = self._dtype()
 
         def body(epoch: tf.Tensor, decided: Decision, logs: tf.Tensor, *series: tf.Tensor) -> tuple[Any, ...]:
             first = (epoch > 0) | (begins > 0)
             tf.cond(first, lambda: reset_metrics(self.step), tf.no_op)
-            logs = self._steps(rows, orders[epoch], logs, start=start, stop=stop, base=base, zero=zero)
+            logs = self._steps(rows, orders[epoch], logs, start=start, stop=stop, base=base, zero=hidden)
             values = self._values(logs, validation, validate[epoch], zero, changes)
             if self._best.rules:
                 decided = self._best.decide(values, validate[epoch], decided)
@@ -277,7 +276,7 @@ class TrainProgram:
         step_logs: tf.Tensor,
         validation: Structure,
         validate: tf.Tensor,
-        zero: tf.Tensor | None,
+        zero: tf.Tensor,
         changes: Callable[[], list[Replacement]],
     ) -> tf.Tensor:
         """Training values, then validation values: zeros if not validated."""
@@ -289,7 +288,8 @@ class TrainProgram:
 
             def evaluate() -> tf.Tensor:
                 by_step = self.spec.xla and self.spec.by_step
-                modes: dict[str, Any] = {"by_step": by_step, "in_xla": self.in_xla, "zero": zero}
+                modes: dict[str, Any] = {"by_step": by_step, "in_xla": self.in_xla}
+                modes["zero"] = zero if self.spec.hidden_validation_rows else None
                 with patched(changes()):
                     reset_metrics(self.step)
                     found = evaluation_steps(self.step, self.strategy, validation, shape, **modes)

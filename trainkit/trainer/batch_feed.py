@@ -99,13 +99,22 @@ class BatchFeed(Feed):
     Args:
         batches: The rows.
         split: Whether a batch is trained in several parts, on replicas: then it is gathered from a window.
+        joins: Whether batches may be joined; else each is a window by itself.
         chunk_bytes: Size of a window; it holds one batch at the least.
     """
 
-    def __init__(self, batches: KerasBatches, *, split: bool = False, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(
+        self,
+        batches: KerasBatches,
+        *,
+        split: bool = False,
+        joins: bool = True,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
         super().__init__(EpochShape(1, 1))
         self.batches = batches
         self.split = split
+        self.joins = joins
         self.chunk_bytes = chunk_bytes
         self._thread = ThreadPoolExecutor(1)
         self._epoch: Iterator[Structure] | None = None
@@ -163,7 +172,7 @@ class BatchFeed(Feed):
         first = self._next()
         if first is None:
             return None
-        signature = _signature(first)
+        signature = _signature(first) if self.joins else None
         if self._usual is None and signature is not None:
             self._usual = signature
             self._steps = self._steps_per_window(first)

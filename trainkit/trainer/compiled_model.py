@@ -17,6 +17,7 @@ from trainkit.engine.log_layout import LogLayout
 from trainkit.trainer import model_checks
 from trainkit.trainer.assembly import make_step
 from trainkit.trainer.model_checks import ModelFacts
+from trainkit.trainer.own_code import has_own_code
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, streamed_splits
 
@@ -106,4 +107,5 @@ def assemble_compiled(
         validation_batch=validation_batch,
         initial=(),
         streamed=streamed_splits(splits, strategy),
+        rows_as_keras=not untouched and has_own_code(model),
     )

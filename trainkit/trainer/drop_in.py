@@ -162,7 +162,7 @@ def fit(
         cache,
         observed,
         lambda: None,
-        feed=rows.feed(setup.state, direct=observed.needs_train_batches),
+        feed=rows.feed(setup, direct=observed.needs_train_batches),
         validation=validation.by_host,
         validates=validates,
         steps_per_hook=model.steps_per_execution,

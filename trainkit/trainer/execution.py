@@ -21,17 +21,14 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.errors import UserError
 from trainkit.core.figures import duration
 from trainkit.engine.train_loop import TrainProgram
-from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.windows import Window
-from trainkit.trainer.xla_limits import DRAWING, NOT_IN_XLA, OF_TEXT, SLOW_IN_XLA, any_of, is_otherwise
+from trainkit.trainer.xla_limits import NOT_IN_XLA, OF_TEXT, SLOW_IN_XLA, any_of, is_otherwise
 
 __all__ = [
     "XLA_ERRORS",
     "Choice",
     "Situation",
     "choose",
-    "hides_rows",
-    "shares_trace",
     "step_seconds",
     "undone",
     "xla_by_rule",
@@ -196,27 +193,6 @@ def _update_seconds(model: keras.Model, embedded: int) -> float:
     if isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad:
         return EMBEDDING_SECONDS * embedded
     return UPDATE_SECONDS * float(model.count_params())
-
-
-def hides_rows(setup: TrainSetup, xla: bool) -> bool:
-    """Whether steps are traced for an unknown number of rows: so that a ragged one shares the trace, and
-    always where code of the user's may ask for the number, which in `model.fit` is unknown."""
-    own = setup.facts.own_train_step or compat.has_own(setup.model, "test_step")
-    chosen_here = setup.config.execution in ("auto", "measure")
-    return own or (not xla and (setup.config.dynamic_rows or (chosen_here and shares_trace(setup))))
-
-
-def shares_trace(setup: TrainSetup) -> bool:
-    """Whether a ragged last step shares the trace of the full ones in a program without XLA: these do not
-    know their number of rows then, as in `model.fit`. Recurrent kernels have to know them, to divide them
-    over cores, and so has dropout, to draw the masks that it draws under XLA."""
-    if not setup.shape.rest or setup.source.kind != "resident":
-        return False
-    if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
-        return False
-    known = setup.facts.operations and not setup.facts.own_train_step
-    random = not known or any(any_of(one, DRAWING) for one in setup.facts.operations)
-    return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
 
 
 def _recurrent_units(model: keras.Model) -> list[int]:

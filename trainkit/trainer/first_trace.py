@@ -38,6 +38,7 @@ class FirstTrace:
         self._functions = {"train": _function(model, "train"), "test": None}
         self._versions = {"train": 0, "test": 0}
         self._first: dict[str, list[Value]] = {}
+        self._rows: dict[str, int | None] = {}
         self._known: list[weakref.ref[Any]] = []  # variables that the model had at a trace
 
     def versions(self) -> tuple[int, int]:
@@ -56,6 +57,7 @@ class FirstTrace:
         self._functions[kind] = function
         self._versions[kind] += 1
         self._first = {key: values for key, values in self._first.items() if not key.startswith(kind)}
+        self._rows = {key: rows for key, rows in self._rows.items() if not key.startswith(kind)}
 
     def lacks_weights(self) -> bool:
         """Whether the model has weights to train by now that it had not at its first trace."""
@@ -86,6 +88,18 @@ class FirstTrace:
             model.make_test_function()  # as model.evaluate does; who makes it anew, asks for another trace
             self._functions["test"] = _function(model, "test")
         return partial(_changes, self._values(f"test {batch!r}"))
+
+    def shown_rows(self, kind: str, spec: str, rows: int | None) -> int | None:
+        """The number of rows that Keras shows to a trace: none once batches of another size have come, since
+        it traces those for any size.
+
+        Args:
+            kind: `train` or `test`.
+            spec: What else tells the batches from others.
+            rows: The number that all batches by now have; None: they differ.
+        """
+        self.versions()
+        return rows if self._rows.setdefault(f"{kind} {spec}", rows) == rows else None
 
     def _values(self, key: str) -> list[Value]:
         model = self._model()

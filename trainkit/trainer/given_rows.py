@@ -10,13 +10,14 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
-from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.keras_steps import KerasFeed
+from trainkit.trainer.known_rows import joins_unseen
 from trainkit.trainer.loop import HostValidation
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source, batches_source
 from trainkit.trainer.windows import Feed
 
@@ -70,20 +71,21 @@ class GivenRows:
         iterator.reset()  # as fit does: a PyDataset is told of an epoch's end before the first
         self.batches = KerasBatches(iterator)
 
-    def feed(self, state: TrainState, *, direct: bool) -> Feed | None:
+    def feed(self, setup: TrainSetup, *, direct: bool) -> Feed | None:
         """Where the loop reads the rows, if they come in batches.
 
         Args:
-            state: The training.
+            setup: The model made ready.
             direct: Read no batch ahead.
         """
         if self.batches is None:
             return None
         if self.exact:
-            return KerasFeed(self.batches, state)
+            return KerasFeed(self.batches, setup.state)
         if direct and not self.split:
             return DirectFeed(self.batches)
-        return BatchFeed(self.batches, split=self.split)
+        joins = not setup.rows_as_keras or self.split or joins_unseen(self.source.batch_spec)
+        return BatchFeed(self.batches, split=self.split, joins=joins)
 
 
 class GivenValidation:

@@ -23,6 +23,7 @@ from trainkit.trainer.epochs_per_call import max_epochs_per_call
 from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation
 from trainkit.trainer.index_checks import why_not_xla
 from trainkit.trainer.keras_steps import KerasFeed
+from trainkit.trainer.known_rows import hides_rows, hides_validation_rows
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.row_orders import RowOrders
 from trainkit.trainer.setup import TrainSetup
@@ -186,7 +187,8 @@ class ProgramRunner:
             xla=xla,
             by_step=xla and streamed and execution.startswith("step"),
             fast=fast,
-            hidden_rows=modes.hides_rows(self.setup, xla),
+            hidden_rows=hides_rows(self.setup, self.cache.first, xla),
+            hidden_validation_rows=hides_validation_rows(self.setup, self.cache.first, xla),
             direct=window.direct,
         )
 
@@ -282,7 +284,7 @@ class ProgramRunner:
     def evaluate_batches(self, start: int, stop: int) -> dict[str, Any]:
         """Validate batches `start : stop`; the values so far."""
         spec = self._spec(self._latest, self.choice.execution)
-        kinds = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_rows}
+        kinds = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_validation_rows}
         kinds["by_step"] = spec.by_step or self.setup.model.jit_compile is True
         return self.cache.evaluate("validation", start, stop, **kinds)
 

@@ -51,6 +51,8 @@ class TrainSetup:
         initial: All variables before any training.
         streamed: Splits, but for the training rows, that are evaluated one chunk after the other.
         traced: Values that programs of this set-up read from variables; None: all are constants.
+        rows_as_keras: Whether code of the user's is shown the number of rows where, and only where,
+            `model.fit` shows it.
     """
 
     task: Task
@@ -68,6 +70,7 @@ class TrainSetup:
     initial: tuple[np.ndarray, ...]
     streamed: frozenset[str] = frozenset()
     traced: TracedValues | None = None
+    rows_as_keras: bool = False
 
     @property
     def replicas(self) -> int:

@@ -243,7 +243,7 @@ def batches_source(batch_spec: Any) -> RowSource:
     spec = tf.nest.map_structure(_without_optional, batch_spec)
     order = partial(_in_place, 0)
     rows = map_leaves(_row_of, spec if type(spec) is tuple else (spec,))
-    return RowSource(None, None, 0, rows, "batches", "in batches, in their own order", order, spec)
+    return RowSource(None, None, 0, rows, "batches", "in batches, in their own order", order, batch_spec=spec)
 
 
 def _without_optional(spec: Any) -> Any:

@@ -1,0 +1,79 @@
+"""Whether a program is traced for a number of rows that it knows, or for any number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from trainkit.backend import compat, recurrent
+from trainkit.engine.inputs import row_spec
+from trainkit.trainer.first_trace import FirstTrace
+from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.xla_limits import DRAWING, any_of
+
+__all__ = ["hides_rows", "hides_validation_rows", "joins_unseen"]
+
+
+def hides_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
+    """Whether steps are traced for an unknown number of rows: so that a ragged one shares the trace, and
+    where code of the user's may ask for the number, which `model.fit` does not know.
+
+    Args:
+        setup: The task made ready.
+        first: Knows what Keras has shown to former traces.
+        xla: Whether XLA compiles the program.
+    """
+    if setup.rows_as_keras:
+        return first.shown_rows("train", repr(setup.source.spec), _number_in_keras(setup)) is None
+    own = setup.facts.own_train_step or compat.has_own(setup.model, "test_step")
+    chosen_here = setup.config.execution in ("auto", "measure")
+    return own or (not xla and (setup.config.dynamic_rows or (chosen_here and _shares_trace(setup))))
+
+
+def hides_validation_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
+    """The same for the steps of the validation, whose rows are arrays."""
+    rows = setup.splits.validation
+    if not setup.rows_as_keras or rows is None:
+        return hides_rows(setup, first, xla)
+    known = setup.validation_batch if len(rows) % setup.validation_batch == 0 else None
+    return first.shown_rows("test", repr(row_spec(rows)), known) is None
+
+
+def joins_unseen(batch_spec: Any) -> bool:
+    """Whether equal batches may be gathered from rows that lie one after the other, and nobody sees it: what
+    Keras knows of their shapes is all but the number of rows, or all.
+
+    Args:
+        batch_spec: Structure of `tf.TypeSpec` of a batch.
+    """
+    specs = _specs(batch_spec)
+    if not all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in specs):
+        return False
+    return len({spec.shape[0] for spec in specs}) == 1 and all(None not in spec.shape[1:] for spec in specs)
+
+
+def _number_in_keras(setup: TrainSetup) -> int | None:
+    """The rows of a batch that `model.fit` shows to a trace."""
+    if setup.source.arrays is not None:
+        return None if setup.shape.rest else setup.shape.step_rows
+    first = _specs(setup.source.batch_spec)[0]
+    known: int | None = first.shape[0] if isinstance(first, tf.TensorSpec) and first.shape.rank else None
+    return known
+
+
+def _specs(batch_spec: Any) -> list[Any]:
+    return [spec for spec in tf.nest.flatten(batch_spec) if spec is not None]
+
+
+def _shares_trace(setup: TrainSetup) -> bool:
+    """Whether a ragged last step shares the trace of the full ones in a program without XLA: these do not
+    know their number of rows then, as in `model.fit`. Recurrent kernels have to know them, to divide them
+    over cores, and so has dropout, to draw the masks that it draws under XLA."""
+    if not setup.shape.rest or setup.source.kind != "resident":
+        return False
+    if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
+        return False
+    known = setup.facts.operations and not setup.facts.own_train_step
+    random = not known or any(any_of(one, DRAWING) for one in setup.facts.operations)
+    return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
