@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +16,14 @@ from trainkit.backend.compat.optimizer_variables import assigns_when_built, buil
 from trainkit.backend.patches import inner_optimizers
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.monitor import Monitor
-from trainkit.callbacks.notebook import NotebookTable, in_notebook
-from trainkit.callbacks.progress_bar import ProgressBar
 from trainkit.config import TrainerConfig
 from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.trainer.compiled_model import assemble_compiled
 from trainkit.trainer.first_trace import FirstTrace
+from trainkit.trainer.fit_arguments import listed_callbacks, schedule, whole_number
 from trainkit.trainer.fit_loop import FitLoop
-from trainkit.trainer.given_objects import as_callbacks
 from trainkit.trainer.given_rows import GivenRows, GivenValidation
 from trainkit.trainer.program_cache import ProgramCache
 
@@ -104,6 +102,12 @@ def fit(
             f"seed={seed} does not go with exact=True or an own make_train_function, where Keras shuffles; "
             "call keras.utils.set_random_seed."
         )
+    epochs = whole_number("epochs", epochs)
+    initial_epoch = whole_number("initial_epoch", initial_epoch)
+    batch_size = whole_number("batch_size", batch_size)
+    steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch)
+    validation_steps = whole_number("validation_steps", validation_steps)
+    validation_batch_size = whole_number("validation_batch_size", validation_batch_size)
     arguments = {
         "batch_size": batch_size,
         "epochs": epochs,
@@ -149,13 +153,13 @@ def fit(
         model, config, rows.source, splits, rows.steps, validation.batch_rows, untouched=exact
     )
     setup.state.seek({"epoch": initial_epoch, "step_in_epoch": 0, "step": 0})
-    listed = _callbacks(callbacks, verbose)
+    listed = listed_callbacks(callbacks, verbose)
     ours = [type(c).__name__ for c in keras.tree.flatten(callbacks or []) if isinstance(c, Monitor)]
     if exact and ours:
         raise UserError(f"exact=True works with Keras's callbacks; got trainkit's {', '.join(ours)}.")
     observed = CallbackList(listed, setup.state, setup.direction)
     observed.verbose = verbose
-    validates = _schedule(validation_data is not None, validation_freq)
+    validates = schedule(validation_data is not None, validation_freq)
     cache = ProgramCache(setup) if exact else _Kept.cache(setup)
     loop = FitLoop(
         setup,
@@ -261,33 +265,3 @@ def _config(model: keras.Model, rows: GivenRows, epochs: int, exact: bool, execu
     )
     validate_section(config, "trainer")
     return replace(config, epochs=epochs)
-
-
-def _schedule(validated: bool, every: int | Sequence[int]) -> Callable[[int], bool]:
-    """Whether to validate after an epoch (0-based), as Keras reads `validation_freq`."""
-    if not validated:
-        return lambda epoch: False
-    if isinstance(every, int):
-        if every < 1:
-            raise UserError(f"validation_freq={every}: expected a whole number of at least 1.")
-        return lambda epoch: (epoch + 1) % every == 0
-    if not isinstance(every, (list, tuple, set, range)):
-        raise UserError(
-            f"validation_freq={every!r}: expected a whole number, or a list of numbers of epochs."
-        )
-    wanted = set(every)
-    return lambda epoch: epoch + 1 in wanted
-
-
-def _callbacks(callbacks: Any, verbose: str | int) -> Any:
-    """The user's callbacks, then the history, then the progress bar: Keras's order. A list of Keras's own
-    gets neither."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return callbacks
-    found = as_callbacks(callbacks)
-    if not any(isinstance(c, keras.callbacks.History) for c in found):
-        found.append(keras.callbacks.History())
-    shown = any(isinstance(c, keras.callbacks.ProgbarLogger) for c in found)
-    if shown or (verbose != "auto" and not int(verbose)):
-        return found
-    return [*found, NotebookTable() if verbose == "auto" and in_notebook() else ProgressBar()]
