@@ -28,7 +28,7 @@ class ExecutionFeed(Feed):
     def __init__(self, batches: KerasBatches) -> None:
         super().__init__(EpochShape(1, 1))
         self.batches = batches
-        self._epoch = -1
+        self._epoch: int | None = None
         self._numbers = (0, 0)  # of the steps of the execution under way
         self._due = False  # whether it is still to be run
 
@@ -51,6 +51,9 @@ class ExecutionFeed(Feed):
 
     def hook_steps(self, start: int, size: int) -> tuple[int, int]:
         return self._numbers
+
+    def cut_off(self) -> None:
+        self.batches.cut_off()
 
     def close(self) -> None:
         """There is no thread."""
@@ -121,7 +124,7 @@ class BatchFeed(Feed):
         self._held: Structure | None = None  # the batch that did not fit the window before
         self._ahead: Future[tuple[Any, ...] | None] | None = None
         self._current: Window | None = None
-        self._number = -1  # of the epoch that is being read
+        self._number: int | None = None  # of the epoch that is being read
         self._usual: Any = None  # signature of the first batch
         self._steps = 1
         self._identity: tf.Tensor | None = None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -81,6 +82,7 @@ class FitLoop:
         looked_into = self.exact or (setup.replicas == 1 and not callbacks.only_observers)
         self.resets = looked_into or setup.step.host_resets
         self.finds_bottleneck = finds_bottleneck
+        self.logs = EpochLogs(train={})  # of the last steps
 
     @property
     def choice(self) -> Choice:
@@ -187,18 +189,23 @@ class FitLoop:
             if self.resets:
                 model.reset_metrics()
             self.callbacks.on_epoch_begin(epoch)
-        logs, ended = EpochLogs(train={}), False
-        while not ended and self.limits.steps_left() > 0:
-            if not self.runner.feed.has_step(epoch, state.step_in_epoch):
-                ended = True
-            elif self.stop_reason() is not None:
-                break
-            else:
-                found = self._some_steps(epoch)
-                ended = found is None
-                logs = found if found is not None and found.train else logs
-                if model.stop_training:
+        former, self.logs = self.logs, EpochLogs(train={})
+        ended = False
+        try:
+            while not ended and self.limits.steps_left() > 0:
+                if not self.runner.feed.has_step(epoch, state.step_in_epoch):
+                    ended = True
+                elif self.stop_reason() is not None:
                     break
+                else:
+                    ended = not self._some_steps(epoch)
+                    if model.stop_training:
+                        break
+        except StopIteration:  # of a batch hook: in Keras, it ends the epoch
+            ended = True
+            self.runner.feed.cut_off()
+            self.logs = self.logs if self.logs.train else former
+        logs = self.logs
         compiling = self.times.compile - compiling
         train_seconds = time.perf_counter() - begin - compiling
         whole = ended or state.step_in_epoch == self.runner.feed.steps
@@ -207,7 +214,7 @@ class FitLoop:
         if (self.exact or self.callbacks.needs_train_batches) and logs.train:
             logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
         if self.validates(epoch):
-            logs = replace(logs, validation=self.validation(keep_metrics=not whole))
+            logs = replace(logs, validation=self.validation(whole=whole))
         if whole:
             state.seek({"epoch": epoch + 1, "step_in_epoch": 0, "step": state.step})
         seconds = time.perf_counter() - begin - compiling
@@ -216,8 +223,8 @@ class FitLoop:
         self.callbacks.capture_best()
         self.stopped = bool(model.stop_training)
 
-    def _some_steps(self, epoch: int) -> EpochLogs | None:
-        """The next steps of the epoch; None if its rows have ended."""
+    def _some_steps(self, epoch: int) -> bool:
+        """The next steps of the epoch; False if its rows have ended."""
         feed, start, hooks = self.runner.feed, self.state.step_in_epoch, self.callbacks.needs_train_batches
         last = 0
         if hooks:  # rows that were never counted end after this hook, as in Keras
@@ -225,7 +232,7 @@ class FitLoop:
             self.callbacks.on_train_batch_begin(first)
         window = self.runner.window(epoch, start)
         if window is None:
-            return None
+            return False
         self._compile(window)
         stop = feed.hook_stop(start, self.steps_per_hook) if hooks else start + self._steps_per_call()
         stop = min(stop, start + self.limits.steps_left())
@@ -236,12 +243,13 @@ class FitLoop:
                 break
             logs = self._run_steps(epoch, window, stop)
         if logs is None:
-            return None
+            return False
         if logs.train:
+            self.logs = logs
             self.callbacks.on_train_batches(last if hooks else self.state.step_in_epoch - 1, dict(logs.train))
         if self.state.step_in_epoch != feed.steps and self.limits.steps_left() > 0:
             self.callbacks.after_call()
-        return logs
+        return True
 
     def _run_steps(self, epoch: int, window: Window, stop: int) -> EpochLogs | None:
         """Steps up to `stop`, as far as the window reaches; None: the rows have ended."""
@@ -279,16 +287,9 @@ class FitLoop:
     def _end_epoch(
         self, epoch: int, logs: EpochLogs, seconds: float, train_seconds: float, steps: int, rows: int
     ) -> None:
-        record = epoch_record(
-            self.setup,
-            logs,
-            self.cost,
-            epoch=epoch + 1,
-            seconds=seconds,
-            train_seconds=train_seconds,
-            steps=steps,
-            rows=rows,
-        )
+        spent: dict[str, Any] = {"seconds": seconds, "train_seconds": train_seconds}
+        spent |= {"steps": steps, "rows": rows}
+        record = epoch_record(self.setup, logs, self.cost, epoch=epoch + 1, **spent)
         self.callbacks.on_epoch_end(epoch, logs.keras(), record)
 
     def _validates_by_config(self, epoch: int) -> bool:

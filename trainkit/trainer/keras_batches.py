@@ -57,6 +57,11 @@ class KerasBatches:
                 found.append(batch)
         return [tf.nest.map_structure(_without_optional, batch) for batch in found]
 
+    def cut_off(self) -> None:
+        """End the epoch before its rows do: Keras takes it for their end."""
+        with self.iterator.catch_stop_iteration():
+            raise StopIteration
+
     def epoch(self) -> Iterator[Structure]:
         """All batches of an epoch."""
         self.begin_epoch()

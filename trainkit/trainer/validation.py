@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from trainkit.callbacks.callback_list import CallbackList
+from trainkit.trainer.compiled_model import CompiledModel
 from trainkit.trainer.loop import HostValidation
 from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.setup import TrainSetup
@@ -42,15 +43,16 @@ class Validation:
         self.by_host = by_host
         self.steps_per_hook = steps_per_hook
 
-    def __call__(self, *, keep_metrics: bool) -> dict[str, Any]:
+    def __call__(self, *, whole: bool) -> dict[str, Any]:
         """The values by the names of the metrics.
 
         Args:
-            keep_metrics: Keep the metrics of the epoch so far: where the training ends in the middle of an
-                epoch, but may be resumed.
+            whole: Whether the epoch is over. Else the metrics of the epoch so far are kept, for the training
+                that resumes it; `trainkit.fit` resumes none, and leaves the validation's, as Keras does.
         """
         state = self.setup.state
-        kept = (state.values(), state.parts.read()) if keep_metrics else None
+        resumable = not whole and not isinstance(self.setup.task, CompiledModel)
+        kept = (state.values(), state.parts.read()) if resumable else None
         begin = time.perf_counter()
         values = self._validate()
         self.times.validate += time.perf_counter() - begin

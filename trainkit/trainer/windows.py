@@ -91,6 +91,9 @@ class Feed(ABC):
     def window(self, epoch: int, start: int) -> Window | None:
         """Rows for step `start` of an epoch and for some that follow it; None: the epoch has no such step."""
 
+    def cut_off(self) -> None:  # noqa: B027 (rows that have numbers need nothing)
+        """The epoch under way ends here."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of threads."""

@@ -38,6 +38,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "validation_after_named_epochs": {"validation_data": VALIDATION, "validation_freq": [1, 3], "epochs": 4},
     "no_epochs": {"epochs": 0},
     "a_later_start": {"initial_epoch": 2, "epochs": 4, "validation_data": VALIDATION},
+    "a_start_below_zero": {"initial_epoch": -1, "epochs": 1},
+    "numbers_of_numpy": {
+        "batch_size": np.int64(3),
+        "epochs": np.int32(3),
+        "initial_epoch": np.int8(1),
+        "validation_data": VALIDATION,
+        "validation_steps": np.int64(1),
+        "validation_batch_size": np.int16(2),
+    },
     "a_start_at_the_end": {"initial_epoch": 2},
     "a_start_beyond_the_end": {"initial_epoch": 5},
     "frequency_counts_from_epoch_one": {

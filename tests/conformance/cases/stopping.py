@@ -50,6 +50,33 @@ def in_the_middle_of_an_epoch(side: Side) -> None:
 
 
 @case
+def within_an_epoch_leaves_the_metrics_of_its_validation(side: Side) -> None:
+    def stop(batch: int, logs: Any) -> None:
+        model.stop_training = True
+
+    model = dense(metrics=["mae"])
+    callback = LambdaCallback(on_train_batch_end=stop)
+    fit(side, model, callbacks=[callback], validation_data=VALIDATION)
+    side.note("metrics", {name: float(value) for name, value in model.get_metrics_result().items()})
+
+
+def ends_the_epoch_in(hook: str, side: Side) -> None:
+    """What a batch hook raises as the end of an iterator, Keras takes for the end of the rows."""
+
+    def end(batch: int, logs: Any) -> None:
+        if batch == 1:
+            raise StopIteration
+
+    callback = LambdaCallback(**{hook: end})
+    history = fit(side, dense(), callbacks=[callback], epochs=3, validation_data=VALIDATION, record="batches")
+    assert history.epoch == [0, 1, 2]
+
+
+for hook in ("on_train_batch_begin", "on_train_batch_end"):
+    case.add(f"of_an_epoch_by_stop_iteration_in_{hook}", partial(ends_the_epoch_in, hook))
+
+
+@case
 def and_then_training_on(side: Side) -> None:
     """A new training takes the wish back."""
 
