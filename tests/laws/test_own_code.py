@@ -310,3 +310,27 @@ def test_a_training_inside_of_a_callback_leaves_the_rows_of_the_outer_one() -> N
 
     for settings in ({}, {"validation_data": (5 * X, Y)}):
         np.testing.assert_allclose(losses(tk.fit, settings), losses(keras.Model.fit, settings), rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "adafactor", "scaled"])
+def test_the_variables_of_an_optimizer_have_keras_s_names(optimizer: str) -> None:
+    def paths(fit: Callable[..., Any]) -> list[str]:
+        keras.backend.clear_session()
+        inner = "adam" if optimizer == "scaled" else optimizer
+        made = keras.optimizers.get(inner)
+        model = dense(keras.optimizers.LossScaleOptimizer(made) if optimizer == "scaled" else made)
+        fit(model, X, Y, verbose=0)
+        return [variable.path for variable in model.optimizer.variables]
+
+    assert paths(tk.fit) == paths(keras.Model.fit)
+
+
+def test_rows_left_out_are_refused_in_one_line() -> None:
+    with pytest.raises(tk.UserError, match="^x is None: give the rows to train on") as raised:
+        tk.fit(dense("sgd"), None, Y, verbose=0)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_number_that_is_not_whole_is_refused_in_one_line() -> None:
+    with pytest.raises(tk.UserError, match="^batch_size=2.5: expected a whole number"):
+        tk.fit(dense("sgd"), X, Y, batch_size=2.5, verbose=0)

@@ -132,6 +132,11 @@ def fit(
         finally:
             _in_own_fit.remove(model)
     if not exact:
+        if x is None:
+            raise UserError(
+                "x is None: give the rows to train on as arrays, a tf.data.Dataset, a keras.utils.PyDataset "
+                "or a generator."
+            )
         _check_optimizer(model.optimizer)
     limit = keras.config.max_epochs()
     if limit and limit < epochs:

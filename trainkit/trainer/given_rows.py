@@ -12,6 +12,7 @@ import numpy as np
 from trainkit.backend import compat
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
+from trainkit.core.tree import leaves
 from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.keras_steps import KerasFeed
@@ -113,7 +114,7 @@ class GivenValidation:
         )
         own = any(compat.has_own(model, name) for name in ("evaluate", "make_test_function"))
         arrays = compat.adapter_arrays(self._iterator) if steps is None and not exact and not own else None
-        if arrays is not None:
+        if arrays is not None and len(leaves(arrays)[0]):  # of no rows, Keras says something, too
             self.arrays = Arrays(*arrays)
             return
         self._arguments = {"x": x, "y": y, "sample_weight": weight, "batch_size": batch_size, "steps": steps}

@@ -124,7 +124,8 @@ class TrainSetup:
         # An own `train_step` was looked at: that has built the optimizer, if the step uses it at all.
         if optimizer is None or optimizer.built or self.facts.own_train_step:
             return
-        optimizer.build(self.model.trainable_variables)
+        with keras.name_scope(optimizer.name, caller=optimizer):  # as a first step would name its variables
+            optimizer.build(self.model.trainable_variables)
         self.state.relist()
 
     def arrays(self, split: str) -> Arrays:
