@@ -42,7 +42,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "a_start_below_zero": {"initial_epoch": -1, "epochs": 1},
     "numbers_of_numpy": {
         "batch_size": np.int64(3),
-        "epochs": np.int32(3),
         "initial_epoch": np.int8(1),
         "validation_data": VALIDATION,
         "validation_steps": np.int64(1),
