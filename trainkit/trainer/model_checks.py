@@ -79,8 +79,8 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
         graph = tf.compat.v1.get_default_graph()
         if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in graph.get_operations()):
             raise UserError(
-                f"Task {task.name}: the model takes numbers, but rows or labels are text. Encode them in "
-                "data(), or begin the model with a TextVectorization or StringLookup layer."
+                f"Task {task.name}: the model takes numbers, but rows or labels are text. Encode them as "
+                "numbers, or begin the model with a TextVectorization or StringLookup layer."
             )
         seen["operations"] = operation_names(graph)
         return loss, outputs, logs
