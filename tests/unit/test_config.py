@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Optional
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -22,6 +25,7 @@ from trainkit.config import (
     validate_section,
 )
 from trainkit.config.fields import Setting, find, group_meaning, group_of, settings_of, walk
+from trainkit.config.kinds import has_kind, kind_of
 from trainkit.core.errors import UserError
 
 SETTINGS = dict(walk(Config))
@@ -126,6 +130,42 @@ def test_the_ends_of_a_range_are_in_it_or_not(key: str) -> None:
     low = setting.at_least if setting.at_least is not None else setting.above
     assert low is None or not setting.in_range(low - 1)
     assert not setting.in_range(float("inf"))
+
+
+@pytest.mark.parametrize("key", [key for key, setting in SETTINGS.items() if setting.example])
+def test_an_example_keeps_the_rule_that_it_explains(key: str) -> None:
+    setting = SETTINGS[key]
+    example = yaml.safe_load(setting.example.partition(" ")[0])
+    assert has_kind(example, setting.kind)
+    assert all(setting.in_range(number) for number in example)
+    assert setting.expected.endswith(setting.example)
+
+
+@pytest.mark.parametrize(
+    ("hint", "kind", "optional"),
+    [
+        (int, int, False),
+        (float | None, float, True),
+        (Optional[bool], bool, True),  # noqa: UP045
+        (tuple[int, ...] | list[int], list[int], False),
+        (Sequence[int] | None, list[int], True),
+        (tuple[int, int], list[int], False),
+        (tuple[int, str], list[Any], False),
+        (list, list[Any], False),
+        (list[int | None], list[Any], False),
+        (Mapping[str, float], dict[str, Any], False),
+        (Mapping[int, float], Any, True),
+        (Literal["a", None], Literal["a", None], True),
+        (int | str, int | str, False),
+        (int | Path, Any, False),
+        (Path, Any, True),
+        (Any, Any, True),
+        (np.dtype("bool"), Any, True),
+    ],
+    ids=str,
+)
+def test_an_annotation_says_what_kind_of_value_it_allows(hint: Any, kind: Any, optional: bool) -> None:
+    assert kind_of(hint) == (kind, optional)
 
 
 def test_a_dataclass_field_without_a_meaning_cannot_be_a_setting() -> None:

@@ -13,7 +13,7 @@ from trainkit.config.optimizer import ClipConfig, EmaConfig, OptimizerConfig, Sc
 from trainkit.config.root import PROGRESS, Config
 from trainkit.config.trainer import TrainerConfig, TrainerSettings
 from trainkit.config.tune import TuneConfig
-from trainkit.config.validation import validate, validate_section
+from trainkit.config.validation import validate, validate_arguments, validate_section, validate_task
 
 __all__ = [
     "PROGRESS",
@@ -39,5 +39,7 @@ __all__ = [
     "TrainerSettings",
     "TuneConfig",
     "validate",
+    "validate_arguments",
     "validate_section",
+    "validate_task",
 ]

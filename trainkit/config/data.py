@@ -90,7 +90,10 @@ class DataConfig:
     target_scaling: str = setting("standard", "scaling of a target that is a number", choices=SCALINGS)
     weight: str | None = setting(None, "column with a weight for each row")
     image_size: list[int] | None = setting(
-        None, "height and width that images are scaled to; null: all have one size", at_least=1
+        None,
+        "height and width that images are scaled to; null: all have one size",
+        at_least=1,
+        example="[24,24] ([height,width])",
     )
     channels: int = setting(0, "of images: 1 gray, 3 RGB, 0: gray if all are", at_least=0, at_most=3)
     path_column: str | None = setting(None, "column with the paths of images; null: path, file or image")

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Setting", "find", "group_meaning", "group_of", "key_of_group", "setting", "settings_of", "walk"]
+from trainkit.config.kinds import has_kind, kind_in_words, kind_of
+
+__all__ = [
+    "Setting",
+    "arguments_of",
+    "find",
+    "group_meaning",
+    "group_of",
+    "key_of_group",
+    "setting",
+    "settings_of",
+    "walk",
+]
 
 KEY = "setting"  # of the field's metadata
 
@@ -30,8 +44,10 @@ class Setting:
         at_most: Largest value, inclusive.
         below: Largest value, exclusive.
         problem: For text with a grammar of its own: returns what was expected, or None for a good value.
+        example: A good value of a list, for error texts: `[0,1]`.
         kind: The field's type, without None.
         optional: Whether None (`null` on the command line) is allowed.
+        is_inferred: Whether an annotation is all that is known: any value of its kind is allowed.
     """
 
     meaning: str
@@ -41,8 +57,10 @@ class Setting:
     at_most: float | None = None
     below: float | None = None
     problem: Callable[[Any], str | None] | None = None
+    example: str = ""
     kind: Any = Any
     optional: bool = False
+    is_inferred: bool = False
 
     @property
     def range(self) -> str:
@@ -64,8 +82,8 @@ class Setting:
         """What a value must be, in words: `a whole number of at least 1`."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        name = NAMES.get(self.kind, "a value")
-        example = ", such as [0,1]" if self.kind == list[int] else ""
+        name = kind_in_words(self.kind)
+        example = f", such as {self.example}" if self.example else ""
         if not self.range:
             return name + example
         joint = " of " if self.range.startswith("at ") else " "
@@ -82,17 +100,6 @@ class Setting:
         )
 
 
-NAMES = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    list[int]: "a list of whole numbers",
-    list[Any]: "a list",
-    dict[str, Any]: "a section of key=value",
-}
-
-
 def setting(
     default: Any,
     meaning: str,
@@ -103,9 +110,10 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
     problem: Callable[[Any], str | None] | None = None,
+    example: str = "",
 ) -> Any:
     """A dataclass field that is a setting, with the arguments of `Setting`. Lists and dicts are copied."""
-    declared = Setting(meaning, tuple(choices), at_least, above, at_most, below, problem)
+    declared = Setting(meaning, tuple(choices), at_least, above, at_most, below, problem, example)
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: copy.deepcopy(default), metadata={KEY: declared})
     return dataclasses.field(default=default, metadata={KEY: declared})
@@ -126,10 +134,46 @@ _known_groups: dict[type[Any], Mapping[str, Setting | type[Any]]] = {}
 def _described(field: dataclasses.Field[Any], hint: Any) -> Setting | type[Any]:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return hint
-    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    kinds = [part for part in parts if part is not type(None)]
+    kind, optional = kind_of(hint)
     declared: Setting = field.metadata[KEY]
-    return dataclasses.replace(declared, kind=kinds[0], optional=len(kinds) < len(parts) or kinds[0] is Any)
+    return dataclasses.replace(declared, kind=kind, optional=optional)
+
+
+def arguments_of(task: type[Any]) -> Mapping[str, Setting]:
+    """The arguments that a dataclass of a task takes, by name: those that are no settings are known by their
+    annotations. One that cannot be judged by, or that the field's own default breaks, allows any value."""
+    if task not in _known_arguments:
+        fields = [field for field in dataclasses.fields(task) if field.init]
+        found = {field.name: _argument(field, _hint(task, field)) for field in fields}
+        _known_arguments[task] = types.MappingProxyType(found)
+    return _known_arguments[task]
+
+
+_known_arguments: dict[type[Any], Mapping[str, Setting]] = {}
+ANYTHING = Setting("", kind=Any, optional=True, is_inferred=True)
+
+
+def _argument(field: dataclasses.Field[Any], hint: Any) -> Setting:
+    kind, optional = kind_of(hint)
+    if KEY in field.metadata:
+        declared: Setting = field.metadata[KEY]
+        return dataclasses.replace(declared, kind=kind, optional=optional)
+    if field.default is not None and field.default is not dataclasses.MISSING:
+        kind = kind if has_kind(field.default, kind) else Any
+    if kind is Any:
+        return ANYTHING
+    return dataclasses.replace(ANYTHING, kind=kind, optional=optional or field.default is None)
+
+
+def _hint(task: type[Any], field: dataclasses.Field[Any]) -> Any:
+    """The annotation of a field; Any where it names what is not there, such as an import for the type
+    checker."""
+    owner = next(base for base in task.__mro__ if field.name in inspect.get_annotations(base))
+    names = types.SimpleNamespace(__annotations__={field.name: field.type})
+    try:
+        return typing.get_type_hints(names, vars(sys.modules[owner.__module__]))[field.name]
+    except Exception:  # an annotation may be any expression
+        return Any
 
 
 def walk(group: type[Any], prefix: str = "") -> Iterator[tuple[str, Setting]]:

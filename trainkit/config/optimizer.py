@@ -61,7 +61,9 @@ class ScheduleConfig:
         at_most=1,
     )
     power: float = setting(1.0, "polynomial: exponent; 1 is a straight line", above=0)
-    boundaries: list[int] = setting([], "piecewise: steps after which the rate falls, ascending", at_least=1)
+    boundaries: list[int] = setting(
+        [], "piecewise: steps after which the rate falls, ascending", at_least=1, example="[100,200]"
+    )
     rise: float = setting(0.3, "one_cycle: fraction of the steps in which the rate rises", above=0, below=1)
 
     def check(self, prefix: str) -> None:

@@ -40,7 +40,9 @@ class TrainerConfig:
     precision: str = setting("float32", "number format of the layers", choices=PRECISIONS)
     strategy: str = setting("auto", "how training is distributed over devices", choices=STRATEGIES)
     replicas: int | None = setting(None, "devices to use; logical CPUs where there are no GPUs", at_least=1)
-    devices: list[int] | None = setting(None, "indices of the GPUs to use; null: all", at_least=0)
+    devices: list[int] | None = setting(
+        None, "indices of the GPUs to use; null: all", at_least=0, example="[0,1]"
+    )
     tf32: bool = setting(True, "TensorFloat-32 matrix products on GPUs that have them")
     sync_batch_norm: bool = setting(False, "BatchNormalization statistics over all replicas")
     execution: str = setting("auto", "what is compiled into one program", choices=EXECUTIONS)

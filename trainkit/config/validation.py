@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from numbers import Integral, Real
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
-from trainkit.config.fields import Setting, settings_of
+from trainkit.config.fields import Setting, arguments_of, settings_of
+from trainkit.config.kinds import has_kind, is_list
 from trainkit.config.root import Config
 from trainkit.core.errors import UserError, did_you_mean
 
-__all__ = ["validate", "validate_section"]
+__all__ = ["validate", "validate_arguments", "validate_section", "validate_task"]
 
 
 def validate(config: Config) -> None:
@@ -39,6 +41,34 @@ def validate_section(section: Any, prefix: str) -> None:
     _check_fields(section, f"{prefix}.")
 
 
+def validate_arguments(task: type[Any], values: Mapping[str, Any]) -> None:
+    """Check arguments for a task's class by its fields, as `validate_section` does: by what they declare, or
+    else by their annotations. Names that are no fields are left to the class.
+
+    Args:
+        task: The class, a dataclass.
+        values: Arguments by name.
+
+    Raises:
+        UserError: for the first value that is impossible.
+    """
+    known = arguments_of(task)
+    for name, value in values.items():
+        if name in known:
+            _check(f"task.{name}", value, known[name])
+
+
+def validate_task(task: Any) -> None:
+    """Check the fields of a task that are declared by `setting`; what others hold in Python is their own.
+
+    Raises:
+        UserError: for the first value that is impossible.
+    """
+    known = arguments_of(type(task))
+    declared = {name: getattr(task, name) for name, one in known.items() if not one.is_inferred}
+    validate_arguments(type(task), declared)
+
+
 def _check_fields(section: Any, prefix: str) -> None:
     group: type = type(section)
     for name, described in settings_of(group).items():
@@ -58,8 +88,11 @@ def _check(key: str, value: Any, setting: Setting) -> None:
     if value is None:
         if not setting.optional:
             raise UserError(f"{key}: expected {setting.expected}, not null.")
-    elif not _has_kind(value, setting.kind):
-        raise UserError(f"{key}={value!r}: expected {setting.expected}, got {type(value).__name__}.")
+    elif not has_kind(value, setting.kind):
+        came = "" if is_list(value) else f", got {type(value).__name__}"
+        raise UserError(f"{key}={value!r}: expected {setting.expected}{came}.")
+    elif setting.is_inferred:
+        return
     elif value == "" and setting.kind is str:
         raise UserError(f"{key}='': expected {setting.expected}, got nothing.")
     elif setting.choices and value not in setting.choices:
@@ -70,26 +103,7 @@ def _check(key: str, value: Any, setting: Setting) -> None:
         raise UserError(f"{key}={value}: expected {expected}.")
 
 
-def _has_kind(value: Any, kind: Any) -> bool:
-    if kind is Any:
-        return True
-    if kind == list[int]:
-        return _is_list(value) and all(_has_kind(item, int) for item in value)
-    if kind == list[Any]:
-        return _is_list(value)
-    if kind == dict[str, Any]:
-        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
-    if kind in (int, float):
-        number = Integral if kind is int else Real
-        return isinstance(value, number) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple))
-
-
 def _numbers(value: Any) -> list[Any]:
     """The numbers whose range is checked: the value itself, or the items of a list."""
-    items = value if _is_list(value) else [value]
+    items = value if is_list(value) else [value]
     return [item for item in items if isinstance(item, Real) and not isinstance(item, bool)]
