@@ -17,7 +17,7 @@ from trainkit.cli import safe
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 
-__all__ = ["importing_from_here", "make_callbacks", "make_task"]
+__all__ = ["checked_spec", "importing_from_here", "make_callbacks", "make_task"]
 
 
 @contextmanager
@@ -65,7 +65,12 @@ def make_callbacks(specs: Sequence[Any]) -> list[Any]:
     return made
 
 
-def _make(spec: Any, key: str) -> Any:
+def checked_spec(spec: Any, key: str) -> Mapping[str, Any]:
+    """`_target_` and its arguments, if a config may name that.
+
+    Raises:
+        UserError: for what describes no object, or is not safe where `TRAINKIT_SAFE` is set.
+    """
     if not isinstance(spec, Mapping) or not isinstance(spec.get("_target_"), str):
         raise UserError(
             f"{key}={spec}: expected {{_target_: <module>.<Class>, and its arguments}}, "
@@ -73,10 +78,18 @@ def _make(spec: Any, key: str) -> Any:
         )
     if safe.is_safe():
         safe.check_targets(spec, key)
+    return spec
+
+
+def _make(spec: Any, key: str) -> Any:
+    checked_spec(spec, key)
     try:
         return hydra.utils.instantiate(spec, _convert_="all")
     except (InstantiationException, OmegaConfBaseException) as error:
-        raise UserError(f"{key}._target_={spec['_target_']}: {_reason(error)}") from error
+        reason = _reason(error)
+        if reason.startswith(f"{key}."):  # it names the argument
+            raise UserError(reason) from error
+        raise UserError(f"{key}._target_={spec['_target_']}: {reason}") from error
 
 
 def _has_no(module: ModuleType, name: str) -> str:

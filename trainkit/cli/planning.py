@@ -17,13 +17,15 @@ from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
-from trainkit.cli.instantiate import make_callbacks, make_task
+from trainkit.cli.instantiate import checked_spec, make_callbacks, make_task
 from trainkit.cli.mode_settings import check_mode_reads
 from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import as_yaml, plain, with_types
+from trainkit.cli.task_arguments import refuse_ignored, searched_tasks, typed_arguments, with_arguments
 from trainkit.config import Config, DataConfig, validate
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json
+from trainkit.core.task import Task
 from trainkit.data.folds import fold_of
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
@@ -70,12 +72,25 @@ class Plan:
         """Make the task, and with it the job.
 
         Raises:
-            UserError: if the task cannot be made, or its data cannot be read.
+            UserError: if the task cannot be made, would not look at an argument, or its data cannot be read.
         """
-        task = make_task(self.config.task)
+        arguments = self._arguments({})
+        task = make_task(arguments)
+        searched = searched_tasks(self.space, self._arguments) if self.space is not None else []
+        keys = self.space.keys if self.space is not None else ()
+        refuse_ignored([task, *searched], self.argv, keys)
+        return self._job(task, arguments)
+
+    def _arguments(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The task and its arguments, with other values of some settings."""
+        task = checked(spaces.changed(self.unresolved, changes)).task if changes else self.config.task
+        return typed_arguments(checked_spec(task, "task"))
+
+    def _job(self, task: Task, arguments: Mapping[str, Any]) -> Job:
         if self.found is not None and self.found.run is not None:
             task = task.of_run(self.found.run.path)
-        config, settings = self.config, self.unresolved
+        settings = with_arguments(self.unresolved, self.config.task, arguments)
+        config = replace(self.config, task=dict(arguments))
         suited = task.trainer_defaults() if self.free else {}
         chosen = {name: value for name, value in suited.items() if name in self.free}
         if chosen:
@@ -119,7 +134,8 @@ class Plan:
         texts = {} if self.config.mode == "tune" else self.texts
         config = checked(settings)
         made = replace(self, config=config, found=found, unresolved=settings, free=free, texts=texts)
-        return made.job()
+        arguments = made._arguments({})
+        return made._job(make_task(arguments), arguments)
 
     def experiment(self, changes: Mapping[str, Any], comment: str) -> str:
         """The job with other values of some settings as the text of an experiment file."""

@@ -162,6 +162,14 @@ class Task(ABC):
         """What is shown of the data before the training, such as the columns of a table; "": nothing."""
         return ""
 
+    def ignored(self) -> Mapping[str, str]:
+        """Arguments that nothing looks at as the others stand, each with the reason. The command refuses them
+        where the user sets them.
+
+        Example: `{"width": "only body=convolutional has this"}`.
+        """
+        return {}
+
     def trainer_defaults(self) -> Mapping[str, int]:
         """Settings of the trainer that suit the data: `epochs` and `batch_size`. The command takes them where
         the user sets none."""

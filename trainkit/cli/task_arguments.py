@@ -1,0 +1,177 @@
+"""The arguments of a task, by the annotations of its class: words that mean another type are given it, what
+cannot be is refused, and so is what nothing would look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import hydra
+from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, OmegaConf, StringNode
+from omegaconf.errors import ValidationError
+
+from trainkit.cli.hydra_app import key_of
+from trainkit.cli.instantiate import make_task
+from trainkit.cli.settings import plain, with_types
+from trainkit.config import validate_arguments
+from trainkit.config.fields import arguments_of
+from trainkit.config.kinds import has_kind, is_list
+from trainkit.core.errors import UserError
+from trainkit.core.task import Task
+from trainkit.tuning.space import Space
+
+__all__ = ["refuse_ignored", "searched_tasks", "typed_arguments", "with_arguments"]
+
+# The nodes that hold the other sections' values, so that a word means the same everywhere.
+NODES: Mapping[Any, Callable[[Any], Any]] = {
+    bool: BooleanNode,
+    int: IntegerNode,
+    float: FloatNode,
+    str: StringNode,
+}
+
+
+def typed_arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """`task._target_` and its arguments, with each argument of the type that its field has: `no` for a field
+    that is a bool becomes False. What is no dataclass is left as it is.
+
+    Raises:
+        UserError: for the first argument that is impossible.
+    """
+    task = _dataclass(spec["_target_"])
+    if task is None:
+        return dict(spec)
+    known = arguments_of(task)
+    typed = {
+        name: _converted(value, known[name].kind) if name in known and not _makes_object(value) else value
+        for name, value in spec.items()
+    }
+    validate_arguments(task, {name: value for name, value in typed.items() if not _makes_object(value)})
+    return typed
+
+
+def with_arguments(
+    settings: DictConfig, before: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> DictConfig:
+    """Settings with a task's arguments as they are typed; references such as `${data.dir}` stay.
+
+    Args:
+        settings: All settings.
+        before: The arguments as the settings have them.
+        arguments: The same, typed.
+    """
+    changed = {name: value for name, value in arguments.items() if _text(value) != _text(before[name])}
+    changed = {
+        name: value for name, value in changed.items() if not OmegaConf.is_interpolation(settings.task, name)
+    }
+    if not changed:
+        return settings
+    values = plain(settings)
+    return with_types({**values, "task": {**values["task"], **changed}})
+
+
+def searched_tasks(space: Space, typed: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Task]:
+    """The task with each value that a search has for one of its arguments.
+
+    Args:
+        space: What is searched.
+        typed: Gives the task's arguments for other values of some settings, as `typed_arguments` does.
+
+    Raises:
+        UserError: for the first value that its field does not take, or that is the same as another.
+    """
+    tasks: list[Task] = []
+    for parameter in space.parameters:
+        key = parameter.key
+        seen: dict[str, Any] = {}
+        for value in parameter.samples() if key.startswith("task.") else ():
+            arguments = _of_a_trial(key, value, typed)
+            text = _text(arguments)
+            if text in seen:
+                raise UserError(f"tune.space.{key}: {seen[text]} and {value} are the same; leave one out.")
+            seen[text] = value
+            try:
+                tasks.append(make_task(arguments))
+            except UserError as error:
+                raise UserError(f"tune.space.{key}: {value} cannot be trained: {error}") from error
+    return tasks
+
+
+def _of_a_trial(
+    key: str, value: Any, typed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    try:
+        return typed({key: value})
+    except UserError as error:
+        problem = str(error).removeprefix("task.")
+        raise UserError(f"tune.space.task.{problem}") from error
+
+
+def refuse_ignored(tasks: Sequence[Task], words: Sequence[str], searched: Collection[str]) -> None:
+    """Refuse arguments that somebody chose, and that nothing looks at.
+
+    Args:
+        tasks: The task, and for a search what its values make of it.
+        words: The command line.
+        searched: The keys that are searched.
+
+    Raises:
+        UserError: for the first.
+    """
+    chosen = {**{key: f"tune.space.{key}" for key in searched}, **{key_of(word): word for word in words}}
+    for name, reason in tasks[0].ignored().items():
+        if f"task.{name}" in chosen and all(name in task.ignored() for task in tasks):
+            raise UserError(f"{chosen[f'task.{name}']}: {reason}; leave it out.")
+
+
+def _dataclass(target: str) -> type[Any] | None:
+    """The class of a task, if it is a dataclass that takes its fields; None for others, and for what cannot
+    be imported, of which making the object says more."""
+    try:
+        found = hydra.utils.get_object(target)
+    except Exception:  # whatever an import may raise
+        return None
+    if not inspect.isclass(found) or not dataclasses.is_dataclass(found):
+        return None
+    code = getattr(found.__init__, "__code__", None)
+    is_generated = code is not None and code.co_filename == "<string>"  # what dataclasses write has no file
+    return found if is_generated else None
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """A value as a field of a kind takes it; one that it cannot take stays as it is."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if value is None or has_kind(value, kind):
+        return value
+    if kind in NODES:
+        with suppress(ValidationError):
+            return OmegaConf.create({"value": NODES[kind](value)}).value
+    elif origin is list and is_list(value):
+        return [_converted(item, parts[0]) for item in value]
+    else:  # of several kinds, the first that takes it; any value would do as a text
+        tried = (_converted(value, part) for part in parts if part in NODES and part is not str)
+        return next((one for one in tried if has_kind(one, kind)), value)
+    return value
+
+
+def _makes_object(value: Any) -> bool:
+    """Whether a value, or something in it, is made by a `_target_` of its own."""
+    return "_target_" in set(_keys(value))
+
+
+def _keys(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        yield from value
+    items = value.values() if isinstance(value, Mapping) else value if is_list(value) else ()
+    for item in items:
+        yield from _keys(item)
+
+
+def _text(value: Any) -> str:
+    """A text that differs where type or value do: True is not 1."""
+    return json.dumps(value, default=str)
