@@ -13,7 +13,7 @@ from trainkit.config import Config
 from trainkit.config.fields import Setting, group_meaning, settings_of
 from trainkit.config.root import MODES
 
-__all__ = ["GROUPS", "WIDTH", "help_text"]
+__all__ = ["GROUPS", "WIDTH", "described", "help_text"]
 
 Row = tuple[str, str]  # what is typed, and what it means
 Section = tuple[str, Iterable[Row]]  # its title, and its rows
@@ -96,26 +96,26 @@ def _settings(composed: Composed) -> Iterator[Section]:
 
 def _group(group: type[Any], name: str, values: Mapping[str, Any]) -> Iterator[Section]:
     yield f"{name}: {group_meaning(group)}", _rows(group, f"{name}.", values)
-    for inner, described in settings_of(group).items():
-        if isinstance(described, type):
-            yield from _group(described, f"{name}.{inner}", values)
+    for inner, one in settings_of(group).items():
+        if isinstance(one, type):
+            yield from _group(one, f"{name}.{inner}", values)
 
 
 def _rows(group: type[Any], prefix: str, values: Mapping[str, Any]) -> Iterator[Row]:
     """The settings that lie directly in a group; of an open section, the keys that it has."""
-    for name, described in settings_of(group).items():
+    for name, one in settings_of(group).items():
         key = prefix + name
-        if not isinstance(described, Setting) or key == "task":
+        if not isinstance(one, Setting) or key == "task":
             continue
         keys = list(_inside(f"{key}.", values)) or [key]
-        yield from ((_typed(one, values), _described(described)) for one in keys)
+        yield from ((_typed(each, values), described(one)) for each in keys)
 
 
 def _inside(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
     return (key for key, value in values.items() if key.startswith(prefix) and not isinstance(value, Mapping))
 
 
-def _described(setting: Setting) -> str:
+def described(setting: Setting) -> str:
     """Meaning, then choices or range."""
     if setting.choices:
         joint = "|" if len(setting.choices) <= MAX_JOINED else " | "  # where a line may break

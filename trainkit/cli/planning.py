@@ -12,7 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from trainkit.cli import spaces
+from trainkit.cli import spaces, task_arguments
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
@@ -21,7 +21,6 @@ from trainkit.cli.instantiate import checked_spec, make_callbacks, make_task
 from trainkit.cli.mode_settings import check_mode_reads
 from trainkit.cli.resumed import Changes, merged_with_run
 from trainkit.cli.settings import as_yaml, plain, with_types
-from trainkit.cli.task_arguments import refuse_ignored, searched_tasks, typed_arguments, with_arguments
 from trainkit.config import Config, DataConfig, validate
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json
@@ -76,20 +75,22 @@ class Plan:
         """
         arguments = self._arguments({})
         task = make_task(arguments)
-        searched = searched_tasks(self.space, self._arguments) if self.space is not None else []
+        searched = (
+            task_arguments.searched_tasks(self.space, self._arguments) if self.space is not None else []
+        )
         keys = self.space.keys if self.space is not None else ()
-        refuse_ignored([task, *searched], self.argv, keys)
+        task_arguments.refuse_ignored([task, *searched], self.argv, keys)
         return self._job(task, arguments)
 
     def _arguments(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The task and its arguments, with other values of some settings."""
         task = checked(spaces.changed(self.unresolved, changes)).task if changes else self.config.task
-        return typed_arguments(checked_spec(task, "task"))
+        return task_arguments.typed_arguments(checked_spec(task, "task"))
 
     def _job(self, task: Task, arguments: Mapping[str, Any]) -> Job:
         if self.found is not None and self.found.run is not None:
             task = task.of_run(self.found.run.path)
-        settings = with_arguments(self.unresolved, self.config.task, arguments)
+        settings = task_arguments.with_arguments(self.unresolved, self.config.task, arguments)
         config = replace(self.config, task=dict(arguments))
         suited = task.trainer_defaults() if self.free else {}
         chosen = {name: value for name, value in suited.items() if name in self.free}
@@ -111,7 +112,7 @@ class Plan:
             callbacks=lambda: make_callbacks(config.callbacks.extra),
             argv=self.argv,
             config_dir=self.config_dir,
-            changed=self.changed,
+            changed=task_arguments.typed_changes(self.changed, arguments),
             space=self.space,
             variant=self.variant,
             experiment=self.experiment,

@@ -17,6 +17,7 @@ from omegaconf.errors import ValidationError
 
 from trainkit.cli.hydra_app import key_of
 from trainkit.cli.instantiate import make_task
+from trainkit.cli.resumed import Changes
 from trainkit.cli.settings import plain, with_types
 from trainkit.config import validate_arguments
 from trainkit.config.fields import arguments_of
@@ -25,7 +26,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.tuning.space import Space
 
-__all__ = ["refuse_ignored", "searched_tasks", "typed_arguments", "with_arguments"]
+__all__ = ["refuse_ignored", "searched_tasks", "typed_arguments", "typed_changes", "with_arguments"]
 
 # The nodes that hold the other sections' values, so that a word means the same everywhere.
 NODES: Mapping[Any, Callable[[Any], Any]] = {
@@ -73,6 +74,16 @@ def with_arguments(
         return settings
     values = plain(settings)
     return with_types({**values, "task": {**values["task"], **changed}})
+
+
+def typed_changes(changes: Changes, arguments: Mapping[str, Any]) -> Changes:
+    """What a command line changes of a run, with the task's arguments as they are typed: `no` is no change of
+    False."""
+    typed = {
+        key: (before, arguments.get(key.removeprefix("task."), now) if key.startswith("task.") else now)
+        for key, (before, now) in changes.items()
+    }
+    return {key: (before, now) for key, (before, now) in typed.items() if _text(before) != _text(now)}
 
 
 def searched_tasks(space: Space, typed: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Task]:
