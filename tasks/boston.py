@@ -15,6 +15,8 @@ from functools import cached_property
 import keras
 import numpy as np
 
+from trainkit.config import validate_task
+from trainkit.config.fields import setting
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
 from trainkit.data.sources.keras_datasets import BOSTON, load
@@ -38,12 +40,17 @@ class Boston(Task):
         seed: Of the validation split; the test rows are always the same.
     """
 
-    units: tuple[int, ...] = (64, 64)
-    dropout: float = 0.0
+    units: tuple[int, ...] = setting((64, 64), "hidden layers", at_least=1, example="[64,64]")
+    dropout: float = setting(
+        0.0, "rate after each hidden layer; at 0 there are no such layers", at_least=0, below=1
+    )
     source: str = "auto"
     dir: str | None = None
     validation: float = 0.2
-    seed: int = 0
+    seed: int = setting(0, "seed of the validation split; the test rows are always the same", at_least=0)
+
+    def __post_init__(self) -> None:
+        validate_task(self)
 
     @cached_property
     def prices(self) -> Splits:

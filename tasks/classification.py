@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from trainkit.config.fields import setting
 from trainkit.core.task import Task
 from trainkit.data.preparation.labels import ClassLabels
 from trainkit.metrics.by_name import class_loss, class_metrics
@@ -36,7 +37,9 @@ class Classification(Task):
     """
 
     loss_function: Any = None
-    scores: tuple[Any, ...] | list[Any] = ("accuracy", "f1")
+    scores: tuple[Any, ...] | list[Any] = setting(
+        ("accuracy", "f1"), "metrics, by name or {name: f1, average: weighted}", example="[accuracy,f1]"
+    )
     class_weights: Any = None
 
     @property

@@ -16,7 +16,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from trainkit.config import DataConfig
+from trainkit.config import DataConfig, validate_task
+from trainkit.config.fields import setting
 from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json
@@ -32,7 +33,7 @@ from trainkit.data.schema import Schema
 from trainkit.data.settings import data_config, refuse_unused
 from trainkit.tasks import recipes
 from trainkit.tasks.classification import Classification, class_scores
-from trainkit.tasks.image_networks import application, convolutions
+from trainkit.tasks.image_networks import CNN, application, check_network, convolutions
 
 __all__ = ["ImageClassification"]
 
@@ -58,12 +59,28 @@ class ImageClassification(Classification):
     """
 
     settings: DataConfig | Mapping[str, Any] = field(default_factory=DataConfig)
-    network: str = "cnn"
-    filters: tuple[int, ...] | list[int] = (32, 64, 128)
-    weights: str | None = None
-    dropout: float = 0.3
+    network: str = setting("cnn", "cnn, or a name of keras.applications such as MobileNetV2")
+    filters: tuple[int, ...] | list[int] = setting(
+        (32, 64, 128), "of cnn: filters of each block", at_least=1, example="[32,64]"
+    )
+    weights: str | None = setting(
+        None, "file with weights of the named network, without its top; null: at random"
+    )
+    dropout: float = setting(0.3, "share of the features that is dropped", at_least=0, below=1)
     validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        validate_task(self)
+        check_network(self.network)
+        if self.network == CNN and self.weights is not None:
+            raise UserError(
+                f"task.weights={self.weights}: only the networks of keras.applications have this; leave it "
+                "out, or name one with task.network, such as MobileNetV2."
+            )
+
+    def ignored(self) -> Mapping[str, str]:
+        return {} if self.network == CNN else {"filters": f"only task.network={CNN} has this"}
 
     @cached_property
     def config(self) -> DataConfig:
@@ -132,7 +149,7 @@ class ImageClassification(Classification):
 
     def model(self, train: Arrays) -> keras.Model:
         images = keras.Input(self.fitted[2], name="images")
-        if self.network == "cnn":
+        if self.network == CNN:
             x = convolutions(images, self.filters)
         else:
             x = application(images, self.network, self.weights)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,22 @@ from keras import layers
 
 from trainkit.core.errors import UserError, did_you_mean, one_line
 
-__all__ = ["application", "convolutions"]
+__all__ = ["CNN", "application", "check_network", "convolutions"]
+
+CNN = "cnn"  # ours; all other names are those of keras.applications
+
+
+def check_network(name: str) -> None:
+    """Refuse a name that is neither `cnn` nor an architecture of `keras.applications`.
+
+    Raises:
+        UserError: naming the nearest.
+    """
+    if name == CNN or name in _builders():
+        return
+    near = did_you_mean(name, [CNN, *_builders()], list_known=False)
+    known = f"expected {CNN}, or a network of keras.applications, such as MobileNetV2 or EfficientNetB0."
+    raise UserError(f"task.network={name}: unknown; {near if near.startswith('did') else known}")
 
 
 def convolutions(images: Any, filters: Sequence[int]) -> Any:
@@ -51,7 +67,8 @@ def application(images: Any, name: str, weights: str | None) -> Any:
     Raises:
         UserError: for an unknown name, images that are too small for it, or weights of another network.
     """
-    build, module = _builder(name)
+    check_network(name)
+    build, module = _builders()[name]
     x = images
     if images.shape[-1] == 1:
         x = layers.Concatenate(name="three_channels")([images] * 3)
@@ -66,19 +83,18 @@ def application(images: Any, name: str, weights: str | None) -> Any:
     return network(_preprocessed(x, module))
 
 
-def _builder(name: str) -> tuple[Any, Any]:
-    """The function that builds an architecture, and the module that knows how its images are scaled."""
+@functools.cache
+def _builders() -> Mapping[str, tuple[Any, Any]]:
+    """By the name of each architecture, the function that builds it, and the module that knows how its images
+    are scaled."""
     packages = [module.name for module in pkgutil.iter_modules(keras.applications.__path__)]
     modules = [importlib.import_module(f"keras.applications.{package}") for package in packages]
-    found = {
+    return {
         function: (build, module)
         for module in modules
         for function, build in inspect.getmembers(module, inspect.isfunction)
         if function[0].isupper() and hasattr(module, "preprocess_input")
     }
-    if name not in found:
-        raise UserError(f"task.network={name}: {did_you_mean(name, ['cnn', *found], list_known=False)}")
-    return found[name]
 
 
 def _preprocessed(images: Any, module: Any) -> Any:

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from trainkit.config import validate_task
+from trainkit.config.fields import setting
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
 from trainkit.data.sources.keras_datasets import MNIST as DIGITS
@@ -36,12 +38,15 @@ class MNIST(Task):
         seed: Of the validation split; the test rows are always the same.
     """
 
-    units: tuple[int, ...] = (512, 512)
-    dropout: float = 0.2
+    units: tuple[int, ...] = setting((512, 512), "hidden layers", at_least=1, example="[512,512]")
+    dropout: float = setting(0.2, "rate after each hidden layer", at_least=0, below=1)
     source: str = "auto"
     dir: str | None = None
     validation: float = 0.2
-    seed: int = 0
+    seed: int = setting(0, "seed of the validation split", at_least=0)
+
+    def __post_init__(self) -> None:
+        validate_task(self)
 
     def data(self) -> Splits:
         rows, source = load(DIGITS, self.source, self.dir)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from trainkit.config.fields import setting
 from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError
 from trainkit.tasks.mnist import MNIST
 
 __all__ = ["MnistCnn"]
@@ -29,11 +31,22 @@ class MnistCnn(MNIST):
         dropout: Share of the units that each hidden layer drops, from 0 to less than 1.
     """
 
-    filters: tuple[int, ...] = (32, 64, 64)
-    units: tuple[int, ...] = (128,)
-    dropout: float = 0.4
+    filters: tuple[int, ...] = setting(
+        (32, 64, 64),
+        "convolutions of 3x3, each followed by batch normalization and 2x2 pooling",
+        at_least=1,
+        example="[32,64,64]",
+    )
+    units: tuple[int, ...] = setting((128,), "hidden layers", at_least=1, example="[128]")
+    dropout: float = setting(0.4, "rate after each hidden layer", at_least=0, below=1)
 
     def model(self, train: Arrays) -> keras.Model:
+        side = min(train.x.shape[1:3])
+        if side >> len(self.filters) == 0:
+            raise UserError(
+                f"task.filters={list(self.filters)}: each pooling halves images of {side} pixels; expected "
+                f"at most {side.bit_length() - 1} convolutions."
+            )
         images = keras.Input(train.x.shape[1:])
         x = layers.Rescaling(1 / 255)(images)
         x = layers.Reshape((*train.x.shape[1:], 1))(x)

@@ -17,7 +17,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from trainkit.config import DataConfig
+from trainkit.config import DataConfig, validate_task
+from trainkit.config.fields import setting
 from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
@@ -57,17 +58,27 @@ class Tabular(Task):
     """
 
     settings: DataConfig | Mapping[str, Any] = field(default_factory=DataConfig)
-    units: tuple[int, ...] | list[int] = (64, 64)
-    dropout: float = 0.3
-    embedding: int | None = None
-    linear: bool = True
-    l2: float | None = None
+    units: tuple[int, ...] | list[int] = setting((64, 64), "hidden layers", at_least=1, example="[64,64]")
+    dropout: float = setting(0.3, "rate after each hidden layer", at_least=0, below=1)
+    embedding: int | None = setting(
+        None, "numbers per category; null: by the number of categories", at_least=1
+    )
+    linear: bool = setting(True, "a linear path beside the hidden layers")
+    l2: float | None = setting(
+        None, "penalty of the squared weights; null: by the number of rows", at_least=0
+    )
     validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
 
     problem: ClassVar[str] = ""
     penalty: ClassVar[float] = 2.5  # of the squared weights, per row
     sizes: ClassVar[Mapping[str, int]] = {"batches": 24, "smallest": 32, "largest": 1024, "steps": 2000}
+
+    def __post_init__(self) -> None:
+        validate_task(self)
+
+    def ignored(self) -> Mapping[str, str]:
+        return {} if self.units else {"dropout": "only hidden layers have this, and task.units=[] has none"}
 
     @cached_property
     def config(self) -> DataConfig:
@@ -108,7 +119,9 @@ class Tabular(Task):
 
     def description(self) -> str:
         notes = [f"! {note}" for note in self.table.notes]
-        return "\n".join([self.fitted[0].table(), *notes])
+        factor = self.weight_penalty
+        told = "Each loss below includes a penalty, {:.3g} times the sum of the squared weights (task.l2)."
+        return "\n".join([self.fitted[0].table(), *([told.format(factor)] if factor else []), *notes])
 
     def data(self) -> Splits:
         return self.table.splits(self.preparation)
@@ -125,6 +138,11 @@ class Tabular(Task):
         """About the number of training rows, which is known without the table."""
         return max(1, round(0.64 * self.fitted[0].rows))
 
+    @property
+    def weight_penalty(self) -> float:
+        """What the loss grows by per squared weight."""
+        return self.penalty / self.training_rows if self.l2 is None else self.l2
+
     def model(self, train: Arrays) -> keras.Model:
         inputs = {}
         parts = []
@@ -132,7 +150,7 @@ class Tabular(Task):
             inputs[name] = keras.Input(described.shape, dtype=described.dtype, name=name)
             parts.append(self.features_of(name, described, inputs[name]))
         features = parts[0] if len(parts) == 1 else layers.Concatenate(name="features")(parts)
-        penalty = keras.regularizers.L2(self.penalty / self.training_rows if self.l2 is None else self.l2)
+        penalty = keras.regularizers.L2(self.weight_penalty)
         x = features
         for units in self.units:
             x = layers.Dense(units, activation="relu", kernel_regularizer=penalty)(x)
@@ -153,10 +171,14 @@ class Tabular(Task):
         """
         if not described.size:
             return raw
-        width = self.embedding or max(4, round(1.6 * described.size**0.25))
+        width = self.embedding_size(described)
         is_text = bool(described.shape)
         embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
         return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
+
+    def embedding_size(self, described: PreparedInput) -> int:
+        """Numbers per category or word of an input."""
+        return max(4, round(1.6 * described.size**0.25)) if self.embedding is None else self.embedding
 
     @property
     def outputs(self) -> int:
@@ -239,7 +261,11 @@ class TabularRegression(Tabular):
     """
 
     loss_function: Any = None
-    scores: tuple[Any, ...] | list[Any] = ("rmse", "mae", "r2")
+    scores: tuple[Any, ...] | list[Any] = setting(
+        ("rmse", "mae", "r2"),
+        "metrics in the target's unit, by name or {name: ..., argument: value}",
+        example="[rmse,mae]",
+    )
 
     problem: ClassVar[str] = "regression"
     penalty: ClassVar[float] = 3.5  # `python -m benchmarks.tables`

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from keras import layers
 
-from trainkit.core.errors import UserError, did_you_mean
+from trainkit.config.fields import setting
 from trainkit.data.preparation.preparation import PreparedInput
 from trainkit.tasks.tabular import TabularClassification
 
@@ -35,26 +35,30 @@ class TextClassification(TabularClassification):
         width: Filters of the convolution, or units of the recurrent layer in each direction.
     """
 
-    body: str = "pooled"
-    width: int = 64
-    embedding: int | None = 64
-    units: tuple[int, ...] | list[int] = (64,)
-    dropout: float = 0.3
-    linear: bool = False
-    l2: float | None = 0.0
+    body: str = setting("pooled", "how words become features", choices=BODIES)
+    width: int = setting(
+        64, "filters of the convolutions, or units of the recurrent layer in each direction", at_least=1
+    )
+    embedding: int | None = setting(64, "numbers per word; null: by the number of words", at_least=1)
+    units: tuple[int, ...] | list[int] = setting((64,), "hidden layers", at_least=1, example="[64]")
+    dropout: float = setting(0.3, "rate after each hidden layer", at_least=0, below=1)
+    linear: bool = setting(False, "a linear path beside the hidden layers")
+    l2: float | None = setting(0.0, "penalty of the squared weights; null: by the number of rows", at_least=0)
 
     problem: ClassVar[str] = "text"
     sizes: ClassVar[Mapping[str, int]] = {"batches": 40, "smallest": 16, "largest": 128, "steps": 1500}
 
-    def __post_init__(self) -> None:
-        if self.body not in BODIES:
-            raise UserError(f"task.body={self.body}: {did_you_mean(self.body, BODIES)}")
+    def ignored(self) -> Mapping[str, str]:
+        unread = dict(super().ignored())
+        if self.body == "pooled":
+            unread["width"] = "only task.body=convolutional and task.body=recurrent have this"
+        return unread
 
     def features_of(self, name: str, described: PreparedInput, raw: Any) -> Any:
         if not described.shape or self.body == "pooled" or not described.size:
             return super().features_of(name, described, raw)
         masked = self.body == "recurrent"
-        width = self.embedding or 64
+        width = self.embedding_size(described)
         words = layers.Embedding(described.size, width, mask_zero=masked, name=f"{name}_embedding")(raw)
         if masked:
             return layers.Bidirectional(layers.LSTM(self.width), name=f"{name}_recurrent")(words)

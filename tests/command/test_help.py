@@ -65,7 +65,7 @@ def test_values_are_those_of_this_command_line(capsys: pytest.CaptureFixture[str
     assert "  trainer.devices=[0,1] " in text
     assert "  trainer.batch_size=32 " in text
     assert "  trainer.limit_train_batches=4 " in text
-    assert re.search(r"  task\.units=\[64,64\] +hidden layers\n", text)
+    assert re.search(r"  task\.units=\[64,64\] +hidden layers \(>= 1\)\n", text)
 
 
 @pytest.mark.parametrize("width", [80, 108, 140])

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import hydra
 import keras
 import numpy as np
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from tests.support.repository import ROOT
+from trainkit.cli import arguments
+from trainkit.cli.compose import compose
+from trainkit.cli.help import described
 from trainkit.config import DataConfig
+from trainkit.config.fields import arguments_of
+from trainkit.config.kinds import has_kind
+from trainkit.core.errors import UserError
 from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.core.task import Task
 from trainkit.tasks.boston import Boston
+from trainkit.tasks.image_classification import ImageClassification
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
+from trainkit.tasks.tabular import TabularRegression
+from trainkit.tasks.text_classification import TextClassification
 
 TASKS: dict[str, type[Any]] = {"mnist": MNIST, "mnist_cnn": MnistCnn, "boston": Boston}
 
@@ -99,6 +111,44 @@ def test_config_repeats_the_defaults_of_its_class() -> None:
             f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(cls)
         }
         assert cls().name == name
+
+
+ALL_TASKS = sorted(path.stem for path in (ROOT / "conf" / "task").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ALL_TASKS)
+def test_the_comment_of_an_argument_says_what_its_field_declares(name: str) -> None:
+    """`--help` reads the comments: the classes need Keras."""
+    (composed,) = compose(arguments.parse([f"task={name}"]))
+    comments = composed.groups.comments("task")
+    declared = arguments_of(hydra.utils.get_class(composed.settings.task["_target_"]))
+    told = {key: one for key, one in declared.items() if not one.is_inferred}
+    assert "dropout" in told
+    for key, one in told.items():
+        assert comments[f"task.{key}"] == described(one).replace("\N{NO-BREAK SPACE}", " ")
+        if one.example:
+            example = yaml.safe_load(one.example)
+            assert has_kind(example, one.kind)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: MNIST(units=64), "task.units=64: expected a list of whole numbers"),  # type: ignore[arg-type]
+        (lambda: MnistCnn(filters=(0,)), "task.filters=(0,): expected a list of whole numbers"),
+        (lambda: Boston(dropout=1.0), "task.dropout=1.0: expected a number"),
+        (lambda: TabularRegression(linear="no"), "task.linear='no': expected true or false"),  # type: ignore[arg-type]
+        (lambda: TextClassification(body="lstm"), "task.body=lstm: unknown"),
+        (lambda: ImageClassification(weights="w.h5"), "task.weights=w.h5: only the networks of"),
+    ],
+    ids=["mnist", "cnn", "boston", "table", "texts", "images"],
+)
+def test_a_task_from_python_is_checked_as_the_command_checks_it(
+    make: Callable[[], Task], expected: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        make()
+    assert str(caught.value).startswith(expected)
 
 
 # MNIST

@@ -27,7 +27,9 @@ def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) ->
         list_known: Whether to list the valid names, if there are at most `MAX_LISTED`.
     """
     known = list(known)
+    folded = {one.casefold(): one for one in reversed(known)}
     near = difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
+    near = near or [folded[one] for one in difflib.get_close_matches(str(name).casefold(), folded, 1, 0.5)]
     hint = f"did you mean {near[0]}?" if near else ""
     listed = f"Known: {', '.join(known)}." if list_known and len(known) <= MAX_LISTED else ""
     return f"{hint} {listed}".strip() or "see --help."
