@@ -1,10 +1,16 @@
-"""Epochs and batch size that suit the number of training rows."""
+"""Sizes that suit the data: epochs and batch size by the training rows, embeddings by categories."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["sizes"]
+__all__ = ["embedding", "sizes"]
+
+
+def embedding(categories: int) -> int:
+    """Numbers per category, or per word, by how many there are."""
+    usual: float = 1.6 * categories**0.25
+    return max(4, round(usual))
 
 
 def sizes(rows: int, *, batches: int, smallest: int, largest: int, steps: int) -> Mapping[str, int]:

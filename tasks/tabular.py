@@ -60,13 +60,9 @@ class Tabular(Task):
     settings: DataConfig | Mapping[str, Any] = field(default_factory=DataConfig)
     units: tuple[int, ...] | list[int] = setting((64, 64), "hidden layers", at_least=1, example="[64,64]")
     dropout: float = setting(0.3, "rate after each hidden layer", at_least=0, below=1)
-    embedding: int | None = setting(
-        None, "numbers per category; null: by the number of categories", at_least=1
-    )
+    embedding: int | None = setting(None, "numbers per category; null: by how many there are", at_least=1)
     linear: bool = setting(True, "a linear path beside the hidden layers")
-    l2: float | None = setting(
-        None, "penalty of the squared weights; null: by the number of rows", at_least=0
-    )
+    l2: float | None = setting(None, "penalty of the squared weights; null: by the rows", at_least=0)
     validation: float | Fold | None = None
     run: Path | None = field(default=None, compare=False)
 
@@ -119,9 +115,10 @@ class Tabular(Task):
 
     def description(self) -> str:
         notes = [f"! {note}" for note in self.table.notes]
-        factor = self.weight_penalty
-        told = "Each loss below includes a penalty, {:.3g} times the sum of the squared weights (task.l2)."
-        return "\n".join([self.fitted[0].table(), *([told.format(factor)] if factor else []), *notes])
+        if self.weight_penalty:
+            factor = f"task.l2={self.weight_penalty:.3g}"
+            notes.insert(0, f"Each loss below includes {factor} times the sum of the squared weights.")
+        return "\n".join([self.fitted[0].table(), *notes])
 
     def data(self) -> Splits:
         return self.table.splits(self.preparation)
@@ -171,14 +168,10 @@ class Tabular(Task):
         """
         if not described.size:
             return raw
-        width = self.embedding_size(described)
+        width = self.embedding or recipes.embedding(described.size)
         is_text = bool(described.shape)
         embedded = layers.Embedding(described.size, width, mask_zero=is_text, name=f"{name}_embedding")(raw)
         return layers.GlobalAveragePooling1D()(embedded) if is_text else embedded
-
-    def embedding_size(self, described: PreparedInput) -> int:
-        """Numbers per category or word of an input."""
-        return max(4, round(1.6 * described.size**0.25)) if self.embedding is None else self.embedding
 
     @property
     def outputs(self) -> int:

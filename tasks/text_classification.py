@@ -15,6 +15,7 @@ from keras import layers
 
 from trainkit.config.fields import setting
 from trainkit.data.preparation.preparation import PreparedInput
+from trainkit.tasks import recipes
 from trainkit.tasks.tabular import TabularClassification
 
 __all__ = ["BODIES", "TextClassification"]
@@ -39,11 +40,11 @@ class TextClassification(TabularClassification):
     width: int = setting(
         64, "filters of the convolutions, or units of the recurrent layer in each direction", at_least=1
     )
-    embedding: int | None = setting(64, "numbers per word; null: by the number of words", at_least=1)
+    embedding: int | None = setting(64, "numbers per word; null: by how many there are", at_least=1)
     units: tuple[int, ...] | list[int] = setting((64,), "hidden layers", at_least=1, example="[64]")
     dropout: float = setting(0.3, "rate after each hidden layer", at_least=0, below=1)
     linear: bool = setting(False, "a linear path beside the hidden layers")
-    l2: float | None = setting(0.0, "penalty of the squared weights; null: by the number of rows", at_least=0)
+    l2: float | None = setting(0.0, "penalty of the squared weights; null: by the rows", at_least=0)
 
     problem: ClassVar[str] = "text"
     sizes: ClassVar[Mapping[str, int]] = {"batches": 40, "smallest": 16, "largest": 128, "steps": 1500}
@@ -58,7 +59,7 @@ class TextClassification(TabularClassification):
         if not described.shape or self.body == "pooled" or not described.size:
             return super().features_of(name, described, raw)
         masked = self.body == "recurrent"
-        width = self.embedding_size(described)
+        width = self.embedding or recipes.embedding(described.size)
         words = layers.Embedding(described.size, width, mask_zero=masked, name=f"{name}_embedding")(raw)
         if masked:
             return layers.Bidirectional(layers.LSTM(self.width), name=f"{name}_recurrent")(words)

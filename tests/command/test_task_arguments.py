@@ -14,6 +14,7 @@ from tests.support.commands import QUIET, table
 from trainkit.cli import main
 from trainkit.cli.task_arguments import typed_arguments
 from trainkit.core.errors import UserError
+from trainkit.tasks.tabular import TabularClassification
 
 OWN = """
 from __future__ import annotations
@@ -205,6 +206,18 @@ def test_the_settings_of_a_run_hold_what_a_word_means(
     capsys.readouterr()
     assert train("resume=last", "task.nan=off", "task.rows='32'", "trainer.epochs=2") == 0
     assert "task." not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("l2", "said"), [(None, "task.l2=0.0417 times"), (0.5, "task.l2=0.5 times"), (0.0, "")]
+)
+def test_the_opening_lines_say_which_penalty_the_loss_includes(
+    l2: float | None, said: str, empty_folder: Path
+) -> None:
+    Path("t.csv").write_text("\n".join(["x,y", *(f"{i % 5}.5,{'ab'[i % 2]}" for i in range(94))]))
+    text = TabularClassification({"path": "t.csv", "target": "y"}, l2=l2).description()
+    assert said in text
+    assert ("Each loss below includes" in text) is bool(said)
 
 
 @pytest.mark.slow

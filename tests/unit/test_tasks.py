@@ -134,10 +134,10 @@ def test_the_comment_of_an_argument_says_what_its_field_declares(name: str) -> N
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda: MNIST(units=64), "task.units=64: expected a list of whole numbers"),  # type: ignore[arg-type]
+        (lambda: MNIST(units=64), "task.units=64: expected a list of whole numbers"),
         (lambda: MnistCnn(filters=(0,)), "task.filters=(0,): expected a list of whole numbers"),
         (lambda: Boston(dropout=1.0), "task.dropout=1.0: expected a number"),
-        (lambda: TabularRegression(linear="no"), "task.linear='no': expected true or false"),  # type: ignore[arg-type]
+        (lambda: TabularRegression(linear="no"), "task.linear='no': expected true or false"),
         (lambda: TextClassification(body="lstm"), "task.body=lstm: unknown"),
         (lambda: ImageClassification(weights="w.h5"), "task.weights=w.h5: only the networks of"),
     ],
