@@ -101,7 +101,8 @@ def test_a_command_trains_on_decoded_images_as_on_those_in_memory(images: Path) 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", ["pooled", "convolutional", "recurrent"])
 def test_texts_train_predict_and_are_served(texts: Path, body: str) -> None:
-    words = ("task=text_classification", "data.path=reviews", f"task.body={body}", "task.width=4")
+    width = () if body == "pooled" else ("task.width=4",)
+    words = ("task=text_classification", "data.path=reviews", f"task.body={body}", *width)
     assert main.main([*words, *SHORT, "task.embedding=4", "run_dir=run"]) == 0
     assert main.main(["mode=predict", "resume=run", "predict.path=reviews/good"]) == 0
     rows = table("predictions.csv", "run")

@@ -215,7 +215,7 @@ def test_the_opening_lines_say_which_penalty_the_loss_includes(
     l2: float | None, said: str, empty_folder: Path
 ) -> None:
     Path("t.csv").write_text("\n".join(["x,y", *(f"{i % 5}.5,{'ab'[i % 2]}" for i in range(94))]))
-    text = TabularClassification({"path": "t.csv", "target": "y"}, l2=l2).description()
+    text = TabularClassification(settings={"path": "t.csv", "target": "y"}, l2=l2).description()
     assert said in text
     assert ("Each loss below includes" in text) is bool(said)
 
