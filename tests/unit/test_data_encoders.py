@@ -104,6 +104,37 @@ def test_many_categories_are_embedded_and_the_rarest_dropped() -> None:
     assert few.known == ("c19", "c18", "c17")
 
 
+SPELLED = st.lists(st.sampled_from(["", "NA", "a", "b", "c", "d"]), min_size=1, max_size=20).map(
+    lambda cells: objects(*cells)
+)
+
+
+@quickly
+@given(SPELLED, SPELLED, st.sampled_from(["integer", "one_hot", "embedding"]))
+def test_cells_are_unseen_that_no_training_row_had(
+    training: np.ndarray, new: np.ndarray, encoding: str
+) -> None:
+    fitted = fit_categories("c", training, ColumnSettings(encoding=encoding), ("NA",))
+    encoder = type(fitted).from_dict(fitted.to_dict())
+    assert encoder == fitted
+    unseen = sum(cell not in ("", "NA", *training) for cell in new)
+    told = f"c: {unseen} of {len(new)} cells are categories that the training did not have, such as '"
+    assert encoder.note_unseen(new).startswith(told if unseen else "")
+    assert bool(encoder.note_unseen(new)) == bool(unseen)
+
+
+def test_a_note_on_unseen_categories_names_the_known_ones_and_says_where_rare_ones_are_not_known() -> None:
+    encoder = fit_categories("flag", objects("TRUE", "FALSE", "TRUE", "FALSE"), ColumnSettings())
+    assert encoder.note_unseen(objects("True", "FALSE")) == (
+        "flag: 1 of 2 cells are categories that the training did not have, such as 'True'; "
+        "known are 'FALSE', 'TRUE'"
+    )
+    state = encoder.to_dict()
+    del state["rare"]  # as of an older version
+    older = type(encoder).from_dict(state)
+    assert "did not have, or seldom had, such as 'True'" in older.note_unseen(objects("True"))
+
+
 # Dates
 
 

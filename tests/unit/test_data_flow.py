@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 
 import trainkit.data as data
+from trainkit.config import DataConfig
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json, write_json
+from trainkit.data.fitted import new_table
 
 ROWS = 400
 HEADER = ("zip", "row", "age", "country", "since", "note", "buys")
@@ -92,3 +94,32 @@ def test_a_file_becomes_splits_and_a_second_one_predictions(tmp_path: Path) -> N
         kept.read({name: column for name, column in new.columns.items() if name != "zip"})
     with pytest.raises(UserError, match="has changed"):
         kept.check_unchanged(new.source)
+
+
+@pytest.mark.parametrize("memory", [None, 3000])
+def test_new_rows_with_categories_that_the_training_did_not_have_are_told(
+    tmp_path: Path, memory: int | None
+) -> None:
+    rows = [("Rome", "TRUE", "yes"), ("Oslo", "FALSE", "no")] * 30
+    (tmp_path / "train.csv").write_text(_csv(rows))
+    table = data.read_table(tmp_path / "train.csv")
+    schema = data.infer_schema(table.columns, roles={"buys": "target"}, problem="classification")
+    preparation = data.fit_preparation(schema, schema.read(table.columns), np.arange(len(rows)))
+    config = DataConfig(memory=memory, cache=str(tmp_path / "cache"))
+
+    def notes(*rows: tuple[str, str, str]) -> list[str]:
+        (tmp_path / "new.csv").write_text(_csv(list(rows)))
+        _, table, _ = new_table(str(tmp_path / "new.csv"), config, schema, preparation)
+        return [note for note in table.notes if "did not have" in note]
+
+    assert notes(("Rome", "True", ""), ("", "FALSE", "")) == []
+    assert notes(("Bern", "yes", ""), ("Rome", "no", "")) == [
+        "town: 1 of 2 cells are categories that the training did not have, such as 'Bern'; "
+        "known are 'Oslo', 'Rome'",
+        "member: 2 of 2 cells are categories that the training did not have, such as 'yes'; "
+        "known are 'FALSE', 'TRUE'",
+    ]
+
+
+def _csv(rows: list[tuple[str, str, str]]) -> str:
+    return "".join(",".join(row) + "\n" for row in [("town", "member", "buys"), *rows])

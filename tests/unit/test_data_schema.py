@@ -192,6 +192,26 @@ def test_new_rows_are_read_by_the_schema_of_the_first() -> None:
     assert schema.additional({**new, "more": texts("")}) == ["more"]
 
 
+@pytest.mark.parametrize("first", [("TRUE", "FALSE"), ("True", "False", ""), ("true", "false", "NA")])
+def test_true_and_false_are_the_same_categories_however_a_program_spells_them(first: tuple[str, ...]) -> None:
+    columns = {"flag": texts(*first)}
+    schema = Schema.from_dict(infer_schema(columns).to_dict())
+    assert schema.read(columns)["flag"].tolist() == columns["flag"].tolist()
+    for spelled in (str.lower, str.upper, str.title):
+        new = texts(*(spelled(cell) if cell != "NA" else cell for cell in first))
+        assert schema.read({"flag": new})["flag"].tolist() == columns["flag"].tolist()
+    typed = schema.read({"flag": np.resize([True, False], ROWS)})["flag"]
+    assert set(typed) == set(first[:2])
+
+
+def test_a_column_that_spells_true_in_two_ways_is_read_as_it_stands() -> None:
+    for cells in (("TRUE", "true", "false"), ("TRUE", "true", "false", "False"), ("Rome", "Oslo")):
+        columns = {"flag": texts(*cells)}
+        schema = infer_schema(columns)
+        new = texts(*cells, "True", "oslo")
+        assert schema.read({"flag": new})["flag"].tolist() == new.tolist()
+
+
 def test_missing_columns_and_wrong_cells_of_new_rows_are_named() -> None:
     schema = infer_schema(
         {"age": texts("1", "2"), "day": texts("2024-02-29", "2024-03-01"), "y": texts("0", "1")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,8 @@ def new_table(
     path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool = False
 ) -> tuple[Arrays, Table, Callable[[], dict[str, np.ndarray]]]:
     """New rows, prepared as those of the training; their labels are placeholders. With them the table that
-    they come from, and what gives its features as `Preparation.raw` does.
+    they come from, whose notes tell of categories that the training did not have, and what gives its features
+    as `Preparation.raw` does.
 
     Args:
         path: A file like that of the training.
@@ -118,5 +119,7 @@ def new_table(
     else:
         columns = schema.read(table.columns, roles=("feature",))
         x = preparation.encode(columns)
+    unseen = (encoder.note_unseen(columns[encoder.name]) for encoder in preparation.categories)
+    table = replace(table, notes=(*table.notes, *filter(None, unseen)))
     arrays = Arrays(x, placeholder_labels(preparation, len(table)))
     return arrays, table, lambda: preparation.raw(columns, np.arange(len(table)))

@@ -20,6 +20,7 @@ KINDS = ("numeric", "category", "date", "text", "id", "constant")
 # A feature goes into the model. The others steer the training, or are left out.
 ROLES = ("feature", "target", "ignored", "split", "group", "time", "weight")
 FORMAT_NUMBER = 1
+BOOLEAN = ("false", "true")  # which programs spell in several ways
 EXAMPLE_WIDTH = 40  # of a value in the table for the terminal
 
 
@@ -76,7 +77,20 @@ class ColumnSchema:
         if self.kind == "date":
             bad = DateFormat(self.format).seconds(values)[1]
             self._refuse(values, bad, f"date as {self.format}", remedy)
-        return values
+        return self._as_spelled(values) if self.kind == "category" else values
+
+    def _as_spelled(self, values: np.ndarray) -> np.ndarray:
+        """Texts in which true and false are spelled as in the table that the schema is of: `TRUE` in one
+        file, `True` in another and a Boolean of Parquet are the same category."""
+        if self.distinct != len(self.examples):  # it has other categories than those that are known here
+            return values
+        words = [example for example in self.examples if example.lower() in BOOLEAN]
+        own = {word.lower(): word for word in words}
+        if not own or len(own) < len(words):
+            return values
+        different, codes = cells.distinct(values)
+        spelled = [own.get(value.lower(), value) for value in different]
+        return np.asarray(np.array(spelled, dtype=object)[codes])
 
     def times(self, values: np.ndarray) -> np.ndarray:
         """Numbers `[N]` float64 that grow with time, NaN where missing, of this column as `read` gives it.

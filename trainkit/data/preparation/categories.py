@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trainkit.core.cells import quoted
 from trainkit.data import cells
 from trainkit.data.preparation.encoder import ColumnEncoder
 from trainkit.data.preparation.settings import ColumnSettings
@@ -18,6 +19,8 @@ __all__ = ["FIRST_KNOWN", "MISSING", "OTHER", "CategoryEncoder", "fit_categories
 MISSING = 0  # index of a gap
 OTHER = 1  # index of a category that was rare in training, or not there
 FIRST_KNOWN = 2
+LISTED = 5  # categories that a note names
+MAX_RARE = 1000  # rare categories that are kept, only to tell them from unseen ones
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,15 @@ class CategoryEncoder(ColumnEncoder):
         kept: Indices that have a column in `one_hot`. One that no training row had has none: nothing could be
             learned about it, so it is all zeros.
         missing: Texts of the raw column that are gaps.
+        rare: The other categories of the training rows; None: not known, since they are too many, or an older
+            version fitted it.
     """
 
     known: tuple[str, ...]
     encoding: str
     kept: tuple[int, ...]
     missing: tuple[str, ...] = ()
+    rare: tuple[str, ...] | None = None
 
     kind: ClassVar[str] = "category"
 
@@ -54,6 +60,21 @@ class CategoryEncoder(ColumnEncoder):
         different, codes = cells.distinct(values)
         index = np.array([self._index.get(value, OTHER) for value in different], np.int32)
         return np.asarray(index[codes])
+
+    def note_unseen(self, values: np.ndarray) -> str:
+        """What to say of categories in values `[N]` that no training row had; "" if there are none."""
+        unseen = set(values) - {*self._index, *(self.rare or ())}
+        if not unseen:
+            return ""
+        count = sum(value in unseen for value in values)
+        first = next(value for value in values if value in unseen)
+        listed = ", ".join(map(quoted, sorted(self.known)[:LISTED]))
+        more = ", ..." if len(self.known) > LISTED else ""
+        seldom = ", or seldom had" if self.rare is None else ""
+        return (
+            f"{self.name}: {count} of {len(values)} cells are categories that the training did not have{seldom}, "
+            f"such as {quoted(first)}; known are {listed or 'none'}{more}"
+        )
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:
@@ -80,7 +101,9 @@ class CategoryEncoder(ColumnEncoder):
     def from_dict(cls, state: Mapping[str, Any]) -> CategoryEncoder:
         """The inverse of `to_dict`."""
         lists = {key: tuple(state[key]) for key in ("known", "kept", "missing")}
-        return cls(name=state["name"], encoding=state["encoding"], **lists)
+        rare = state.get("rare")
+        rare = None if rare is None else tuple(rare)
+        return cls(name=state["name"], encoding=state["encoding"], rare=rare, **lists)
 
 
 def fit_categories(
@@ -103,4 +126,6 @@ def fit_categories(
         encoding = "one_hot" if len(known) <= settings.max_one_hot else "embedding"
     encoder = CategoryEncoder(name, known, encoding, (), missing)
     kept = tuple(np.unique(encoder.indices(values)).tolist()) if encoding == "one_hot" else ()
-    return CategoryEncoder(name, known, encoding, kept, missing)
+    others = set(counts) - {"", *known}
+    rare = tuple(sorted(others)) if len(others) <= MAX_RARE else None
+    return CategoryEncoder(name, known, encoding, kept, missing, rare)

@@ -73,6 +73,11 @@ class Preparation:
     target: ClassLabels | NumberTarget | None = None
 
     @property
+    def categories(self) -> tuple[CategoryEncoder, ...]:
+        """The encoders of the columns of categories."""
+        return tuple(encoder for encoder in self.encoders if isinstance(encoder, CategoryEncoder))
+
+    @property
     def inputs(self) -> dict[str, PreparedInput]:
         """The arrays that `encode` gives, by name, in alphabetical order."""
         found = {}
