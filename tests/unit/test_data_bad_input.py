@@ -79,6 +79,15 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         inferring(np.resize([1.0, 2.0, np.inf], ROWS)),
         r"13 of 40 cells are no number.*'inf' in row 3",
     ),
+    "huge": (
+        inferring(np.array(["1.5"] * 9 + ["1e300"], object)),
+        r"y: 1 of 10 cells are no number of at most 1e\+100, the first is '1e300' in row 10\. Mend them, set "
+        r"'data\.missing=\[\"1e300\"\]' if that means a gap",
+    ),
+    "a huge number to predict": (
+        inferring(np.array([1.5] * 9 + [-1.797e308]), roles=TARGET, problem="regression"),
+        r"y: 1 of 10 cells are no number of at most 1e\+100.*'-1\.797e\+308' in row 10",
+    ),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,9 +14,10 @@ from trainkit.core.errors import UserError
 from trainkit.data.preparation import ColumnSettings, PreparationSettings
 from trainkit.data.preparation.categories import fit_categories
 from trainkit.data.preparation.dates import fit_dates
-from trainkit.data.preparation.labels import fit_class_labels, fit_number_target
+from trainkit.data.preparation.labels import NumberTarget, fit_class_labels, fit_number_target
 from trainkit.data.preparation.numeric import fit_numeric
-from trainkit.data.preparation.scaling import fit_scaling
+from trainkit.data.preparation.preparation import Preparation
+from trainkit.data.preparation.scaling import Scaling, fit_scaling
 from trainkit.data.preparation.settings import SCALINGS
 from trainkit.data.preparation.tokens import fit_tokens
 
@@ -32,6 +35,40 @@ def test_a_scaling_is_inverted(kind: str, values: np.ndarray) -> None:
     scaling = fit_scaling(kind, values)
     assert np.isfinite(scaling.apply(values)).all()
     np.testing.assert_allclose(scaling.invert(scaling.apply(values)), values, rtol=1e-9, atol=1e-6)
+
+
+HUGE = st.lists(st.sampled_from([1.0, 3.0, 1e39, 1e160, -1e300, 1.797e308]), min_size=1, max_size=9).map(
+    np.array
+)
+
+
+@quickly
+@given(st.sampled_from(SCALINGS), HUGE)
+def test_numbers_of_any_size_are_prepared_as_finite_numbers_or_refused_by_name(
+    kind: str, values: np.ndarray
+) -> None:
+    def numbers() -> np.ndarray:
+        encoder = fit_numeric("paid", values, ColumnSettings(scaling=kind))
+        return Preparation((encoder,), ("paid",)).encode({"paid": values})["numbers"]
+
+    def labels() -> np.ndarray:
+        target = fit_number_target("paid", values, PreparationSettings(target_scaling=kind))
+        return target.encode(values)
+
+    for prepare in (numbers, labels):
+        told = ""
+        try:
+            assert np.isfinite(prepare()).all()
+        except UserError as error:
+            told = str(error)
+        told_well = r"data\.columns\.paid: \S+ is too far from .* set 'data\.missing=\["
+        assert not told or (np.abs(values).max() > 1e38 and re.match(told_well, told))
+
+
+def test_a_preparation_that_json_cannot_hold_is_not_kept() -> None:
+    target = NumberTarget("paid", Scaling("standard", 0.0, np.inf))
+    with pytest.raises(UserError, match=r"data\.columns\.paid has numbers too large"):
+        Preparation((), (), target).to_dict()
 
 
 @quickly

@@ -20,6 +20,7 @@ __all__ = [
     "COMMON_DATE_FORMATS",
     "DAY",
     "MARKERS",
+    "MAX_NUMBER",
     "NUMBER",
     "DateFormat",
     "distinct",
@@ -35,6 +36,7 @@ MARKERS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 DAY = 86_400  # seconds
+MAX_NUMBER = 1e100  # that can be computed with: sums of squares stay finite
 
 # Characters that each directive of a date format takes; `%f` takes any number of digits.
 WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}

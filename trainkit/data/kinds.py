@@ -64,8 +64,9 @@ class Cells:
 
     @property
     def remedy(self) -> str:
-        """What helps, besides mending them, where cells are not of the kind that the others are."""
-        return f", name what means a gap in data.missing, or set {setting_of(self.name, 'category')}"
+        """What helps, besides mending them or naming gaps, where cells are not of the kind that the others
+        are."""
+        return f"set {setting_of(self.name, 'category')}"
 
     def gaps(self, kind: str) -> tuple[str, ...]:
         """The texts that are gaps in a column of this kind, whether they occur here or not."""

@@ -11,8 +11,9 @@ import numpy as np
 from trainkit.core.cells import printed
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
+from trainkit.core.words import in_shell, text_value
 from trainkit.data import cells
-from trainkit.data.cells import DateFormat
+from trainkit.data.cells import MAX_NUMBER, DateFormat
 
 __all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
 
@@ -59,8 +60,8 @@ class ColumnSchema:
 
         Args:
             column: Texts or numbers `[N]`, as a source gives them.
-            remedy: What helps besides mending cells that are not of this kind; "": nothing, since the kind is
-                that of a training.
+            remedy: What helps besides mending cells that are not of this kind, and naming gaps; "": nothing,
+                since the kind is that of a training.
 
         Returns:
             `[N]` float64 with NaN for gaps if numeric, else object `[N]` of texts with "" for gaps.
@@ -72,6 +73,7 @@ class ColumnSchema:
         if self.kind == "numeric":
             values, bad = cells.numbers(column, self.missing)
             self._refuse(column, bad, "number", remedy)
+            self._refuse(column, np.abs(values) > MAX_NUMBER, f"number of at most {MAX_NUMBER:g}", remedy)
             return values
         values = cells.texts(column, self.missing)
         if self.kind == "date":
@@ -107,12 +109,17 @@ class ColumnSchema:
         return DateFormat(self.format).seconds(values)[0]
 
     def _refuse(self, column: np.ndarray, bad: np.ndarray, expected: str, remedy: str) -> None:
-        if bad.any():
-            helps = remedy or ": the column is read as in the training"
-            raise UserError(
-                f"data.columns.{self.name}: {bad.sum()} of {len(bad)} cells are no {expected}, the first is "
-                f"{cells.first_bad(column, bad)}. Mend them{helps}."
-            )
+        if not bad.any():
+            return
+        helps = ": the column is read as in the training"
+        if remedy:
+            first = str(column[np.flatnonzero(bad)[0]])
+            as_text = f'"{first}"' if cells.NUMBER.fullmatch(first) else text_value(first)
+            helps = f", set {in_shell(f'data.missing=[{as_text}]')} if that means a gap, or {remedy}"
+        raise UserError(
+            f"data.columns.{self.name}: {bad.sum()} of {len(bad)} cells are no {expected}, the first is "
+            f"{cells.first_bad(column, bad)}. Mend them{helps}."
+        )
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ class CategoryEncoder(ColumnEncoder):
         more = ", ..." if len(self.known) > LISTED else ""
         seldom = ", or seldom had" if self.rare is None else ""
         return (
-            f"{self.name}: {count} of {len(values)} cells are categories that the training did not have{seldom}, "
-            f"such as {quoted(first)}; known are {listed or 'none'}{more}"
+            f"{self.name}: {count} of {len(values)} cells are categories that the training did not have"
+            f"{seldom}, such as {quoted(first)}; known are {listed or 'none'}{more}"
         )
 
     @functools.cached_property

@@ -102,7 +102,7 @@ def fit_dates(name: str, values: np.ndarray, date_format: str, settings: ColumnS
         name,
         date_format,
         fill_value(settings, present / DAY),
-        fit_scaling(settings.scaling, present / DAY),
+        fit_scaling(settings.scaling, present / DAY, name),
         varying,
         len(present) < len(values) and settings.indicator,
     )

@@ -13,7 +13,7 @@ from trainkit.core.cells import printed, quoted
 from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
-from trainkit.data.preparation.scaling import Scaling, fit_scaling
+from trainkit.data.preparation.scaling import Scaling, check_range, fit_scaling
 from trainkit.data.preparation.settings import PreparationSettings
 
 __all__ = ["ClassLabels", "NumberTarget", "fit_class_labels", "fit_number_target"]
@@ -118,7 +118,9 @@ class NumberTarget:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Labels float32 `[N, 1]` of numbers `[N]`."""
-        return np.asarray(self.scaling.apply(values)[:, None], np.float32)
+        scaled = self.scaling.apply(values)
+        check_range(self.name, scaled, values)
+        return np.asarray(scaled[:, None], np.float32)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """The numbers `[N]` float64, in their own unit, of a model's outputs `[N]` or `[N, 1]`."""
@@ -162,7 +164,7 @@ def fit_number_target(
         unit: Of the numbers.
     """
     kind = settings.columns.get(name, {}).get("scaling", settings.target_scaling)
-    return NumberTarget(name, fit_scaling(kind, values), unit)
+    return NumberTarget(name, fit_scaling(kind, values, name), unit)
 
 
 def _split(value: str, separator: str) -> list[str]:

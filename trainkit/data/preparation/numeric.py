@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trainkit.data.preparation.encoder import ColumnEncoder
-from trainkit.data.preparation.scaling import Scaling, fit_scaling
+from trainkit.data.preparation.scaling import Scaling, check_range, fit_scaling
 from trainkit.data.preparation.settings import ColumnSettings
 
 __all__ = ["NumericEncoder", "fill_value", "fit_numeric"]
@@ -39,6 +39,7 @@ class NumericEncoder(ColumnEncoder):
     def encode(self, values: np.ndarray) -> np.ndarray:
         missing = ~np.isfinite(values)
         scaled = self.scaling.apply(np.where(missing, self.fill, values))
+        check_range(self.name, scaled, values)
         return np.stack([scaled, missing.astype(np.float64)], axis=1) if self.indicator else scaled[:, None]
 
     def names(self) -> tuple[str, ...]:
@@ -60,7 +61,7 @@ def fit_numeric(name: str, values: np.ndarray, settings: ColumnSettings) -> Nume
     """
     present = values[np.isfinite(values)]
     has_gaps = len(present) < len(values)
-    scaling = fit_scaling(settings.scaling, present)
+    scaling = fit_scaling(settings.scaling, present, name)
     return NumericEncoder(name, fill_value(settings, present), scaling, has_gaps and settings.indicator)
 
 

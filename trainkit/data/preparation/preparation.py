@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -137,7 +138,14 @@ class Preparation:
         return {key: columns[encoder.name][rows] for key, encoder in named}
 
     def to_dict(self) -> dict[str, Any]:
-        """Its whole state as JSON can hold it."""
+        """Its whole state as JSON can hold it.
+
+        Raises:
+            UserError: if a number is not finite, which JSON cannot hold.
+        """
+        for part in filter(None, (*self.encoders, self.target)):
+            if not _is_finite(part.to_dict()):
+                raise UserError(f"data.columns.{part.name} has numbers too large to be prepared; mend them.")
         return {
             "format": FORMAT_NUMBER,
             "features": [encoder.to_dict() for encoder in self.encoders],
@@ -255,6 +263,13 @@ def _fitted_target(
     if target.kind == "numeric":
         return fit_number_target(target.name, values, settings, target.unit)
     return fit_class_labels(target.name, values, settings)
+
+
+def _is_finite(state: Any) -> bool:
+    """Whether all numbers in a state of dicts, lists and tuples are finite."""
+    if isinstance(state, (Mapping, list, tuple)):
+        return all(map(_is_finite, state.values() if isinstance(state, Mapping) else state))
+    return not isinstance(state, float) or math.isfinite(state)
 
 
 def _restored(state: Mapping[str, Any], kinds: tuple[Any, ...]) -> Any:

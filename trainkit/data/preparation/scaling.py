@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Scaling", "fit_scaling"]
+from trainkit.core.errors import UserError
+from trainkit.core.words import in_shell
+
+__all__ = ["Scaling", "check_range", "fit_scaling"]
 
 ROUNDING = 1e-12  # of numbers that are the same, next to the numbers
 
@@ -45,14 +49,50 @@ class Scaling:
         return np.expm1(x) + self.low if self.is_log else x
 
 
-def fit_scaling(kind: str, values: np.ndarray) -> Scaling:
+def check_range(name: str, scaled: np.ndarray, values: np.ndarray) -> None:
+    """Refuse numbers that are infinite as the float32 that a model takes.
+
+    Args:
+        name: Of the column.
+        scaled: Numbers `[N]`, as `Scaling.apply` gives them.
+        values: The same in their own unit `[N]`.
+
+    Raises:
+        UserError: naming the first.
+    """
+    too_large = np.flatnonzero(np.abs(scaled) > np.finfo(np.float32).max)
+    if len(too_large):
+        raise UserError(_too_far(name, values[too_large[0]]))
+
+
+def fit_scaling(kind: str, values: np.ndarray, name: str = "") -> Scaling:
     """Fit a scaling to numbers `[N]`, none of them NaN. A spread of 0, or within the rounding of the numbers
     themselves, is taken for 1, however small they are.
 
     Args:
         kind: One of `SCALINGS`.
         values: Of the training rows.
+        name: Of the column, for the error.
+
+    Raises:
+        UserError: for numbers so large that their center or spread is infinite.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaling = _fit(kind, values)
+    if not (math.isfinite(scaling.center) and math.isfinite(scaling.scale)):
+        raise UserError(_too_far(name, values[np.abs(values).argmax()]))
+    return scaling
+
+
+def _too_far(name: str, value: float) -> str:
+    gap = in_shell(f'data.missing=["{value:.17g}"]')
+    return (
+        f"data.columns.{name}: {value:.17g} is too far from the other numbers to be scaled. Mend it, or set {gap} "
+        "if it means a gap, with the cell as it is written in the file."
+    )
+
+
+def _fit(kind: str, values: np.ndarray) -> Scaling:
     if kind == "none" or len(values) == 0:
         return Scaling(kind if kind != "log" else "none")
     if kind == "pixels":
