@@ -203,8 +203,11 @@ class Schema:
         return wanted
 
     def additional(self, columns: Mapping[str, np.ndarray]) -> list[str]:
-        """The names of columns that the schema does not know. They are not used."""
+        """The names of columns that the schema does not know. They are not used. That of the files, which is
+        all that files of texts have besides their texts, is none of them."""
         known = {column.name for column in self.columns}
+        if list(columns) == ["path", "text"]:
+            known.add("path")
         return [name for name in columns if name not in known]
 
     def check_unchanged(self, source: Source) -> None:

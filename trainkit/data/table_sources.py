@@ -74,19 +74,37 @@ def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:
 
     Args:
         path: Where they are.
-        config: How the training's rows were read.
+        config: How the training's rows were read, with what the command says anew.
         texts: Whether they may be files of texts.
 
     Raises:
         UserError: if they cannot be read.
     """
-    config = replace(config, format="auto")
     try:
+        config = replace(config, format=_format_of_new(path, config))
         if texts and _format(path, config) == "text":
             return _texts(path, config, labelled=False)
         return read_any_table(path, table_options(config), config.memory, config.cache)
     except UserError as error:
         raise UserError(str(error).replace("data.path", "predict.path")) from error
+
+
+def _format_of_new(path: Any, config: DataConfig) -> str:
+    """The format of new rows: by the names of the files, but as it was set where those do not tell, or where
+    a table has a name that ends as those of texts do.
+
+    Raises:
+        UserError: if there is nothing to read, or neither says what it is.
+    """
+    found = paths.resolve(path)
+    try:
+        by_names = paths.detect_format(path)
+    except UserError:
+        if config.format == "auto":
+            raise
+        return config.format
+    is_folder = any(file.is_dir() for file in found)
+    return config.format if by_names == "text" and config.format != "auto" and not is_folder else by_names
 
 
 def _texts(path: Any, config: DataConfig, *, labelled: bool = True) -> Table:

@@ -87,8 +87,8 @@ def fit_scaling(kind: str, values: np.ndarray, name: str = "") -> Scaling:
 def _too_far(name: str, value: float) -> str:
     gap = in_shell(f'data.missing=["{value:.17g}"]')
     return (
-        f"data.columns.{name}: {value:.17g} is too far from the other numbers to be scaled. Mend it, or set {gap} "
-        "if it means a gap, with the cell as it is written in the file."
+        f"data.columns.{name}: {value:.17g} is too far from the other numbers to be scaled. Mend it, or set "
+        f"{gap} if it means a gap, with the cell as it is written in the file."
     )
 
 

@@ -25,6 +25,14 @@ DELIMITERS = (",", ";", "\t", "|")
 HEAD_BYTES = 1 << 20  # in which the header must end
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
 BLOCK_BYTES = 1 << 24  # longest row
+OTHER_FILES = {  # by the bytes that they begin with
+    b"PK\x03\x04": "packed as .zip is, or a sheet: unpack it, or use .csv.gz; save a sheet as CSV",
+    b"\xfd7zXZ\0": "packed as .xz is: unpack it, or use .csv.gz",
+    b"7z\xbc\xaf\x27\x1c": "packed as .7z is: unpack it, or use .csv.gz",
+    b"\x1f\x8b": "packed as .gz is: give it a name that ends in .csv.gz",
+    b"BZh91AY&SY": "packed as .bz2 is: unpack it, or use .csv.gz",
+    b"PAR1\x15": "Parquet: set data.format=parquet",
+}
 PACKED = 5  # times that a compressed file grows, about
 
 
@@ -165,6 +173,9 @@ def _begin(file: Path, options: TableOptions) -> tuple[str, list[str], str, bool
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"Cannot read {file}: {one_line(str(error)).rstrip('.')}. Check the file.") from error
     head = bytes(head)
+    for magic, advice in OTHER_FILES.items():
+        if head.startswith(magic):
+            raise UserError(f"{file} is no CSV file, but {advice}.")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in options.encoding:
         raise UserError(f"{file} is written as UTF-16, not as {options.encoding}: set data.encoding=utf-16.")
     try:

@@ -41,6 +41,9 @@ CONVERTIBLE = {
     ".xls": f"{SAVE_AS}save the sheet as CSV, or by pandas.read_excel(...).to_parquet(...)",
     ".json": f"{SAVE_AS}convert it, as by pandas.read_json(...).to_parquet(...)",
     ".jsonl": f"{SAVE_AS}convert it, as by pandas.read_json(..., lines=True).to_parquet(...)",
+    ".zip": "expected files that are not packed: unpack it, or pack a table as .csv.gz",
+    ".xz": "expected files that are not packed: unpack it, or pack a table as .csv.gz",
+    ".7z": "expected files that are not packed: unpack it, or pack a table as .csv.gz",
     ".npz": "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays",
     ".npy": "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays",
 }
