@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -202,6 +204,22 @@ def test_folds_are_disjoint_and_cover_all_rows(tables: Path) -> None:
         assert not set(rows["test"]) & set(rows["train"])
         held += rows["test"].tolist()
     assert sorted(held) == list(range(60))
+
+
+def test_predictions_of_a_split_name_the_rows_of_the_file(tables: Path) -> None:
+    task = TabularClassification(settings={"path": LABELLED, "target": "outcome"})
+    outcome = read_table(LABELLED).columns["outcome"]
+    numbers = []
+    for split, arrays in task.data().in_memory().items():
+        outputs = np.eye(2)[arrays.y]
+        rows = predictions.rows_of_split(task, split, len(arrays))
+        text = "".join(predictions.Predictions(task, outputs, arrays.y, rows=rows).csv())
+        told = list(csv.DictReader(io.StringIO(text)))
+        assert [row["actual"] for row in told] == [outcome[int(row["row"]) - 1] for row in told]
+        assert [row["row"] for row in told] == task.shown_columns(split, np.arange(len(told)))["row"]
+        numbers += [int(row["row"]) for row in told]
+    assert sorted(numbers) == list(range(1, 61))
+    assert list(predictions.rows_of_split(Boston(), "test", 3)["row"]) == [1, 2, 3]
 
 
 def test_only_training_rows_are_fitted(tables: Path) -> None:

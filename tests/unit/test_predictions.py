@@ -48,7 +48,7 @@ def test_classes_are_shown_with_their_confidence_and_mistakes() -> None:
 
 def test_the_table_has_every_row_and_every_number() -> None:
     table = rows(Predictions(Toy(), OUTPUTS, LABELS))
-    assert [row["row"] for row in table] == ["0", "1"]
+    assert [row["row"] for row in table] == ["1", "2"]
     assert [[float(row[f"output_{i}"]) for i in range(3)] for row in table] == OUTPUTS.tolist()
     assert [float(row["confidence"]) for row in table] == [0.75, 0.875]
 

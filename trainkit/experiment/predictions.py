@@ -13,7 +13,7 @@ from trainkit.core.task import Task
 from trainkit.core.tree import Structure, leaves, named_leaves
 from trainkit.experiment.decoding import Decoded, decode, losses_by_output, output_kind
 
-__all__ = ["Predictions"]
+__all__ = ["Predictions", "rows_of_split"]
 
 BLOCK = 10_000  # rows whose numbers are texts at a time
 MAX_COLUMNS = 100  # an output with more numbers per row is left out of the CSV file
@@ -27,7 +27,7 @@ class Predictions:
         outputs: Model outputs `[N, ...]`, or nested tuples, lists or dicts of them.
         labels: Labels `[N, ...]` in the same structure; None: not known.
         names: Names of the outputs, where they are a tuple or list.
-        rows: Columns that say which row is which, `[N]` each; by default their numbers from 0.
+        rows: Columns that say which row is which, `[N]` each; by default their numbers from 1.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Predictions:
             kind = output_kind(losses[name], output, label)
             self.decoded[name] = decode(task, kind, output, label)
         self.numbers = task.output_names()
-        self.rows = rows or {"row": range(len(next(iter(self.outputs.values()))))}
+        self.rows = rows or {"row": range(1, len(next(iter(self.outputs.values()))) + 1)}
 
     def lines(self, count: int) -> list[str]:
         """One line per output and row: `Predicted: 7  Actual: 7  confidence  99.9%`; of `count` rows."""
@@ -108,6 +108,25 @@ class Predictions:
         if self.numbers is not None:
             return self.numbers
         return [f"output_{i}" for i in range(count)] if count <= MAX_COLUMNS else []
+
+
+def rows_of_split(task: Task, split: str, count: int) -> dict[str, Sequence[int]]:
+    """Which rows of their source the rows of a split are: their numbers from 1, as in messages about them.
+
+    Args:
+        task: That gives the rows. Where it has them from no table and no images, they are numbered in the
+            split.
+        split: The split.
+        count: Rows of it, from the first on.
+    """
+    from trainkit.data.image_data import ImageData
+    from trainkit.data.table_data import TableData
+
+    for name, kind in (("table", TableData), ("images", ImageData)):
+        found = getattr(task, name) if hasattr(type(task), name) else None
+        if isinstance(found, kind):
+            return {"row": (found.rows[split][:count] + 1).tolist()}
+    return {"row": range(1, count + 1)}
 
 
 def _named(outputs: Structure, names: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,8 @@ def _opened(path: Path) -> Exported:
 
 def _rows(job: Job) -> tuple[Arrays, Any, dict[str, Any]]:
     """The prepared rows, the same before their preparation, and what names them."""
+    from trainkit.experiment.predictions import rows_of_split
+
     predict = job.config.predict
     if predict.path is not None:
         new = job.task.new_rows(predict.path)
@@ -67,7 +69,8 @@ def _rows(job: Job) -> tuple[Arrays, Any, dict[str, Any]]:
         have = ", ".join(splits) or "none"
         raise UserError(f"Task {job.task.name} has no split {predict.split!r} in memory; it has {have}.")
     rows = splits[predict.split]
-    return rows, job.task.serving_rows(predict.split, rows), {"labels": rows.y}
+    about = {"labels": rows.y, "rows": rows_of_split(job.task, predict.split, len(rows))}
+    return rows, job.task.serving_rows(predict.split, rows), about
 
 
 def _predictions(
@@ -95,7 +98,7 @@ def _predictions(
         outputs = outputs["scores"]
     elif x is raw and raw is not rows.x:
         labels = None if about.get("labels") is None else job.task.decode(np.asarray(about["labels"]))
-        return _InUnits(outputs["predicted"], labels)
+        return _InUnits(outputs["predicted"], labels, about.get("rows"))
     elif len(outputs) == 1:
         (outputs,) = outputs.values()
     return Predictions(job.task, outputs, **about)
@@ -108,10 +111,12 @@ class _InUnits:
     Args:
         predicted: `[N]`.
         actual: The true ones as texts, `[N]`; None: not known.
+        rows: Columns that say which row is which, `[N]` each; None: their numbers from 1.
     """
 
     predicted: np.ndarray
     actual: Sequence[str] | None
+    rows: Mapping[str, Sequence[Any]] | None = None
 
     def lines(self, count: int) -> list[str]:
         texts = [f"Predicted: {value:.7g}" for value in self.predicted[:count].tolist()]
@@ -123,10 +128,8 @@ class _InUnits:
         return []
 
     def csv(self) -> list[str]:
-        columns = {
-            "row": range(len(self.predicted)),
-            "predicted": [f"{v:.7g}" for v in self.predicted.tolist()],
-        }
+        columns: dict[str, Sequence[Any]] = {**(self.rows or {"row": range(1, len(self.predicted) + 1)})}
+        columns["predicted"] = [f"{v:.7g}" for v in self.predicted.tolist()]
         if self.actual is not None:
             columns["actual"] = list(self.actual)
         return [files.csv_text(columns)]

@@ -33,14 +33,15 @@ def run(job: Job) -> int:
 
 
 def _of_split(job: Job) -> tuple[Opened, Predictions]:
-    from trainkit.experiment.predictions import Predictions
+    from trainkit.experiment.predictions import Predictions, rows_of_split
 
     opened = open_checkpoint(job)
     split = job.config.predict.split
     outputs = opened.trainer.predict(split=split)
-    labels = getattr(opened.trainer.splits, split).y
+    found = getattr(opened.trainer.splits, split)
     names = getattr(opened.trainer.model, "output_names", None) or ()
-    return opened, Predictions(job.task, outputs, labels, names)
+    rows = rows_of_split(job.task, split, len(found))
+    return opened, Predictions(job.task, outputs, found.y, names, rows)
 
 
 def _of_new_rows(job: Job) -> tuple[Opened, Predictions]:
