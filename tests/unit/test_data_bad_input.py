@@ -63,11 +63,31 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "decimal commas": (
         inferring(texts("1,5", "2", "3,25")),
-        r"data\.columns\.y: '1,5' looks like a number with a decimal comma; set data\.decimal=','",
+        r"data\.columns\.y: '1,5' looks like a number with a decimal comma; set 'data\.decimal=\",\"'",
     ),
     "thousands": (
-        inferring(texts("1,500", "2", "3,250,000")),
+        inferring(texts("1,500", "2", "3,250")),
         r"data\.columns\.y: '1,500' may be a number in thousands, or one with a decimal comma",
+    ),
+    "thousands with decimals": (
+        inferring(texts("1,500.25", "2", "3,250,000.00", "12.5")),
+        r"data\.columns\.y: '1,500\.25' is a number with commas .* set 'data\.thousands=\",\"'",
+    ),
+    "a few in thousands": (
+        inferring(texts(*(["780.25"] * 19), "1,500.25")),
+        r"data\.columns\.y: '1,500\.25' is a number with commas between thousands",
+    ),
+    "thousands as in German": (
+        inferring(texts("4.780,17", "12,5", "3")),
+        r"data\.columns\.y: '4\.780,17' is .* points .* set 'data\.decimal=\",\"' data\.thousands=\.,",
+    ),
+    "thousands in a column of numbers": (
+        inferring(texts("1.500.000", "2"), overrides={"y": "numeric"}),
+        r"data\.columns\.y: '1\.500\.000' is a number with points between thousands",
+    ),
+    "thousands to predict": (
+        inferring(texts("1,500.25", "2"), roles=TARGET, problem="regression"),
+        r"data\.columns\.y: '1,500\.25' is a number with commas .*; set 'data\.thousands=\",\"'",
     ),
     "no such problem": (
         inferring(NUMBERS, problem="clasification"),

@@ -67,6 +67,9 @@ class DataConfig:
     missing: list[Any] | None = setting(None, "texts that are gaps; null: the usual ones, where sensible")
     delimiter: str | None = setting(None, "between the cells of a CSV file; null: by its header")
     decimal: str = setting(".", "decimal mark of a CSV file", choices=(".", ","))
+    thousands: str | None = setting(
+        None, "mark between thousands in a CSV file, as in 1,500.25; null: none", choices=(".", ",")
+    )
     encoding: str = setting("utf-8", "of a CSV or text file")
     header: bool = setting(True, "a CSV file begins with the names of its columns")
     skip_bad: bool = setting(False, "leave out what cannot be read: rows, images, rows without a target")
@@ -125,6 +128,10 @@ class DataConfig:
         if self.folds is not None and self.fold >= self.folds:
             raise UserError(
                 f"{prefix}fold={self.fold}: expected 0 to {self.folds - 1}, one of {self.folds} folds."
+            )
+        if self.thousands == self.decimal:
+            raise UserError(
+                f"{prefix}thousands={self.thousands} is the decimal mark too; set {prefix}decimal to another."
             )
         if self.image_size is not None and len(self.image_size) != 2:
             raise UserError(f"{prefix}image_size={self.image_size}: expected [height,width].")

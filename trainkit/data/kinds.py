@@ -15,6 +15,7 @@ from trainkit.core.words import in_shell, text_value
 from trainkit.data import cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
 from trainkit.data.columns import setting_of
+from trainkit.data.number_marks import refuse_marks
 from trainkit.data.schema import ColumnSchema
 
 __all__ = ["LOOKED_AT", "Cells", "as_kind", "inferred"]
@@ -32,8 +33,6 @@ LOOKED_AT = 128  # characters of a value by which it is judged to be free text, 
 
 NAMES_AN_ID = re.compile(r"(^|[^a-z0-9])(id|ids|uuid|guid|index|unnamed)$", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 WITH_UNIT = re.compile(
     r"[^\w\s.,+-]?\s?[+-]?\d[\d.,]*(\s?[^\w\s.,]| [a-zA-Z]{1,3})?"
 )  # `$1.5`, `12%`, `3 kg`
@@ -135,6 +134,8 @@ def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnS
                 f"data.columns.{column.name}: {quoted(example)} is no date in a format known here; expected "
                 f"one such as 2024-12-31, or a format: {setting_of(column.name, '%d.%m.%Y', 'format')}."
             )
+    if kind == "numeric":
+        refuse_marks(column.name, column.values("numeric"))
     found = column.found(kind, date_format=date_format or "")
     found.read(column.raw, column.remedy)
     return found
@@ -156,12 +157,12 @@ def inferred(column: Cells) -> ColumnSchema:
     others = [value for value in values if not NUMBER.fullmatch(value)]
     if not others:
         return _numeric(column, values)
+    refuse_marks(column.name, values)
     _refuse_mixed(column, values, others, "numbers")
     date_format = _date_format(column)
     if date_format:
         notes = ["fractions of a second are dropped"] if "%f" in date_format else []
         return column.found("date", *notes, date_format=date_format)
-    _refuse_decimal_commas(column, values)
     return _textual(column, *_doubts(values, others))
 
 
@@ -187,23 +188,6 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
         f"{quoted(first)} in row {row}. Mend them, set {gap} if they mean a gap, or set "
         f"{setting_of(column.name, 'category')}."
     )
-
-
-def _refuse_decimal_commas(column: Cells, values: Mapping[str, int]) -> None:
-    """Refuse a column of numbers such as `1,5`, which would else be taken for categories."""
-    written = [v for v in values if DECIMAL_COMMA.fullmatch(v) or THOUSANDS.fullmatch(v)]
-    whole = [value for value in values if NUMBER.fullmatch(value)]
-    if written and _share(values, [*written, *whole]) >= MOSTLY:
-        if all(THOUSANDS.fullmatch(value) for value in written):
-            raise UserError(
-                f"data.columns.{column.name}: {written[0]!r} may be a number in thousands, or one with a "
-                "decimal comma. Write it without the comma, set data.decimal=',' if it is a decimal mark, "
-                f"or {setting_of(column.name, 'category')}."
-            )
-        raise UserError(
-            f"data.columns.{column.name}: {written[0]!r} looks like a number with a decimal comma; set "
-            f"data.decimal=',' to read it as one, or {setting_of(column.name, 'category')}."
-        )
 
 
 def _doubts(values: Mapping[str, int], others: Collection[str]) -> list[str]:

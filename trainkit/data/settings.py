@@ -64,6 +64,7 @@ def table_options(config: DataConfig) -> TableOptions:
         encoding=config.encoding,
         header=config.header,
         decimal=config.decimal,
+        thousands=config.thousands,
         skip_bad=config.skip_bad,
         ignore=tuple(name for name, kind in kinds.items() if kind == "ignore"),
         texts=tuple(name for name, kind in kinds.items() if kind in ("ignore", "text")),

@@ -11,6 +11,7 @@ from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
 from trainkit.data.kinds import Cells
+from trainkit.data.number_marks import refuse_marks
 
 __all__ = [
     "MAX_CLASSES",
@@ -42,6 +43,7 @@ def check_target(column: Cells, problem: str) -> None:
         raise UserError(f"{key} {what}: there is nothing to predict. Expected at least two different values.")
     no_numbers = [value for value in values if not NUMBER.fullmatch(value)]
     if problem == "regression" and no_numbers:
+        refuse_marks(column.name, values)
         raise UserError(
             f"{key} has {len(no_numbers)} values that are no numbers, e.g. {quoted(no_numbers[0])}; "
             "a regression needs numbers. Use task=tabular_classification, or name what means a gap in "

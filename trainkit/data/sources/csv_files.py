@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from trainkit.core.errors import UserError, one_line
-from trainkit.data import cells
+from trainkit.data.number_marks import plain_numbers
 from trainkit.data.sources import arrow, quotes
 from trainkit.data.sources.table_options import TableOptions
 
-__all__ = ["batches", "read", "refuse_twice", "sizes", "with_points"]
+__all__ = ["batches", "read", "refuse_twice", "sizes"]
 
 DELIMITERS = (",", ";", "\t", "|")
 HEAD_BYTES = 1 << 20  # in which the header must end
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
 BLOCK_BYTES = 1 << 24  # longest row
 OTHER_FILES = {  # by the bytes that they begin with
     b"PK\x03\x04": "packed as .zip is, or a sheet: unpack it, or use .csv.gz; save a sheet as CSV",
@@ -56,7 +54,7 @@ def read(file: Path, options: TableOptions, notes: list[str]) -> dict[str, np.nd
         name: arrow.to_numpy(name, table.column(name), notes, any_type=name in options.ignore)
         for name in table.column_names
     }
-    return {name: with_points(c) for name, c in columns.items()} if options.decimal == "," else columns
+    return {name: plain_numbers(c, options.decimal, options.thousands) for name, c in columns.items()}
 
 
 def batches(file: Path, options: TableOptions, notes: list[str]) -> Iterator[Any]:
@@ -236,10 +234,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def with_points(column: np.ndarray) -> np.ndarray:
-    """A text column with a point in place of the comma in cells such as `1,5`."""
-    values, codes = cells.distinct(column)
-    pointed = [value.replace(",", ".") if DECIMAL_COMMA.fullmatch(value) else value for value in values]
-    return np.asarray(np.array(pointed, dtype=object)[codes])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from trainkit.data.kinds import LOOKED_AT
-from trainkit.data.sources import arrow, csv_files
+from trainkit.data.number_marks import plain_numbers
+from trainkit.data.sources import arrow
 from trainkit.data.sources.table_options import TableOptions
 
 __all__ = ["StoredColumns", "StoredTexts"]
@@ -120,7 +121,7 @@ class StoredColumns(Mapping[str, np.ndarray]):
 
     def _array(self, name: str, column: Any, notes: list[str]) -> np.ndarray:
         found = arrow.to_numpy(name, column, notes, any_type=name in self.options.ignore)
-        return csv_files.with_points(found) if self.options.decimal == "," else found
+        return plain_numbers(found, self.options.decimal, self.options.thousands)
 
 
 class _Shortened(Mapping[str, np.ndarray]):

@@ -62,6 +62,11 @@ def read_table(path: PathLike | Sequence[PathLike], options: TableOptions | None
     options = options or TableOptions()
     if options.decimal not in (".", ","):
         raise UserError(f"data.decimal={options.decimal} is no decimal mark; expected . or ,")
+    if options.thousands not in (None, ".", ",") or options.thousands == options.decimal:
+        raise UserError(
+            f"data.thousands={options.thousands}: expected null, or the one of . and , that is not "
+            f"data.decimal={options.decimal}."
+        )
     name = table_format(path, options)
     files = paths.files_of(path, name)
     notes: list[str] = []
