@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -17,18 +18,42 @@ from trainkit.data.kinds import Cells
 
 # Years before 1000 are left out: strftime does not pad them.
 @settings(max_examples=200, deadline=None)
-@given(st.datetimes(min_value=datetime(1000, 1, 1)), st.sampled_from(cells.COMMON_DATE_FORMATS))
-def test_seconds_of_a_date_are_those_of_the_calendar(moment: datetime, text: str) -> None:
+@given(
+    st.datetimes(min_value=datetime(1000, 1, 1), max_value=datetime(9999, 12, 30)),
+    st.sampled_from(cells.COMMON_DATE_FORMATS),
+    st.integers(-1439, 1439),
+)
+def test_seconds_of_a_date_are_those_of_the_calendar(moment: datetime, text: str, offset: int) -> None:
     written = DateFormat(text)
-    read, bad = written.seconds(np.array([moment.strftime(text), "", "x"], object), missing=("x",))
+    zone = timezone(timedelta(minutes=offset))
+    cell = moment.replace(tzinfo=zone).strftime(text)
+    cell = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", cell) if "%z" in text else cell
+    read, bad = written.seconds(np.array([cell, "", "x"], object), missing=("x",))
     known = moment if written.has_time else moment.replace(hour=0, minute=0, second=0)
     known = known.replace(second=known.second if "S" in written.places else 0, microsecond=0)
+    known -= timedelta(minutes=offset if "%z" in text else 0)
     assert read[0] == (known - datetime(1970, 1, 1)).total_seconds()
     assert np.isnan(read[1:]).all()
     assert not bad.any()
 
 
-@pytest.mark.parametrize("text", ["%Y-%m", "%y-%m-%d", "%Y-%m-%d %I", "%Y-%m-%d %d", "x"])
+@given(st.dates(min_value=date(1969, 1, 1), max_value=date(2068, 12, 31)))
+def test_years_of_two_digits_are_those_of_python(day: date) -> None:
+    seconds, bad = DateFormat("%m/%d/%y").seconds(np.array([day.strftime("%m/%d/%y")], object))
+    assert seconds[0] == (day - date(1970, 1, 1)).total_seconds()
+    assert not bad.any()
+
+
+@pytest.mark.parametrize("offset", ["+24:00", "+02:60", "+2:00", "+0200", "02:00", "Z", ""])
+def test_what_is_no_offset_from_utc_is_no_date(offset: str) -> None:
+    written = DateFormat("%Y-%m-%dT%H:%M%z")
+    assert written.seconds(np.array([f"2024-01-31T10:00{offset}"], object))[1].all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%Y-%m", "%y-%Y-%m-%d", "%Y-%m-%d%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y-%m-%d %I", "%Y-%m-%d %d", "x"],
+)
 def test_unknown_date_formats_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="is no date format; expected"):
         DateFormat(text)

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.columns import objects
-from trainkit.data.cells import COMMON_DATE_FORMATS
+from trainkit.data.cells import COMMON_DATE_FORMATS, TIMES
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation import (
     ColumnSettings,
@@ -111,10 +111,17 @@ def dates_in(text: str) -> np.ndarray:
         datetime(9999, 12, 31),
         datetime(2100, 3, 1),
     ]
-    return np.where(np.arange(ROWS) % 9 == 4, "", objects(*(moment.strftime(text) for moment in moments)))
+    cells = [moment.strftime(text) for moment in moments]
+    if "%z" in text:  # also over the ends of months and years
+        minutes = random.integers(-1439, 1440, ROWS).tolist()
+        offsets = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02d}:{abs(m) % 60:02d}" for m in minutes]
+        cells = [cell + offset for cell, offset in zip(cells, offsets, strict=True)]
+    return np.where(np.arange(ROWS) % 9 == 4, "", objects(*cells))
 
 
-@pytest.mark.parametrize("text", COMMON_DATE_FORMATS[:8] + ("%d.%m.%Y", "%m/%d/%Y %H:%M", "%Y%m%d"))
+@pytest.mark.parametrize(
+    "text", [*COMMON_DATE_FORMATS[: len(TIMES)], "%d.%m.%y", "%d.%m.%Y", "%m/%d/%Y %H:%M", "%Y%m%d"]
+)
 def test_dates_agree_with_gaps(text: str) -> None:
     columns = {"day": dates_in(text).astype(object)}
     preparation, read = fitted(columns, overrides={"day": {"format": text}})

@@ -58,6 +58,25 @@ KINDS: dict[str, tuple[str, np.ndarray, str, str]] = {
     "dates with gaps": ("day", texts("2024-02-29", "NA", ""), "date", "'NA' in 13 rows is read as a gap"),
     "moments": ("at", texts("2024-02-29 12:00:01", "1999-12-31 00:00:00"), "date", ""),
     "German dates": ("day", texts("29.02.2024", "31.12.1999"), "date", ""),
+    "dates with offsets": (
+        "at",
+        texts("2024-02-29T12:00:01+02:00", "1999-12-31T00:00:00-05:30"),
+        "date",
+        "its times are read in UTC",
+    ),
+    "JavaScript's dates": (
+        "at",
+        texts("2024-02-29T12:00:01.000Z", "1999-12-31T00:00:00.123Z"),
+        "date",
+        "fractions",
+    ),
+    "years of two digits": ("day", texts("02/29/24", "12/31/99"), "category", r"day\.format=.*%d\.%m\.%y"),
+    "offsets in another form": (
+        "at",
+        texts("2024-02-29T12:00:01+0200", "1999-12-31T00:00:00-0530"),
+        "category",
+        "is no date like 2024-01-31; set a format if it has one, .*%z is an offset such as \\+02:00",
+    ),
     "US dates": ("day", texts("02/29/2024", "12/31/1999"), "date", ""),
     "fractions of seconds": (
         "at",
@@ -123,6 +142,7 @@ OVERRIDES: dict[str, tuple[np.ndarray, Any, str]] = {
     "a constant as number": (texts("1"), "numeric", "numeric"),
     "text used": (np.array([f"there are {n} of them" for n in NUMBERS], object), "text", "text"),
     "a date by its format": (texts("20240229", "19991231"), {"format": "%Y%m%d"}, "date"),
+    "a date of two digits": (texts("02/29/24", "12/31/99"), {"format": "%m/%d/%y"}, "date"),
     "an ambiguous date": (texts("01/02/2024", "03/04/2024"), {"format": "%d/%m/%Y"}, "date"),
     "a mixed column": (texts(*"123456789x"), "category", "category"),
     "a mixed column with its gap": (texts(*"123456789x"), {"missing": ["x"]}, "numeric"),

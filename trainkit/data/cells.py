@@ -19,6 +19,7 @@ from trainkit.core.errors import UserError
 __all__ = [
     "COMMON_DATE_FORMATS",
     "DAY",
+    "FIRST_OF_1900",
     "MARKERS",
     "MAX_NUMBER",
     "NUMBER",
@@ -39,8 +40,10 @@ DAY = 86_400  # seconds
 MAX_NUMBER = 1e100  # that can be computed with: sums of squares stay finite
 
 # Characters that each directive of a date format takes; `%f` takes any number of digits.
-WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
+WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "z": 6}
 TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", "T%H:%M:%SZ", " %H:%M:%S.%f", "T%H:%M:%S.%f")
+TIMES += ("T%H:%M:%S.%fZ", "T%H:%M:%S%z", " %H:%M:%S%z", "T%H:%M%z")
+FIRST_OF_1900 = 69  # two digits of a year from which it is one of the 1900s, as in `datetime.strptime`
 DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
 COMMON_DATE_FORMATS = tuple(day + time for day in DAYS for time in TIMES)
 
@@ -125,8 +128,8 @@ class DateFormat:
     """A way to write dates in which every part has a fixed place, such as `%d.%m.%Y %H:%M`.
 
     Args:
-        text: Format as in `datetime.strptime`, of `%Y`, `%m`, `%d` and optionally `%H`, `%M`, `%S`, `%f`.
-            Fractions of a second are dropped.
+        text: Format as in `datetime.strptime`, of `%Y` or `%y`, `%m`, `%d` and optionally `%H`, `%M`, `%S`,
+            `%f`, and `%z` for an offset from UTC such as `+02:00`. Fractions of a second are dropped.
 
     Raises:
         UserError: for another directive, or one of year, month and day missing.
@@ -137,10 +140,12 @@ class DateFormat:
     def __post_init__(self) -> None:
         directives = re.findall("%(.)", self.text)
         unknown = [f"%{d}" for d in directives if d not in (*WIDTHS, "f")]
-        if unknown or not {"Y", "m", "d"} <= set(directives) or len(set(directives)) < len(directives):
+        used = [{"y": "Y"}.get(directive, directive) for directive in directives]
+        is_complete = {"Y", "m", "d"} <= set(used) and len(set(used)) == len(used)
+        if unknown or not is_complete or ("z" in used and ("H" not in used or "f" in used)):
             raise UserError(
-                f"{self.text!r} is no date format; expected %Y, %m and %d once each, and optionally %H, "
-                "%M, %S, such as '%d.%m.%Y %H:%M'."
+                f"{self.text!r} is no date format; expected %Y or %y, %m and %d once each, and also %H, "
+                "%M, %S, and %z for +02:00, if needed, as in '%d.%m.%Y %H:%M'."
             )
 
     @functools.cached_property
@@ -182,11 +187,12 @@ class DateFormat:
         """The regular expression that a date matches."""
         escaped = re.sub(r"[^%\w]", lambda found: re.escape(found[0]), self.text)
         for directive, width in WIDTHS.items():
-            escaped = escaped.replace(f"%{directive}", rf"(?P<{directive}>\d{{{width}}})")
+            digits = r"[+-]\d{2}:\d{2}" if directive == "z" else rf"\d{{{width}}}"
+            escaped = escaped.replace(f"%{directive}", f"(?P<{directive}>{digits})")
         return re.compile(escaped.replace("%f", r"\d+"), re.ASCII)
 
     def seconds(self, column: np.ndarray, missing: Collection[str] = ()) -> tuple[np.ndarray, np.ndarray]:
-        """A text column as seconds since 1970.
+        """A text column as seconds since 1970, in UTC where the format has an offset from it.
 
         Returns:
             The seconds `[N]` float64, NaN where the value is missing, and a mask `[N]` of the cells that are
@@ -198,12 +204,22 @@ class DateFormat:
         found = self.pattern.fullmatch(text)
         if found is None:
             return np.nan
-        part = {name: int(digits) for name, digits in found.groupdict().items()}
+        named = found.groupdict()
+        sign, hours, minutes = _offset(named.pop("z", "+00:00"))
+        part = {name: int(digits) for name, digits in named.items()}
+        if "y" in part:
+            part["Y"] = part["y"] + (1900 if part["y"] >= FIRST_OF_1900 else 2000)
         clock = part.get("H", 0), part.get("M", 0), part.get("S", 0)
-        if clock[0] > 23 or clock[1] > 59 or clock[2] > 59:
+        if clock[0] > 23 or clock[1] > 59 or clock[2] > 59 or hours > 23 or minutes > 59:
             return np.nan
         try:
             day = datetime.date(part["Y"], part["m"], part["d"]).toordinal()
         except ValueError:
             return np.nan
-        return float((day - EPOCH) * DAY + clock[0] * 3600 + clock[1] * 60 + clock[2])
+        local = (day - EPOCH) * DAY + clock[0] * 3600 + clock[1] * 60 + clock[2]
+        return float(local - sign * (hours * 3600 + minutes * 60))
+
+
+def _offset(text: str) -> tuple[int, int, int]:
+    """Sign, hours and minutes of an offset such as `+02:00`."""
+    return -1 if text[0] == "-" else 1, int(text[1:3]), int(text[4:])

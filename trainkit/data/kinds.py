@@ -36,7 +36,7 @@ LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
 WITH_UNIT = re.compile(
     r"[^\w\s.,+-]?\s?[+-]?\d[\d.,]*(\s?[^\w\s.,]| [a-zA-Z]{1,3})?"
 )  # `$1.5`, `12%`, `3 kg`
-LIKE_A_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b", re.ASCII)
+LIKE_A_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?![^\W_T])", re.ASCII)
 LONG_NUMBER = re.compile(r"\d{16,}", re.ASCII)
 
 
@@ -136,7 +136,8 @@ def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnS
             )
     if kind == "numeric":
         refuse_marks(column.name, column.values("numeric"))
-    found = column.found(kind, date_format=date_format or "")
+    notes = _notes_on_format(date_format) if kind == "date" and date_format else []
+    found = column.found(kind, *notes, date_format=date_format or "")
     found.read(column.raw, column.remedy)
     return found
 
@@ -161,9 +162,8 @@ def inferred(column: Cells) -> ColumnSchema:
     _refuse_mixed(column, values, others, "numbers")
     date_format = _date_format(column)
     if date_format:
-        notes = ["fractions of a second are dropped"] if "%f" in date_format else []
-        return column.found("date", *notes, date_format=date_format)
-    return _textual(column, *_doubts(values, others))
+        return column.found("date", *_notes_on_format(date_format), date_format=date_format)
+    return _textual(column, *_doubts(column, values, others))
 
 
 def _rows(count: int) -> str:
@@ -190,7 +190,17 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
     )
 
 
-def _doubts(values: Mapping[str, int], others: Collection[str]) -> list[str]:
+def _notes_on_format(text: str) -> list[str]:
+    """What dates lose when they are read in a format."""
+    notes = ["fractions of a second are dropped"] if "%f" in text else []
+    if "%z" in text:
+        notes.append("its times are read in UTC")
+    if "%y" in text:
+        notes.append("years of two digits are read as 1969 to 2068")
+    return notes
+
+
+def _doubts(column: Cells, values: Mapping[str, int], others: Collection[str]) -> list[str]:
     """What looks like another kind in a column that is taken for text."""
     notes = []
     if _share(values, others) <= 1 - DOUBTFUL:
@@ -201,7 +211,8 @@ def _doubts(values: Mapping[str, int], others: Collection[str]) -> list[str]:
     like_dates = [value for value in values if LIKE_A_DATE.match(value)]
     if like_dates and _share(values, like_dates) >= MOSTLY:
         notes.append(
-            f"read as texts: {like_dates[0]!r} is no date like 2024-01-31; set a format if it has one"
+            f"read as texts: {like_dates[0]!r} is no date like 2024-01-31; set a format if it has one, as in "
+            f"{setting_of(column.name, '%d.%m.%y', 'format')}, where %z is an offset such as +02:00"
         )
     return notes
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from trainkit.data.cells import DAY, DateFormat
+from trainkit.data.cells import DAY, FIRST_OF_1900, DateFormat
 from trainkit.data.preparation.categories import FIRST_KNOWN, MISSING, OTHER, CategoryEncoder
 from trainkit.data.preparation.dates import CYCLES, DateEncoder
 from trainkit.data.preparation.encoder import ColumnEncoder
@@ -170,9 +170,11 @@ def _class_names(target: ClassLabels, scores: Tensor) -> Tensor:
 def _dates(encoder: DateEncoder, raw: Tensor) -> Tensor:
     """Days and cycles of dates, read character by character: Keras has no layer for dates."""
     part, valid = _date_parts(DateFormat(encoder.format), raw)
-    seconds = part["H"] * 3600 + part["M"] * 60 + part["S"]
-    number = _day_number(part["Y"], part["m"], part["d"])
-    places = {"month": part["m"] - 1, "weekday": (number + 3) % 7, "hour": seconds}
+    local = part["H"] * 3600 + part["M"] * 60 + part["S"] - part["z"]
+    seconds = local % DAY
+    later = local // DAY  # days, -1 to 1, by the offset from UTC
+    number = _day_number(part["Y"], part["m"], part["d"]) + later
+    places = {"month": _month(part, later), "weekday": (number + 3) % 7, "hour": seconds}
     days = ops.cast(number, "float64") + ops.cast(seconds, "float64") / np.float64(DAY)
     columns = [_scaled(encoder.scaling, ops.where(valid, days, np.float64(encoder.fill)))]
     present = ops.cast(valid, "float64")
@@ -189,7 +191,7 @@ def _date_parts(written: DateFormat, raw: Tensor) -> tuple[dict[str, Tensor], Te
     places = written.places
     end = max(last for _, last in places.values())
     literals = written.literals
-    symbols = [*"0123456789", *sorted(set(literals.values()))]
+    symbols = [*"0123456789", *sorted({*literals.values(), *("+-:" if "z" in places else "")})]
     read = keras.layers.TextVectorization(
         standardize=None,
         split="character",
@@ -204,12 +206,19 @@ def _date_parts(written: DateFormat, raw: Tensor) -> tuple[dict[str, Tensor], Te
             valid = ops.logical_and(valid, ops.equal(characters[:, at], 2 + symbols.index(literal)))
     if end not in literals:
         valid = ops.logical_and(valid, ops.equal(characters[:, end], 0))
-    parts = dict.fromkeys("HMS", ops.zeros_like(characters[:, 0]))
+    parts = dict.fromkeys("HMSz", ops.zeros_like(characters[:, 0]))
     for name, (first, last) in places.items():
+        if name == "z":
+            codes = {symbol: 2 + symbols.index(symbol) for symbol in "+-:"}
+            parts["z"], is_offset = _offset(characters[:, first:last], codes)
+            valid = ops.logical_and(valid, is_offset)
+            continue
         digits = characters[:, first:last] - 2
         in_range = ops.logical_and(ops.all(digits >= 0, axis=1), ops.all(digits <= 9, axis=1))
         valid = ops.logical_and(valid, in_range)
         parts[name] = _number(digits)
+    if "y" in parts:
+        parts["Y"] = parts["y"] + ops.where(parts["y"] >= FIRST_OF_1900, 1900, 2000)
     return parts, ops.logical_and(valid, _on_the_calendar(parts))
 
 
@@ -218,15 +227,37 @@ def _number(digits: Tensor) -> Tensor:
     return ops.sum(digits * tens, axis=1)
 
 
-def _on_the_calendar(part: dict[str, Tensor]) -> Tensor:
-    """Whether there is such a day and time."""
-    year = part["Y"]
+def _offset(characters: Tensor, codes: dict[str, int]) -> tuple[Tensor, Tensor]:
+    """Offsets from UTC such as `+02:00` in seconds `[B]`, of their characters `[B, 6]`, and whether they are
+    such."""
+    sign, colon = characters[:, 0], characters[:, 3]
+    digits = [characters[:, first : first + 2] - 2 for first in (1, 4)]
+    hours, minutes = map(_number, digits)
+    minus = ops.equal(sign, codes["-"])
+    conditions = [ops.logical_or(minus, ops.equal(sign, codes["+"])), ops.equal(colon, codes[":"])]
+    conditions += [ops.all(ops.logical_and(two >= 0, two <= 9), axis=1) for two in digits]
+    seconds = hours * 3600 + minutes * 60
+    return ops.where(minus, -seconds, seconds), _all([*conditions, hours <= 23, minutes <= 59])
+
+
+def _month_length(part: dict[str, Tensor]) -> Tensor:
     month = ops.clip(part["m"], 1, 12)
-    divides = [ops.equal(year % n, 0) for n in (4, 100, 400)]
+    divides = [ops.equal(part["Y"] % n, 0) for n in (4, 100, 400)]
     leap = ops.logical_or(ops.logical_and(divides[0], ops.logical_not(divides[1])), divides[2])
     length = ops.take(np.array(MONTH_LENGTHS, np.int64), month - 1, axis=0)
-    length = length + ops.cast(ops.logical_and(leap, ops.equal(month, 2)), "int64")
-    limits = [(year, 1, 9999), (part["m"], 1, 12), (part["d"], 1, length)]
+    return length + ops.cast(ops.logical_and(leap, ops.equal(month, 2)), "int64")
+
+
+def _month(part: dict[str, Tensor], later: Tensor) -> Tensor:
+    """The month from 0 of the day that is some days, -1 to 1, later."""
+    day = part["d"] + later
+    after = ops.cast(day > _month_length(part), "int64") - ops.cast(day < 1, "int64")
+    return (part["m"] - 1 + after) % 12
+
+
+def _on_the_calendar(part: dict[str, Tensor]) -> Tensor:
+    """Whether there is such a day and time."""
+    limits = [(part["Y"], 1, 9999), (part["m"], 1, 12), (part["d"], 1, _month_length(part))]
     limits += [(part["H"], 0, 23), (part["M"], 0, 59), (part["S"], 0, 59)]
     return _all([ops.logical_and(value >= low, value <= high) for value, low, high in limits])
 
