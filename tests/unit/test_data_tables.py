@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import shlex
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,28 @@ def test_a_column_of_lists_is_refused_unless_ignored(tmp_path: Path) -> None:
     ):
         read_table(path)
     assert list(read_table(path, TableOptions(ignore=("tags",))).columns) == ["a", "tags"]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_all_columns_of_a_parquet_file_that_cannot_be_read_are_told_at_once(
+    stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {
+        "a": [1, 2],
+        "took": pa.array([1, 2], pa.duration("s")),
+        "at": [time(10), time(11)],
+        "how long": [{"h": 1}, {"h": 2}],
+        "y": ["x", "z"],
+    }
+    path = written_parquet(tmp_path, columns)
+    monkeypatch.setattr(row_cache, "fits", lambda nbytes, memory, *column: bool(column) or not stored)
+    with pytest.raises(UserError, match=r"data\.columns\.took has the type duration") as error:
+        read_any_table(path, TableOptions(), None, str(tmp_path / "cache"))
+    advised = shlex.split(str(error.value).rpartition(" out by ")[2].rstrip("."))
+    ignored = [word.removeprefix("data.columns.").removesuffix("=ignore") for word in advised]
+    assert ignored == ["took", "at", "how long"]
+    read = read_any_table(path, TableOptions(ignore=tuple(ignored)), None, str(tmp_path / "cache"))
+    assert list(read.columns) == list(columns)
 
 
 # Bad input

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.columns import setting_of
 
-__all__ = ["is_text", "note_blanks", "reading_parquet", "require", "to_numpy", "trimmed"]
+__all__ = ["is_text", "note_blanks", "reading_parquet", "refuse_types", "require", "to_numpy", "trimmed"]
 
 MAX_EXACT = 2**53  # whole numbers beyond are not exact as float64
 
@@ -87,9 +87,44 @@ def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False
         return _dates(name, column, notes)
     if any_type:
         return np.array(["" if v is None else str(v) for v in column.to_pylist()], dtype=object)
-    raise UserError(
-        f"data.columns.{name} has the type {kind}; expected numbers, texts or dates. Convert it, "
-        f"or leave it out by {setting_of(name, 'ignore')}."
+    raise UserError(_unusable([(name, kind)]))
+
+
+def refuse_types(schema: Any, ignore: Collection[str]) -> None:
+    """Refuse a table with columns whose types are not read, all of them at once.
+
+    Args:
+        schema: A `pyarrow.Schema`.
+        ignore: Columns that may have any type.
+
+    Raises:
+        UserError: with the settings that leave these columns out.
+    """
+    bad = [
+        (field.name, field.type) for field in schema if field.name not in ignore and not _is_read(field.type)
+    ]
+    if bad:
+        raise UserError(_unusable(bad))
+
+
+def _is_read(kind: Any) -> bool:
+    """Whether `to_numpy` reads a type."""
+    types = require().types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    known = (
+        *(types.is_boolean, types.is_null, types.is_integer, types.is_floating, types.is_decimal),
+        *(types.is_date, types.is_timestamp),
+    )
+    return is_text(kind) or str(kind) == "string_view" or any(is_known(kind) for is_known in known)
+
+
+def _unusable(columns: Sequence[tuple[str, Any]]) -> str:
+    told = [f"data.columns.{name} has the type {kind}" for name, kind in columns]
+    settings = " ".join(setting_of(name, "ignore") for name, _ in columns)
+    it = "it" if len(columns) == 1 else "them"
+    return (
+        f"{', '.join(told)}; expected numbers, texts or dates. Convert {it}, or leave {it} out by {settings}."
     )
 
 

@@ -163,6 +163,7 @@ def _parquet_batches(file: Path, options: TableOptions, notes: list[str]) -> Ite
 
         with parquet.ParquetFile(file) as opened:
             csv_files.refuse_twice(file, opened.schema_arrow.names)
+            arrow.refuse_types(opened.schema_arrow, options.ignore)
             rows, _, nbytes = _parquet_sizes(file, options)
             few = BLOCK_BYTES * rows // max(1, nbytes)  # of long texts
             for batch in opened.iter_batches(max(1, min(BLOCK_ROWS, few))):

@@ -124,7 +124,9 @@ def _read_parquet(file: Path, options: TableOptions, notes: list[str]) -> dict[s
     with arrow.reading_parquet(file):
         from pyarrow import parquet
 
-        csv_files.refuse_twice(file, parquet.read_schema(file).names)
+        schema = parquet.read_schema(file)
+        csv_files.refuse_twice(file, schema.names)
+        arrow.refuse_types(schema, options.ignore)
         table = parquet.read_table(file)
         table.validate(full=True)  # or a text that is no UTF-8 is found when it is used
         return _columns(table, options, notes)
