@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def test_a_complete_run_is_left_alone(
     assert "is complete" in capsys.readouterr().out
     assert read("summary.json") == before
     assert len(list(Path("runs/tiny").glob("2*"))) == 1
+
+
+@pytest.mark.slow
+def test_a_stopped_run_that_is_further_than_asked_is_said_to_train_nothing(
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path("runs/tiny/latest").resolve()
+    status = read("status.json")
+    (run / "status.json").write_text(json.dumps({**status, "status": "preempted"}))
+    epochs = read("summary.json")["epochs"]
+    capsys.readouterr()
+    assert main.main([f"resume={run}", f"trainer.epochs={epochs - 1}", "progress=none"]) == 0
+    said = capsys.readouterr().out
+    assert f"is at epoch {epochs}; trainer.epochs={epochs - 1} trains no more." in said
+    assert read("summary.json")["epochs"] == epochs
+    assert read("status.json")["status"] == "completed"
 
 
 @pytest.mark.slow

@@ -81,6 +81,11 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
     if finished is not None:
         write(finished)
         return 0
+    epochs = trainer.state.epoch
+    if job.found and epochs >= job.config.trainer.epochs:  # it was stopped then, or is to have fewer
+        write(
+            f"Note: the run is at epoch {epochs}; trainer.epochs={job.config.trainer.epochs} trains no more."
+        )
     with opened_run_dir(job, trainer, setup) as run, Heartbeat(run, setup.state.position) as status:
         best = best_keeper(job, run, setup, monitor)
         training = _Training(job, trainer, setup, run, status, best, write, write_error)
