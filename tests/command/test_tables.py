@@ -126,6 +126,25 @@ def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
 
 
 @pytest.mark.slow
+def test_without_test_rows_what_needs_them_names_the_setting(
+    tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "data.test=0", "run_dir=run"]) == 0
+    assert main.main(["mode=evaluate", "resume=run"]) == 0
+    capsys.readouterr()
+    for words, needed_by in (
+        (["mode=evaluate", "evaluate.baselines=true"], "evaluate.baselines=true"),
+        (["mode=evaluate", "evaluate.importance=true"], "evaluate.importance=true"),
+        (["mode=predict"], "predict.split=test"),
+    ):
+        assert main.main([*words, "resume=run"]) == 2
+        error = capsys.readouterr().err
+        assert f"{needed_by} needs test rows, and data.test=0 leaves none. " in error
+        assert error.count("\n") == 1
+    assert main.main(["mode=predict", "resume=run", "predict.split=validation"]) == 0
+
+
+@pytest.mark.slow
 def test_sizes_follow_the_rows_unless_they_are_given(with_run: Path) -> None:
     config = Path("run/config.yaml").read_text()
     assert "  epochs: 2\n" in config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainkit.cli.commands.opened import Opened, open_checkpoint
+from trainkit.cli.commands.opened import Opened, open_checkpoint, refuse_empty_split
 from trainkit.config.modes import SPLITS
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
@@ -53,6 +53,8 @@ def _check(job: Job, splits: Mapping[str, Any]) -> None:
     train, test = splits["train"], splits["test"]
     needed = {"baselines": (train, test), "importance": (test,)}
     for name, parts in needed.items():
+        if getattr(config, name):
+            refuse_empty_split(job, "test", test, f"evaluate.{name}=true", "Leave it out.")
         if getattr(config, name) and not all(isinstance(rows, Arrays) for rows in parts):
             raise UserError(f"evaluate.{name}=true needs training and test rows as arrays; leave it out.")
     if config.baselines:

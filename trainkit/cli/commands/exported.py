@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainkit.cli.commands.opened import refuse_empty_split
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
@@ -65,6 +66,7 @@ def _rows(job: Job) -> tuple[Arrays, Any, dict[str, Any]]:
             print(f"Note: {note}.")
         return new.arrays, new.raw() if new.raw else new.arrays.x, {"rows": new.names or None}
     splits = (job.data() or job.task.data()).in_memory()
+    refuse_empty_split(job, predict.split, splits.get(predict.split), f"predict.split={predict.split}")
     if predict.split not in splits:
         have = ", ".join(splits) or "none"
         raise UserError(f"Task {job.task.name} has no split {predict.split!r} in memory; it has {have}.")

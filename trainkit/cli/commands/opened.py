@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainkit.core import files
 from trainkit.core.datasets import Splits
@@ -16,7 +16,9 @@ from trainkit.runs.locate import Found
 if TYPE_CHECKING:
     from trainkit.trainer.trainer import Trainer
 
-__all__ = ["Opened", "open_checkpoint"]
+__all__ = ["Opened", "open_checkpoint", "refuse_empty_split"]
+
+OTHER_ROWS = "Set predict.split to another, or name new rows by predict.path."
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,23 @@ def open_checkpoint(job: Job, rows: Splits | None = None) -> Opened:
     if rows is None:
         _warn_of_other_data(job.found, trainer)
     return Opened(job.found, trainer, has_new_rows=rows is not None)
+
+
+def refuse_empty_split(job: Job, split: str, rows: Any, needed_by: str, remedy: str = OTHER_ROWS) -> None:
+    """Refuse a split that has no rows because the run was trained without.
+
+    Args:
+        job: With the settings that the run was trained with.
+        split: `train`, `validation` or `test`.
+        rows: Of the split, None if there are none.
+        needed_by: The setting that needs them.
+        remedy: What helps.
+
+    Raises:
+        UserError: with that setting.
+    """
+    if rows is None and getattr(job.config.data, split, None) == 0:
+        raise UserError(f"{needed_by} needs {split} rows, and data.{split}=0 leaves none. {remedy}")
 
 
 def _warn_of_other_data(found: Found, trainer: Trainer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainkit.cli.commands.exported import predict_by_file
-from trainkit.cli.commands.opened import Opened, open_checkpoint
+from trainkit.cli.commands.opened import Opened, open_checkpoint, refuse_empty_split
 from trainkit.core import files
 from trainkit.core.datasets import Splits
 from trainkit.experiment.job import Job
@@ -37,8 +37,9 @@ def _of_split(job: Job) -> tuple[Opened, Predictions]:
 
     opened = open_checkpoint(job)
     split = job.config.predict.split
-    outputs = opened.trainer.predict(split=split)
     found = getattr(opened.trainer.splits, split)
+    refuse_empty_split(job, split, found, f"predict.split={split}")
+    outputs = opened.trainer.predict(split=split)
     names = getattr(opened.trainer.model, "output_names", None) or ()
     rows = rows_of_split(job.task, split, len(found))
     return opened, Predictions(job.task, outputs, found.y, names, rows)
