@@ -106,6 +106,36 @@ def test_jpeg_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_images(tmp_path).x, 77, atol=1)
 
 
+@pytest.mark.parametrize("ending", ["gif", "png"])
+@pytest.mark.parametrize("palette", [False, True])
+def test_frames_after_the_first_are_told(ending: str, palette: bool, tmp_path: Path) -> None:
+    pictures = pytest.importorskip("PIL.Image")
+    frames = [pictures.fromarray(pixels(seed, 9, 9, 3)) for seed in range(3)]
+    frames = [frame.quantize(16) for frame in frames] if palette else frames
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    frames[0].save(tmp_path / "a" / f"one.{ending}")
+    for name in ("two", "three"):
+        frames[0].save(tmp_path / "b" / f"{name}.{ending}", save_all=True, append_images=frames[1:])
+    read = read_images(tmp_path)
+    assert read.x.shape[:3] == (3, 9, 9)
+    assert "all frames but the first are dropped in 2 images" in read.table.notes
+
+
+def test_a_webp_of_several_frames_is_refused_by_name(tmp_path: Path) -> None:
+    """TensorFlow ends the process that decodes one."""
+    pictures = pytest.importorskip("PIL.Image")
+    frames = [pictures.fromarray(pixels(seed, 9, 9, 3)) for seed in range(3)]
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        frames[0].save(tmp_path / label / "one.webp", lossless=True)
+    frames[0].save(tmp_path / "b" / "moving.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(UserError, match=r"1 of 3 images .*b/moving\.webp \(a WebP of several frames; save"):
+        read_images(tmp_path)
+    read = read_images(tmp_path, ImageOptions(skip_bad=True))
+    assert len(read.x) == 2
+
+
 def test_what_8_bits_upright_do_not_hold_is_told(tmp_path: Path) -> None:
     png(tmp_path / "a" / "1.png", np.full((4, 4, 1), 40_000, np.uint16))
     image = tf.io.encode_jpeg(np.full((4, 4, 1), 77, np.uint8)).numpy()
@@ -118,7 +148,7 @@ def test_what_8_bits_upright_do_not_hold_is_told(tmp_path: Path) -> None:
         )
     read = read_images(tmp_path)
     assert read.table.notes == (
-        "16 bits per color become 8 in 1 images",
+        "16 bits per color become 8 in 1 image",
         "marks of the camera's orientation are not followed, as in Keras, in 2 images",
     )
     assert (read.x[0] == 40_000 >> 8).all()

@@ -162,7 +162,7 @@ def test_without_internet_one_line_says_what_to_do(wanted: DataSet, source: str)
 
 def test_a_set_without_a_substitute_has_no_embedded_source() -> None:
     with pytest.raises(
-        UserError, match=r"data\.source=embedded is no source of CIFAR-10; Known: auto, cifar10"
+        UserError, match=r"data\.source=embedded is no source of CIFAR-10; known: auto, cifar10"
     ):
         load(CIFAR10, "embedded")
 

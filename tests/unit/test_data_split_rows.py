@@ -227,7 +227,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no time": (splitting(kind="time", by=np.array([1.0, np.nan] * 20)), "20 rows have no time.*row 2"),
     "unknown split": (
         splitting(kind="column", by=SAME),
-        "'x' in row 1 names no split; Known: train, validation",
+        "'x' in row 1 names no split; known: train, validation",
     ),
     "no training rows": (splitting(kind="column", by=np.full(40, "test", object)), "no row is named train"),
     "one fold": (lambda folder: k_folds(10, 1, 0), r"data\.folds=1 cannot split 10 rows; expected 2 to 10"),

@@ -19,6 +19,17 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_what_follows_the_bars_begins_a_line(stream: type[io.StringIO]) -> None:
+    out = stream()
+    bars = begin(Bars(out))
+    end_epoch(bars, 10)
+    bars.on_train_end()
+    written = out.getvalue().removesuffix("\x1b[?25h")  # the cursor is shown again
+    assert written.endswith("\n")
+    assert not written.endswith("\n\n")
+
+
 @pytest.mark.parametrize(
     ("ran", "shown"), [(10, [1, 4, 7, 10]), (8, [1, 4, 7, 8])], ids=["all", "ends_early"]
 )

@@ -198,6 +198,8 @@ class Bars(Observer):
         """Give the terminal back; safe to call twice."""
         if self._live is not None:
             self._live.stop()
+            if not self._live.console.is_terminal:
+                self._live.console.line()  # which rich leaves out there
             self._live = None
             atexit.unregister(self.close)
 

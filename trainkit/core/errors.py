@@ -19,7 +19,8 @@ class UserError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) -> str:
-    """The end of an error about an unknown name: `did you mean adam? Known: adam, sgd.`
+    """The end of an error about an unknown name: `did you mean adam? Known: adam, sgd.`, or, where none is
+    near, `known: adam, sgd.`
 
     Args:
         name: The name that came.
@@ -31,7 +32,11 @@ def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) ->
     near = difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
     near = near or [folded[one] for one in difflib.get_close_matches(str(name).casefold(), folded, 1, 0.5)]
     hint = f"did you mean {near[0]}?" if near else ""
-    listed = f"Known: {', '.join(known)}." if list_known and len(known) <= MAX_LISTED else ""
+    listed = (
+        f"{'Known' if hint else 'known'}: {', '.join(known)}."
+        if list_known and len(known) <= MAX_LISTED
+        else ""
+    )
     return f"{hint} {listed}".strip() or "see --help."
 
 

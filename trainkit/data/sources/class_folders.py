@@ -118,7 +118,7 @@ def _classes(path: Path, name: str, fewest: int) -> FoundFiles:
         )
     if len(classes) < fewest:
         raise UserError(
-            f"data.path={path} has {len(classes)} folders with files ending in {endings}; "
+            f"data.path={path} has {_folders_with_files(len(classes))} ending in {endings}; "
             "expected one folder per class, and at least two classes."
         )
     empty = [label for label in found if label not in classes]
@@ -132,6 +132,10 @@ def _classes(path: Path, name: str, fewest: int) -> FoundFiles:
         notes.append(f"{count} not end in {endings} and {left_out}: {_listed(others)}")
     labels = _objects([label for label, each in classes.items() for _ in each])
     return FoundFiles([file for each in classes.values() for file in each], {LABEL: labels}, tuple(notes))
+
+
+def _folders_with_files(count: int) -> str:
+    return f"{count} folder with files" if count == 1 else f"{count} folders with files"
 
 
 def _folders(path: Path) -> list[Path]:

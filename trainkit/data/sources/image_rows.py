@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -21,11 +21,14 @@ __all__ = ["ColorFound", "Decoder", "by_channels", "first_shape"]
 BLOCK = 256  # files that are decoded ahead
 TENSORFLOW_FRAME = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")  # what TensorFlow puts around a reason
 
-TRANSPARENT = "transparency is dropped in {} images"
-DEEP = "16 bits per color become 8 in {} images"
-TURNED = "marks of the camera's orientation are not followed, as in Keras, in {} images"
+TRANSPARENT = "transparency is dropped in {}"
+DEEP = "16 bits per color become 8 in {}"
+TURNED = "marks of the camera's orientation are not followed, as in Keras, in {}"
+MOVING = "all frames but the first are dropped in {}"
 HEAD_BYTES = 1 << 16  # in which a file says that it has them
 PNG = b"\x89PNG\r\n\x1a\n"
+GIF = b"GIF8"
+GIF_FRAME, GIF_END = b",;"
 ORIENTATION = 0x0112  # tag of Exif
 
 Size = tuple[int, int] | None
@@ -113,7 +116,7 @@ class Decoder:
                 yield _with_channels(image, channels)
         self.notes = refuse_bad(bad, len(self.files), "images", skip_bad=self.skip_bad)
         _check_sizes(sizes)
-        self.notes += tuple(note.format(count) for note, count in sorted(lost.items()))
+        self.notes += tuple(note.format(_images(count)) for note, count in sorted(lost.items()))
 
     def _decoded(self) -> Iterator[tuple[np.ndarray | str, list[str]]]:
         """Each image, or why it cannot be read; and the notes for what is lost."""
@@ -128,7 +131,10 @@ def _decode(file: Path, size: Size) -> np.ndarray | str:
     import tensorflow as tf
 
     try:
-        image = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False)
+        content = file.read_bytes()
+        if _is_moving_webp(content):  # TensorFlow would end the process
+            return "a WebP of several frames; save the first one alone"
+        image = tf.io.decode_image(content, channels=0, expand_animations=False)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
         return TENSORFLOW_FRAME.sub("", str(reason)).strip()
@@ -144,10 +150,53 @@ def _lossy(file: Path) -> list[str]:
     try:
         with file.open("rb") as content:
             head = content.read(HEAD_BYTES)
-        deep = head.startswith(PNG) and head[24] == 16
-        return [*([DEEP] if deep else []), *([TURNED] if _is_turned(head) else [])]
+            deep = head.startswith(PNG) and head[24] == 16
+            moving = _is_moving(head, content)
+        found = {DEEP: deep, MOVING: moving, TURNED: _is_turned(head)}
+        return [note for note, is_so in found.items() if is_so]
     except (OSError, IndexError, struct.error):  # `_decode` says why it cannot be read
         return []
+
+
+def _images(count: int) -> str:
+    return f"{count} image" if count == 1 else f"{count} images"
+
+
+def _is_moving(head: bytes, content: BinaryIO) -> bool:
+    """Whether an image has several frames.
+
+    Args:
+        head: What the file begins with.
+        content: The file, read as far as `head` goes.
+    """
+    if head.startswith(GIF):
+        return _has_frames(head + content.read())
+    return head.startswith(PNG) and b"acTL" in head.partition(b"IDAT")[0]
+
+
+def _is_moving_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def _has_frames(gif: bytes) -> bool:
+    """Whether a GIF has more than one frame: its blocks, one after the other."""
+    at = 13 + _colors(gif[10])
+    frames = 0
+    while gif[at] != GIF_END:
+        if gif[at] == GIF_FRAME:
+            frames += 1
+            at += 11 + _colors(gif[at + 9])
+        else:
+            at += 2
+        while gif[at]:  # parts of a block, each after its length
+            at += 1 + gif[at]
+        at += 1
+    return frames > 1
+
+
+def _colors(flags: int) -> int:
+    """Bytes of the table of colors that a GIF has by these flags."""
+    return 3 * (2 << (flags & 7)) if flags & 0x80 else 0
 
 
 def _is_turned(head: bytes) -> bool:

@@ -73,7 +73,9 @@ def resolve(path: PathLike | Sequence[PathLike]) -> list[Path]:
         raise UserError(f"data.path={path} does not exist: there is no folder {folder}.")
     names = [found.name for found in folder.iterdir() if not found.name.startswith(".")]
     hint = did_you_mean(Path(expanded).name, sorted(names))
-    raise UserError(f"data.path={path} does not exist; {hint.replace('Known:', f'{folder} has')}")
+    for word in ("Known:", "known:"):
+        hint = hint.replace(word, f"{folder} has")
+    raise UserError(f"data.path={path} does not exist; {hint}")
 
 
 def detect_format(path: PathLike | Sequence[PathLike]) -> str:
