@@ -41,8 +41,10 @@ MAX_NUMBER = 1e100  # that can be computed with: sums of squares stay finite
 
 # Characters that each directive of a date format takes; `%f` takes any number of digits.
 WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "z": 6}
-TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", "T%H:%M:%SZ", " %H:%M:%S.%f", "T%H:%M:%S.%f")
-TIMES += ("T%H:%M:%S.%fZ", "T%H:%M:%S%z", " %H:%M:%S%z", "T%H:%M%z")
+TIMES = (
+    *("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", "T%H:%M:%SZ", " %H:%M:%S.%f", "T%H:%M:%S.%f"),
+    *("T%H:%M:%S.%fZ", "T%H:%M:%S%z", " %H:%M:%S%z", "T%H:%M%z"),
+)
 FIRST_OF_1900 = 69  # two digits of a year from which it is one of the 1900s, as in `datetime.strptime`
 DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
 COMMON_DATE_FORMATS = tuple(day + time for day in DAYS for time in TIMES)

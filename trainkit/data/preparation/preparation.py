@@ -143,7 +143,8 @@ class Preparation:
         Raises:
             UserError: if a number is not finite, which JSON cannot hold.
         """
-        for part in filter(None, (*self.encoders, self.target)):
+        parts: list[Any] = [*self.encoders, *([self.target] if self.target else [])]
+        for part in parts:
             if not _is_finite(part.to_dict()):
                 raise UserError(f"data.columns.{part.name} has numbers too large to be prepared; mend them.")
         return {
