@@ -22,6 +22,7 @@ from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
 from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
+from trainkit.experiment.finished import finished, trains_no_more
 from trainkit.experiment.job import Job
 from trainkit.experiment.pictures import draw_results
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
@@ -74,18 +75,16 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
     setup = trainer.prepare(job.task, data=job.data())
     monitor = monitored_value(job, setup)
     extra = job.callbacks()
+    memory: Mapping[str, Any] = {}
     if job.found:
         trainer.told_changes = check_resumed(setup, job.found.checkpoint, told=job.changed)
-    memory = trainer.restore(job.found.checkpoint) if job.found else {}
-    finished = _finished(job, trainer, memory)
-    if finished is not None:
-        write(finished)
+        memory = trainer.restore(job.found.checkpoint)
+    said = finished(job, trainer, memory)
+    if said is not None:
+        write(said)
         return 0
-    epochs = trainer.state.epoch
-    if job.found and epochs >= job.config.trainer.epochs:  # it was stopped then, or is to have fewer
-        write(
-            f"Note: the run is at epoch {epochs}; trainer.epochs={job.config.trainer.epochs} trains no more."
-        )
+    if trains_no_more(job, trainer):
+        write(trains_no_more(job, trainer))
     with opened_run_dir(job, trainer, setup) as run, Heartbeat(run, setup.state.position) as status:
         best = best_keeper(job, run, setup, monitor)
         training = _Training(job, trainer, setup, run, status, best, write, write_error)
@@ -272,25 +271,6 @@ class _Training:
         if lost:
             os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
         return 1
-
-
-def _finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | None:
-    """What to say of a resumed run that has all its epochs, or stopped early; None if there is more to do."""
-    run = job.found.run if job.found else None
-    if run is None or files.read_or_set_aside(run.status).get("status") != "completed":
-        return None
-    epochs = trainer.state.epoch
-    early = job.config.callbacks.early_stopping
-    waited = memory.get(EarlyStopping.state_name, {}).get("wait", 0)
-    if epochs >= job.config.trainer.epochs:
-        text = f"is complete with {epochs} epochs; to train on, set trainer.epochs to more."
-    elif early.enabled and waited >= early.patience:
-        setting = "callbacks.early_stopping.patience"
-        text = f"stopped early after {epochs} epochs; to train on, set {setting} to more than {waited}."
-    else:
-        return None
-    command = job.command(mode="evaluate", resume=run.shown)
-    return f"Run {run.shown} {text}\nEvaluate:  {command}"
 
 
 def _reason(error: Exception, *, lost: bool) -> str:
