@@ -63,7 +63,7 @@ class ImageClassification(Classification):
     filters: tuple[int, ...] | list[int] = setting(
         (32, 64, 128), "of cnn: filters of each block", at_least=1, example="[32,64]"
     )
-    weights: str | None = setting(
+    weights: str | Path | None = setting(
         None, "file with weights of the named network, without its top; null: at random"
     )
     dropout: float = setting(0.3, "share of the features that is dropped", at_least=0, below=1)
@@ -79,7 +79,7 @@ class ImageClassification(Classification):
                 "out, or name one with task.network, such as MobileNetV2."
             )
 
-    def ignored(self) -> Mapping[str, str]:
+    def unread_arguments(self) -> Mapping[str, str]:
         return {} if self.network == CNN else {"filters": f"only task.network={CNN} has this"}
 
     @cached_property

@@ -73,7 +73,7 @@ class Tabular(Task):
     def __post_init__(self) -> None:
         validate_task(self)
 
-    def ignored(self) -> Mapping[str, str]:
+    def unread_arguments(self) -> Mapping[str, str]:
         return {} if self.units else {"dropout": "only hidden layers have this, and task.units=[] has none"}
 
     @cached_property

@@ -49,8 +49,8 @@ class TextClassification(TabularClassification):
     problem: ClassVar[str] = "text"
     sizes: ClassVar[Mapping[str, int]] = {"batches": 40, "smallest": 16, "largest": 128, "steps": 1500}
 
-    def ignored(self) -> Mapping[str, str]:
-        unread = dict(super().ignored())
+    def unread_arguments(self) -> Mapping[str, str]:
+        unread = dict(super().unread_arguments())
         if self.body == "pooled":
             unread["width"] = "only task.body=convolutional and task.body=recurrent have this"
         return unread

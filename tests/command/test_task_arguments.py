@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -14,6 +15,7 @@ from tests.support.commands import QUIET, table
 from trainkit.cli import main
 from trainkit.cli.task_arguments import typed_arguments
 from trainkit.core.errors import UserError
+from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.tabular import TabularClassification
 
 OWN = """
@@ -138,6 +140,11 @@ def test_what_an_annotation_does_not_allow_is_refused(name: str, value: Any, exp
 def test_what_is_no_dataclass_is_left_alone(target: str) -> None:
     spec = {"_target_": target, "flag": "maybe"}
     assert typed_arguments(spec) == spec
+
+
+@pytest.mark.parametrize("units", [[4, 4], (4, 4), range(4, 6), np.array([4, 4])])
+def test_widths_may_come_in_any_sequence(units: Any) -> None:
+    assert list(MNIST(units=units).units) == list(units)
 
 
 TABLE = ("task=tabular_classification", "data.path=none.csv", "data.target=y")

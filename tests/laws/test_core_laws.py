@@ -125,6 +125,29 @@ def test_rows_that_are_no_array_are_refused_in_one_line(kind: str, place: str) -
     assert "\n" not in str(raised.value)
 
 
+class Lazy:
+    """Rows of a file, as other libraries open them: whoever makes an array of it reads them all."""
+
+    def __init__(self) -> None:
+        self.shape, self.dtype, self.ndim = (9, 2), np.dtype("float32"), 2
+
+    def __len__(self) -> int:
+        return 9
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return np.zeros(self.shape, self.dtype)[rows]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        raise AssertionError("all rows were read at once")
+
+
+def test_rows_of_a_file_stay_there() -> None:
+    rows = Lazy()
+    arrays = Arrays(rows, np.zeros(9))
+    assert arrays.x is rows
+    assert arrays.take(slice(2, 5)).x.shape == (3, 2)
+
+
 @given(structures)
 def test_a_structure_of_arrays_is_left_as_it_is(structure: Any) -> None:
     arrays = map_leaves(lambda leaf: np.full(3, leaf), structure)

@@ -134,3 +134,4 @@ def test_errors_in_units_take_whole_numbers_and_leave_masked_steps_out(make: Cal
     every.update_state(tf.constant(y, tf.int32), padded(predicted, kept))
     alone.update_state(y[kept].astype(np.float32), predicted[kept])
     assert float(every.result()) == pytest.approx(float(alone.result()), rel=1e-5)
+    alone.update_state([[1.0], [2.0]], [[2.0], [4.0]])  # lists, as Keras's metrics

@@ -57,6 +57,8 @@ def test_a_training_goes_on_from_what_was_saved_by_hand(tmp_path: Path, optimize
 
     whole, _ = fit(Toy(), epochs=6, **made())
     part, _ = fit(Toy(), epochs=2, **made())
+    part.save_checkpoint(tmp_path / "first")
+    part.evaluate(checkpoint=tmp_path / "first")  # which changes nothing
     part.save_checkpoint(tmp_path / "c")
     rest, _ = fit(Toy(), epochs=6, resume=tmp_path / "c", **made())
     assert whole.state.epoch == rest.state.epoch == 3
@@ -91,3 +93,10 @@ def test_a_damaged_last_checkpoint_is_replaced_by_the_newest_whole_one(tmp_path:
     with pytest.warns(UserWarning, match="newest whole one is used"):
         rest.fit(Toy(), resume=tmp_path)
     assert rest.state.epoch == 3
+
+
+def test_averages_that_keras_leaves_are_said_to_be_saved_in_place_of_the_weights(tmp_path: Path) -> None:
+    swaps = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    trainer, _ = fit(Toy(), optimizer=keras.optimizers.Adam(0.01, use_ema=True), callbacks=[swaps])
+    with pytest.warns(UserWarning, match="goes on from them"):
+        trainer.save_checkpoint(tmp_path / "c")

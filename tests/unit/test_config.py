@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional
@@ -155,6 +156,7 @@ def test_an_example_keeps_the_rule_that_it_explains(key: str) -> None:
         (list[int | None], list[Any], False),
         (Mapping[str, float], dict[str, Any], False),
         (Mapping[int, float], Any, True),
+        (typing.Dict, Any, True),  # noqa: UP006
         (Literal["a", None], Literal["a", None], True),
         (int | str, int | str, False),
         (int | Path, Any, False),

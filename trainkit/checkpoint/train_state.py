@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -134,6 +135,19 @@ class TrainState:
     def _trained(self) -> list[np.ndarray]:
         variables = self.variables
         return [variables[place].numpy() for place in self.trainable]
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """After the block, whatever it did, the state is as it was."""
+        values, parts, position = self.values(), self.parts.read(), self.position()
+        others = (self.skipped, self.swapped, self._averaged)
+        try:
+            yield
+        finally:
+            self.assign(values)
+            self.parts.assign(parts)
+            self.seek(position)
+            self.skipped, self.swapped, self._averaged = others
 
     def values(self) -> list[np.ndarray]:
         """Host copies of all variables, in the order of `variables`."""

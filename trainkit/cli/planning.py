@@ -75,11 +75,10 @@ class Plan:
         """
         arguments = self._arguments({})
         task = make_task(arguments)
-        searched = (
-            task_arguments.searched_tasks(self.space, self._arguments) if self.space is not None else []
-        )
-        keys = self.space.keys if self.space is not None else ()
-        task_arguments.refuse_ignored([task, *searched], self.argv, keys)
+        space = self.space
+        in_search = [] if space is None else task_arguments.unread_in_search(space, self._arguments)
+        keys = [] if space is None else space.keys
+        task_arguments.refuse_unread(task, in_search, self.argv, keys)
         return self._job(task, arguments)
 
     def _arguments(self, changes: Mapping[str, Any]) -> dict[str, Any]:

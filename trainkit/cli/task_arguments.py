@@ -26,7 +26,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.tuning.space import Space
 
-__all__ = ["refuse_ignored", "searched_tasks", "typed_arguments", "typed_changes", "with_arguments"]
+__all__ = ["refuse_unread", "typed_arguments", "typed_changes", "unread_in_search", "with_arguments"]
 
 # The nodes that hold the other sections' values, so that a word means the same everywhere.
 NODES: Mapping[Any, Callable[[Any], Any]] = {
@@ -86,8 +86,10 @@ def typed_changes(changes: Changes, arguments: Mapping[str, Any]) -> Changes:
     return {key: (before, now) for key, (before, now) in typed.items() if _text(before) != _text(now)}
 
 
-def searched_tasks(space: Space, typed: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Task]:
-    """The task with each value that a search has for one of its arguments.
+def unread_in_search(
+    space: Space, typed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> list[Collection[str]]:
+    """The arguments that the task leaves unread, with each value that a search has for one of them.
 
     Args:
         space: What is searched.
@@ -96,7 +98,7 @@ def searched_tasks(space: Space, typed: Callable[[Mapping[str, Any]], Mapping[st
     Raises:
         UserError: for the first value that its field does not take, or that is the same as another.
     """
-    tasks: list[Task] = []
+    unread: list[Collection[str]] = []
     for parameter in space.parameters:
         key = parameter.key
         seen: dict[str, Any] = {}
@@ -107,10 +109,10 @@ def searched_tasks(space: Space, typed: Callable[[Mapping[str, Any]], Mapping[st
                 raise UserError(f"tune.space.{key}: {seen[text]} and {value} are the same; leave one out.")
             seen[text] = value
             try:
-                tasks.append(make_task(arguments))
+                unread.append(set(make_task(arguments).unread_arguments()))
             except UserError as error:
                 raise UserError(f"tune.space.{key}: {value} cannot be trained: {error}") from error
-    return tasks
+    return unread
 
 
 def _of_a_trial(
@@ -123,11 +125,14 @@ def _of_a_trial(
         raise UserError(f"tune.space.task.{problem}") from error
 
 
-def refuse_ignored(tasks: Sequence[Task], words: Sequence[str], searched: Collection[str]) -> None:
+def refuse_unread(
+    task: Task, in_search: Sequence[Collection[str]], words: Sequence[str], searched: Collection[str]
+) -> None:
     """Refuse arguments that somebody chose, and that nothing looks at.
 
     Args:
-        tasks: The task, and for a search what its values make of it.
+        task: The task.
+        in_search: What it leaves unread with the values of a search.
         words: The command line.
         searched: The keys that are searched.
 
@@ -135,8 +140,8 @@ def refuse_ignored(tasks: Sequence[Task], words: Sequence[str], searched: Collec
         UserError: for the first.
     """
     chosen = {**{key: f"tune.space.{key}" for key in searched}, **{key_of(word): word for word in words}}
-    for name, reason in tasks[0].ignored().items():
-        if f"task.{name}" in chosen and all(name in task.ignored() for task in tasks):
+    for name, reason in task.unread_arguments().items():
+        if f"task.{name}" in chosen and all(name in unread for unread in in_search):
             raise UserError(f"{chosen[f'task.{name}']}: {reason}; leave it out.")
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, MutableMapping, Mutab
 from numbers import Integral, Real
 from typing import Any, Literal
 
+import numpy as np
+
 __all__ = ["has_kind", "is_list", "kind_in_words", "kind_of"]
 
 LISTS = (list, tuple, Sequence, MutableSequence, Collection, Iterable)
@@ -46,7 +48,7 @@ def kind_of(hint: Any) -> tuple[Any, bool]:
         return hint, None in parts
     if any(listed is hint or listed is origin for listed in LISTS):
         return list[_kind_of_items(parts)], False  # type: ignore[misc]
-    if origin in MAPPINGS and parts[0] is str:
+    if origin in MAPPINGS and parts[:1] == (str,):
         return dict[str, Any], False
     return Any, True
 
@@ -79,7 +81,9 @@ def has_kind(value: Any, kind: Any) -> bool:
 
 def is_list(value: Any) -> bool:
     """Whether a value counts as a list."""
-    return isinstance(value, (list, tuple))
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def kind_in_words(kind: Any) -> str:

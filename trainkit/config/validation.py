@@ -93,7 +93,7 @@ def _check(key: str, value: Any, setting: Setting) -> None:
         raise UserError(f"{key}={value!r}: expected {setting.expected}{came}.")
     elif setting.is_inferred:
         return
-    elif value == "" and setting.kind is str:
+    elif setting.kind is str and value == "":
         raise UserError(f"{key}='': expected {setting.expected}, got nothing.")
     elif setting.choices and value not in setting.choices:
         raise UserError(f"{key}={value}: unknown; {did_you_mean(value, setting.choices)}")

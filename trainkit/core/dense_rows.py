@@ -37,7 +37,13 @@ def as_arrays(structure: Structure, name: str) -> Structure:
 
 
 def _is_array(thing: Any) -> bool:
-    return isinstance(thing, (np.ndarray, RowView)) and not isinstance(thing, np.ma.MaskedArray)
+    """Whether a thing is an array, or reads rows as one, such as a dataset of a file."""
+    if isinstance(thing, (np.ndarray, RowView)):
+        return not isinstance(thing, np.ma.MaskedArray)
+    reads_rows = isinstance(getattr(thing, "dtype", None), np.dtype) and all(
+        hasattr(thing, name) for name in ("shape", "ndim", "__len__", "__getitem__")
+    )
+    return reads_rows and not any(hasattr(thing, name) for name in ("iloc", "toarray", "block_until_ready"))
 
 
 def _converted(part: Any, name: str) -> Any:

@@ -162,7 +162,7 @@ class Task(ABC):
         """What is shown of the data before the training, such as the columns of a table; "": nothing."""
         return ""
 
-    def ignored(self) -> Mapping[str, str]:
+    def unread_arguments(self) -> Mapping[str, str]:
         """Arguments that nothing looks at as the others stand, each with the reason. The command refuses them
         where the user sets them.
 

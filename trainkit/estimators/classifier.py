@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Self
 
 import keras
@@ -155,7 +156,7 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
         if not isinstance(loss, ELEMENTWISE):  # it takes the numbers of the classes
             return Arrays(rows.x, rows.y.astype(np.int32), rows.weight)
         classes = len(self.classes_)
-        outputs = getattr(self._task.model(rows), "output_shape", (None,))[-1]
+        outputs = _outputs(self._task.model(rows), rows.x)
         if outputs == 1 and classes > 2:
             raise ValueError(
                 f"The model gives one number per row, which tells two classes apart; y has {classes}: give "
@@ -171,6 +172,14 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
         """Whether each class has rows for both parts of what early stopping splits."""
         held = int(len(codes) * self.validation_fraction) if self.early_stopping else 0
         return bool(np.bincount(codes).min() >= 2 and held >= len(self.classes_))
+
+
+def _outputs(model: keras.Model, x: np.ndarray) -> int | None:
+    """Numbers that a model gives per row; None: it does not say."""
+    with suppress(AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        shape = model.compute_output_shape((None, *x.shape[1:]))
+        return None if shape is None else shape[-1]
+    return None
 
 
 def gives_logits(loss: Any) -> bool:

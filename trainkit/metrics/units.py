@@ -15,8 +15,9 @@ __all__ = ["InTargetUnit", "InUnits", "RootMeanSquaredErrorInUnits"]
 def with_mask(function: Callable[[Any], Any], values: Any, dtype: str) -> Any:
     """`function(values)` with the mask of `values`, which metrics read; operations lose it, layers keep
     it."""
-    layer = keras.layers.Activation(function, name="in_unit", dtype=dtype)
-    return layer(values)
+    if not keras.ops.is_tensor(values):
+        return function(values)
+    return keras.layers.Activation(function, name="in_unit", dtype=dtype)(values)
 
 
 @keras.saving.register_keras_serializable("trainkit")

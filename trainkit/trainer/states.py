@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,6 +29,12 @@ def save(setup: TrainSetup, loop: Loop | None, folder: Path) -> Path:
         UserError: if the folder holds something else, or cannot be written.
     """
     check_replaceable(folder)
+    if loop and loop.times.total and loop.callbacks.averages.callbacks:
+        warnings.warn(
+            "SwapEMAWeights has ended with the average weights: a training goes on from them. Checkpoints of "
+            "a run directory keep the others, too.",
+            stacklevel=3,
+        )
     return store.save(
         setup.state,
         folder,
@@ -50,14 +57,7 @@ def of_checkpoint(state: TrainState, folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    values, parts, position = state.values(), state.parts.read(), state.position()
-    skipped, swapped = state.skipped, state.swapped
-    try:
+    with state.lent():
         store.restore(state, folder)
         state.finalize()
         yield
-    finally:
-        state.assign(values)
-        state.parts.assign(parts)
-        state.seek(position)
-        state.skipped, state.swapped = skipped, swapped
