@@ -111,7 +111,7 @@ def as_checkpoint(given: Path | str | None) -> Path | None:
     if given is None:
         return None
     saved = RunDir(Path(given)).checkpoints
-    if saved.is_dir():
+    if (saved / "last").is_dir():
         return members.whole(saved / "last", saved)
     members.read_meta(given)
     return Path(given)
