@@ -72,14 +72,18 @@ def test_what_was_saved_by_hand_knows_its_rows(tmp_path: Path) -> None:
         fit(Toy(), batch_size=20, resume=tmp_path / "c")
 
 
-@pytest.mark.parametrize("inside", ["thesis.txt", "checkpoints"])
+@pytest.mark.parametrize("inside", ["thesis.txt", "checkpoints", "callbacks.py", "state.csv"])
 def test_a_checkpoint_takes_no_folder_that_holds_something_else(tmp_path: Path, inside: str) -> None:
     trainer, _ = fit(Toy(), epochs=1)
-    (tmp_path / "mine" / inside).mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    if inside == "checkpoints":
+        (tmp_path / "mine" / inside).mkdir()
+    else:
+        (tmp_path / "mine" / inside).write_text("mine")
     for folder in (tmp_path / "mine", Path(), Path("..")):
         with pytest.raises(UserError, match="expected a new folder"):
             trainer.save_checkpoint(folder)
-    assert (tmp_path / "mine" / inside).is_dir()
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [inside]
     (tmp_path / "empty").mkdir()
     for _ in range(2):
         trainer.save_checkpoint(tmp_path / "empty")

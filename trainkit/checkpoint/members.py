@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,8 +48,10 @@ PLAIN_TYPES = (
 )
 ML_TYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-# How the names of a checkpoint's files begin, in all formats.
-NAMES = ("checkpoint.json", "variables.bin", "callbacks.", "state.", "held.")
+# The files of a checkpoint, in all formats.
+NAMES = re.compile(
+    r"checkpoint\.json|variables\.bin|callbacks\.(bin|npz)|(state|held)\.(index|data-\d+-of-\d+)"
+)
 
 Named = tuple[str, np.ndarray]
 
@@ -212,7 +215,7 @@ def check_replaceable(folder: Path) -> None:
         UserError: for a file, or a folder that holds something else.
     """
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
-    other = [path.name for path in inside if not (path.is_file() and path.name.startswith(NAMES))]
+    other = [path.name for path in inside if not (path.is_file() and NAMES.fullmatch(path.name))]
     if folder.name in ("", "..") or (folder.exists() and not folder.is_dir()) or other:
         what = f"which holds {other[0]}" if other else "which is no folder that can be replaced"
         raise UserError(f"Checkpoint {folder}, {what}: expected a new folder, or one of a checkpoint.")

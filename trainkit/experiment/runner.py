@@ -83,8 +83,8 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
     if said is not None:
         write(said)
         return 0
-    if trains_no_more(job, trainer):
-        write(trains_no_more(job, trainer))
+    if note := trains_no_more(job, trainer):
+        write(note)
     with opened_run_dir(job, trainer, setup) as run, Heartbeat(run, setup.state.position) as status:
         best = best_keeper(job, run, setup, monitor)
         training = _Training(job, trainer, setup, run, status, best, write, write_error)

@@ -16,7 +16,7 @@ from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays
 from trainkit.core.tree import leaves, pack_leaves
 from trainkit.engine.inputs import keras_batch
-from trainkit.engine.objective import own_objective
+from trainkit.engine.objective import computed, own_objective
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.xla_limits import (
     FUNCTIONS,
@@ -96,7 +96,7 @@ def _compute(setup: TrainSetup, batch: Any) -> None:
     if setup.facts.own_train_step:
         model.train_step(keras_batch(batch))
     elif own_objective(task):
-        task.compute(model, batch, training=True)
+        computed(task, model, batch, training=True)
     else:
         takes = any(any_of(one, UNCHECKED + FUNCTIONS) for one in setup.facts.layer_operations)
         outputs = model(x, training=True) if takes else _like(setup.facts.outputs)
