@@ -97,7 +97,7 @@ def test_a_file_becomes_splits_and_a_second_one_predictions(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("memory", [None, 3000])
-def test_new_rows_with_categories_that_the_training_did_not_have_are_told(
+def test_new_rows_with_categories_or_gaps_that_the_training_did_not_have_are_told(
     tmp_path: Path, memory: int | None
 ) -> None:
     rows = [("Rome", "TRUE", "yes"), ("Oslo", "FALSE", "no")] * 30
@@ -110,9 +110,12 @@ def test_new_rows_with_categories_that_the_training_did_not_have_are_told(
     def notes(*rows: tuple[str, str, str]) -> list[str]:
         (tmp_path / "new.csv").write_text(_csv(list(rows)))
         _, table, _ = new_table(str(tmp_path / "new.csv"), config, schema, preparation)
-        return [note for note in table.notes if "did not have" in note]
+        return [note for note in table.notes if "training" in note]
 
-    assert notes(("Rome", "True", ""), ("", "FALSE", "")) == []
+    assert notes(("Rome", "True", ""), ("Oslo", "FALSE", "")) == []
+    assert notes(("Rome", "True", ""), ("", "FALSE", "")) == [
+        "town: 1 of 2 cells are gaps, of which the training had none"
+    ]
     assert notes(("Bern", "yes", ""), ("Rome", "no", "")) == [
         "town: 1 of 2 cells are categories that the training did not have, such as 'Bern'; "
         "known are 'Oslo', 'Rome'",

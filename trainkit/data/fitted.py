@@ -98,8 +98,8 @@ def new_table(
     path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool = False
 ) -> tuple[Arrays, Table, Callable[[], dict[str, np.ndarray]]]:
     """New rows, prepared as those of the training; their labels are placeholders. With them the table that
-    they come from, whose notes tell of categories that the training did not have, and what gives its features
-    as `Preparation.raw` does.
+    they come from, whose notes tell of categories and gaps that the training did not have, and what gives its
+    features as `Preparation.raw` does.
 
     Args:
         path: A file like that of the training.
@@ -120,7 +120,8 @@ def new_table(
     else:
         columns = schema.read(table.columns, roles=("feature",))
         x = preparation.encode(columns)
-    unseen = (encoder.note_unseen(columns[encoder.name]) for encoder in preparation.categories)
-    table = replace(table, notes=(*table.notes, *filter(None, unseen)))
+    unseen = [encoder.note_unseen(columns[encoder.name]) for encoder in preparation.categories]
+    gaps = [column.note_gaps(columns[column.name]) for column in schema.columns if column.role == "feature"]
+    table = replace(table, notes=(*table.notes, *filter(None, unseen + gaps)))
     arrays = Arrays(x, placeholder_labels(preparation, len(table)))
     return arrays, table, lambda: preparation.raw(columns, np.arange(len(table)))

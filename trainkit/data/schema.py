@@ -81,6 +81,14 @@ class ColumnSchema:
             self._refuse(values, bad, f"date as {self.format}", remedy)
         return self._as_spelled(values) if self.kind == "category" else values
 
+    def note_gaps(self, values: np.ndarray) -> str:
+        """What to say of gaps in new values `[N]`, as `read` gives them; "" if there are none, or there were
+        some in the training's table."""
+        gaps = 0 if self.gaps else int(np.sum(np.isnan(values) if values.dtype.kind == "f" else values == ""))
+        if not gaps:
+            return ""
+        return f"{self.name}: {gaps} of {len(values)} cells are gaps, of which the training had none"
+
     def _as_spelled(self, values: np.ndarray) -> np.ndarray:
         """Texts in which true and false are spelled as in the table that the schema is of: `TRUE` in one
         file, `True` in another and a Boolean of Parquet are the same category."""
