@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -53,7 +54,7 @@ def run_hydra(words: Sequence[str], function: Callable[[DictConfig], Any]) -> in
     sys.argv = [argv[0], *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing them
     try:
-        with _without_callbacks():
+        with _without_callbacks(), _composed_once(words):
             hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name="main")(function)()
     except SystemExit as end:
         return int(end.code or 0)
@@ -84,6 +85,19 @@ def _without_callbacks() -> Iterator[None]:
         yield
     finally:
         hydra.utils.instantiate = make
+
+
+@contextmanager
+def _composed_once(words: Sequence[str]) -> Iterator[None]:
+    """In the block Hydra does not compose all settings an additional time, only to look whether a config file
+    sets `hydra.mode`, where none but our own can: they set none. That takes a tenth of a second."""
+    read = Hydra.get_mode
+    if not any(word.startswith("--config") or "hydra.mode" in word or "searchpath" in word for word in words):
+        Hydra.get_mode = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = read  # type: ignore[method-assign]
 
 
 def key_of(override: str) -> str:
