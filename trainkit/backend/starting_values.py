@@ -34,10 +34,16 @@ class StartingValues:
     def __init__(self, size: int = 128) -> None:
         self.size = size
         self._known: dict[Any, tuple[tf.Variable, bytes]] = {}
+        self._drew = False
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """In the block, a variable that starts as a known one is that one."""
+        """In the block, a variable that starts as a known one is that one.
+
+        Seeds are set without forgetting what TensorFlow has made ready of other programs: to do that again
+        takes longer than a small training. It forgets them so that its own generators begin anew, but the
+        layers of Keras have theirs in variables.
+        """
         if len(self._known) > self.size:
             self._known.clear()
         kind = keras.Variable
@@ -53,13 +59,23 @@ class StartingValues:
                 raw = compat.raw_variable(variable)
                 self._known[key] = raw, raw.numpy().tobytes()
 
-        with patched([Replacement(kind, compat.INITIALIZE, initialize)]):
+        def drawn(*args: Any, **kwargs: Any) -> Any:
+            self._drew = True
+            return get_seed(*args, **kwargs)
+
+        get_seed = compat.seeds.get_seed
+        replacements = [
+            Replacement(kind, compat.INITIALIZE, initialize),
+            Replacement(compat.runtime, compat.FORGET_KERNELS, lambda context: None),
+            Replacement(compat.seeds, "get_seed", drawn),
+        ]
+        with patched(replacements):
             yield
 
     def are_unchanged(self) -> bool:
-        """Whether no model has changed the variables, as one that adapts a layer or loads weights does; if
-        one has, they are forgotten."""
-        if all(raw.numpy().tobytes() == value for raw, value in self._known.values()):
+        """Whether no model has changed the variables, as one that adapts a layer or loads weights does, nor
+        drawn from a generator of TensorFlow; if one has, they are forgotten."""
+        if not self._drew and all(raw.numpy().tobytes() == value for raw, value in self._known.values()):
             return True
         self._known.clear()
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,12 @@ class RowsTask(Task):
 
     def _compiled(self, name: str, default: Any) -> Any:
         """What the user compiled the model with, if so."""
-        made = self.build()
-        return getattr(made, name) if getattr(made, "compiled", False) else default
+        return getattr(self.build(), name) if self._is_compiled else default
+
+    @functools.cached_property
+    def _is_compiled(self) -> bool:
+        """Whether the user compiles the model. To build it takes most of the time of a small fit."""
+        return bool(getattr(self.build(), "compiled", False))
 
 
 def dense_network(

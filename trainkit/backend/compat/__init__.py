@@ -19,14 +19,17 @@ from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 from tensorflow.compiler.xla import xla_data_pb2
+from tensorflow.python import pywrap_tfe as runtime
 from tensorflow.python.client import device_lib
 from tensorflow.python.distribute import distribute_lib
 from tensorflow.python.eager import context
 from tensorflow.python.framework import func_graph
+from tensorflow.python.framework import random_seed as seeds
 
 from trainkit.backend.compat.iterator import LaterIterator
 
 __all__ = [
+    "FORGET_KERNELS",
     "INITIALIZE",
     "UPDATE_ALL",
     "adam_slots",
@@ -58,6 +61,8 @@ __all__ = [
     "random_ops",
     "raw_variable",
     "resource_handle",
+    "runtime",
+    "seeds",
     "set_raw_variable",
     "stored_dtype",
     "supports_xla",
@@ -73,6 +78,7 @@ unpack_batch: Callable[[Any], tuple[Any, Any, Any]] = data_adapter_utils.unpack_
 class_weight_to_sample_weight: Callable[[Any, Any], Any] = data_adapter_utils.class_weight_to_sample_weights
 train_validation_split: Callable[..., Any] = array_slicing.train_validation_split
 UPDATE_ALL = "_backend_update_step"  # of a Keras optimizer: updates all variables, one after the other
+FORGET_KERNELS = "TFE_ContextClearCaches"  # of the runtime: a new seed calls it
 INITIALIZE = "_initialize_with_initializer"  # of a Keras variable: makes its `tf.Variable`
 
 
