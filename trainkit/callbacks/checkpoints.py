@@ -49,6 +49,9 @@ class Checkpoints(Monitor):
             saving reads values that lie on all of them, so they save together.
         clock: Seconds; for tests.
 
+    Attributes:
+        mid_epoch: The state to save of a training that ends within an epoch, once it does; None: the current.
+
     Raises:
         UserError: for a pattern that would overwrite its own files.
     """
@@ -96,6 +99,7 @@ class Checkpoints(Monitor):
         self.collect: Callable[[], dict[str, Any]] = dict  # states of all callbacks
         self.monitors: Mapping[str, Monitor] = {}
         self.best_states: dict[str, Any] = {}
+        self.mid_epoch: Record | None = None
         self._saved_at = -np.inf
         self._cost = 0.0
         self._minutes_from = clock()
@@ -106,6 +110,7 @@ class Checkpoints(Monitor):
         super().reset(direction)
         self.count = 0
         self.best_states = {}
+        self.mid_epoch = None
         self._saved_at = -np.inf
         self._step_saved = 0
 
@@ -124,6 +129,11 @@ class Checkpoints(Monitor):
         names = [name for name in state.get("kept", []) if Path(name).name == name]  # each is removed one day
         self.kept = [name for name in names if (self.folder / name / META).is_file()]
         self.count = int(state.get("count", len(self.kept)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # A resumed training ends that epoch again: what it has kept as the best must stay until then.
+        if self.mid_epoch is None or not self.best_epoch:
+            super().on_epoch_end(epoch, logs)
 
     def on_new_best(self, state: TrainState, values: Sequence[np.ndarray] | None) -> None:
         if values is None:
@@ -190,21 +200,7 @@ class Checkpoints(Monitor):
         surplus: Sequence[str] = (),
     ) -> None:
         self.writer.make_room(name)
-        states = dict(states or self.collect())
-        for key, monitor in self.monitors.items():
-            # A call of several epochs learns the best weights at its end, after the states of the best epoch.
-            if monitor.best_weights and monitor.best_weights_epoch == states[key]["best_epoch"]:
-                states[key] = {**states[key], "best_weights": list(monitor.best_weights)}
-        record = store.record(
-            state,
-            values=values,
-            position=position,
-            callbacks=states,
-            execution=self.execution,
-            step_rows=self.run.batch_size,
-            rows=self.run.training_rows,
-            settings=self.run.settings,
-        )
+        record = self.mid_epoch or self._record(state, values, position, states)
         weights = state.trainable
         folder = self.folder
 
@@ -220,6 +216,29 @@ class Checkpoints(Monitor):
                 shutil.rmtree(folder / old, ignore_errors=True)
 
         self.writer.submit(name, write, retry=name in ("last", "best"))
+
+    def _record(
+        self,
+        state: TrainState,
+        values: Sequence[np.ndarray] | None,
+        position: Mapping[str, int] | None,
+        states: Mapping[str, Any] | None,
+    ) -> Record:
+        states = dict(states or self.collect())
+        for key, monitor in self.monitors.items():
+            # A call of several epochs learns the best weights at its end, after the states of the best epoch.
+            if monitor.best_weights and monitor.best_weights_epoch == states[key]["best_epoch"]:
+                states[key] = {**states[key], "best_weights": list(monitor.best_weights)}
+        return store.record(
+            state,
+            values=values,
+            position=position,
+            callbacks=states,
+            execution=self.execution,
+            step_rows=self.run.batch_size,
+            rows=self.run.training_rows,
+            settings=self.run.settings,
+        )
 
 
 def _not_finite(record: Record, weights: Sequence[int]) -> str | None:

@@ -18,6 +18,7 @@ from trainkit.trainer.call_limits import CallLimits
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info, seek_backup, seek_same_row
+from trainkit.trainer.mid_epoch import MidEpoch
 from trainkit.trainer.pacing import Pacing
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.program_runner import ProgramRunner
@@ -67,6 +68,7 @@ class FitLoop:
         self.config = setup.config
         self.state = setup.state
         self.times = FitTimes()
+        self.mid_epoch = MidEpoch(setup, callbacks)
         self.runner = ProgramRunner(
             setup, cache, callbacks, self.times, feed, validated_by_host=validation is not None
         )
@@ -122,6 +124,7 @@ class FitLoop:
         self.callbacks.after_call(final=True)
         self.state.finalize()
         self.callbacks.on_train_end()
+        self.mid_epoch.end()
         return self.callbacks.history
 
     def _begin(self) -> None:
@@ -211,10 +214,12 @@ class FitLoop:
         whole = ended or state.step_in_epoch == self.runner.feed.steps
         if not whole and self.limits.steps_left() > 0 and not model.stop_training:
             return  # somebody asked to stop in the middle of the epoch
+        if not whole:
+            self.mid_epoch.keep(self.choice.execution)
         if (self.exact or self.callbacks.needs_train_batches) and logs.train:
             logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
         if self.validates(epoch):
-            logs = replace(logs, validation=self.validation(whole=whole))
+            logs = replace(logs, validation=self.validation())
         if whole:
             state.seek({"epoch": epoch + 1, "step_in_epoch": 0, "step": state.step})
         seconds = time.perf_counter() - begin - compiling
@@ -287,8 +292,7 @@ class FitLoop:
     def _end_epoch(
         self, epoch: int, logs: EpochLogs, seconds: float, train_seconds: float, steps: int, rows: int
     ) -> None:
-        spent: dict[str, Any] = {"seconds": seconds, "train_seconds": train_seconds}
-        spent |= {"steps": steps, "rows": rows}
+        spent: Any = {"seconds": seconds, "train_seconds": train_seconds, "steps": steps, "rows": rows}
         record = epoch_record(self.setup, logs, self.cost, epoch=epoch + 1, **spent)
         self.callbacks.on_epoch_end(epoch, logs.keras(), record)
 

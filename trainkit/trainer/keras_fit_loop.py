@@ -23,6 +23,7 @@ from trainkit.engine.train_step import task_steps
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_dataset import batches_for_keras
 from trainkit.trainer.loop import StepCost, epoch_record, run_info, seek_backup
+from trainkit.trainer.mid_epoch import MidEpoch
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.timing import FitTimes
@@ -71,6 +72,7 @@ class KerasFitLoop:
         self.cost = cost or StepCost()
         self.state = setup.state
         self.times = FitTimes()
+        self.mid_epoch = MidEpoch(setup, callbacks)  # where it never ends
         self.xla = setup.config.execution.endswith("_xla")
         name = "model.fit, jit_compile=True" if self.xla else "model.fit"
         self.choice = Choice(name, "trainer.engine=keras")

@@ -17,6 +17,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.core.run_info import EpochRecord, RunInfo
 from trainkit.trainer.execution import Choice
+from trainkit.trainer.mid_epoch import MidEpoch
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.timing import FitTimes
 
@@ -62,10 +63,12 @@ class Loop(Protocol):
     Attributes:
         times: Where the time goes.
         callbacks: Who watches it.
+        mid_epoch: What is saved of it, if it ends within an epoch.
     """
 
     times: FitTimes
     callbacks: CallbackList
+    mid_epoch: MidEpoch
 
     @property
     def choice(self) -> Choice:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from trainkit.checkpoint import store
 from trainkit.checkpoint.members import check_replaceable
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.trainer.loop import Loop
+from trainkit.trainer.mid_epoch import record
 from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["of_checkpoint", "save"]
@@ -29,22 +29,18 @@ def save(setup: TrainSetup, loop: Loop | None, folder: Path) -> Path:
         UserError: if the folder holds something else, or cannot be written.
     """
     check_replaceable(folder)
+    kept = loop.mid_epoch.record() if loop else None
+    if kept is not None:
+        return kept.write(folder)
     if loop and loop.times.total and loop.callbacks.averages.callbacks:
         warnings.warn(
             "SwapEMAWeights has ended with the average weights: a training goes on from them. Checkpoints of "
             "a run directory keep the others, too.",
             stacklevel=3,
         )
-    return store.save(
-        setup.state,
-        folder,
-        values=setup.state.resumable(),
-        callbacks=loop.callbacks.states() if loop else None,
-        execution=loop.choice.execution if loop else "",
-        step_rows=setup.shape.step_rows,
-        rows=setup.source.rows,
-        settings=asdict(setup.config),
-    )
+    values = setup.state.resumable()
+    callbacks, execution = (loop.callbacks, loop.choice.execution) if loop else (None, "")
+    return record(setup, callbacks, execution, values).write(folder)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from trainkit.callbacks.callback_list import CallbackList
-from trainkit.trainer.compiled_model import CompiledModel
 from trainkit.trainer.loop import HostValidation
 from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.setup import TrainSetup
@@ -43,22 +42,11 @@ class Validation:
         self.by_host = by_host
         self.steps_per_hook = steps_per_hook
 
-    def __call__(self, *, whole: bool) -> dict[str, Any]:
-        """The values by the names of the metrics.
-
-        Args:
-            whole: Whether the epoch is over. Else the metrics of the epoch so far are kept, for the training
-                that resumes it; `trainkit.fit` resumes none, and leaves the validation's, as Keras does.
-        """
-        state = self.setup.state
-        resumable = not whole and not isinstance(self.setup.task, CompiledModel)
-        kept = (state.values(), state.parts.read()) if resumable else None
+    def __call__(self) -> dict[str, Any]:
+        """The values by the names of the metrics."""
         begin = time.perf_counter()
         values = self._validate()
         self.times.validate += time.perf_counter() - begin
-        if kept is not None:
-            state.assign(kept[0])
-            state.parts.assign(kept[1])
         return values
 
     def _validate(self) -> dict[str, Any]:
