@@ -212,6 +212,22 @@ def test_rows_of_python_code_are_said_to_be_of_unknown_state(
         fit(Drawn(), execution="step", epochs=2, resume=tmp_path / "epoch")
 
 
+class Growing(Batches):
+    """Its rows are others after each epoch."""
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        x, y = super().__getitem__(index)
+        return x * (1.0 + self.ended), y
+
+
+def test_a_py_dataset_is_told_of_each_epochs_end_in_either_engine() -> None:
+    losses = []
+    for engine in ("trainkit", "keras"):
+        task = Given(n=4 * SIZE, kinds={"train": Growing})
+        losses.append(fit(task, epochs=2, execution="step", engine=engine)[1]["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
 def test_rows_without_end_train_as_many_steps_as_asked() -> None:
     endless = Given(kinds={"train": lambda arrays: single(arrays).repeat().batch(SIZE)})
     trainer, _ = fit(endless, epochs=2, limit_train_batches=3)

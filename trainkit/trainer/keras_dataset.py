@@ -40,8 +40,10 @@ def batches_for_keras(
         epochs: Gives the numbers of the epochs; asked when the rows are read.
     """
     if source.dataset is not None:
-        steps = -(-used // step_rows)
-        return source.dataset.batch(step_rows).take(steps).repeat().prefetch(tf.data.AUTOTUNE)
+        batches = source.dataset.batch(step_rows)
+        if used < source.rows:  # else it is read to its end, of which Python code behind it learns
+            batches = batches.take(-(-used // step_rows))
+        return batches.repeat().prefetch(tf.data.AUTOTUNE)
     if source.arrays is None:
         raise ValueError("A source of rows has arrays or a dataset.")
     structure = source.arrays.batch()
