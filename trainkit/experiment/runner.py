@@ -265,8 +265,10 @@ class _Training:
             text = f"{text} {unwritten}"
         where = f"the training in {run.shown}" if chief else "the training of this worker"
         hint = ""
-        if not chief or run.last.is_dir():
-            hint = f" Resume: {self.job.command(resume=run.shown if chief else 'last')}"
+        # A worker with an error of its own leaves this to the chief, which loses it.
+        if run.last.is_dir() if chief else lost:
+            place = run.shown if chief else self.job.config.run_dir or "last"
+            hint = f" Resume: {self.job.command(resume=place)}"
         self.write_error(f"trainkit: {where} failed: {text.rstrip('.')}.{hint}")
         if lost:
             os._exit(1)  # TensorFlow's own end would wait for the worker that is gone

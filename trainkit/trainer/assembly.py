@@ -30,6 +30,7 @@ from trainkit.engine.train_step import TrainStep
 from trainkit.optim import factory
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer import given_splits, label_checks, model_checks, objective_checks, task_values
+from trainkit.trainer.same_rows import check_same_rows
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
 
@@ -81,6 +82,8 @@ def assemble(
     """
     with ONE_AT_A_TIME:
         layout = lay_out(task, config, data)
+        source, arrays = layout.source, layout.splits.in_memory()
+        check_same_rows(layout.strategy, config, optimizer, source.rows, source.spec, arrays)
         model = compiled_model(task, config, optimizer, layout)
         return completed(task, config, optimizer, layout, model)
 
