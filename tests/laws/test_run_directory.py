@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import keras
 import pytest
 
 from tests.support.toys import Toy
 from tests.support.training import difference, fit
+from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.core.errors import UserError
 from trainkit.runs.lock import locked
 from trainkit.trainer.trainer import Trainer
@@ -47,6 +50,27 @@ def test_a_directory_that_holds_something_is_refused_before_the_training(tmp_pat
     with pytest.raises(UserError, match="already holds something"):
         Trainer(epochs=1, batch_size=16, run_dir=tmp_path).fit(Toy())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+class Fails(keras.callbacks.Callback):
+    def on_train_begin(self, logs: Any = None) -> None:
+        raise RuntimeError("mine")
+
+
+def test_a_directory_in_which_nothing_was_saved_is_free_for_the_next_training(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    about: Any = {"epochs": 1, "batch_size": 16, "execution": "epoch", "run_dir": run}
+    with pytest.raises(UserError, match="Cannot monitor 'foo'"):
+        Trainer(callbacks=EarlyStopping("foo"), **about).fit(Toy())
+    assert not run.exists(), "refused before anything was written"
+    with pytest.raises(RuntimeError, match="mine"):
+        Trainer(callbacks=Fails(), **about).fit(Toy())
+    assert json.loads((run / "status.json").read_text())["status"] == "failed"
+    (run / "error.txt").touch()
+    Trainer(**about).fit(Toy())
+    assert not (run / "error.txt").exists()
+    with pytest.raises(UserError, match="already holds something"):
+        Trainer(**about).fit(Toy())
 
 
 def test_a_training_that_goes_on_takes_no_directory_but_its_own(tmp_path: Path) -> None:

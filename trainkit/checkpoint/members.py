@@ -136,7 +136,8 @@ def _lacking(folder: Path) -> str:
     if known:
         return f"{folder} is a run directory: give one of its checkpoints, {folder}/checkpoints/{known[-1]}."
     if (folder / "checkpoints").is_dir() or (folder / "status.json").is_file():
-        return f"{folder} is a run directory without a checkpoint: its training has saved none. {expected}"
+        saved = "its training has saved none, and may begin anew there"
+        return f"{folder} is a run directory without a checkpoint: {saved}. {expected}"
     return f"{folder} is no checkpoint: it has no {META}. {expected}"
 
 

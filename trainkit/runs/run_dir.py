@@ -170,6 +170,7 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
         if path.exists() and not _saved_nothing(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         make_folder(path)
+        RunDir(path).error.unlink(missing_ok=True)  # of a run that failed here before it had saved anything
         if name and path.parent.resolve() == Path(runs_dir, name).resolve():
             link(path.parent / LATEST, path.name)
     except OSError as error:
@@ -203,19 +204,21 @@ def link_tensorboard(run: RunDir, runs_dir: str, name: str, words: Sequence[str]
 
 
 def _saved_nothing(path: Path) -> bool:
-    """Whether a folder holds a run that was killed before it had saved anything, so that it can begin again
-    there."""
+    """Whether a folder holds a run that was killed or failed before it had saved anything, so that it can
+    begin again there."""
     run = RunDir(path)
     if is_locked(path):
         return False
     if all(one.name == LOCK or LEAVING.fullmatch(one.name) for one in path.iterdir()):
         return True  # while it wrote its first file
-    if not (path / CONFIG).is_file() or run.summary.exists() or (path / REPEATS).exists():
+    if not ((path / CONFIG).is_file() or (run.manifest.is_file() and run.status.is_file())):
+        return False  # no run of the command, nor one from Python
+    if run.summary.exists() or (path / REPEATS).exists():
         return False
     if any(run.checkpoints.glob(f"*/{CHECKPOINT}")):
         return False
     try:
-        return bool(read_json(run.status).get("status", "running") == "running")
+        return read_json(run.status).get("status", "running") in ("running", "failed")
     except UserError:
         return False
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from trainkit.callbacks.monitor import Monitor
 from trainkit.checkpoint import members
 from trainkit.config import OptimizerConfig
 from trainkit.core.datasets import Splits
@@ -44,16 +45,20 @@ def as_callbacks(given: Any) -> list[keras.callbacks.Callback]:
 def check_monitors(
     callbacks: Sequence[keras.callbacks.Callback], direction: Callable[[str, str], str]
 ) -> None:
-    """Refuse callbacks of Keras that follow a value which the training does not log, or of which nobody says
-    what is better: Keras warns of it after an epoch, or fails then.
+    """Refuse callbacks that follow a value which the training does not log, or of which nobody says what is
+    better: Keras warns of it after an epoch, or fails then.
 
     Args:
-        callbacks: Those of the training. A callback of the user's own may log more values.
+        callbacks: Those of the training. A callback of the user's own may log more values, which those of
+            Keras see.
         direction: Gives `min` or `max` for a value and the mode of its callback; raises for an unknown one.
 
     Raises:
         UserError: naming the values that are logged.
     """
+    for one in callbacks:
+        if isinstance(one, Monitor):
+            direction(one.monitor, one.mode)
     if not all(_is_known(one) for one in callbacks):
         return
     for one in callbacks:
