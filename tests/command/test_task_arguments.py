@@ -67,6 +67,20 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.py").write_text(OWN)
 
 
+def test_a_field_that_the_yaml_does_not_list_is_said_to_need_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "own.yaml").write_text("_target_: own.Own\ncount: 2\n")
+    assert main.main(["--config-dir", str(tmp_path), "task=own", "task.flag=true"]) == 2
+    said = capsys.readouterr().err
+    assert "task.flag: unknown setting; task has" in said
+    assert "count" in said
+    assert "a line in its YAML: `flag: null`" in said
+    assert main.main(["--config-dir", str(tmp_path), "task=own", "task.cuont=3"]) == 2
+    assert "did you mean task.count?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [

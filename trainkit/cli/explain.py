@@ -47,7 +47,13 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
         word = next((word for word in overrides if _reference(text) in word), key)
         return f"{word}: {_first_line(text)}; expected a reference such as ${{data.dir}}."
     if re.search(UNKNOWN_KEY, f"{cause} {text}"):
-        return f"{key}: unknown setting; {nearest_key(key, _known(key, flags, overrides))}"
+        known = _known(key, flags, overrides)
+        section, _, name = key.partition(".")
+        if section != "task" or not name:
+            return f"{key}: unknown setting; {nearest_key(key, known)}"
+        said = nearest_key(key, [one for one in known if one.startswith("task.")])
+        add = "" if said.endswith("?") else f" A field of its class needs a line in its YAML: `{name}: null`."
+        return f"{key}: unknown setting; {said}{add}"
     if group_of(Config, key) is not None:
         came = key if value is None else f"{key}={value}"
         return f"{came}: a section takes no value; {nearest_key(f'{key}.', _known(key, flags, overrides))}"

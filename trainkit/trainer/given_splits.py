@@ -53,6 +53,11 @@ def _rows(part: Any, most_rows: int | None) -> tf.data.Dataset:
     """A Dataset of single rows whose number is known."""
     dataset = part if isinstance(part, tf.data.Dataset) else _py_dataset(part)
     batched = _is_batched(dataset)
+    if any(one.shape.rank is None for one in tf.nest.flatten(dataset.element_spec)):
+        raise UserError(
+            "The training rows have unknown shapes, as numpy_function and py_function leave them; call "
+            "tensor.set_shape([...]) in the function that you map, so that rows can be told from batches."
+        )
     known = int(dataset.cardinality())
     if known == tf.data.INFINITE_CARDINALITY and most_rows is None:
         raise UserError(
