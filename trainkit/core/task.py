@@ -114,7 +114,8 @@ class Task(ABC):
         """How training rows are changed each time that they are read; None: not at all.
 
         Returns a function of the epoch and the row numbers `[B]`, which gives `(x, y[, weight])` of the
-        dtypes and shapes of `train`. The same arguments give the same rows, in whatever batch.
+        dtypes and shapes of `train`; others are refused. The same arguments give the same rows, in whatever
+        batch.
 
         Args:
             train: The training rows.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -30,6 +31,7 @@ from trainkit.engine.train_step import TrainStep
 from trainkit.optim import factory
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer import given_splits, label_checks, model_checks, objective_checks, task_values
+from trainkit.trainer.augmented_rows import augmented_rows, first_batch
 from trainkit.trainer.same_rows import check_same_rows
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
@@ -109,7 +111,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     streamed = streamed_splits(splits, strategy)
     parts = splits.in_memory().items()
     beside = [part for name, part in parts if name != "train" and name not in streamed]
-    source = row_source(splits.train, weights, config, strategy, task.augmented, beside)
+    source = row_source(splits.train, weights, config, strategy, partial(augmented_rows, task), beside)
     return Layout(strategy, splits, source, _epoch_shape(config, source.rows), streamed)
 
 
@@ -148,11 +150,12 @@ def completed(
         UserError: if they do not.
     """
     source = layout.source
+    augmented = first_batch(source, config.batch_size)
     with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
         replicas = int(layout.strategy.num_replicas_in_sync)
         objective_checks.check_objective(task, model, source.spec, max(1, config.batch_size // replicas))
-        label_checks.check_labels(task, model, layout.splits, facts)
+        label_checks.check_labels(task, model, layout.splits, facts, augmented)
         task_values.check_other_splits(task, model, layout.splits, source.spec)
         if built_for_others(inner_optimizers(model.optimizer), model.trainable_variables):
             raise UserError(

@@ -37,9 +37,14 @@ ELEMENTWISE = (
 )
 
 
-def check_labels(task: Task, model: keras.Model, splits: Splits, facts: ModelFacts) -> None:
+def check_labels(
+    task: Task, model: keras.Model, splits: Splits, facts: ModelFacts, augmented: Arrays | None = None
+) -> None:
     """Refuse labels that Keras would train on without a word, and to no purpose: broadcast, or outside of the
     classes.
+
+    Args:
+        augmented: Training rows as the task changes them, if it does.
 
     Raises:
         UserError: naming the shapes, or the labels and the classes.
@@ -50,7 +55,8 @@ def check_labels(task: Task, model: keras.Model, splits: Splits, facts: ModelFac
     if not single or facts.own_train_step or not isinstance(splits.train.y, np.ndarray):
         return
     shape = tuple(outputs[0].shape[1:])
-    for part, arrays in splits.in_memory().items():
+    others = {} if augmented is None else {"augmented": augmented}
+    for part, arrays in (splits.in_memory() | others).items():
         if not isinstance(arrays.y, np.ndarray):
             continue
         if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
