@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import string
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,9 @@ from trainkit.checkpoint import store
 from trainkit.checkpoint.members import META, Record, check
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.checkpoint.writer import Writer
+from trainkit.config import CheckpointConfig
+from trainkit.config.fields import settings_of
+from trainkit.config.validation import check_arguments
 from trainkit.core.errors import UserError
 
 __all__ = ["Checkpoints"]
@@ -53,7 +55,7 @@ class Checkpoints(Monitor):
         mid_epoch: The state to save of a training that ends within an epoch, once it does; None: the current.
 
     Raises:
-        UserError: for a pattern that would overwrite its own files.
+        UserError: for an argument that is impossible, such as a pattern that would overwrite its own files.
     """
 
     state_name = "checkpoints"
@@ -74,14 +76,19 @@ class Checkpoints(Monitor):
         agree: Callable[[float], float] = float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_arguments(
+            self,
+            settings_of(CheckpointConfig),
+            monitor=monitor,
+            mode=mode,
+            every_steps=every_steps,
+            every_epochs=every_epochs,
+            every_minutes=every_minutes,
+            keep=keep,
+            keep_every=keep_every,
+            pattern=pattern,
+        )
         super().__init__(monitor, mode)
-        fields = {name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None}
-        if not fields & {"epoch", "step"}:
-            raise UserError(
-                f"checkpoint.pattern={pattern!r} must contain {{epoch}} or {{step}}, or every checkpoint "
-                "would "
-                "overwrite the one before."
-            )
         self.folder = Path(folder)
         self.every_steps = every_steps
         self.every_epochs = every_epochs

@@ -10,6 +10,9 @@ import numpy as np
 
 from trainkit.callbacks.monitor import Monitor
 from trainkit.checkpoint.train_state import TrainState
+from trainkit.config import EarlyStoppingConfig
+from trainkit.config.fields import settings_of
+from trainkit.config.validation import check_arguments
 
 __all__ = ["EarlyStopping"]
 
@@ -23,6 +26,9 @@ class EarlyStopping(Monitor):
         mode: `min`, `max`, or `auto`: the metric says which.
         min_delta: Smallest change that counts, >= 0.
         restore_best_weights: Whether the model ends with the weights of the best epoch.
+
+    Raises:
+        UserError: for an argument that is impossible.
 
     Example:
         >>> EarlyStopping("val_loss", patience=5)
@@ -39,6 +45,15 @@ class EarlyStopping(Monitor):
         min_delta: float = 0.0,
         restore_best_weights: bool = True,
     ) -> None:
+        check_arguments(
+            self,
+            settings_of(EarlyStoppingConfig),
+            monitor=monitor,
+            patience=patience,
+            mode=mode,
+            min_delta=min_delta,
+            restore_best_weights=restore_best_weights,
+        )
         super().__init__(monitor, mode, min_delta=min_delta, patience=patience)
         self.restore_best_weights = restore_best_weights
         self._state: TrainState | None = None

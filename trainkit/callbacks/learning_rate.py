@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from trainkit.callbacks.observer import Observer
+from trainkit.config.fields import Setting
+from trainkit.config.validation import check_arguments
 
 __all__ = ["SetLearningRate"]
+
+ARGUMENTS = {"value": Setting("", kind=float, above=0)}
 
 
 class SetLearningRate(Observer):
@@ -14,9 +18,13 @@ class SetLearningRate(Observer):
 
     Args:
         value: Learning rate, > 0.
+
+    Raises:
+        UserError: for another value.
     """
 
     def __init__(self, value: float) -> None:
+        check_arguments(self, ARGUMENTS, value=value)
         super().__init__()
         self.value = value
 

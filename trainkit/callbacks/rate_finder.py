@@ -13,12 +13,20 @@ import keras
 import numpy as np
 
 from trainkit.backend.precision import inner_optimizer
+from trainkit.config.fields import Setting
+from trainkit.config.validation import check_arguments
 
 __all__ = ["RateFinder", "smoothed", "steepest"]
 
 SMOOTHING = 0.9  # share of the former value in the smoothed loss
 DIVERGED = 4.0  # times the smallest smoothed loss, beyond which there is nothing left to see
 FIRST = 10  # steps before the training may be called off
+ARGUMENTS = {
+    "low": Setting("", kind=float, above=0),
+    "steps": Setting("", kind=int, at_least=1),
+    "batch_rows": Setting("", kind=int, at_least=1),
+    "epoch_rows": Setting("", kind=int, at_least=1),
+}
 
 
 class RateFinder(keras.callbacks.Callback):
@@ -27,10 +35,13 @@ class RateFinder(keras.callbacks.Callback):
 
     Args:
         low: First rate, above 0.
-        high: Last rate.
-        steps: Steps from one to the other.
-        batch_rows: Rows of a batch.
-        epoch_rows: Rows of an epoch, whose last batch may have fewer.
+        high: Last rate, above `low`.
+        steps: Steps from one to the other, >= 1.
+        batch_rows: Rows of a batch, >= 1.
+        epoch_rows: Rows of an epoch, whose last batch may have fewer, >= 1.
+
+    Raises:
+        UserError: for an argument that is impossible.
 
     Attributes:
         rates: The rate of each step.
@@ -38,6 +49,8 @@ class RateFinder(keras.callbacks.Callback):
     """
 
     def __init__(self, low: float, high: float, steps: int, batch_rows: int, epoch_rows: int) -> None:
+        check_arguments(self, ARGUMENTS, low=low, steps=steps, batch_rows=batch_rows, epoch_rows=epoch_rows)
+        check_arguments(self, {"high": Setting("", kind=float, above=low)}, high=high)
         super().__init__()
         self.low = low
         self.factor = (high / low) ** (1 / max(1, steps - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
@@ -12,9 +13,13 @@ import numpy as np
 from trainkit.backend.compat import flat_layers
 from trainkit.backend.patches import set_attributes
 from trainkit.callbacks.observer import Observer
+from trainkit.config.fields import Setting
+from trainkit.config.validation import check_arguments
 from trainkit.core.tree import Structure, leaves, map_leaves
 
 __all__ = ["WeightAverage", "has_batch_statistics", "refresh_batch_statistics"]
+
+ARGUMENTS = {"start": Setting("", kind=int, at_least=1)}
 
 
 class WeightAverage(Observer):
@@ -30,6 +35,9 @@ class WeightAverage(Observer):
         refresh: Called at the end, when the model has its mean weights: computes the statistics of
             BatchNormalization anew, which belong to no single epoch's weights.
 
+    Raises:
+        UserError: for a start that is no epoch.
+
     Attributes:
         count: Epochs in the mean so far.
     """
@@ -37,6 +45,7 @@ class WeightAverage(Observer):
     state_name = "weight_average"
 
     def __init__(self, start: int, refresh: Callable[[], None] | None = None) -> None:
+        check_arguments(self, ARGUMENTS, start=start)
         super().__init__()
         self.start = start
         self.refresh = refresh
@@ -49,6 +58,14 @@ class WeightAverage(Observer):
 
     def due(self, epoch: int) -> bool:
         return epoch >= self.start
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.start > self.params["epochs"]:
+            warnings.warn(
+                f"WeightAverage: it begins with epoch {self.start}, and the training has "
+                f"{self.params['epochs']}: the last weights stay.",
+                stacklevel=2,
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.due(epoch + 1):

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from trainkit.config.fields import Setting, arguments_of, settings_of
 from trainkit.config.kinds import has_kind, is_list
 from trainkit.config.root import Config
 from trainkit.core.errors import UserError, did_you_mean
 
-__all__ = ["validate", "validate_arguments", "validate_section", "validate_task"]
+__all__ = ["check_arguments", "validate", "validate_arguments", "validate_section", "validate_task"]
 
 
 def validate(config: Config) -> None:
@@ -56,6 +58,24 @@ def validate_arguments(task: type[Any], values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name in known:
             _check(f"task.{name}", value, known[name])
+
+
+def check_arguments(owner: object, known: Mapping[str, Setting | type[Any]], **values: Any) -> None:
+    """Check arguments of a constructor as settings are, of which some have the same names.
+
+    Args:
+        owner: What is made: its class is named in the error.
+        known: The settings by name, such as `settings_of` gives them.
+        **values: The arguments that are checked, each by the setting of its name.
+
+    Raises:
+        UserError: for the first value that is impossible.
+    """
+    for name, value in values.items():
+        described = known[name]
+        if isinstance(described, Setting):
+            plain = value.item() if isinstance(value, np.generic) else value
+            _check(f"{type(owner).__name__}: {name}", plain, described)
 
 
 def validate_task(task: Any) -> None:

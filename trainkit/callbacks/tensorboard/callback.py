@@ -23,6 +23,9 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 
 from trainkit.callbacks.observer import Observer
 from trainkit.callbacks.tensorboard.event_file import EventFile
+from trainkit.config import TensorBoardConfig
+from trainkit.config.fields import settings_of
+from trainkit.config.validation import check_arguments
 from trainkit.core.logs import base_name, is_validation, validation_name
 
 __all__ = ["TensorBoard", "forward_graph"]
@@ -64,6 +67,7 @@ class TensorBoard(Observer):
         graph: bool = True,
         trial: str | None = None,
     ) -> None:
+        check_arguments(self, settings_of(TensorBoardConfig), histograms_every=histograms_every, graph=graph)
         super().__init__()
         self.folder = Path(folder)
         self.config = dict(config)
