@@ -18,9 +18,11 @@ from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.progress import make as make_progress
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import did_you_mean
 from trainkit.core.task import Task
 from trainkit.data.splits.random import shuffled
 from trainkit.estimators import keras_file
+from trainkit.estimators.going_on import OptimizerForm, check_model_parameters, model_parameters
 from trainkit.estimators.parameters import (
     SECTIONS,
     changed,
@@ -81,6 +83,12 @@ class TrainkitEstimator(BaseEstimator):
         self.patience = patience
         self.random_state = random_state
         self.verbose = verbose
+        for name in settings:
+            if section_of(name) is None:
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}; "
+                    f"{did_you_mean(name, self._get_param_names())}"
+                )
         self._set_settings(settings)
 
     # Parameters: those of the constructor, and settings of trainkit such as `trainer__epochs`.
@@ -145,9 +153,13 @@ class TrainkitEstimator(BaseEstimator):
         return self
 
     def _fit_partially(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Self:
-        """One more epoch, over these rows."""
+        """One more epoch, over these rows; with the learning rate that was set in between, if one was.
+
+        Raises:
+            ValueError: for other parameters of the model, or of another optimizer, than before.
+        """
+        check_parameters(self)
         if not hasattr(self, "model_"):
-            check_parameters(self)
             self._seed = self._drawn_seed()
             self._task = self._make_task(x, weight)
             self._optimizer_state = []
@@ -159,15 +171,22 @@ class TrainkitEstimator(BaseEstimator):
         """Train the task, from the weights at hand if there are any; for as long as the parameters say, if
         `epochs` does not."""
         goes_on = bool(self._optimizer_state)
+        # Pickles of earlier versions do not know what their model and optimizer were made from.
+        if goes_on and hasattr(self, "_made_from"):
+            check_model_parameters(self, self._made_from)
         trainer, optimizer = self._configs(seed, epochs, len(cast(Arrays, splits.train)))
         observers: list[Any] = [make_progress("plain")] if self.verbose else []
         if self.early_stopping and splits.validation is not None:
             observers.append(EarlyStopping("val_loss", patience=self.patience))
         with ONE_AT_A_TIME:
             setup, cache = POOL.setup(self._task, trainer, optimizer, splits)
+            form = OptimizerForm.of(setup)
             if goes_on:
+                before = getattr(self, "_optimizer_form", form)
+                form.check(before)
                 weights = [v.numpy() for v in self.model_.variables]
                 setup.state.assign([*weights, *self._optimizer_state])
+                form.go_on(setup, before)
             callbacks = CallbackList(observers, setup.state, setup.direction)
             with setup.strategy.scope():
                 loop = FitLoop(setup, cache, callbacks, lambda: None, finds_bottleneck=False)
@@ -179,12 +198,19 @@ class TrainkitEstimator(BaseEstimator):
         for variable, value in zip(self.model_.variables, values[:count], strict=True):
             variable.assign(value)
         self._optimizer_state = values[count:]
+        self._optimizer_form = form
         done = len(history.epoch)
         self.history_ = history.history
         self.n_iter_ = (self.n_iter_ if goes_on else 0) + done
 
     def _make_task(self, x: np.ndarray, weight: np.ndarray | None) -> Task:
         self._row_shape = x.shape[1:]
+        self._made_from = model_parameters(self)
+        if isinstance(self.model, keras.Model):
+            raise ValueError(
+                f"model={type(self.model).__name__}: expected a function of (features, outputs) that returns "
+                "such a model, since each training begins with a fresh one."
+            )
         if isinstance(self.model, Task) or callable(self.model):
             return self._given_task()
         if self.model is not None:

@@ -105,6 +105,9 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
             y: Class of each row.
             classes: All classes, at the first call; default: those of `y`.
             sample_weight: Weight of each row.
+
+        Raises:
+            ValueError: if parameters of the model were changed since the first call, or the optimizer's kind.
         """
         first = not hasattr(self, "model_")
         if first and classes is not None:
@@ -153,15 +156,21 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
     def _labelled(self, rows: Arrays) -> Arrays:
         loss = as_loss(self._task.loss())
         self._gives_logits = gives_logits(loss)
-        if not isinstance(loss, ELEMENTWISE):  # it takes the numbers of the classes
-            return Arrays(rows.x, rows.y.astype(np.int32), rows.weight)
         classes = len(self.classes_)
-        outputs = _outputs(self._task.model(rows), rows.x)
+        by_number = not isinstance(loss, ELEMENTWISE)  # it takes the numbers of the classes
+        outputs = classes if by_number and self.model is None else _outputs(self._task.model(rows), rows.x)
         if outputs == 1 and classes > 2:
             raise ValueError(
                 f"The model gives one number per row, which tells two classes apart; y has {classes}: give "
                 f"the last layer {classes} outputs, and compile with sparse_categorical_crossentropy."
             )
+        if isinstance(outputs, int) and outputs > max(1, classes):
+            raise ValueError(
+                f"The model gives {outputs} numbers per row, but there are {classes} classes; expected one for "
+                "each: a function that builds the model gets their number as its second argument."
+            )
+        if by_number:
+            return Arrays(rows.x, rows.y.astype(np.int32), rows.weight)
         labels = rows.y[:, None] if outputs == 1 else np.eye(classes)[rows.y]
         return Arrays(rows.x, labels.astype(np.float32), rows.weight)
 

@@ -31,7 +31,7 @@ def check_parameters(estimator: Any) -> None:
     ranges: dict[str, tuple[Callable[[float], bool], str]] = {
         "dropout": (lambda v: 0 <= v < 1, "from 0 to less than 1"),
         "validation_fraction": (lambda v: 0 < v < 1, "between 0 and 1"),
-        "patience": (lambda v: v >= 1, "of at least 1"),
+        "patience": (lambda v: v >= 1 and v % 1 == 0, "of at least 1, without a fraction"),
         "verbose": (lambda v: v >= 0, "of at least 0"),
     }
     for name, (meets, expected) in ranges.items():

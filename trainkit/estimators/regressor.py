@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from trainkit.core.task import Task
+from trainkit.data.cells import MAX_NUMBER
 from trainkit.estimators.base import TrainkitEstimator
 from trainkit.estimators.rows import statistics
 
@@ -65,6 +66,9 @@ class TrainkitRegressor(RegressorMixin, TrainkitEstimator):
             X: Rows, as for `fit`.
             y: Numbers of each row.
             sample_weight: Weight of each row.
+
+        Raises:
+            ValueError: if parameters of the model were changed since the first call, or the optimizer's kind.
         """
         x, y, weight = self._prepared(X, y, sample_weight, first=not hasattr(self, "model_"))
         return self._fit_partially(x, y, weight)
@@ -85,6 +89,10 @@ class TrainkitRegressor(RegressorMixin, TrainkitEstimator):
         x, y, weight = self._rows(X, y, sample_weight, reset=first)
         numbers = np.asarray(y, np.float64)
         columns = numbers.reshape(len(numbers), -1)
+        if np.abs(columns).max() > MAX_NUMBER:
+            raise ValueError(
+                f"y has {np.abs(columns).max():.3g}; expected numbers of at most {MAX_NUMBER:g}."
+            )
         if first:
             self._is_flat = numbers.ndim == 1
             mean, variance = statistics(columns, weight)
