@@ -141,7 +141,8 @@ class Splits:
 
     Each may also be a `tf.data.Dataset` of rows `(x, y[, weight])` or of batches of them (`.batch(n)`), a
     `keras.utils.PyDataset`, or a generator of batches. A Dataset or `PyDataset` of training rows is read anew
-    in every epoch, in its own order; all else is read once, into memory.
+    in every epoch, in its own order. A generator of training rows is read on from epoch to epoch where the
+    trainer has `limit_train_batches`. All else is read once, into memory.
     """
 
     train: Arrays | tf.data.Dataset | Any

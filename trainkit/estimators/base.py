@@ -85,9 +85,9 @@ class TrainkitEstimator(BaseEstimator):
         self.verbose = verbose
         for name in settings:
             if section_of(name) is None:
+                known = inspect.signature(type(self)).parameters
                 raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}; "
-                    f"{did_you_mean(name, self._get_param_names())}"
+                    f"{type(self).__name__} has no parameter {name!r}; {did_you_mean(name, known)}"
                 )
         self._set_settings(settings)
 

@@ -166,8 +166,8 @@ class TrainkitClassifier(ClassifierMixin, TrainkitEstimator):
             )
         if isinstance(outputs, int) and outputs > max(1, classes):
             raise ValueError(
-                f"The model gives {outputs} numbers per row, but there are {classes} classes; expected one for "
-                "each: a function that builds the model gets their number as its second argument."
+                f"The model gives {outputs} numbers per row, but there are {classes} classes; expected one "
+                "for each: a function that builds the model gets their number as its second argument."
             )
         if by_number:
             return Arrays(rows.x, rows.y.astype(np.int32), rows.weight)

@@ -71,6 +71,7 @@ class OptimizerForm:
         """
         if (self.kind, self.shapes) != (before.kind, before.shapes):
             raise ValueError(
-                f"optimizer__... and trainer__precision now give {self.kind} with {len(self.shapes)} variables; partial_fit "
-                f"goes on with {before.kind} and its {len(before.shapes)}. Set them back, or call fit."
+                f"optimizer__... and trainer__precision now give {self.kind} with {len(self.shapes)} "
+                f"variables; partial_fit goes on with {before.kind} and its {len(before.shapes)}. Set them "
+                "back, or call fit."
             )

@@ -1,11 +1,15 @@
 """Splits that are no arrays: a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator for each of them.
 
 Training rows are read anew in every epoch, so they become a Dataset of single rows of known number;
-validation and test rows are read once, into memory. So does a generator, which can be read but once.
+validation and test rows are read once, into memory. So is a generator, which can be read but once, unless the
+number of steps per epoch is given.
 """
 
 from __future__ import annotations
 
+import math
+import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -20,10 +24,13 @@ from trainkit.core.datasets import SPLITS, Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.memory import available_host_bytes
 from trainkit.core.tree import leaves
+from trainkit.trainer.generated_rows import GeneratedRows, as_batch, checked_batches
 
 __all__ = ["readable"]
 
 MEMORY_SHARE = 0.5  # of the free memory that rows which are read once may take
+ARRAY_BYTES = 128  # that an array takes besides its values
+TOLD_SECONDS = 10.0  # of reading, after which it is told
 
 
 def readable(splits: Splits, most_rows: int | None = None) -> Splits:
@@ -42,7 +49,9 @@ def readable(splits: Splits, most_rows: int | None = None) -> Splits:
         part = getattr(splits, name)
         if part is None or isinstance(part, Arrays):
             continue
-        if name == "train" and isinstance(part, (tf.data.Dataset, keras.utils.PyDataset)):
+        if name == "train" and most_rows is not None and isinstance(part, Iterator):
+            changed[name] = GeneratedRows(part, most_rows).dataset()
+        elif name == "train" and isinstance(part, (tf.data.Dataset, keras.utils.PyDataset)):
             changed[name] = _rows(part, most_rows)
         else:
             changed[name] = _in_memory(part, name)
@@ -103,11 +112,11 @@ def _py_dataset(part: keras.utils.PyDataset) -> tf.data.Dataset:
     number = part.num_batches
     if number is None:
         raise UserError(f"{type(part).__name__} does not say its num_batches; a task needs to know it.")
-    first = _batch(part[0])
+    first = as_batch(part[0])
 
     def batches() -> Iterator[Any]:
         for index in range(number):
-            yield _batch(part[index])
+            yield as_batch(part[index])
         part.on_epoch_end()
 
     spec = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), first)
@@ -133,12 +142,20 @@ def _in_memory(part: Any, name: str) -> Arrays:
     found: list[Any] = []
     size = 0
     most = MEMORY_SHARE * available_host_bytes()
-    for batch in map(_batch, batches):
-        size += sum(array.nbytes for array in leaves(batch))
+    told_at = time.monotonic() + TOLD_SECONDS
+    for batch in checked_batches(iter(batches), name):
+        size += sum(array.nbytes + ARRAY_BYTES for array in leaves(batch))
+        if time.monotonic() > told_at:
+            told_at = math.inf
+            warnings.warn(
+                f"The {name} rows are read into memory, {figures.size(size)} so far. If they never end, "
+                f"{_ending(name)}.",
+                stacklevel=2,
+            )
         if size > most:
             raise UserError(
-                f"The {name} rows do not end within {figures.size(size)}, half of the free memory: give a "
-                "generator that ends, or a dataset with .take(n)."
+                f"The {name} rows do not end within {figures.size(size)}, half of the free memory: "
+                f"{_ending(name)}."
             )
         found.append(batch)
     if not found:
@@ -146,7 +163,7 @@ def _in_memory(part: Any, name: str) -> Arrays:
     return Arrays(*tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *found))
 
 
-def _batch(batch: Any) -> tuple[Any, ...]:
-    """`(x[, y[, weight]])` as arrays."""
-    batch = batch if isinstance(batch, tuple) else (batch,)
-    return tuple(tf.nest.map_structure(np.asarray, part) for part in batch if part is not None)
+def _ending(name: str) -> str:
+    """What to do about rows that do not end."""
+    steps = ", or say how many steps an epoch has: trainer.limit_train_batches=N" if name == "train" else ""
+    return f"give a generator that ends, or a dataset with .take(n){steps}"

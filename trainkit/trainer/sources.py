@@ -23,6 +23,7 @@ from trainkit.core.tree import map_leaves
 from trainkit.data import checks
 from trainkit.data.order import order
 from trainkit.engine.inputs import row_spec
+from trainkit.trainer.generated_rows import batches_of
 
 __all__ = ["RowSource", "arrays_source", "batches_source", "row_source", "streamed_splits"]
 
@@ -83,7 +84,7 @@ class RowSource:
                 yield self.picked(epoch, picked)
             return
         if self.dataset is not None:
-            yield from self.dataset.batch(step_rows).skip(start).as_numpy_iterator()
+            yield from batches_of(self.dataset, step_rows, start)
 
     def resume(self, epoch: int, step: int) -> None:
         """Go on in an epoch where another process left off, at the order that the dataset then has.
@@ -97,8 +98,8 @@ class RowSource:
         if epoch and self.python:
             warnings.warn(
                 "The training rows are made by Python code, whose state is not in the checkpoint: if it "
-                "draws random numbers, the epochs to come differ from those of a training that was not "
-                "stopped.",
+                "draws random numbers, or goes on from epoch to epoch as a generator does, the epochs to "
+                "come differ from those of a training that was not stopped.",
                 stacklevel=2,
             )
         if self.dataset is None or not self.shuffled or not (epoch or step):

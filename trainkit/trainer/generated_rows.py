@@ -1,0 +1,121 @@
+"""Batches that a generator makes: each checked against the first, and read on from one epoch to the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainkit.core.errors import UserError
+from trainkit.core.tree import leaves, map_leaves, named_leaves
+
+__all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches"]
+
+Batch = tuple[Any, ...]
+PARTS = ("x", "y", "weight")
+
+
+def as_batch(batch: Any) -> Batch:
+    """`(x[, y[, weight]])` as arrays."""
+    batch = batch if isinstance(batch, tuple) else (batch,)
+    return tuple(tf.nest.map_structure(np.asarray, part) for part in batch if part is not None)
+
+
+def checked_batches(batches: Iterator[Any], name: str) -> Iterator[Batch]:
+    """The batches as arrays, all of one form.
+
+    Raises:
+        UserError: for the first that has no rows, or other arrays, widths or types than the first one.
+    """
+    first: dict[str, Any] | None = None
+    for number, given in enumerate(batches, 1):
+        batch = as_batch(given)
+        arrays = dict(named_leaves(dict(zip(PARTS, batch, strict=False))))
+        counts = {a.shape[:1] for a in arrays.values()}
+        if len(batch) > len(PARTS) or len(counts) != 1 or counts & {(), (0,)}:
+            raise UserError(
+                f"Batch {number} of the {name} rows has {_shown(arrays)}; expected (x, y) or (x, y, weight) "
+                "with one and the same number of rows, at least 1."
+            )
+        form = {path: (a.shape[1:], a.dtype.kind) for path, a in arrays.items()}
+        if first is None:
+            first = form
+            usual = _shown(arrays)
+        if form != first:
+            raise UserError(
+                f"Batch {number} of the {name} rows has {_shown(arrays)}; expected rows like those of the "
+                f"first batch, {usual}."
+            )
+        yield batch
+
+
+def _shown(arrays: dict[str, Any]) -> str:
+    return ", ".join(f"{path} {a.shape} {a.dtype}" for path, a in arrays.items())[:300] or "nothing"
+
+
+class GeneratedRows:
+    """The training rows of a generator of which each epoch takes a part, and the next one goes on behind it.
+
+    Args:
+        batches: Batches of any size.
+        rows: Rows per epoch.
+
+    Raises:
+        UserError: if there are none, or what comes is no batch.
+    """
+
+    def __init__(self, batches: Iterator[Any], rows: int) -> None:
+        self.batches = checked_batches(batches, "train")
+        self.rows = rows
+        self._read = 0
+        self._rest: Batch | None = self._next()
+
+    def dataset(self) -> tf.data.Dataset:
+        """A Dataset of the rows of the next epoch, each time that it is opened."""
+        spec = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), self._rest)
+        batches = tf.data.Dataset.from_generator(self._epoch, output_signature=spec)
+        return batches.unbatch().apply(tf.data.experimental.assert_cardinality(self.rows))
+
+    def _epoch(self) -> Iterator[Batch]:
+        missing = self.rows
+        while missing:
+            batch = self._rest or self._next()
+            count = min(missing, _rows(batch))
+            missing -= count
+            rest: Batch = map_leaves(itemgetter(slice(count, None)), batch)
+            self._rest = rest if _rows(rest) else None
+            yield map_leaves(itemgetter(slice(count)), batch)
+
+    def _next(self) -> Batch:
+        batch = next(self.batches, None)
+        if batch is None:
+            raise UserError(
+                f"The generator of training rows ended after {self._read} rows; each epoch takes "
+                f"{self.rows} more. Let it go on, train fewer epochs, or leave trainer.limit_train_batches "
+                "out: then its rows are read once, and each epoch trains all of them."
+            )
+        self._read += _rows(batch)
+        return batch
+
+
+def _rows(batch: Batch) -> int:
+    return len(leaves(batch)[0])
+
+
+def batches_of(dataset: tf.data.Dataset, step_rows: int, start: int) -> Iterator[Any]:
+    """Batches of single rows as NumPy structures, from batch `start` on.
+
+    Raises:
+        UserError: which Python code of ours that makes the rows raised; TensorFlow wraps it.
+    """
+    try:
+        yield from dataset.batch(step_rows).skip(start).as_numpy_iterator()
+    except tf.errors.OpError as error:
+        said = re.search(r"UserError: (.+)", str(error))
+        if said is None:
+            raise
+        raise UserError(said[1]) from error
