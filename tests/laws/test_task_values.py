@@ -63,6 +63,11 @@ REFUSED: dict[str, tuple[str, Callable[[], Any], str]] = {
     "optimizer, a class": ("optimizer", lambda: keras.optimizers.Adam, "expected a Keras optimizer"),
     "metrics, text": ("metrics", lambda: "accuracy", "cannot be compiled"),
     "metrics, a typing error": ("metrics", lambda: ["accurcy"], "accurcy"),
+    "metrics, of numbers": (
+        "metrics",
+        lambda: ["mse"],
+        "metrics() do not fit the model's outputs [(3,)] and the labels () (per row)",
+    ),
     "loss, a typing error": ("loss", lambda: "msee", "msee"),
     "loss weights, text": ("loss_weights", lambda: "a", "cannot be compiled"),
     "loss weights, too many": ("loss_weights", lambda: [1.0, 2.0], "1 losses and 2 weights"),
@@ -146,6 +151,11 @@ def test_what_is_no_method_is_refused() -> None:
         Trainer(epochs=1).prepare(type("Bad", (Toy,), {"data": 3})())
 
 
+def test_a_name_that_is_a_method_is_refused() -> None:
+    with pytest.raises(UserError, match="name is a method; expected a text"):
+        Trainer(epochs=1).prepare(type("Bad", (Toy,), {"name": lambda self: "x"})())
+
+
 def test_an_optimizer_may_be_named() -> None:
     class Named(Toy):
         def optimizer(self) -> Any:
@@ -208,6 +218,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "optimizer, a typing error": (lambda: Trainer(optimizer="adamm"), "optimizer: got 'adamm'"),
     "a monitor": (lambda: Trainer(callbacks=callback_of("val_los")).fit(Toy()), "did you mean val_loss"),
     "rows in a tuple of lists": (lambda: trained().predict(([0.0] * 6,) * 2), "rows or several inputs"),
+    "a folder to save in": (lambda: trained().save_checkpoint(None), "path: got NoneType; expected a path"),
+    "a run directory": (lambda: Trainer(run_dir=3), "run_dir: got int; expected a path"),
+    "a checkpoint": (lambda: trained().fit(Toy(), resume=3), "checkpoint: got int; expected a path"),
+    "batches to predict": (lambda: trained().predict(iter([X])), "predict: rows do not fit the model"),
     "a used optimizer": (lambda: with_one_optimizer(Toy(), Toy(n=60)), "another model's weights"),
 }
 
@@ -239,6 +253,16 @@ def test_lists_and_frames_are_predicted_as_arrays() -> None:
     expected = trainer.predict(rows)
     for given in (rows.tolist(), pandas.DataFrame(rows), tf.constant(rows)):
         np.testing.assert_allclose(trainer.predict(given), expected, rtol=1e-6)
+
+
+def test_a_dataset_of_rows_is_predicted_as_their_array() -> None:
+    trainer = trained()
+    rows = np.random.default_rng(0).normal(size=(20, 6)).astype("float32")
+    expected = trainer.predict(rows)
+    for given in (rows, (rows, Y[:20])):
+        dataset = tf.data.Dataset.from_tensor_slices(given)
+        for one in (dataset, dataset.batch(16)):
+            np.testing.assert_allclose(trainer.predict(one), expected, rtol=1e-6)
 
 
 def test_a_trainer_takes_what_keras_takes() -> None:

@@ -32,6 +32,7 @@ from trainkit.optim import factory
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer import given_splits, label_checks, model_checks, objective_checks, task_values
 from trainkit.trainer.augmented_rows import augmented_rows, first_batch
+from trainkit.trainer.metric_checks import check_metrics
 from trainkit.trainer.same_rows import check_same_rows
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
@@ -96,6 +97,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     Raises:
         UserError: for data that cannot be trained on.
     """
+    task_values.check_members(task)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config, cluster.workers(), by_slurm=cluster.by_slurm())
@@ -154,7 +156,9 @@ def completed(
     with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
         replicas = int(layout.strategy.num_replicas_in_sync)
-        objective_checks.check_objective(task, model, source.spec, max(1, config.batch_size // replicas))
+        step_rows = max(1, config.batch_size // replicas)
+        objective_checks.check_objective(task, model, source.spec, step_rows)
+        check_metrics(task, model, source.spec, facts, step_rows)
         label_checks.check_labels(task, model, layout.splits, facts, augmented)
         task_values.check_other_splits(task, model, layout.splits, source.spec)
         if built_for_others(inner_optimizers(model.optimizer), model.trainable_variables):

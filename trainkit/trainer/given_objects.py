@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from trainkit.core.task import Task
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.runs.run_dir import RunDir
 
-__all__ = ["as_callbacks", "as_checkpoint", "as_data", "as_optimizer", "as_task", "check_monitors"]
+__all__ = ["as_callbacks", "as_checkpoint", "as_data", "as_optimizer", "as_path", "as_task", "check_monitors"]
 
 OURS = ("keras", "trainkit")
 FOLLOWING = (
@@ -107,6 +108,21 @@ def as_task(given: Any) -> Task:
     raise UserError(f"task: got {_shown(given)}; expected {hint}.")
 
 
+def as_path(name: str, given: Any) -> Path:
+    """The path.
+
+    Args:
+        name: Of the argument.
+        given: What was given for it.
+
+    Raises:
+        UserError: for what is no path.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    raise UserError(f"{name}: got {_shown(given)}; expected a path.")
+
+
 def as_checkpoint(given: Path | str | None) -> Path | None:
     """The checkpoint folder; of a run directory its last one, and if that is damaged its newest whole one.
 
@@ -115,11 +131,12 @@ def as_checkpoint(given: Path | str | None) -> Path | None:
     """
     if given is None:
         return None
-    saved = RunDir(Path(given)).checkpoints
+    given = as_path("checkpoint", given)
+    saved = RunDir(given).checkpoints
     if (saved / "last").is_dir():
         return members.whole(saved / "last", saved)
     members.read_meta(given)
-    return Path(given)
+    return given
 
 
 def as_data(given: Any) -> Splits | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainkit.callbacks.callback_list import needs_test_batches
 from trainkit.core.dense_rows import as_arrays
@@ -53,7 +54,12 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
     """
     model = cache.setup.model
     if not all(isinstance(a, (bool, int, float, str)) or hasattr(a, "__array__") for a in leaves(x)):
-        return model.predict(x, verbose=0, callbacks=list(callbacks))
+        if isinstance(x, tf.data.Dataset) and _is_of_rows(x, cache.setup.source.spec[0]):
+            x = x.batch(size)
+        try:
+            return model.predict(x, verbose=0, callbacks=list(callbacks))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"predict: rows do not fit the model: {one_line(str(error))}") from error
     x = as_arrays(x, "x")
     lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}
     if len(lengths) != 1 or lengths == {0}:
@@ -74,6 +80,14 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
         hooks.on_predict_batch_end(number, {"outputs": parts[-1]})
     hooks.on_predict_end()
     return keras.tree.map_structure(lambda *p: np.concatenate(p), *parts)
+
+
+def _is_of_rows(dataset: tf.data.Dataset, row: Any) -> bool:
+    """Whether a Dataset gives single rows, with labels or without, and no batches."""
+    spec = dataset.element_spec
+    x = spec[0] if isinstance(spec, tuple) else spec
+    found = [getattr(one, "shape", None) for one in tf.nest.flatten(x)]
+    return [None if shape is None else shape.rank for shape in found] == [s.shape.rank for s in leaves(row)]
 
 
 def _hooks(callbacks: Callbacks, cache: ProgramCache, steps: int) -> keras.callbacks.CallbackList:

@@ -21,7 +21,7 @@ from trainkit.engine.inputs import row_spec
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.objective import computed, own_objective
 
-__all__ = ["check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
+__all__ = ["check_members", "check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
 
 
 # What a task may override.
@@ -31,16 +31,29 @@ METHODS = (
 )
 
 
+def check_members(task: Task) -> None:
+    """Refuse a task with something else in place of a method, or of its name.
+
+    Raises:
+        UserError: naming what came.
+    """
+    if not isinstance(task.name, str) or not task.name:
+        came = "a method" if callable(task.name) else repr(task.name)
+        raise UserError(
+            f"Task {type(task).__name__}: name is {came}; expected a text, as a property or a field."
+        )
+    for name in METHODS:
+        if not callable(getattr(task, name)):
+            value = getattr(task, name)
+            raise UserError(f"Task {task.name}: {name} is {type(value).__name__}; expected a method.")
+
+
 def splits(task: Task) -> Splits:
     """The rows of a task.
 
     Raises:
         UserError: for anything but `Splits` of numbers and text.
     """
-    for name in METHODS:
-        if not callable(getattr(task, name)):
-            value = getattr(task, name)
-            raise UserError(f"Task {task.name}: {name} is {type(value).__name__}; expected a method.")
     found = task.data()
     if isinstance(found, Splits) and found.train is None:
         raise UserError(

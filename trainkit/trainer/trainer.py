@@ -29,6 +29,7 @@ from trainkit.trainer.given_objects import (
     as_checkpoint,
     as_data,
     as_optimizer,
+    as_path,
     as_task,
     check_monitors,
 )
@@ -92,7 +93,7 @@ class Trainer(TrainerView):
         self.callbacks = as_callbacks(callbacks)
         if progress not in PROGRESS:
             raise UserError(f"progress={progress}: unknown; {did_you_mean(progress, PROGRESS)}")
-        self.run_dir = run_dir
+        self.run_dir = None if run_dir is None else as_path("run_dir", run_dir)
         self.progress = progress
         self.told_changes: Collection[str] = ()  # settings of which `fit` need not say that they changed
         super().__init__()
@@ -252,12 +253,12 @@ class Trainer(TrainerView):
         Raises:
             UserError: if the folder holds something else, or cannot be written.
         """
-        return states.save(self.setup, self._loop if self._trained else None, Path(path))
+        return states.save(self.setup, self._loop if self._trained else None, as_path("path", path))
 
     def restore(self, path: Path | str) -> Mapping[str, Any]:
         """Put the state of the checkpoint folder `path` back; returns what it keeps of its callbacks, by
         name."""
-        return dict(store.restore(self.state, path)["callbacks"])
+        return dict(store.restore(self.state, as_path("path", path))["callbacks"])
 
     def _fresh(self, task: Task, data: Splits | None) -> tuple[TrainSetup, ProgramCache]:
         """A setup of the task before any training: that of the last fit, put back to its start, if nothing
