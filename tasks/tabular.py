@@ -20,6 +20,7 @@ from keras import layers
 from trainkit.config import DataConfig, validate_task
 from trainkit.config.fields import setting
 from trainkit.core.datasets import Arrays, Fold, NewRows, Splits
+from trainkit.core.number_texts import number_texts
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
 from trainkit.data import fitted
@@ -296,4 +297,4 @@ class TabularRegression(Tabular):
 
     def decode(self, values: np.ndarray) -> list[str]:
         """The numbers in their own unit."""
-        return [f"{value:.7g}" for value in self.target.decode(np.asarray(values).reshape(-1))]
+        return number_texts(np.asarray(values).reshape(-1), self.target.decode)

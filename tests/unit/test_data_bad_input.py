@@ -39,7 +39,15 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "empty target": (inferring(texts(""), roles=TARGET), r"data\.target=y has no values"),
     "text for regression": (
         inferring(texts("low", "high"), roles=TARGET, problem="regression"),
-        r"data\.target=y has 2 values that are no numbers, e\.g\. 'low'",
+        r"data\.target=y: 40 of 40 cells are no number, e\.g\. 'low'",
+    ),
+    "one text for regression": (
+        inferring(np.array(["1", "2", "inf"], object), roles=TARGET, problem="regression"),
+        r"data\.target=y: 1 of 3 cells is no number, e\.g\. 'inf'",
+    ),
+    "numbers that are one as float64": (
+        inferring(np.array([str(2**60 + i) for i in range(40)], object), roles=TARGET, problem="regression"),
+        r"data\.target=y: of its 40 different values only 1 can be told apart as float64",
     ),
     "10,000 classes": (
         lambda: infer_schema({"y": MANY}, roles=TARGET, problem="classification"),

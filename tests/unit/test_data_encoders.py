@@ -262,3 +262,10 @@ def test_a_target_is_reported_in_its_unit(values: np.ndarray, scaling: str) -> N
     assert target.encode(values).shape == (len(values), 1)
     exact = target.scaling.apply(values)[:, None]
     np.testing.assert_allclose(target.decode(exact), values, rtol=1e-9, atol=1e-6)
+
+
+def test_a_target_whose_numbers_are_the_same_once_scaled_is_refused() -> None:
+    times = 1_700_000_000 + 3.0 * np.arange(400)
+    assert len(np.unique(fit_number_target("at", times, PreparationSettings()).encode(times))) == 400
+    with pytest.raises(UserError, match=r"data\.target=at: of its 400 different values only \d+ can be told"):
+        fit_number_target("at", times, PreparationSettings(target_scaling="none"))

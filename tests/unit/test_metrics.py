@@ -19,6 +19,7 @@ from trainkit.metrics import (
     InUnits,
     RootMeanSquaredErrorInUnits,
 )
+from trainkit.metrics.by_name import number_metrics
 
 CLASSES = 5
 ROWS = 203
@@ -238,3 +239,25 @@ def test_errors_in_units_are_those_of_the_original_values() -> None:
             for part in (slice(0, 30), slice(30, 50)):
                 each.update_state(y[part], predicted[part])
             assert float(each.result()) == pytest.approx(value, rel=1e-4)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("r2", sklearn_metrics.r2_score),
+        ("mae", sklearn_metrics.mean_absolute_error),
+        ("mape", lambda *rows: 100 * sklearn_metrics.mean_absolute_percentage_error(*rows)),
+    ],
+)
+def test_metrics_of_numbers_are_right_however_large_the_mean(name: str, theirs: Any, scaled: bool) -> None:
+    rng = np.random.default_rng(3)
+    center, scale = (1.7e9, 40.0) if scaled else (0.0, 1.0)
+    y = rng.normal(size=(600, 1)) * scale + center if scaled else 101_325 + 40 * rng.normal(size=(600, 1))
+    labels = ((y - center) / scale).astype(np.float32)
+    outputs = (labels + (1 if scaled else 40) * rng.normal(size=labels.shape)).astype(np.float32)
+    (metric,) = number_metrics([name], {"center": center, "scale": scale})
+    for begin in range(0, len(y), 64):
+        metric.update_state(labels[begin : begin + 64], outputs[begin : begin + 64])
+    expected = theirs(*(np.float64(rows) * scale + center for rows in (labels, outputs)))
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.toys import Toy
+from trainkit.core.number_texts import number_texts
 from trainkit.experiment.decoding import decode, output_kind
 from trainkit.experiment.predictions import Predictions
 
@@ -187,3 +188,25 @@ def test_confidence_is_told_of_probabilities_alone(
     kind = output_kind(lambda y, p: p, outputs, labels)
     found = decode(Toy(), kind, outputs, labels).confidence
     assert (None if found is None else found.tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("center", "scale", "step"), [(1.7e9, 500.0, 1), (101_325, 40.0, 0.1), (0.3, 0.2, 0.01)]
+)
+def test_labels_are_shown_as_they_stand_in_the_file(center: float, scale: float, step: float) -> None:
+    numbers = np.round(center / step + np.arange(-300, 300)) * step
+    labels = ((numbers - center) / scale).astype(np.float32)
+    shown = number_texts(labels, lambda values: values.astype(np.float64) * scale + center)
+    assert shown == [
+        f"{number:.1f}".removesuffix(".0") if step > 0.05 else f"{number:.2f}".rstrip("0").rstrip(".")
+        for number in numbers
+    ]
+
+
+def test_numbers_that_are_not_finite_or_nothing_are_shown() -> None:
+    assert number_texts(np.array([np.nan, np.inf, 0.0, 1e-30], np.float32), np.float64) == [
+        "nan",
+        "inf",
+        "0",
+        "0",
+    ]

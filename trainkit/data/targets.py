@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from trainkit.data.number_marks import refuse_marks
 
 __all__ = [
     "MAX_CLASSES",
+    "check_apart",
     "check_classes",
     "check_target",
     "check_weights",
@@ -44,13 +47,39 @@ def check_target(column: Cells, problem: str) -> None:
     no_numbers = [value for value in values if not NUMBER.fullmatch(value)]
     if problem == "regression" and no_numbers:
         refuse_marks(column.name, values)
+        count = sum(values[value] for value in no_numbers)
         raise UserError(
-            f"{key} has {len(no_numbers)} values that are no numbers, e.g. {quoted(no_numbers[0])}; "
-            "a regression needs numbers. Use task=tabular_classification, or name what means a gap in "
-            "data.missing."
+            f"{key}: {count} of {sum(values.values())} cells {'is' if count == 1 else 'are'} no number, e.g. "
+            f"{quoted(no_numbers[0])}; a regression needs numbers. Use task=tabular_classification, or name "
+            "what means a gap in data.missing."
         )
+    if problem == "regression":
+        check_apart(column.name, len(set(map(float, values))), values, "as float64", "Subtract a constant")
     if problem == "classification":
         _check_number_of_classes(key, values, is_numeric=not no_numbers)
+
+
+def check_apart(name: str, apart: int, values: Collection[Any], how: str, remedy: str) -> None:
+    """Refuse a number of which at least half of the different values become the same in what computes.
+
+    Args:
+        name: Of the target's column.
+        apart: How many remain different.
+        values: The different ones, as texts or numbers.
+        how: In what they are computed.
+        remedy: What helps.
+
+    Raises:
+        UserError: naming how many remain.
+    """
+    if len(values) < 2 or 2 * apart > len(values):
+        return
+    different = len(set(map(Decimal, values)))  # 1 and 1.0 are the same
+    if 2 * apart <= different:
+        raise UserError(
+            f"data.target={name}: of its {different} different values only {apart} can be told apart {how}, "
+            f"so they cannot be learned. {remedy}."
+        )
 
 
 def _check_number_of_classes(key: str, values: Mapping[str, int], *, is_numeric: bool) -> None:

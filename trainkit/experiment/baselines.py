@@ -94,7 +94,7 @@ def _labels(task: Task, train: Arrays) -> tuple[np.ndarray, int]:
             "it out."
         )
     if names is None and not one_hot and np.issubdtype(y.dtype, np.floating):
-        return y.reshape(-1), 0
+        return y.reshape(-1).astype(np.float64), 0
     classes = y.argmax(axis=1) if one_hot else y.reshape(-1).astype(np.int64)
     return classes, y.shape[1] if one_hot else len(names or range(int(classes.max()) + 1))
 

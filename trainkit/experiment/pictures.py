@@ -10,6 +10,7 @@ import numpy as np
 
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
+from trainkit.core.number_texts import number_texts
 from trainkit.core.row_view import RowView
 from trainkit.core.task import Task
 from trainkit.experiment.decoding import output_kind
@@ -164,8 +165,8 @@ def _of_numbers(task: Task, outputs: np.ndarray, rows: Arrays, folder: Path, spl
     )
     captions = [f"{a:.4g}, predicted {p:.4g}" for a, p in zip(actual, predicted, strict=True)]
     facts = {
-        "actual": [f"{value:.7g}" for value in actual],
-        "predicted": [f"{value:.7g}" for value in predicted],
+        "actual": number_texts(np.asarray(rows.y).reshape(-1), task.in_unit),
+        "predicted": number_texts(outputs.reshape(-1), task.in_unit),
     }
     order = np.argsort(-np.abs(residuals), kind="stable")
     return [path, *_worst(task, order, rows, folder, split, captions, facts)]

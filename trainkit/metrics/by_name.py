@@ -12,6 +12,7 @@ import keras
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.metrics.calibration import CalibrationError
 from trainkit.metrics.classification import F1, BalancedAccuracy, ClassAUC, Precision, Recall
+from trainkit.metrics.r2 import R2
 from trainkit.metrics.units import InTargetUnit
 
 __all__ = ["class_loss", "class_metrics", "number_loss", "number_metrics"]
@@ -90,6 +91,8 @@ def class_metrics(specs: Sequence[Spec], classes: Sequence[str], encoding: str) 
 def number_metrics(specs: Sequence[Spec], unit: Mapping[str, Any]) -> list[keras.metrics.Metric]:
     """The metrics of a regression, in the target's own unit.
 
+    They compute in float64: differences of numbers that are large beside their spread cancel in float32.
+
     Args:
         specs: Their names, with arguments if needed: `rmse`, `mse`, `mae`, `mape`, `r2`, or any of Keras.
         unit: `center`, `scale`, `low` and `log`, as `InTargetUnit` takes them.
@@ -102,11 +105,18 @@ def number_metrics(specs: Sequence[Spec], unit: Mapping[str, Any]) -> list[keras
         "mse": _named(keras.metrics.MeanSquaredError, "mse"),
         "mae": _named(keras.metrics.MeanAbsoluteError, "mae"),
         "mape": _named(keras.metrics.MeanAbsolutePercentageError, "mape"),
-        "r2": _named(keras.metrics.R2Score, "r2"),
+        "r2": _named(R2, "r2"),
+        "r2_score": R2,
     }
     parsed = [_parsed("task.scores", spec) for spec in specs]
+    made = [_metric(name, {"dtype": "float64", **arguments}, known) for name, arguments in parsed]
+    unshifted = {
+        **unit,
+        "low" if unit.get("log") else "center": 0.0,
+    }  # r2 is the same, and its sums are small
+    units = [unshifted if isinstance(metric, R2) else unit for metric in made]
     return _all_different(
-        [InTargetUnit(_metric(name, arguments, known), **unit) for name, arguments in parsed]
+        [InTargetUnit(metric, **own, dtype=metric.dtype) for metric, own in zip(made, units, strict=True)]
     )
 
 

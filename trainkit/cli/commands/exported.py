@@ -121,7 +121,7 @@ class _InUnits:
     rows: Mapping[str, Sequence[Any]] | None = None
 
     def lines(self, count: int) -> list[str]:
-        texts = [f"Predicted: {value:.7g}" for value in self.predicted[:count].tolist()]
+        texts = [f"Predicted: {text}" for text in self._texts(count)]
         if self.actual is None:
             return texts
         return [f"{text}  Actual: {true}" for text, true in zip(texts, self.actual, strict=False)]
@@ -131,7 +131,12 @@ class _InUnits:
 
     def csv(self) -> list[str]:
         columns: dict[str, Sequence[Any]] = {**(self.rows or {"row": range(1, len(self.predicted) + 1)})}
-        columns["predicted"] = [f"{v:.7g}" for v in self.predicted.tolist()]
+        columns["predicted"] = self._texts(None)
         if self.actual is not None:
             columns["actual"] = list(self.actual)
         return [files.csv_text(columns)]
+
+    def _texts(self, count: int | None) -> list[str]:
+        """What is predicted, with the digits of its type; a file may give float32."""
+        values = self.predicted[:count]
+        return [str(v) if values.dtype == np.float32 else f"{v:.12g}" for v in values]

@@ -15,8 +15,11 @@ from trainkit.data import cells
 from trainkit.data.cells import NUMBER
 from trainkit.data.preparation.scaling import Scaling, check_range, fit_scaling
 from trainkit.data.preparation.settings import PreparationSettings
+from trainkit.data.targets import check_apart
 
 __all__ = ["ClassLabels", "NumberTarget", "fit_class_labels", "fit_number_target"]
+
+LOOKED_AT = 100_000  # numbers that are compared with each other once they are scaled
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,18 @@ def fit_number_target(
         values: Numbers `[N]`, none of them missing.
         settings: How.
         unit: Of the numbers.
+
+    Raises:
+        UserError: for numbers that are the same once they are scaled.
     """
     kind = settings.columns.get(name, {}).get("scaling", settings.target_scaling)
-    return NumberTarget(name, fit_scaling(kind, values, name), unit)
+    scaling = fit_scaling(kind, values, name)
+    different = np.unique(values[:LOOKED_AT])
+    with np.errstate(over="ignore"):
+        apart = len(np.unique(scaling.apply(different).astype(np.float32)))
+    how = f"as float32 with data.target_scaling={kind}"
+    check_apart(name, apart, different.tolist(), how, "Choose another, such as standard or log")
+    return NumberTarget(name, scaling, unit)
 
 
 def _split(value: str, separator: str) -> list[str]:
