@@ -9,9 +9,8 @@ import numpy as np
 
 __all__ = ["number_texts"]
 
-LEAST = (
-    1 / 64
-)  # whose spacing holds for smaller numbers, too: those near 0 have more digits than they deserve
+# Whose spacing holds for smaller numbers, too: those near 0 have more digits than they deserve.
+LEAST = 1 / 64
 DOUBLES = 4 * np.finfo(np.float64).eps  # of the rounding in float64
 
 

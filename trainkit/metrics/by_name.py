@@ -110,10 +110,8 @@ def number_metrics(specs: Sequence[Spec], unit: Mapping[str, Any]) -> list[keras
     }
     parsed = [_parsed("task.scores", spec) for spec in specs]
     made = [_metric(name, {"dtype": "float64", **arguments}, known) for name, arguments in parsed]
-    unshifted = {
-        **unit,
-        "low" if unit.get("log") else "center": 0.0,
-    }  # r2 is the same, and its sums are small
+    shift = "low" if unit.get("log") else "center"
+    unshifted = {**unit, shift: 0.0}  # r2 is the same, and its sums are small
     units = [unshifted if isinstance(metric, R2) else unit for metric in made]
     return _all_different(
         [InTargetUnit(metric, **own, dtype=metric.dtype) for metric, own in zip(made, units, strict=True)]
