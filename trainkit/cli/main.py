@@ -110,19 +110,14 @@ def _run_search(plan: Plan) -> int:
 
 
 def _show(parsed: Arguments) -> int:
-    """Print what the flags ask for. A reader that has seen enough, such as `head`, may close the pipe."""
-    code = 0
-    try:
-        if "version" in parsed.shows:
-            print(f"trainkit {__version__}")
-        elif "help" in parsed.shows:
-            print(help_text(compose(parsed)[0], terminal_width() or WIDTH))
-        else:
-            code = show(parsed)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again at its end
-    return code
+    """Print what the flags ask for."""
+    if "version" in parsed.shows:
+        print(f"trainkit {__version__}")
+    elif "help" in parsed.shows:
+        print(help_text(compose(parsed)[0], terminal_width() or WIDTH))
+    else:
+        return show(parsed)
+    return 0
 
 
 def _failed(error: BaseException) -> int:
