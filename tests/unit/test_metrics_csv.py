@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,9 @@ def test_the_complete_rows_stay_up_to_the_epoch_that_a_run_continues_from(
         end_epoch(crashed, number, {"loss": 1.0, "val_loss": 2.0})
     with path.open("a") as file:
         file.write("4,20,1.0,0.")  # what kill -9 may leave
-    resumed = begin(MetricsCSV(path), initial_epoch=first)
+    lacks = r"made anew, without epochs 4 to 5\.$"
+    with pytest.warns(UserWarning, match=lacks) if first > 3 else nullcontext():
+        resumed = begin(MetricsCSV(path), initial_epoch=first)
     end_epoch(resumed, first + 1, {"loss": 0.125})
     resumed.on_train_end()
     rows = table(path)
@@ -207,3 +210,17 @@ def test_a_training_with_a_metric_of_an_odd_name_ends_well(tmp_path: Path) -> No
     _, history = fit(Named(), epochs=2, callbacks=observers)
     assert curves(read_rows(tmp_path / "metrics.csv"))['val_top/1, "best"'][1] == history['val_top/1, "best"']
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"loss.png", "top_1_best_.png"}
+
+
+@pytest.mark.parametrize("length", [0, 5, 40])
+def test_epochs_that_a_cut_table_lost_are_told_and_it_is_kept(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "metrics.csv"
+    before = begin(MetricsCSV(path), logged=("loss",))
+    for number in (1, 2, 3):
+        end_epoch(before, number, {"loss": 1.0})
+    before.on_train_end()
+    cut = path.read_bytes()[:length]
+    path.write_bytes(cut)
+    with pytest.warns(UserWarning, match=r"is kept as metrics\.csv\.damaged, .*without epochs 1 to 3"):
+        begin(MetricsCSV(path), initial_epoch=3, logged=("loss",)).on_train_end()
+    assert path.with_name("metrics.csv.damaged").read_bytes() == cut

@@ -116,7 +116,8 @@ def test_resume_means_run_dir_or_the_newest_run(tmp_path: Path) -> None:
     assert found("last") == second / "checkpoints" / "last"
     assert found("best") == second / "checkpoints" / "best"
     assert found("last", first) == first / "checkpoints" / "last"
-    assert found(None, first, ("best", "last")) == first / "checkpoints" / "last"
+    with pytest.warns(UserWarning, match=r"has no checkpoint best; last is opened\.$"):
+        assert found(None, first, ("best", "last")) == first / "checkpoints" / "last"
     assert found(str(second), prefer=("best", "last")) == second / "checkpoints" / "best"
     assert found(str(second / "checkpoints" / "last")) == second / "checkpoints" / "last"
     (tmp_path / "t" / "latest").symlink_to("1")

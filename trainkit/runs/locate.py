@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +64,10 @@ def locate(
         checkpoint = RunDir(path).checkpoints / name_of_one
         left = sorted(checkpoint.parent.glob(f".????????-{name_of_one}/{CHECKPOINT}"))  # by a killed writer
         if checkpoint.is_dir() or left:
+            if name_of_one != prefer[0]:
+                warnings.warn(
+                    f"Run {shown(path)} has no checkpoint {prefer[0]}; {name_of_one} is opened.", stacklevel=2
+                )
             return Found(checkpoint if checkpoint.is_dir() else left[0].parent, RunDir(path))
     if any(RunDir(path).checkpoints.glob(f"*/{CHECKPOINT}")):  # killed between the first two that it saves
         return Found(RunDir(path).checkpoints / prefer[0], RunDir(path))

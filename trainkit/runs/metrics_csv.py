@@ -78,12 +78,14 @@ class MetricsTable:
     def __init__(self, path: Path, columns: Sequence[str], *, keep_until: int = 0) -> None:
         self.path = path
         found = read_rows(path)
-        if len(found) < _lines(path) - 1:
+        kept = [row for row in found if int(row["epoch"]) <= keep_until]
+        last = max((int(row["epoch"]) for row in kept), default=0)
+        if path.is_file() and (len(found) < _lines(path) - 1 or last < keep_until):
             copy = path.with_name(f"{path.name}.damaged")
             with replacing_file(copy) as beside:
                 beside.write_bytes(path.read_bytes())
-            warnings.warn(f"{path} is damaged; it is kept as {copy.name}, and made anew.", stacklevel=2)
-        kept = [row for row in found if int(row["epoch"]) <= keep_until]
+            lost = f", without epochs {last + 1} to {keep_until}" if last < keep_until else ""
+            warnings.warn(f"{path} is damaged; it is kept as {copy.name}, and made anew{lost}.", stacklevel=2)
         self._names = list(dict.fromkeys([*columns, *(name for row in kept[:1] for name in row)]))
         self._late: list[Mapping[str, Any]] = []
         self._file = -1
