@@ -124,7 +124,8 @@ class TrainSetup:
         # An own `train_step` was looked at: that has built the optimizer, if the step uses it at all.
         if optimizer is None or optimizer.built or self.facts.own_train_step:
             return
-        with keras.name_scope(optimizer.name, caller=optimizer):  # as a first step would name its variables
+        # In the strategy's scope, and named, as by a first step.
+        with self.strategy.scope(), keras.name_scope(optimizer.name, caller=optimizer):
             optimizer.build(self.model.trainable_variables)
         self.state.relist()
 
