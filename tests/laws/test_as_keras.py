@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import trainkit as tk
@@ -70,4 +71,62 @@ def test_a_number_that_is_not_whole_is_refused_in_one_line() -> None:
 
 def test_epochs_are_counted_by_any_whole_number() -> None:
     history = tk.fit(dense("sgd"), X, Y, epochs=np.int64(2), batch_size=np.int32(4), verbose=0)
+    assert history.epoch == [0, 1]
+
+
+def test_a_model_made_in_a_strategy_s_scope_trains_outside_of_it() -> None:
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model = dense(keras.optimizers.Adam(0.1))
+    first = model.get_weights()[0]
+    tk.fit(model, X, Y, verbose=0)
+    assert int(model.optimizer.iterations) == 1
+    assert not np.array_equal(first, model.get_weights()[0])
+
+
+def batches(*ends: int) -> tf.data.Dataset:
+    """The rows in batches that end with these, of no rows where two are equal."""
+
+    def parts() -> Any:
+        for begin, end in zip((0, *ends), ends, strict=False):
+            yield X[begin:end], Y[begin:end]
+
+    signature = (tf.TensorSpec((None, 3)), tf.TensorSpec((None, 2)))
+    made = tf.data.Dataset.from_generator(parts, output_signature=signature)
+    return made.apply(tf.data.experimental.assert_cardinality(len(ends)))
+
+
+def test_a_batch_of_no_rows_trains_as_in_keras() -> None:
+    def losses(fit: Callable[..., Any]) -> Any:
+        keras.utils.set_random_seed(0)
+        return fit(dense("adam"), batches(0, 5, 5, 10), epochs=2, verbose=0, shuffle=False).history["loss"]
+
+    np.testing.assert_allclose(losses(tk.fit), losses(keras.Model.fit), rtol=1e-5)
+
+
+class Recompile(keras.callbacks.Callback):
+    """Compiles the model once, after an epoch, or (None) after each batch."""
+
+    def __init__(self, epoch: int | None) -> None:
+        super().__init__()
+        if epoch is None:
+            self.on_train_batch_end = self.on_epoch_end
+        self.epoch = epoch or 0
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.epoch:
+            self.model.compile("adam", "mae")
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("epoch", [0, None], ids=["after an epoch", "after a batch"])
+def test_a_model_that_a_callback_compiles_trains_no_further(epoch: int | None, exact: bool) -> None:
+    model = dense("sgd")
+    with pytest.raises(tk.UserError, match=r"compiled the model anew .* model.fit fails, too") as raised:
+        tk.fit(model, X, Y, 4, epochs=2, verbose=0, exact=exact, callbacks=[Recompile(epoch)])
+    assert "\n" not in str(raised.value)
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_a_callback_may_compile_after_the_last_epoch() -> None:
+    history = tk.fit(dense("sgd"), X, Y, epochs=2, verbose=0, callbacks=[Recompile(1)])
     assert history.epoch == [0, 1]

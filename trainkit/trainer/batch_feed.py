@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure, leaves
 from trainkit.engine.inputs import EpochShape
 from trainkit.trainer.keras_batches import KerasBatches
@@ -97,7 +98,8 @@ class BatchFeed(Feed):
     """Reads an epoch's batches ahead and hands them on in windows of equal batches.
 
     A batch that differs from the first one (a ragged last one), or that cannot be joined with others (ragged
-    or sparse tensors), is a window by itself. Only the end of the rows says how many steps an epoch has.
+    or sparse tensors, no rows), is a window by itself. Only the end of the rows says how many steps an epoch
+    has.
 
     Args:
         batches: The rows.
@@ -166,6 +168,11 @@ class BatchFeed(Feed):
         if not direct and self._identity is not None:
             shape = EpochShape(count, self._steps)
             return Window(rows, self._identity, start, start + steps, shape, start)
+        if self.split and not count:
+            raise UserError(
+                f"Step {start + 1} of the epoch got a batch of no rows, which cannot be divided over "
+                "replicas; leave such batches out, or set exact=True."
+            )
         if self.split:
             return Window(rows, tf.range(count)[None], start, start + 1, EpochShape(count, 1), start)
         return _direct(rows, start)
@@ -240,8 +247,8 @@ def _rows(batch: Structure) -> int:
 
 
 def _signature(batch: Structure) -> Any:
-    """Shapes and types of a batch; None if it cannot be joined with others."""
+    """Shapes and types of a batch; None if it cannot be joined with others, or has no rows."""
     tensors = tf.nest.flatten(batch)
-    if not all(t is None or (isinstance(t, tf.Tensor) and t.shape.rank) for t in tensors):
+    if not _rows(batch) or not all(t is None or (isinstance(t, tf.Tensor) and t.shape.rank) for t in tensors):
         return None
     return tuple(None if t is None else (tuple(t.shape), t.dtype) for t in tensors)

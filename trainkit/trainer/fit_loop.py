@@ -15,6 +15,7 @@ from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
 from trainkit.trainer import fit_timing
 from trainkit.trainer.call_limits import CallLimits
+from trainkit.trainer.compilation import Compilation
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.loop import HostValidation, StepCost, epoch_record, run_info, seek_backup, seek_same_row
@@ -76,6 +77,7 @@ class FitLoop:
         self.limits = CallLimits(setup, callbacks, self.guard)
         self.pacing = Pacing()
         self.chiefs_clock = setup.chiefs_clock()
+        self.compilation = Compilation(setup.model)
         self.validation = Validation(setup, self.runner, callbacks, self.times, validation, steps_per_hook)
         self.validates = validates or self._validates_by_config
         self.steps_per_hook = steps_per_hook
@@ -276,6 +278,7 @@ class FitLoop:
 
     def _compile(self, window: Window) -> None:
         """Compile before the first step, once the callbacks have had their say."""
+        self.compilation.check()
         if not self.compiled:
             self.compiled = True
             if self.runner.compile(window):

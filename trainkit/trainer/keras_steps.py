@@ -36,6 +36,7 @@ class KerasFeed(ExecutionFeed):
     def __init__(self, batches: KerasBatches, state: TrainState) -> None:
         super().__init__(batches)
         self.state = state
+        state.model.make_train_function()  # once, as in model.fit
         self._logs: Mapping[str, Any] = {}
 
     def window(self, epoch: int, start: int) -> Window | None:
@@ -49,7 +50,6 @@ class KerasFeed(ExecutionFeed):
         """Run the train function once; None: the rows have ended."""
         model = self.state.model
         self._due = False
-        model.make_train_function()
         found = False
         with self.batches.iterator.catch_stop_iteration():
             self._logs = model.train_function(self.batches.current)

@@ -58,8 +58,8 @@ class ProgramCache:
         """The training program of a spec; compiled when it is called."""
         key = (spec, self.first.versions())
         if key not in self._programs:
-            # What Keras knows of the batches, where code of the user's may ask; else each shape by itself.
-            known = spec.direct and self.setup.rows_as_keras
+            # What Keras knows of the batches, where that matters; else each shape by itself.
+            known = spec.direct and (spec.hidden_rows or self.setup.rows_as_keras)
             batch_spec = self.setup.source.batch_spec if known else None
             self._programs[key] = TrainProgram(
                 spec,

@@ -187,7 +187,7 @@ class ProgramRunner:
             xla=xla,
             by_step=xla and streamed and execution.startswith("step"),
             fast=fast,
-            hidden_rows=hides_rows(self.setup, self.cache.first, xla),
+            hidden_rows=window.is_empty or hides_rows(self.setup, self.cache.first, xla),
             hidden_validation_rows=hides_validation_rows(self.setup, self.cache.first, xla),
             direct=window.direct,
         )

@@ -50,6 +50,12 @@ class Window:
     direct: bool = False
     count: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether this is a batch of no rows. Keras divides by their number, as a trace that knows it to be 0
+        does not."""
+        return self.direct and not self.count
+
     def rows_between(self, start: int, stop: int) -> int:
         """Rows that steps `start : stop` of the epoch train."""
         if self.direct:
