@@ -158,7 +158,7 @@ class FitLoop:
         window = self.runner.window(first, start)
         if window is not None:
             self._compile(window)
-        steps = self.setup.shape.steps
+        steps, rows = self.setup.shape.steps, self.setup.shape.rows
         most = min(self.runner.max_epochs, self.config.epochs - first, self.pacing.units_per_call(steps))
         count = self.limits.epochs(first, 1 if start else most)
         self.runner.prepare_epochs(first + count, 8 * self.pacing.last_units)
@@ -177,7 +177,7 @@ class FitLoop:
             state.seek({"epoch": first + i + 1, "step_in_epoch": 0, "step": state.step + steps - start})
             start = 0
             share = seconds / len(logs)
-            self._end_epoch(first + i, epoch_logs, share, share, steps, self.setup.shape.rows)
+            self._end_epoch(first + i, epoch_logs, seconds=share, train_seconds=share, steps=steps, rows=rows)
         self.callbacks.capture_best(self.runner.snapshots())
         self.guard.skipped.check(logs[-1], state.step)
         self.stopped = bool(self.setup.model.stop_training)
@@ -226,7 +226,7 @@ class FitLoop:
             state.seek({"epoch": epoch + 1, "step_in_epoch": 0, "step": state.step})
         seconds = time.perf_counter() - begin - compiling
         steps, rows = state.step - first_step, self.times.rows - first_row
-        self._end_epoch(epoch, logs, seconds, train_seconds, steps, rows)
+        self._end_epoch(epoch, logs, seconds=seconds, train_seconds=train_seconds, steps=steps, rows=rows)
         self.callbacks.capture_best()
         self.stopped = bool(model.stop_training)
 
@@ -292,10 +292,7 @@ class FitLoop:
 
     # After an epoch.
 
-    def _end_epoch(
-        self, epoch: int, logs: EpochLogs, seconds: float, train_seconds: float, steps: int, rows: int
-    ) -> None:
-        spent: Any = {"seconds": seconds, "train_seconds": train_seconds, "steps": steps, "rows": rows}
+    def _end_epoch(self, epoch: int, logs: EpochLogs, **spent: Any) -> None:
         record = epoch_record(self.setup, logs, self.cost, epoch=epoch + 1, **spent)
         self.callbacks.on_epoch_end(epoch, logs.keras(), record)
 
