@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -28,18 +29,33 @@ class Model:
         """Outputs by name.
 
         Raises:
-            ValueError: for inputs that are missing, unknown or of another shape.
+            ValueError: for inputs that are missing, unknown, of another shape or of different lengths.
         """
-        if not isinstance(inputs, dict):
-            inputs = {next(iter(self.inputs)): inputs}
-        missing, unknown = self.inputs.keys() - inputs.keys(), inputs.keys() - self.inputs.keys()
-        if missing or unknown:
-            raise ValueError(f"missing inputs: {sorted(missing)}; unknown inputs: {sorted(unknown)}")
-        tensors = {name: _tensor(inputs[name], spec) for name, spec in self.inputs.items()}
-        return {name: _plain(value.numpy()) for name, value in self._call(**tensors).items()}
+        outputs = self._call(**tensors(inputs, self.inputs))
+        return {name: _plain(value.numpy()) for name, value in outputs.items()}
 
 
-def _tensor(values: Any, spec: tf.TensorSpec) -> tf.Tensor:
+def tensors(inputs: Any, specs: Mapping[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
+    """Lists of rows as the inputs of a model.
+
+    Raises:
+        ValueError: for inputs that are missing, unknown, of another shape or of different lengths.
+    """
+    if not isinstance(inputs, dict):
+        inputs = {next(iter(specs)): inputs}
+    missing, unknown = specs.keys() - inputs.keys(), inputs.keys() - specs.keys()
+    if missing or unknown:
+        raise ValueError(f"missing inputs: {sorted(missing)}; unknown inputs: {sorted(unknown)}")
+    for name, values in inputs.items():
+        if not isinstance(values, list):
+            raise ValueError(f"{name}: expected a list with a value for each row")
+    rows = {name: len(values) for name, values in inputs.items()}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"expected as many rows in each input; got {rows}")
+    return {name: _tensor(inputs[name], spec) for name, spec in specs.items()}
+
+
+def _tensor(values: list[Any], spec: tf.TensorSpec) -> tf.Tensor:
     """A list as a tensor; null is a gap: NaN, or an empty text."""
     gap = "" if spec.dtype == tf.string else float("nan")
     filled = [gap if value is None else value for value in values]
@@ -59,10 +75,16 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             """Predict the rows of the body."""
+            if self.path != "/predict":
+                self._answer(404, {"error": f"{self.path}: expected /predict"})
+                return
             try:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                length = int(self.headers.get("Content-Length", 0))
+                body = json.loads(self.rfile.read(max(length, 0)))  # a negative one would wait for the end
+                if not isinstance(body, dict) or "inputs" not in body:
+                    raise ValueError('expected {"inputs": ...}')
                 self._answer(200, {"outputs": model(body["inputs"])})
-            except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
+            except (TypeError, ValueError, RecursionError, tf.errors.OpError) as error:
                 self._answer(400, {"error": f"{type(error).__name__}: {error}"})
 
         def _answer(self, code: int, content: dict[str, Any]) -> None:
@@ -79,13 +101,19 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Server(ThreadingHTTPServer):
+    """Lets many clients wait to be taken, not five."""
+
+    request_queue_size = 128
+
+
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="folder of the SavedModel")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
     options = parser.parse_args()
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), handler(Model(options.model)))
+    server = Server(("127.0.0.1", options.port), handler(Model(options.model)))
     print(f"http://127.0.0.1:{server.server_port}/predict", flush=True)
     server.serve_forever()
 

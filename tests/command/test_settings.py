@@ -83,6 +83,15 @@ def test_recipe_then_group_then_experiment_then_command_line() -> None:
     assert settings("optimizer=adam", "optimizer.options.beta_1=0.5").optimizer.name == "adam"
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["optimizer.options={beta_1: 0.5}", "optimizer.options.beta_1=0.5", "+optimizer.options.beta_1=0.5"],
+)
+def test_options_of_an_optimizer_are_written_in_any_form(word: str) -> None:
+    assert settings(word).optimizer.options == {"beta_1": 0.5}
+    assert settings("optimizer=adam", word).optimizer.options["beta_1"] == 0.5
+
+
 def test_data_dir_comes_from_the_environment_and_reaches_the_task(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

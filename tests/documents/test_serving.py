@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import http.client
+import importlib.util
 import json
 import os
 import random
@@ -11,11 +13,13 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from tests.support.repository import ROOT
 from trainkit.cli import main
@@ -71,3 +75,46 @@ def test_a_hundred_requests_are_answered_as_the_run_predicts(
         timer.cancel()
         server.kill()
         server.wait()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Any]:
+    """The address of a service whose model gives back its first input, as lists."""
+    spec = importlib.util.spec_from_file_location("serve", ROOT / "docs/serving/serve.py")
+    assert spec is not None
+    assert spec.loader is not None
+    serve = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(serve)
+    specs = {name: tf.TensorSpec([None], tf.string, name) for name in ("text", "title")}
+
+    def model(inputs: Any) -> dict[str, Any]:
+        return {"text": len(serve.tensors(inputs, specs)["text"])}
+
+    with serve.Server(("127.0.0.1", 0), serve.handler(model)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "headers", "code", "said"),
+    [
+        ('{"inputs": {"text": ["a", "b"], "title": ["c", null]}}', "/predict", {}, 200, '"text": 2'),
+        ('{"inputs": {"text": "the quick", "title": ["c"]}}', "/predict", {}, 400, "text: expected a list"),
+        ('{"inputs": {"text": ["a"], "title": ["c", "d"]}}', "/predict", {}, 400, "as many rows in each"),
+        ("[" * 100_000, "/predict", {}, 400, "Recursion"),
+        ("null", "/predict", {}, 400, "expected {"),
+        ("5", "/predict", {}, 400, "expected {"),
+        ("{}", "/predict", {"Content-Length": "-1"}, 400, "JSONDecodeError"),
+        ('{"inputs": [1]}', "/", {}, 404, "expected /predict"),
+    ],
+)
+def test_what_cannot_be_predicted_is_answered(
+    service: Any, body: str, path: str, headers: dict[str, str], code: int, said: str
+) -> None:
+    connection = http.client.HTTPConnection(*service, timeout=20)
+    connection.request("POST", path, body, headers)
+    answer = connection.getresponse()
+    assert answer.status == code
+    assert said in answer.read().decode()
+    connection.close()

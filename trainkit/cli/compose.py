@@ -25,6 +25,7 @@ from trainkit.core.errors import UserError
 
 __all__ = ["Composed", "compose", "show"]
 
+OPEN = (*OPEN_SECTIONS, *(f"{section[:-1]}={{" for section in OPEN_SECTIONS))  # one key, or several at once
 GLOBAL_GROUPS = ("experiment", "debug")  # their options set keys anywhere
 
 
@@ -102,14 +103,15 @@ def compose(arguments: Arguments) -> list[Composed]:
 
 def _for_hydra(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra takes them: those of sections that take any key are added to them."""
-    words = map(for_hydra, overrides)
-    return [f"++{word}" if word.startswith(OPEN_SECTIONS) else word for word in words]
+    words = [for_hydra(word) for word in overrides]
+    bare = [word.lstrip("+") for word in words]
+    return [f"++{own}" if own.startswith(OPEN) else word for word, own in zip(words, bare, strict=True)]
 
 
 def _as_given(override: str) -> str:
     """An override as the command line has it: the inverse of `_for_hydra`."""
     word = as_written(override)
-    return word[2:] if word.startswith("++") and word[2:].startswith(OPEN_SECTIONS) else word
+    return word[2:] if word.startswith("++") and word[2:].startswith(OPEN) else word
 
 
 def _check_values(settings: DictConfig) -> None:
