@@ -16,6 +16,7 @@ from trainkit.core.errors import UserError
 from trainkit.data.augmentation import make_augmentation
 from trainkit.experiment import pictures
 from trainkit.experiment.baselines import baselines, check, verdict
+from trainkit.runs import figures
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.tabular import TabularClassification, TabularRegression
 
@@ -177,3 +178,25 @@ def test_folds_of_a_search_split_the_training_rows_alone(tables: Path) -> None:
         assert not set(rows["validation"]) & set(rows["train"])
     assert sorted([*held, *test.tolist()]) == list(range(60))
     assert isinstance(task.model(task.data().train), keras.Model)
+
+
+def test_short_names_stay_different() -> None:
+    alike = [f"a very long class name number {i} of the long ones" for i in range(30)]
+    for names in (["cat", "dog"], alike, [f"class {'x' * 20} {i}" for i in range(12)]):
+        short = figures.short_names(names, 16)
+        assert len(set(short)) == len(names)
+        assert max(map(len, short)) <= 16
+    assert figures.short_names(["cat", f"{'a' * 20}z"], 9) == ["cat", "aaaa…aaaz"]
+
+
+def test_one_epoch_is_a_whole_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: shown.extend(figure.axes[0].get_xticks()))
+    figures.draw(tmp_path / "loss.png", "loss", {"train": ([1], [0.5])}, "loss")
+    assert all(tick.is_integer() for tick in shown)
+
+
+def test_the_title_says_how_many_classes_have_a_curve() -> None:
+    scores = np.full((8, 12), 1 / 12)
+    roc, _ = pictures._curves(scores, np.arange(8), [f"c{i}" for i in range(12)])
+    assert roc.title == "ROC, 8 of 12 classes"

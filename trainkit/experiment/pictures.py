@@ -69,8 +69,9 @@ def _of_classes(
     figures.draw_panels(made[1], _curves(scores, labels, names))
     figures.draw_panels(made[2], [_calibration(scores, labels, predicted)])
     own = scores[np.arange(len(labels)), labels]
+    short = figures.short_names(names, figures.CAPTION_WIDTH)
     captions = [
-        f"{names[labels[i]]}, taken for {names[predicted[i]]} ({scores[i].max():.0%})"
+        f"{short[labels[i]]}, taken for {short[predicted[i]]} ({scores[i].max():.0%})"
         for i in range(len(own))
     ]
     facts = {
@@ -94,7 +95,7 @@ def _curves(scores: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> lis
         roc[f"{names[i]}, area {np.trapezoid(recall, false_rate):.3f}"] = (false_rate, recall)
         area = float(np.sum(np.diff(recall) * precision[1:]))
         pr[f"{names[i]}, area {area:.3f}"] = (recall[1:], precision[1:])
-    more = f", first {MAX_CURVES} classes" if len(names) > MAX_CURVES else ""
+    more = f", {len(roc)} of {len(names)} classes" if len(roc) < len(names) > 2 else ""
     return [
         Panel(f"ROC{more}", "false positive rate", "true positive rate", roc, diagonal=True),
         Panel(f"precision and recall{more}", "recall", "precision", pr),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from trainkit.core.files import replacing_file
 
 __all__ = [
+    "CAPTION_WIDTH",
     "IMAGES_PER_ROW",
     "Curve",
     "Panel",
@@ -21,6 +23,7 @@ __all__ = [
     "draw_panels",
     "file_names",
     "other_pictures",
+    "short_names",
 ]
 
 Curve = tuple[Sequence[float], Sequence[float]]  # positions, and the values there
@@ -29,6 +32,7 @@ COLOURS = ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0")
 MAX_MARKED = 40  # points of a curve that are marked one by one
 MAX_CELLS = 20  # classes of a confusion matrix whose counts are written into it
 IMAGES_PER_ROW = 4
+CAPTION_WIDTH = 28  # characters of a line above an image
 MAX_FILE_NAME = 100  # characters; file systems allow 255 bytes
 
 
@@ -69,7 +73,7 @@ def draw(
     if log_axis:
         axes.set_xscale("log")
     else:
-        axes.locator_params(axis="x", integer=True)
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     if mark is not None:
         axes.axvline(mark, color="#555555", linestyle="--", label=f"{axis} {mark:.2g}")
     axes.grid(alpha=0.3)
@@ -100,6 +104,14 @@ def other_pictures(folder: Path, metrics: Iterable[str]) -> list[Path]:
     """The PNG files of a folder that are no curves of these metrics."""
     curves = {f"{name}.png" for name in file_names(metrics).values()}
     return [path for path in sorted(folder.glob("*.png")) if path.name not in curves]
+
+
+def short_names(names: Sequence[str], width: int) -> list[str]:
+    """Names of at most `width` characters, cut in the middle; numbered where they would look the same."""
+    tail = (width - 1) // 2
+    short = [n if len(n) <= width else f"{n[: width - 1 - tail]}…{n[-tail:]}" for n in names]
+    numbered = [f"{n[: width - 2 - len(str(i))]}… {i}" for i, n in enumerate(names, 1)]
+    return [n if short.count(n) == 1 else other for n, other in zip(short, numbered, strict=True)]
 
 
 def _spans_decades(values: list[float]) -> bool:
@@ -176,7 +188,7 @@ def draw_confusion(path: Path, counts: Any, names: Sequence[str], title: str) ->
             for j, count in enumerate(row):
                 colour = "white" if shares[i][j] > 0.5 else "black"
                 axes.text(j, i, f"{count:g}", ha="center", va="center", color=colour, fontsize=8)
-    short = [name if len(name) <= 16 else f"{name[:15]}…" for name in names]
+    short = short_names(names, 16)
     shown = size <= 2 * MAX_CELLS
     axes.set_xticks(range(size) if shown else [], short if shown else [], rotation=45, ha="right")
     axes.set_yticks(range(size) if shown else [], short if shown else [])
@@ -194,7 +206,7 @@ def draw_bars(path: Path, bars: Mapping[str, float], axis: str, title: str) -> N
     axes = figure.add_subplot()
     places = range(len(bars))
     axes.barh(places, list(bars.values()), color=COLOURS[0])
-    axes.set_yticks(places, [name if len(name) <= 32 else f"{name[:31]}…" for name in bars])
+    axes.set_yticks(places, short_names(list(bars), 32))
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.invert_yaxis()
@@ -222,7 +234,8 @@ def draw_images(path: Path, images: Any, captions: Sequence[str], title: str) ->
     for axes, image, caption in zip(grid, images, captions, strict=False):
         gray = image.shape[-1] == 1
         axes.imshow(image[..., 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
-        axes.set_title(caption, fontsize=8, parse_math=False)
+        lines = textwrap.wrap(caption, CAPTION_WIDTH, max_lines=3, placeholder="…")
+        axes.set_title("\n".join(lines), fontsize=8, parse_math=False)
     figure.suptitle(title)
     _save(figure, path)
 
