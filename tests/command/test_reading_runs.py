@@ -96,3 +96,9 @@ def test_reading_runs_imports_no_tensorflow(three_runs: Path) -> None:
     words = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{program}"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_run_whose_settings_are_damaged_is_told(three_runs: Path) -> None:
+    (three_runs / "toy" / "20260101-000000-a" / "config.yaml").write_text("a: [")
+    with pytest.warns(UserWarning, match=r"-a/config\.yaml is damaged: this run is shown without settings"):
+        assert main.main(["mode=compare"]) == 0

@@ -51,6 +51,7 @@ from trainkit.cli import main
         (["run_dir=../my"], "already holds something"),
         (["--epochs=3"], "written without dashes"),
         (["--config-name", "nothing"], "nothing"),
+        (["--config-dir", "nope"], "--config-dir nope: no such folder; expected one with options"),
         (["task._target_=nowhere.Task"], "No module named 'nowhere'"),
         (["task._target_=mine.Nothing"], "mine has no Nothing; known: Tiny, Unfinished, Kill, Break."),
         (["task._target_=mine.Tin"], "mine has no Tin; did you mean Tiny?"),

@@ -186,6 +186,10 @@ def test_impossible_settings_are_refused(case: str) -> None:
             {"my name": objects(*[f"n{i}" for i in range(30)])},
             r"my name \(30 different values .*'data\.columns\.my name=category'\.$",
         ),
+        (
+            {"share": objects(*[f"{i}%" for i in range(30)])},
+            r"share \(30 different values .*'0%' is a number with a sign or unit; leave that out\.$",
+        ),
         ({}, r"The table has no columns but y \(target\); expected others"),
     ],
 )

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -76,7 +77,12 @@ def compose(arguments: Arguments) -> list[Composed]:
     Raises:
         UserError: for an unknown key, a wrong type, or a config file that cannot be read.
     """
-    check_overrides(arguments.overrides, arguments.config_dir)
+    folder = arguments.config_dir
+    if folder is not None and not Path(folder).is_dir():
+        raise UserError(
+            f"--config-dir {folder}: no such folder; expected one with options, such as task/mine.yaml."
+        )
+    check_overrides(arguments.overrides, folder)
     flags = ["--multirun"] if arguments.multirun else []
     flags += ["--config-name", arguments.config_name] if arguments.config_name else []
     flags += ["--config-dir", folder_of_config(arguments.config_dir)] if arguments.config_dir else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -88,10 +89,11 @@ def _settings(run: Path) -> dict[str, Any]:
     try:
         loaded = OmegaConf.load(path)
     except Exception:  # whatever YAML says of a damaged file; the run still has results
+        loaded = None
+    if not isinstance(loaded, DictConfig):
+        warnings.warn(f"{files.shown(path)} is damaged: this run is shown without settings.", stacklevel=2)
         return {}
     with suppress(OmegaConfBaseException):  # raised for settings that are gone since
         loaded = with_types(loaded)  # those that an older run does not know have their defaults
-    if not isinstance(loaded, DictConfig):
-        return {}
     flat = flatten(plain(loaded))
     return {key: value for key, value in flat.items() if not isinstance(value, Mapping) and value is not None}

@@ -231,8 +231,9 @@ def _without_features(schema: Schema) -> str:
         )
     is_number = all(NUMBER.fullmatch(example) for example in usable.examples)
     kind = "numeric" if is_number else "category"
-    word = setting_of(usable.name, kind)
-    return f"No column is left to predict from: {', '.join(told)}{more}. Set the kind of one, as in {word}."
+    set_one = f"Set the kind of one, as in {setting_of(usable.name, kind)}"
+    advice = next((note.partition(": ")[2] for note in usable.notes if "sign or unit" in note), set_one)
+    return f"No column is left to predict from: {', '.join(told)}{more}. {advice}."
 
 
 def _reason(column: ColumnSchema) -> str:
