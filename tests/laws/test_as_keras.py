@@ -130,3 +130,15 @@ def test_a_model_that_a_callback_compiles_trains_no_further(epoch: int | None, e
 def test_a_callback_may_compile_after_the_last_epoch() -> None:
     history = tk.fit(dense("sgd"), X, Y, epochs=2, verbose=0, callbacks=[Recompile(1)])
     assert history.epoch == [0, 1]
+
+
+@pytest.mark.parametrize("labels", [Y.astype(object), Y.astype(str)], ids=["objects", "strings"])
+def test_arrays_that_keras_has_no_type_for_are_refused_by_their_type(labels: Any) -> None:
+    with pytest.raises(tk.UserError, match=rf"^An array of type {labels.dtype} .* array.astype\('float32'\)"):
+        tk.fit(dense("sgd"), X, labels, verbose=0)
+
+
+@pytest.mark.parametrize("verbose", ["none", None])
+def test_a_verbosity_that_keras_takes_for_silence_is_taken(verbose: Any, capsys: Any) -> None:
+    tk.fit(dense("sgd"), X, Y, verbose=verbose)
+    assert capsys.readouterr().out == ""

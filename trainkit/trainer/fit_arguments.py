@@ -46,7 +46,7 @@ def schedule(validated: bool, every: int | Sequence[int]) -> Callable[[int], boo
     return lambda epoch: epoch + 1 in wanted
 
 
-def listed_callbacks(callbacks: Any, verbose: str | int) -> Any:
+def listed_callbacks(callbacks: Any, verbose: Any) -> Any:
     """The user's callbacks, then the history, then the progress bar: Keras's order. A list of Keras's own
     gets neither."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -55,6 +55,6 @@ def listed_callbacks(callbacks: Any, verbose: str | int) -> Any:
     if not any(isinstance(c, keras.callbacks.History) for c in found):
         found.append(keras.callbacks.History())
     shown = any(isinstance(c, keras.callbacks.ProgbarLogger) for c in found)
-    if shown or (verbose != "auto" and not int(verbose)):
+    if shown or verbose not in ("auto", 1, 2):  # what else Keras takes, it shows no bar for
         return found
     return [*found, NotebookTable() if verbose == "auto" and in_notebook() else ProgressBar()]

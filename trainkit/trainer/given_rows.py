@@ -50,6 +50,7 @@ class GivenRows:
         whole = steps_per_epoch is None and not keras.config.max_steps_per_epoch()
         arrays = compat.adapter_arrays(iterator) if whole and not exact else None
         if arrays is not None:
+            _check_types(arrays)
             if shuffle not in (True, False, "batch"):
                 raise UserError(f"shuffle={shuffle!r}: expected True, False or 'batch'.")
             if seed is None and shuffle:
@@ -128,3 +129,18 @@ class GivenValidation:
         """Let Keras forget the iterator."""
         if self.by_host is not None:
             compat.cache_evaluation(self.model, None)
+
+
+def _check_types(arrays: Any) -> None:
+    """Refuse arrays that Keras has no type for; text comes as bytes, since Keras has converted it.
+
+    Raises:
+        UserError: naming the type.
+    """
+    for array in leaves(arrays):
+        of_objects = array.dtype == object and array.size and not isinstance(array.flat[0], bytes)
+        if of_objects or array.dtype.kind in "SU":
+            raise UserError(
+                f"An array of type {array.dtype} is no input of a Keras model: convert numbers by "
+                "array.astype('float32'), text by tf.constant(array)."
+            )
