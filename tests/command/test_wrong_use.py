@@ -53,7 +53,7 @@ from trainkit.cli import main
         (["--config-name", "nothing"], "nothing"),
         (["--config-dir", "nope"], "--config-dir nope: no such folder; expected one with options"),
         (["task._target_=nowhere.Task"], "No module named 'nowhere'"),
-        (["task._target_=mine.Nothing"], "mine has no Nothing; known: Tiny, Unfinished, Kill, Break."),
+        (["task._target_=mine.Absent"], "mine has no Absent; known: Tiny, Unfinished, Kill, Break."),
         (["task._target_=mine.Tin"], "mine has no Tin; did you mean Tiny?"),
         ([f"name={'x' * 300}"], "expected at most 200 letters"),
         ([f"run_dir={'x' * 300}"], "(300 characters) is too long a name for this disk; give a shorter one"),
