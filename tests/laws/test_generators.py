@@ -12,6 +12,7 @@ import tensorflow as tf
 from tests.laws.test_given_splits import SIZE, Given, assert_same, fit, single
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
+from trainkit.trainer import generated_rows
 from trainkit.trainer.trainer import Trainer
 
 
@@ -56,16 +57,23 @@ def test_a_generator_whose_batches_change_is_refused_in_one_line(case: str) -> N
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (MISFITS["another width"][0], "Batch 2 of the train rows"),
-        (lambda batch: batch, "ended after 150 rows"),
-    ],
-)
-def test_a_generator_that_fails_in_a_later_epoch_ends_the_training_in_one_line(
-    change: Callable[[Any], Any], said: str
+def test_a_generator_with_fewer_rows_than_the_epochs_take_trains_as_arrays(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(UserError, match=said) as raised:
-        fit(Given(kinds={"train": unlike(change)}), limit_train_batches=4)
-    assert "\n" not in str(raised.value)
+    """Unless it is too large to be kept: then it ends the training in one line."""
+    twice = Given(kinds={"train": unlike(lambda batch: batch)})
+
+    def arrays(rows: Arrays) -> Arrays:
+        return rows.take(np.arange(2 * len(rows)) % len(rows))
+
+    trainer, _ = fit(twice, epochs=3, limit_train_batches=4)
+    at_once, _ = fit(Given(kinds={"train": arrays}), epochs=3, limit_train_batches=4)
+    assert_same(trainer.model.get_weights(), at_once.model.get_weights())
+    monkeypatch.setattr(generated_rows, "AHEAD_BYTES", 1)
+    for change, said in (
+        (lambda batch: batch, "ended after 150 rows"),
+        (MISFITS["another width"][0], "Batch 2 of the train rows"),
+    ):
+        with pytest.raises(UserError, match=said) as raised:
+            fit(Given(kinds={"train": unlike(change)}), epochs=3, limit_train_batches=4)
+        assert "\n" not in str(raised.value)

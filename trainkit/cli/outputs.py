@@ -50,7 +50,8 @@ def _lasting(stream: Any, number: int, errors: str) -> Any:
         io.BufferedWriter(raw),
         encoding=stream.encoding,
         errors=errors,
-        line_buffering=getattr(stream, "line_buffering", False),
+        # As `python -u` has it: nothing of what a killed process printed is lost.
+        line_buffering=stream.line_buffering or getattr(stream, "write_through", False),
         write_through=getattr(stream, "write_through", False),
     )
 

@@ -218,7 +218,10 @@ def _saved_nothing(path: Path) -> bool:
     if any(run.checkpoints.glob(f"*/{CHECKPOINT}")):
         return False
     try:
-        return read_json(run.status).get("status", "running") in ("running", "failed")
+        status = read_json(run.status).get("status", "running")
+        if status == "failed" and run.metrics.is_file():
+            return len(run.metrics.read_text(encoding="utf-8").splitlines()) < 2  # no epoch ended
+        return status in ("running", "failed")
     except UserError:
         return False
 

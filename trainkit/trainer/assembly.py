@@ -106,7 +106,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     most_rows = limit * config.batch_size * config.accumulate if limit else None
     if data is None:
         keras.utils.set_random_seed(config.seed)  # a dataset that shuffles without a seed takes this one
-    splits = given_splits.readable(data or task_values.splits(task), most_rows)
+    splits = given_splits.readable(data or task_values.splits(task), most_rows, config.epochs)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
     weights = task_values.class_weight(task)

@@ -96,4 +96,6 @@ def _fits(array: np.ndarray, spec: tf.TensorSpec, rows: int) -> bool:
     if spec.dtype == tf.string:
         return array.dtype.kind in "OSUT"
     wanted = spec.dtype.as_numpy_dtype
+    if array.dtype.kind in "iu" and spec.dtype.is_integer and array.size:
+        return bool(array.min() >= spec.dtype.min and array.max() <= spec.dtype.max)
     return array.dtype == wanted or np.can_cast(array.dtype, wanted, "same_kind")

@@ -13,10 +13,11 @@ import tensorflow as tf
 from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves, map_leaves, named_leaves
 
-__all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches"]
+__all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches", "read_ahead"]
 
 Batch = tuple[Any, ...]
 PARTS = ("x", "y", "weight")
+AHEAD_BYTES = 2**28  # that are read before a training, to see whether its generator ends too early
 
 
 def as_batch(batch: Any) -> Batch:
@@ -51,6 +52,21 @@ def checked_batches(batches: Iterator[Any], name: str) -> Iterator[Batch]:
                 f"first batch, {usual}."
             )
         yield batch
+
+
+def read_ahead(batches: Iterator[Any], rows: int) -> tuple[list[Any], bool]:
+    """The first batches of a generator, and whether there are no others: enough for `rows`, if it has them
+    and they are not too large to be kept."""
+    ahead: list[Any] = []
+    read = size = 0
+    for given in batches:
+        ahead.append(given)
+        arrays = leaves(as_batch(given))
+        read += max((len(a) for a in arrays if a.ndim), default=1)
+        size += sum(a.nbytes for a in arrays)
+        if read >= rows or size > AHEAD_BYTES:
+            return ahead, False
+    return ahead, True
 
 
 def _shown(arrays: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import keras
@@ -24,7 +25,7 @@ from trainkit.core.datasets import SPLITS, Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.memory import available_host_bytes
 from trainkit.core.tree import leaves
-from trainkit.trainer.generated_rows import GeneratedRows, as_batch, checked_batches
+from trainkit.trainer.generated_rows import GeneratedRows, as_batch, checked_batches, read_ahead
 
 __all__ = ["readable"]
 
@@ -33,13 +34,14 @@ ARRAY_BYTES = 128  # that an array takes besides its values
 TOLD_SECONDS = 10.0  # of reading, after which it is told
 
 
-def readable(splits: Splits, most_rows: int | None = None) -> Splits:
+def readable(splits: Splits, most_rows: int | None = None, epochs: int = 1) -> Splits:
     """The same splits, as the loops read them.
 
     Args:
         splits: Each split may be `Arrays`, a Dataset of rows or of batches of unknown size (`.batch(n)`), a
             `PyDataset`, or a generator of batches.
         most_rows: Training rows that an epoch takes at most; None: all.
+        epochs: Of the training. A generator that has fewer rows than they take is read whole.
 
     Raises:
         UserError: for rows that never end, do not fit into memory, or are none of these.
@@ -50,7 +52,11 @@ def readable(splits: Splits, most_rows: int | None = None) -> Splits:
         if part is None or isinstance(part, Arrays):
             continue
         if name == "train" and most_rows is not None and isinstance(part, Iterator):
-            changed[name] = GeneratedRows(part, most_rows).dataset()
+            ahead, ended = read_ahead(part, most_rows * epochs)
+            if ended:
+                changed[name] = _in_memory(iter(ahead), name)
+            else:
+                changed[name] = GeneratedRows(chain(ahead, part), most_rows).dataset()
         elif name == "train" and isinstance(part, (tf.data.Dataset, keras.utils.PyDataset)):
             changed[name] = _rows(part, most_rows)
         else:
