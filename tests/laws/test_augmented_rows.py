@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support.toys import Toy, TwoByTwo
 from tests.support.training import fit
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
-from trainkit.trainer import Trainer
+from trainkit.trainer import Trainer, augmented_rows
 
 Change = Callable[[int, np.ndarray, Any, Any], Any]
 
@@ -104,3 +105,9 @@ def test_equal_rows_of_wider_types_or_another_order_of_names_train_the_same() ->
             return lambda epoch, rows: train.take(rows).batch()
 
     assert fit(Same(), epochs=1)[1] == fit(Named(), epochs=1)[1]
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (255, True), (256, False), (-1, False)])
+def test_whole_numbers_of_another_width_fit_if_their_values_do(value: int, fits: bool) -> None:
+    array = np.array([[1, value]])
+    assert augmented_rows._fits(array, tf.TensorSpec([2], tf.uint8), 1) is fits

@@ -67,6 +67,10 @@ def test_a_directory_in_which_nothing_was_saved_is_free_for_the_next_training(tm
         Trainer(callbacks=Fails(), **about).fit(Toy())
     assert json.loads((run / "status.json").read_text())["status"] == "failed"
     (run / "error.txt").touch()
+    (run / "metrics.csv").write_text("epoch,loss\n1,0.5\n")
+    with pytest.raises(UserError, match="already holds something"):
+        Trainer(**about).fit(Toy())  # over an epoch that somebody may want to see
+    (run / "metrics.csv").unlink()
     Trainer(**about).fit(Toy())
     assert not (run / "error.txt").exists()
     with pytest.raises(UserError, match="already holds something"):

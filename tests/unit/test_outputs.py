@@ -51,3 +51,10 @@ def test_a_character_that_the_terminal_lacks_is_replaced() -> None:
     said, done = run("", **plain)
     assert said == b"done"
     assert done.stdout.endswith(b"caf? 19999\nrare ?\n")
+
+
+def test_what_python_does_not_keep_back_arrives_from_a_process_that_is_killed() -> None:
+    script = "import os; from trainkit.cli import outputs; outputs.outlive_readers(); print(1); os._exit(0)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"1\n"
