@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import trainkit as tk
+from trainkit.engine.train_loop import TrainProgram
 
 X = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(10, 2)).astype("float32")
@@ -142,3 +143,19 @@ def test_arrays_that_keras_has_no_type_for_are_refused_by_their_type(labels: Any
 def test_a_verbosity_that_keras_takes_for_silence_is_taken(verbose: Any, capsys: Any) -> None:
     tk.fit(dense("sgd"), X, Y, verbose=verbose)
     assert capsys.readouterr().out == ""
+
+
+def test_batches_of_many_sizes_are_traced_once_for_one_size_and_once_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that differ from the start are no windows of many: such a program would be one trace more."""
+    made: list[TrainProgram] = []
+    begin = TrainProgram.__init__
+
+    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
+        made.append(self)
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainProgram, "__init__", noted)
+    tk.fit(dense("sgd"), batches(1, 3, 6, 10), epochs=2, verbose=0, shuffle=False)
+    assert [program.traces for program in made] == [2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
@@ -183,7 +184,8 @@ class BatchFeed(Feed):
         if first is None:
             return None
         signature = _signature(first) if self.joins else None
-        if self._usual is None and signature is not None:
+        begins = self._usual is None
+        if begins and signature is not None:
             self._usual = signature
             self._steps = self._steps_per_window(first)
             numbers = tf.range(self._steps * _rows(first))
@@ -199,6 +201,9 @@ class BatchFeed(Feed):
                 self._held = batch
                 break
             joined.append(batch)
+        if begins and len(joined) == 1 < self._steps:
+            self._usual = None  # batches of many sizes share the trace of single ones; none is usual so far
+            return first, _rows(first), 1, True
         return self._join(joined), _rows(first), len(joined), False
 
     def _next(self) -> Structure | None:
@@ -237,13 +242,18 @@ class BatchFeed(Feed):
 def _direct(batch: Structure, step: int) -> Window:
     """A batch as it came, as step `step` of an epoch."""
     shape = EpochShape(0, 1)
-    none = tf.zeros([1, 1], tf.int32)
-    return Window(batch, none, 0, step + 1, shape, step, direct=True, count=_rows(batch))
+    return Window(batch, _no_order(), 0, step + 1, shape, step, direct=True, count=_rows(batch))
+
+
+@cache
+def _no_order() -> tf.Tensor:
+    with tf.init_scope():
+        return tf.zeros([1, 1], tf.int32)
 
 
 def _rows(batch: Structure) -> int:
     first: Any = leaves(batch)[0]
-    return int(tf.shape(first)[0]) if isinstance(first, tf.Tensor) else int(first.shape[0])
+    return int(first.shape[0])
 
 
 def _signature(batch: Structure) -> Any:
