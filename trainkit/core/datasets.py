@@ -16,9 +16,10 @@ from trainkit.core.tree import Structure, leaves, map_leaves
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["SPLITS", "Arrays", "Fold", "NewRows", "Source", "Splits"]
+__all__ = ["PARTS", "SPLITS", "Arrays", "Fold", "NewRows", "Source", "Splits"]
 
 SPLITS = ("train", "validation", "test")
+PARTS = ("x", "y", "weight")  # of a batch, in this order
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Arrays:
     weight: Structure = None
 
     def __post_init__(self) -> None:
-        for name in ("x", "y", "weight"):
+        for name in PARTS:
             object.__setattr__(self, name, as_arrays(getattr(self, name), name))
         if not leaves(self.x):
             raise UserError(f"x is {self.x!r}; expected an array of numbers or texts, rows first.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainkit.core.datasets import Arrays
+from trainkit.core.datasets import PARTS, Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure, map_leaves, named_leaves
@@ -17,8 +17,6 @@ from trainkit.engine.inputs import row_spec
 from trainkit.trainer.sources import RowSource
 
 __all__ = ["AugmentedRows", "augmented_rows", "first_batch"]
-
-PARTS = ("x", "y", "weight")
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.core.datasets import PARTS
 from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves, map_leaves, named_leaves
 
 __all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches", "read_ahead"]
 
 Batch = tuple[Any, ...]
-PARTS = ("x", "y", "weight")
 AHEAD_BYTES = 2**28  # that are read before a training, to see whether its generator ends too early
 
 

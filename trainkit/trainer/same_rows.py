@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.config import OptimizerConfig, TrainerConfig
-from trainkit.core.datasets import Arrays
+from trainkit.core.datasets import SPLITS, Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.tree import named_leaves
 from trainkit.distributed import cluster
@@ -50,7 +50,7 @@ def check_same_rows(
         "settings": repr(settings).encode(),
         "number or type of training rows": repr((rows, spec)).encode(),
     }
-    for name in ("train", "validation", "test"):
+    for name in SPLITS:
         known = f"{'training' if name == 'train' else name} rows"
         facts[known] = b"".join(_content(splits[name])) if name in splits else b""
     what = differing(strategy, cluster.is_chief(), facts)
