@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import OWN_MODULE, OWN_TASK, QUIET
 from trainkit.cli import main
+from trainkit.experiment.shared_programs import shared_programs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> Iterator[None]:
+    """All trainings of a process share their programs, as the jobs of a multirun do."""
+    with shared_programs():
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.support.toys import Toy
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.config import ClipConfig, EmaConfig, OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
+from trainkit.core.errors import UserError
+from trainkit.metrics.units import InTargetUnit, InUnits
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.program_pool import ProgramPool
 from trainkit.trainer.trainer import Trainer
@@ -54,6 +56,29 @@ class Drawn(Toy):
         hidden = keras.layers.Dense(8, "relu", kernel_initializer=start)
         layers = [keras.Input((6,)), hidden, keras.layers.Dropout(self.dropout)]
         return keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
+
+
+@dataclass(frozen=True)
+class InTheirUnit(Normalized):
+    """A number, with its error in a unit of the training rows, which a fold has of its own."""
+
+    def data(self) -> Splits:
+        splits = super().data()
+        numbers = {part: replace(a, y=a.x[:, :1] * 3) for part, a in splits.in_memory().items()}
+        return replace(splits, **numbers)
+
+    def model(self, train: Any) -> keras.Model:
+        scale = keras.layers.Normalization(mean=train.x.mean(0), variance=train.x.var(0))
+        object.__setattr__(self, "unit", float(train.y.std()))
+        return keras.Sequential([keras.Input((6,)), scale, keras.layers.Dense(1)])
+
+    def loss(self) -> Any:
+        return keras.losses.MeanSquaredError()
+
+    def metrics(self) -> list[Any]:
+        unit = getattr(self, "unit", 1.0)
+        error = InUnits(keras.losses.mean_absolute_error, unit, "mae", offset=unit)
+        return [error, InTargetUnit(keras.metrics.MeanSquaredError(), scale=unit, center=unit)]
 
 
 def train(pool: ProgramPool, *arguments: Any) -> tuple[list[np.ndarray], Any]:
@@ -187,6 +212,59 @@ def test_other_rows_are_trained_and_predicted() -> None:
     trainer = Trainer(CONFIG, optimizer=adam())
     trainer.fit(Normalized(dropout=0.1), data=other)
     np.testing.assert_allclose(rows, trainer.predict(moved.x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_fold_validates_in_its_own_unit_and_is_saved_with_its_own_statistics() -> None:
+    pool = ProgramPool()
+    whole = InTheirUnit().data()
+    fold = Splits(replace(whole.train, x=whole.train.x * 2 + 1, y=whole.train.y * 5), whole.validation)
+    found = []
+    for by, data in ((pool.setup, whole), (pool.setup, fold), (ProgramPool().setup, fold)):
+        trainer = Trainer(CONFIG)
+        trainer.prepare(InTheirUnit(), data=data, by=by)
+        history = trainer.fit(trainer.setup.task)
+        found.append((history.history, trainer.model.get_config()["layers"][1]["config"]["mean"]))
+    (_, first), (lent, second), (alone, third) = found
+    assert first != second == third
+    assert lent == alone
+    unit = float(fold.train.y.std())
+    expected = np.array(lent["val_loss"]) * unit**2
+    np.testing.assert_allclose(lent["val_mean_squared_error"], expected, rtol=1e-5)
+
+
+def test_values_that_stay_constants_are_trained_to_the_bit() -> None:
+    pool = ProgramPool(size=2, constants=True)
+    weights: list[list[np.ndarray]] = []
+    caches = []
+    for seed, rate in ((0, 0.5), (7, 0.5), (7, 0.2)):
+        found, cache = train(pool, Normalized(dropout=rate), replace(CONFIG, seed=seed), adam())
+        pool.let_rows_go()
+        caches.append(cache)
+        weights.append(found)
+    assert caches[0] is caches[1] is not caches[2]
+    for found, (seed, rate) in zip(weights[1:], ((7, 0.5), (7, 0.2)), strict=True):
+        trainer = Trainer(replace(CONFIG, seed=seed), optimizer=adam())
+        trainer.fit(Normalized(dropout=rate))
+        for a, v in zip(found, trainer.state.groups["model"], strict=True):
+            np.testing.assert_array_equal(a, v.numpy())
+
+
+def test_a_model_that_a_callback_changed_is_not_lent() -> None:
+    pool = ProgramPool(constants=True)
+    setup, cache = pool.setup(TOY, CONFIG, adam())
+    assert pool.setup(TOY, CONFIG, adam())[1] is cache
+    setup.model.layers[0].trainable = False
+    again, other = pool.setup(TOY, CONFIG, adam())
+    assert other is not cache
+    assert again.model.layers[0].trainable
+
+
+def test_rows_that_do_not_fit_are_refused_where_programs_are_lent() -> None:
+    pool = ProgramPool()
+    pool.setup(TOY, CONFIG, adam())
+    data = TOY.data()
+    with pytest.raises(UserError, match="labels go from 1 to 3"):
+        pool.setup(TOY, CONFIG, adam(), replace(data, train=replace(data.train, y=data.train.y + 1)))
 
 
 def test_the_seed_holds_for_tasks_made_ready_in_several_threads() -> None:

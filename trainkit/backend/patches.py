@@ -142,7 +142,8 @@ def _for_threads_of(
 
 
 def set_attributes(owner: Any, values: Mapping[str, Any]) -> None:
-    """Set attributes of an object that is not ours, for good: what a checkpoint kept of a user's callback."""
+    """Set attributes of an object that is not ours, for good: what a checkpoint kept of a user's callback, or
+    the values of a model that goes on as another one."""
     for name, value in values.items():
         setattr(owner, name, value)
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
-from trainkit.backend.patches import Replacement, inner_optimizers
+from trainkit.backend.patches import Replacement, inner_optimizers, set_attributes
 
 __all__ = ["OPTIMIZER_VALUES", "TracedFloat", "TracedValues", "value_attributes"]
 
@@ -109,6 +109,16 @@ class _Place:
     def value(self) -> Any:
         return getattr(self.owner, self.name)
 
+    def set(self, value: Any) -> None:
+        values = {self.name: value}
+        if isinstance(self.owner, keras.layers.Normalization):
+            given = f"input_{self.name}"  # what it was made with, and is saved with: one number, or one each
+            size, shape = np.size(getattr(self.owner, given)), np.shape(getattr(self.owner, given))
+            fits = size in (1, np.size(value))
+            values[given] = np.ravel(value)[:size].reshape(shape) if fits else value
+            values[self.name] = keras.ops.convert_to_tensor(value)
+        set_attributes(self.owner, values)
+
 
 class TracedValues:
     """The values of one model that its programs read from variables.
@@ -124,10 +134,15 @@ class TracedValues:
         self._numbers = [_number(place.value) for place in self._places]
 
     def assign(self, values: Sequence[Any]) -> None:
-        """Set the values, in the order of `values_of` for a model of the same structure."""
-        for i, (variable, value) in enumerate(zip(self._variables, values, strict=True)):
+        """Set the values, in the order of `values_of` for a model of the same structure.
+
+        The attributes get them too: callbacks read them, and the model is saved with them.
+        """
+        for i, (place, value) in enumerate(zip(self._places, values, strict=True)):
+            variable, number = self._variables[i], _number(value)
             variable.assign(np.asarray(value, variable.dtype.as_numpy_dtype).reshape(variable.shape))
-            self._numbers[i] = _number(value)
+            self._numbers[i] = number
+            place.set(variable.numpy() if number is None else number)
 
     def replacements(self) -> list[Replacement]:
         """What takes the place of the attributes while a program is traced."""

@@ -131,18 +131,21 @@ def run_missing(multirun: Multirun, numbers: Sequence[int], jobs: Sequence[Job])
     Returns:
         The largest exit code.
     """
+    from trainkit.experiment.shared_programs import shared_programs
+
     _reserve_devices(jobs)
     codes = []
-    for i, job in zip(numbers, jobs, strict=True):
-        entry = multirun.entries[i]
-        entry["run"] = _entry(job, entry["overrides"])["run"]
-        print(f"\n[{i + 1}/{len(multirun.entries)}] {' '.join(entry['overrides'])}", flush=True)
-        codes.append(_run(job))
-        entry["exit"] = codes[-1]
-        if any(code != 2 for code in codes):  # something was made
-            multirun.write()
-        if codes[-1] > 2:
-            break
+    with shared_programs():
+        for i, job in zip(numbers, jobs, strict=True):
+            entry = multirun.entries[i]
+            entry["run"] = _entry(job, entry["overrides"])["run"]
+            print(f"\n[{i + 1}/{len(multirun.entries)}] {' '.join(entry['overrides'])}", flush=True)
+            codes.append(_run(job))
+            entry["exit"] = codes[-1]
+            if any(code != 2 for code in codes):  # something was made
+                multirun.write()
+            if codes[-1] > 2:
+                break
     if any(code != 2 for code in codes):
         _print_results(multirun)
     return max(codes)

@@ -15,6 +15,7 @@ from trainkit.callbacks.progress import format_values
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.experiment.job import Job
+from trainkit.experiment.shared_programs import shared_programs
 from trainkit.experiment.undamaged import undamaged
 from trainkit.runs import locate, run_dir
 from trainkit.runs.lock import locked
@@ -53,6 +54,7 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
     jobs = dict(_jobs(job, job.path))
     whole = _Whole(job, RunDir(job.path), dict.fromkeys(jobs))
     with ExitStack() as held:
+        held.enter_context(shared_programs())
         begin = partial(whole.begin, held)
         if whole.exists:
             whole.check()

@@ -25,6 +25,7 @@ from trainkit.experiment.callback_factory import best_keeper, make_callbacks, mo
 from trainkit.experiment.finished import finished, trains_no_more
 from trainkit.experiment.job import Job
 from trainkit.experiment.pictures import draw_results
+from trainkit.experiment.shared_programs import maker
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import closing_lines
 from trainkit.export import keras_format
@@ -72,7 +73,7 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         UserError: for what is wrong before the run directory is made.
     """
     trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
-    setup = trainer.prepare(job.task, data=job.data())
+    setup = trainer.prepare(job.task, data=job.data(), by=maker(job.config))
     monitor = monitored_value(job, setup)
     extra = job.callbacks()
     memory: Mapping[str, Any] = {}

@@ -35,7 +35,7 @@ class InUnits(keras.metrics.MeanMetricWrapper):
             `keras.losses.mean_absolute_percentage_error`.
     """
 
-    value_attributes = ("scale",)
+    value_attributes = ("scale", "offset")
 
     def __init__(
         self, fn: Any, scale: float, name: str | None = None, dtype: Any = None, offset: float = 0.0
@@ -91,6 +91,8 @@ class InTargetUnit(keras.metrics.Metric):
         low: Least number of a target whose logarithm was taken.
         log: Whether the logarithm was taken.
     """
+
+    value_attributes = ("center", "scale", "low")
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ __all__ = [
     "ONE_AT_A_TIME",
     "Layout",
     "assemble",
+    "check_rows",
     "compiled_model",
     "completed",
     "lay_out",
@@ -152,15 +153,13 @@ def completed(
         UserError: if they do not.
     """
     source = layout.source
-    augmented = first_batch(source, config.batch_size)
     with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
         replicas = int(layout.strategy.num_replicas_in_sync)
         step_rows = max(1, config.batch_size // replicas)
         objective_checks.check_objective(task, model, source.spec, step_rows)
         check_metrics(task, model, source.spec, facts, step_rows)
-        label_checks.check_labels(task, model, layout.splits, facts, augmented)
-        task_values.check_other_splits(task, model, layout.splits, source.spec)
+        check_rows(task, config, layout, model, facts)
         if built_for_others(inner_optimizers(model.optimizer), model.trainable_variables):
             raise UserError(
                 f"Task {task.name}: the optimizer {model.optimizer.name} was built for another model's "
@@ -196,6 +195,19 @@ def completed(
         streamed=layout.streamed,
         initial=tuple(state.values()),
     )
+
+
+def check_rows(
+    task: Task, config: TrainerConfig, layout: Layout, model: keras.Model, facts: model_checks.ModelFacts
+) -> None:
+    """Check that all rows fit a model.
+
+    Raises:
+        UserError: if they do not.
+    """
+    augmented = first_batch(layout.source, config.batch_size)
+    label_checks.check_labels(task, model, layout.splits, facts, augmented)
+    task_values.check_other_splits(task, model, layout.splits, layout.source.spec)
 
 
 def make_step(

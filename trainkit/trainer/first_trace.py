@@ -13,6 +13,7 @@ import keras
 
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement, inner_optimizers
+from trainkit.backend.traced_values import TracedFloat
 
 __all__ = ["FirstTrace"]
 
@@ -159,6 +160,8 @@ def _holds_no_model(value: Any) -> bool:
 
 def _differs(owner: Any, name: str, value: Any) -> bool:
     now = getattr(owner, name, value)
+    if isinstance(now, TracedFloat):
+        return False  # programs read it from a variable
     if isinstance(value, PLAIN):
         return type(now) is not type(value) or now != value
     return now is not value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,20 +13,24 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement, patched
-from trainkit.core.datasets import Arrays
+from trainkit.config import TrainerConfig
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.row_view import RowView
+from trainkit.core.task import Task
 from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
 from trainkit.engine.inputs import EpochShape, resident
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
+from trainkit.optim.factory import GivenOptimizer
+from trainkit.trainer.assembly import assemble
 from trainkit.trainer.execution import Choice, Situation, xla_by_rule
 from trainkit.trainer.first_trace import FirstTrace
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.windows import ChunkFeed
 
-__all__ = ["ProgramCache", "evaluation_mode"]
+__all__ = ["ProgramCache", "evaluation_mode", "made_ready"]
 
 
 class ProgramCache:
@@ -160,6 +165,13 @@ class ProgramCache:
             self.in_use = False
             self.forget_rows()
 
+    def let_rows_go(self) -> TrainSetup:
+        """Keep the programs alone, until it is renewed; returns the set-up without rows."""
+        self.forget_rows()
+        source = replace(self.setup.source, arrays=None, dataset=None, augmented=None)
+        self.setup = replace(self.setup, splits=Splits(None), source=source)
+        return self.setup
+
     def forget_rows(self) -> None:
         """Let the rows go; the programs stay."""
         self._rows.clear()
@@ -225,6 +237,14 @@ def _take(index: np.ndarray, array: Any) -> tf.Tensor:
 
 def _last_rows(count: int, tensor: tf.Tensor) -> np.ndarray:
     return np.asarray(tensor)[-count:]
+
+
+def made_ready(
+    task: Task, config: TrainerConfig, optimizer: GivenOptimizer, data: Splits | None
+) -> tuple[TrainSetup, ProgramCache]:
+    """A task made ready by itself, with programs of its own; see `assemble`."""
+    setup = assemble(task, config, optimizer, data)
+    return setup, ProgramCache(setup)
 
 
 def evaluation_mode(setup: TrainSetup, choice: Choice | None) -> tuple[bool, bool]:

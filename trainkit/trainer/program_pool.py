@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.compat.callbacks import forget_initial_epoch
 from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.starting_values import StartingValues
 from trainkit.backend.traced_values import TracedValues
@@ -23,7 +24,7 @@ from trainkit.trainer import structure, task_values
 from trainkit.trainer.assembly import (
     ONE_AT_A_TIME,
     Layout,
-    assemble,
+    check_rows,
     compiled_model,
     completed,
     lay_out,
@@ -52,6 +53,31 @@ class _Start:
     weights: tuple[np.ndarray, ...]
     values: tuple[Any, ...]
 
+    @classmethod
+    def of(cls, task: Task, splits: Splits, model: keras.Model) -> _Start:
+        """How the training of a task with a new model starts.
+
+        Raises:
+            NotComparable: if nobody can tell its programs from others.
+        """
+        if unlisted_variables(model):
+            raise NotComparable
+        weights = tuple(v.numpy() for v in model.variables)
+        values = tuple(TracedValues.values_of(model, None))
+        return cls((task, splits), structure.model_structure(task, model), weights, values)
+
+
+class _Alone(Exception):
+    """A training shares no programs.
+
+    Args:
+        model: Its model, if one was built.
+    """
+
+    def __init__(self, model: keras.Model | None) -> None:
+        super().__init__()
+        self.model = model
+
 
 class ProgramPool:
     """Makes tasks ready, with the programs of an earlier task of the same structure.
@@ -64,11 +90,16 @@ class ProgramPool:
     Args:
         optimizer_values: Attributes of the optimizer that differ between trainings, such as `weight_decay`.
         size: Structures to keep; the one that was not used for longest goes first.
+        constants: Whether values stay constants of the program, so that it computes to the bit what the
+            training alone would: then only trainings of equal values share one, and each loads its own rows.
     """
 
-    def __init__(self, optimizer_values: Collection[str] = (), size: int = 64) -> None:
+    def __init__(
+        self, optimizer_values: Collection[str] = (), size: int = 64, *, constants: bool = False
+    ) -> None:
         self.optimizer_values = frozenset(optimizer_values)
         self.size = size
+        self.constants = constants
         self._made: OrderedDict[Any, tuple[TrainSetup, ProgramCache]] = OrderedDict()
         self._starts: OrderedDict[Any, _Start] = OrderedDict()
         self._tasks: OrderedDict[Any, tuple[Task, Splits]] = OrderedDict()
@@ -99,18 +130,20 @@ class ProgramPool:
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None
     ) -> tuple[TrainSetup, ProgramCache]:
         task, splits = self._known_task(task, data)
+        layout = lay_out(task, config, splits)
         try:
-            layout = lay_out(task, config, splits)
             key, start, own, made = self._key(task, config, optimizer, layout)
-        except NotComparable:
-            setup = assemble(task, config, optimizer, splits)
+        except _Alone as alone:
+            model = alone.model or compiled_model(task, config, optimizer, layout)
+            setup = completed(task, config, optimizer, layout, model)
             return setup, ProgramCache(setup)
-        if key in self._made:
+        if self._is_as_made(key, task):
             self._made.move_to_end(key)
             return self._lent(key, task, config, layout, start, own)
-        model = made if made is not None else compiled_model(task, config, optimizer, layout)
+        model = made or compiled_model(task, config, optimizer, layout)
         setup = completed(task, config, optimizer, layout, model)
-        setup = replace(setup, traced=TracedValues(model, self.optimizer_values))
+        if not self.constants:
+            setup = replace(setup, traced=TracedValues(model, self.optimizer_values))
         self._made[key] = setup, ProgramCache(setup)
         if len(self._made) > self.size:
             self._made.popitem(last=False)
@@ -128,13 +161,13 @@ class ProgramPool:
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        with ONE_AT_A_TIME, suppress(NotComparable):
+        with ONE_AT_A_TIME, suppress(_Alone):
             task, splits = self._known_task(task, data)
             self._key(task, config, optimizer, lay_out(task, config, splits))
 
-    def _known_task(self, task: Task, data: Splits | None) -> tuple[Task, Splits]:
+    def _known_task(self, task: Task, data: Splits | None) -> tuple[Task, Splits | None]:
         """The task with the given rows, or an equal one whose rows are loaded."""
-        if data is not None:
+        if data is not None or self.constants:
             return task, data
         identity = structure.task_identity(task)
         if identity not in self._tasks:
@@ -147,35 +180,37 @@ class ProgramPool:
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, layout: Layout
     ) -> tuple[Any, _Start, keras.optimizers.Optimizer, keras.Model | None]:
         """What programs depend on, the start of the training, its optimizer, and the model if one was built
-        that can be trained."""
+        that can be trained.
+
+        Raises:
+            _Alone: if nobody can tell what they depend on.
+        """
         known = (id(task), id(layout.splits), config.seed, config.precision)
         made = None
-        if known not in self._starts:
-            model, made = self._built(task, config, optimizer, layout)
-            if unlisted_variables(model):
-                raise NotComparable
-            weights = tuple(v.numpy() for v in model.variables)
-            values = tuple(TracedValues.values_of(model, None))
-            described = structure.model_structure(task, model)
-            self._starts[known] = _Start((task, layout.splits), described, weights, values)
-            own = model.optimizer
-            if len(self._starts) > self.size:
-                self._starts.popitem(last=False)
-        else:
-            own = make_optimizer(task, config, optimizer, layout.shape.steps)
-        start = self._starts[known]
-        splits = layout.splits
-        validation = None
-        if splits.validation is not None:
-            streamed = "validation" in layout.streamed
-            validation = (len(splits.validation), _spec(splits.validation.batch()), streamed)
+        try:
+            if known not in self._starts:
+                model, made = self._built(task, config, optimizer, layout)
+                self._starts[known] = _Start.of(task, layout.splits, model)
+                own = model.optimizer
+                if len(self._starts) > self.size:
+                    self._starts.popitem(last=False)
+            else:
+                own = make_optimizer(task, config, optimizer, layout.shape.steps)
+            start = self._starts[known]
+            by_optimizer = structure.optimizer_structure(own, self.optimizer_values)
+        except NotComparable:
+            raise _Alone(made) from None
+        held, validation = layout.splits.validation, None
+        if held is not None:
+            validation = (len(held), _spec(held.batch()), "validation" in layout.streamed)
         key = (
             start.structure,
-            structure.optimizer_structure(own, self.optimizer_values),
+            by_optimizer,
             structure.trainer_structure(config),
             "" if optimizer is None else optimizer.clip.scope,
             (layout.source.rows, layout.source.kind, repr(layout.source.spec)),
             validation,
+            tuple(np.asarray(value).tobytes() for value in start.values) if self.constants else (),
         )
         return key, start, own, made
 
@@ -194,6 +229,23 @@ class ProgramPool:
         model = compiled_model(task, config, optimizer, layout)
         return model, model
 
+    def _is_as_made(self, key: Any, task: Task) -> bool:
+        """Whether there is a set-up of a structure, and no callback has made its model or optimizer another:
+        then it is forgotten."""
+        if key not in self._made:
+            return False
+        known = self._made[key][0]
+        try:
+            same = tuple(key[:2]) == (
+                structure.model_structure(task, known.model),
+                structure.optimizer_structure(known.model.optimizer, self.optimizer_values),
+            )
+        except NotComparable:
+            same = False
+        if not same:
+            del self._made[key]
+        return same
+
     def _lent(
         self,
         key: Any,
@@ -205,6 +257,7 @@ class ProgramPool:
     ) -> tuple[TrainSetup, ProgramCache]:
         """The set-up of the same structure, with this task's rows, start and values."""
         known, cache = self._made[key]
+        check_rows(task, config, layout, known.model, known.facts)
         count = len(known.state.groups["model"])
         initial = [*start.weights, *known.initial[count:]]
         if compat.own_schedule(inner_optimizers(own)[0]) is None:
@@ -228,8 +281,17 @@ class ProgramPool:
             setup.traced.assign([*start.values, *values[len(start.values) :]])
         setup.state.assign(initial)
         setup.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
+        setup.state.skipped = 0
         setup.model.stop_training = False
+        forget_initial_epoch(setup.model)
         return setup, cache
+
+    def let_rows_go(self) -> None:
+        """Keep programs alone: no task, and no rows."""
+        self._starts.clear()
+        self._tasks.clear()
+        for key, (_, cache) in self._made.items():
+            self._made[key] = cache.let_rows_go(), cache
 
 
 def _spec(batch: Any) -> str:

@@ -22,7 +22,6 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
 from trainkit.trainer import inference, states
-from trainkit.trainer.assembly import assemble
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.given_objects import (
     as_callbacks,
@@ -34,7 +33,7 @@ from trainkit.trainer.given_objects import (
     check_monitors,
 )
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
-from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
+from trainkit.trainer.program_cache import ProgramCache, evaluation_mode, made_ready
 from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_files import RunFiles, progress_display
 from trainkit.trainer.setup import TrainSetup
@@ -101,19 +100,19 @@ class Trainer(TrainerView):
         self._stop_reason: str | None = None
         self._agreement: Agreement | None = None
 
-    def prepare(self, task: Task, *, data: Splits | None = None) -> TrainSetup:
+    def prepare(self, task: Task, *, data: Splits | None = None, by: Any = made_ready) -> TrainSetup:
         """Load the data, build model, optimizer and metrics, and check that they fit each other; nothing is
         trained.
 
         Args:
             task: What to train.
             data: Rows to use in place of `task.data()`.
+            by: What makes the task ready, and lends programs: `made_ready`, or a pool's `setup`.
 
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        self._setup = assemble(as_task(task), self.config, self.optimizer, as_data(data))
-        self._cache = ProgramCache(self._setup)
+        self._setup, self._cache = by(as_task(task), self.config, self.optimizer, as_data(data))
         self._trained = False
         return self._setup
 
