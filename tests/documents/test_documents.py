@@ -18,6 +18,7 @@ from sybil.parsers.myst import CodeBlockParser
 
 from tests.support.repository import ROOT
 from trainkit.cli import main
+from trainkit.experiment.shared_programs import shared_programs
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FILE = re.compile(r"# ([\w/]+\.(py|yaml))\n")  # first line of a block that is a file
@@ -97,7 +98,7 @@ def test_a_document_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]
     document = Document.parse(str(path), *parsers)
     document.namespace.update(_given())
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), shared_programs():
         warnings.simplefilter("ignore")  # of data that are not the real ones
         for example in document.examples():
             example.evaluate()
