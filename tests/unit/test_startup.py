@@ -142,3 +142,20 @@ startup.import_tensorflow(keep_programs=False)
 print(compile_cache.kept_in())
 """
     assert run(program, tmp_path)[0] == "None\n"
+
+
+CTRL_C = """
+import os, signal
+from trainkit.cli import interrupts
+signal.signal(signal.SIGINT, interrupts.end)
+from trainkit.backend import startup
+with startup.starting():
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_in_the_import_is_told_though_stderr_is_held_back(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run([sys.executable, "-c", CTRL_C], capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (130, b"\ntrainkit: interrupted before the training started.\n")

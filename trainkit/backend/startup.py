@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from trainkit.backend import compile_cache, xla_flags
-from trainkit.core import first_import
+from trainkit.core import first_import, stderr
 from trainkit.core.errors import UserError
 
 __all__ = ["import_tensorflow", "starting"]
@@ -171,22 +171,25 @@ def _filtered() -> Iterator[None]:
     with ExitStack() as stack:
         try:
             held = stack.enter_context(tempfile.TemporaryFile())
-            stderr = os.dup(2)
+            real = os.dup(2)
         except OSError:  # a daemon without stderr, a container without a folder for temporary files
             yield
             return
+        stack.callback(_pass_on, held)
+        stack.callback(os.close, real)
+        stack.enter_context(stderr.leading_to(real))
+        stack.callback(os.dup2, real, 2)
+        stack.callback(_flush)
         _flush()
         os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            _flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            held.seek(0)
-            lines = held.read().decode(errors="replace").splitlines(keepends=True)
-            if sys.stderr is not None:
-                sys.stderr.write("".join(line for line in lines if not LOG_LINE.match(line)))
+        yield
+
+
+def _pass_on(held: IO[bytes]) -> None:
+    held.seek(0)
+    lines = held.read().decode(errors="replace").splitlines(keepends=True)
+    if sys.stderr is not None:
+        sys.stderr.write("".join(line for line in lines if not LOG_LINE.match(line)))
 
 
 def _flush() -> None:

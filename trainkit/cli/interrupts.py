@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from trainkit.core import stderr
+
 __all__ = ["end", "ending_at_once"]
 
 SAID = b"\ntrainkit: interrupted before the training started.\n"
@@ -16,7 +18,7 @@ SAID = b"\ntrainkit: interrupted before the training started.\n"
 
 def end(number: int, frame: FrameType | None) -> None:
     """A handler that ends the process at once, without a traceback."""
-    os.write(2, SAID)
+    stderr.write(SAID)
     os._exit(128 + number)
 
 
