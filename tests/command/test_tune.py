@@ -103,6 +103,7 @@ def test_a_failing_trial_does_not_end_the_search(
     assert "Failed:    trial 1:" in capsys.readouterr().out
     only = "tune.space.optimizer.learning_rate={choices: [1e39]}"
     assert train("mode=tune", "tune=grid", only, "trainer.epochs=1", "run_dir=nothing") == 1
+    assert "experiment=best" not in Path("nothing/report.html").read_text() + capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.support.run_directories import make_run
 from trainkit.core import figures, files
@@ -101,6 +104,20 @@ def test_a_report_names_the_commands_that_work(tmp_path: Path) -> None:
     assert "Evaluate it" not in started
     (run.path / "config.yaml").unlink()
     assert "Repeat it" not in report_html(read_run(run.path))
+
+
+def test_the_commands_of_a_report_name_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "r =1, (it's)", status="preempted")
+    written = re.findall(r'<pre class="command">([^<]*)', report_html(read_run(run.path)))
+    commands = [shlex.split(html.unescape(command)) for command in written]
+    assert len(commands) == 5
+    for words in commands:
+        _, _, _, *rest = words
+        named = [word for word in rest if word.startswith("resume=")]
+        if named:
+            assert OverridesParser.create().parse_override(named[0]).value() == files.shown(run.path)
+        else:
+            assert rest == ["--config-dir", files.shown(run.path), "--config-name", "config"]
 
 
 def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:

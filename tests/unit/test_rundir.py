@@ -193,8 +193,15 @@ def test_a_search_is_no_run_and_tells_how_its_best_settings_train(tmp_path: Path
     search = make_run(tmp_path / "search")
     (search / "search.json").write_text("{}")
     make_run(search / "trials" / "0000")
-    with pytest.raises(UserError, match=r"experiment=best`, or name one of its 1 trials, .*/trials/0000\."):
+
+    def resume() -> None:
         locate.locate(str(search), runs_dir="runs", name=None, run_dir=None, prefer=("best", "last"))
+
+    with pytest.raises(UserError, match=r"no trial is complete; continue it by its command with run_dir="):
+        resume()
+    files.write_text(search / "experiment" / "best.yaml", "{}")
+    with pytest.raises(UserError, match=r"experiment=best`, or name one of its 1 trials, .*/trials/0000\."):
+        resume()
 
 
 def test_a_resumed_run_is_one_entry_of_tensorboard(tmp_path: Path) -> None:

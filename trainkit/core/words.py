@@ -5,10 +5,21 @@ from __future__ import annotations
 import re
 import shlex
 
-__all__ = ["in_shell", "override", "text_value"]
+__all__ = ["command", "in_shell", "override", "text_value"]
 
 PLAIN = re.compile(r"[\w./+%@-]+", re.ASCII)
 OTHER_TYPES = ("null", "true", "false", "nan", "inf")
+
+
+def command(*words: str, **settings: str) -> str:
+    """A command that can be copied: `python -m trainkit mode=evaluate resume=runs/mnist/latest`.
+
+    Args:
+        words: Its first words, as the command takes them.
+        settings: Texts that it sets, whatever characters they have.
+    """
+    set_by = [override(key, value) for key, value in settings.items()]
+    return f"python -m trainkit {shlex.join([*words, *set_by])}"
 
 
 def override(key: str, value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from trainkit.config import Config
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
-from trainkit.core.words import override
+from trainkit.core.words import command
 from trainkit.distributed import cluster
 from trainkit.runs.locate import Found
 
@@ -40,7 +39,7 @@ class Job:
             second argument names one.
         experiment: Gives the text of an experiment file for such values and a comment.
         search_jobs: Processes that wait to search together with this one.
-        before_run: Called when all is checked, before the directory of a new run is made.
+        before_run: Called when all is checked, before anything is trained.
     """
 
     config: Config
@@ -66,10 +65,9 @@ class Job:
         Args:
             settings: What follows. Without a mode, the command trains, by as many workers as this one.
         """
-        words = [override(key, value) for key, value in settings.items()]
-        if cluster.is_local_launch() and "mode" not in settings:
-            words = ["launch", f"workers={cluster.workers()}", *words]
-        return f"python -m trainkit {shlex.join(words)}"
+        launched = cluster.is_local_launch() and "mode" not in settings
+        words = ["launch", f"workers={cluster.workers()}"] if launched else []
+        return command(*words, **settings)
 
     def data(self) -> Splits | None:
         """The rows of `splits`, else those of `data.train_rows`; None: all rows of the task.

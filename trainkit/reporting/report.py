@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from trainkit.core import files
 from trainkit.core.figures import NOTHING, duration, moment, number, rate, share, size
+from trainkit.core.words import command
 from trainkit.reporting.page import Markup, data, details, element, figures, page, picture, section, table
 from trainkit.reporting.results import read_part, results
 from trainkit.reporting.run_data import RunData, read_run
@@ -206,12 +208,12 @@ def _exported(run: RunData) -> Iterator[Markup]:
 
 
 def _commands(run: RunData) -> Iterator[Markup]:
-    for title, command in _commands_of(run).items():
+    for title, text in _commands_of(run).items():
         yield element("h3", title)
-        yield element("div", element("pre", command, class_="command"), class_="copied")
+        yield element("div", element("pre", text, class_="command"), class_="copied")
     argv = run.manifest.get("argv")
     if argv is not None:
-        started = element("code", " ".join(["trainkit", *map(str, argv)]))
+        started = element("code", shlex.join(["trainkit", *map(str, argv)]))
         yield element("p", "It was started with: ", started, class_="quiet")
 
 
@@ -219,15 +221,16 @@ def _commands_of(run: RunData) -> dict[str, str]:
     """What can be done with a run; one from Python has no settings that the command could read."""
     if not (run.run.path / CONFIG).is_file():
         return {}
-    path = shlex.quote(files.shown(run.run.path))
+    path = files.shown(run.run.path)
+    with_run = partial(command, resume=path)
     commands = {}
     if run.state in ("failed", "preempted"):
-        commands["Resume it"] = f"python -m trainkit resume={path}"
-    commands["Repeat it"] = f"python -m trainkit --config-dir {path} --config-name config"
+        commands["Resume it"] = with_run()
+    commands["Repeat it"] = command("--config-dir", path, "--config-name", "config")
     if run.epochs:
-        commands["Evaluate it"] = f"python -m trainkit mode=evaluate resume={path}"
-        commands["Export it"] = f"python -m trainkit mode=export export.format=all resume={path}"
-        commands["Train on"] = f"python -m trainkit resume={path} trainer.epochs={2 * run.epochs}"
+        commands["Evaluate it"] = with_run("mode=evaluate")
+        commands["Export it"] = with_run("mode=export", "export.format=all")
+        commands["Train on"] = with_run(f"trainer.epochs={2 * run.epochs}")
     return commands
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
+from trainkit.core.words import command, in_shell, override
 from trainkit.runs.lock import holder
-from trainkit.runs.run_dir import CHECKPOINT, CONFIG, LATEST, REPEATS, SEARCH, TIME, RunDir
+from trainkit.runs.run_dir import BEST_TRIAL, CHECKPOINT, CONFIG, LATEST, REPEATS, SEARCH, TIME, RunDir
 
 __all__ = ["Found", "locate", "newest", "run_around", "run_of", "several"]
 
@@ -189,13 +190,22 @@ def _check_is_one(path: Path) -> None:
     if (path / REPEATS).is_file():
         names = [run.name for run in path.glob("[!.]*") if (run / CONFIG).is_file()]
         names.sort(key=lambda name: (len(name), name))
-        one = f"name one, such as resume={folder}/{names[0]}" if names else "none has begun"
+        one = f"name one, such as {_as_word(path / names[0])}" if names else "none has begun"
         raise UserError(f"{folder} holds {', '.join(names) or 'several runs'}: {one}.")
     if (path / SEARCH).is_file():
         trials = [run.relative_to(path) for run in sorted(path.glob("trials/*")) if (run / CONFIG).is_file()]
-        best = f"train its best settings by `python -m trainkit --config-dir {folder} experiment=best`"
-        one = f", or name one of its {len(trials)} trials, such as resume={folder}/{trials[0]}"
-        raise UserError(f"{folder} is a search, not a run: {best}{one if trials else ''}.")
+        if (path / BEST_TRIAL).is_file():
+            todo = f"train its best settings by `{command('--config-dir', folder, 'experiment=best')}`"
+        else:
+            todo = f"no trial is complete; continue it by its command with {_as_word(path, 'run_dir')}"
+        if trials:
+            todo += f", or name one of its {len(trials)} trials, such as {_as_word(path / trials[0])}"
+        raise UserError(f"{folder} is a search, not a run: {todo}.")
+
+
+def _as_word(path: Path, key: str = "resume") -> str:
+    """A word of the command that can be copied."""
+    return in_shell(override(key, shown(path)))
 
 
 def _began(run: Path) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from trainkit.core.files import LEAVING, link, make_folder, now, read_json, show
 from trainkit.runs.lock import LOCK, is_locked
 
 __all__ = [
+    "BEST_TRIAL",
     "CHECKPOINT",
     "CONFIG",
     "LATEST",
@@ -34,6 +35,7 @@ CONFIG = "config.yaml"  # marks a folder as a run
 CHECKPOINT = "checkpoint.json"  # marks a folder as a checkpoint
 REPEATS = "repeats.json"  # marks a folder as that of several runs, of fit.cv or fit.seeds
 SEARCH = "search.json"  # marks a folder as a search
+BEST_TRIAL = "experiment/best.yaml"  # of a search: where `--config-dir <search> experiment=best` finds it
 LATEST = "latest"
 UNTOLD = ("task=", "progress=", "run_dir=", "runs_dir=", "resume=", "mode=", "data.dir=")
 MAX_LABEL = 120

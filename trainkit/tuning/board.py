@@ -112,7 +112,7 @@ def closing_lines(search: Search, entries: Sequence[Entry], folder: str, command
         search: The search.
         entries: All trials.
         folder: Of the search, as people type it.
-        commands: `continue` and `train`.
+        commands: `continue`, and `train` if a trial is complete.
     """
     best = search.study.best()
     lines = ["", *leaderboard(entries, best, search.objectives), ""]
@@ -123,6 +123,7 @@ def closing_lines(search: Search, entries: Sequence[Entry], folder: str, command
         lines.append(f"Failed:    trial {failed[0].number}: {failed[0].reason}")
     if best:
         lines.append(f"Best:      {shown_values(best[0], search.objectives)} (trial {best[0].number})")
+    if "train" in commands:
         lines.append(f"Train it:  {commands['train']}")
     if len(entries) < search.study.limit or any(entry.state == "running" for entry in entries):
         lines.append(f"Continue:  {commands['continue']}")

@@ -12,6 +12,7 @@ from trainkit.core import files
 from trainkit.core.cells import no_formula
 from trainkit.reporting.search_page import SearchData, TrialData, search_html
 from trainkit.runs import metrics_csv
+from trainkit.runs.run_dir import BEST_TRIAL
 from trainkit.tuning.study import Entry, SearchStudy, trial_folder
 
 __all__ = ["BEST", "REPORT", "TABLE", "counts", "shown_values", "write_report", "write_tables"]
@@ -20,7 +21,6 @@ TABLE = "trials.csv"
 BEST = "best.yaml"
 REPORT = "report.html"
 METRICS = "metrics.csv"
-EXPERIMENT = f"experiment/{BEST}"  # where `--config-dir <search> experiment=best` finds it
 
 
 def write_tables(
@@ -46,7 +46,7 @@ def write_tables(
         path = study.folder / BEST
         if not path.is_file() or f"# {comment}\n" not in path.read_text(encoding="utf-8"):
             text = experiment(study.space.decode(best[0].settings), comment)
-            files.write_text(study.folder / EXPERIMENT, text)
+            files.write_text(study.folder / BEST_TRIAL, text)
             files.write_text(path, text)
     return entries
 

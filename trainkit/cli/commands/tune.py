@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from trainkit.cli.commands.search_jobs import SearchJobs
 from trainkit.core.errors import UserError
-from trainkit.core.words import override
+from trainkit.core.words import command
 from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
-from trainkit.runs.run_dir import RunDir
+from trainkit.runs.run_dir import BEST_TRIAL, RunDir
 
 if TYPE_CHECKING:
     from trainkit.tuning.search import Search, SearchPlan
@@ -53,6 +52,8 @@ def run(job: Job) -> int:
     board = Board(job.config.progress, sys.stdout)
     part = search.Search(_plan(job), board)
     board.begin(part)
+    if job.before_run is not None:
+        job.before_run()
     others = job.search_jobs or SearchJobs(job.argv, job.path, job.config.tune.jobs)
     others.begin()
     try:
@@ -62,10 +63,9 @@ def run(job: Job) -> int:
         board.close()
         others.end(job.config.tune.lease, stopped=part.stopped is not None)
     folder = RunDir(part.plan.folder).shown
-    commands = {
-        "continue": _same_command(job, folder),
-        "train": f"python -m trainkit --config-dir {folder} experiment=best",
-    }
+    commands = {"continue": _same_command(job, folder)}
+    if (part.plan.folder / BEST_TRIAL).is_file():
+        commands["train"] = command("--config-dir", folder, "experiment=best")
     results.write_report(part.study, part.objectives, commands)
     print(closing_lines(part, entries, folder, commands), flush=True)
     if part.stopped is not None:
@@ -78,7 +78,7 @@ def run(job: Job) -> int:
 def _same_command(job: Job, folder: str) -> str:
     """The command of the search once more, with the folder that it joins."""
     words = [word for word in job.argv if not word.lstrip("+").startswith("run_dir=")]
-    return f"python -m trainkit {shlex.join([*words, override('run_dir', folder)])}"
+    return command(*words, run_dir=folder)
 
 
 def share_cores(jobs: int) -> None:
