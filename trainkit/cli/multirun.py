@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from trainkit.cli import arguments
 from trainkit.cli.arguments import Arguments
@@ -16,9 +19,10 @@ from trainkit.cli.planning import Plan
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.figures import NOTHING, number
+from trainkit.core.words import command, override
 from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
-from trainkit.runs.run_dir import CHECKPOINT, REPEATS, RunDir
+from trainkit.runs.run_dir import CHECKPOINT, REPEATS, SEARCH, RunDir
 
 __all__ = ["Multirun", "launch", "missing_of", "run_all", "run_missing"]
 
@@ -79,7 +83,7 @@ def missing_of(parsed: Arguments) -> tuple[Multirun, list[int], list[Arguments]]
     Raises:
         UserError: if nothing is missing.
     """
-    named = [word.removeprefix(RESUME).strip("'\"") for word in parsed.overrides if word.startswith(RESUME)]
+    named = [_text_of(word) for word in parsed.overrides if word.startswith(RESUME)]
     if not named or parsed.multirun or not Path(named[-1], LIST).is_file():
         return None
     multirun = Multirun.read(Path(named[-1]))
@@ -92,11 +96,25 @@ def missing_of(parsed: Arguments) -> tuple[Multirun, list[int], list[Arguments]]
     found = []
     for i in numbers:
         entry = multirun.entries[i]
-        place = Path(entry["run"])
-        begun = (RunDir(place).last / CHECKPOINT).is_file() or (place / REPEATS).is_file()
-        resumed = [f"{RESUME}'{entry['run']}'"] if begun else []
-        found.append(arguments.parse([*multirun.flags, *entry["overrides"], *more, *resumed]))
+        begun = _begun(Path(entry["run"]), entry["exit"])
+        found.append(arguments.parse([*multirun.flags, *entry["overrides"], *more, *begun]))
     return multirun, numbers, found
+
+
+def _text_of(word: str) -> str:
+    """The value of a word without its quotes; as it came, if Hydra cannot read it."""
+    try:
+        return str(OverridesParser.create().parse_override(word).value())
+    except HydraException:
+        return word.partition("=")[2]
+
+
+def _begun(place: Path, code: int | None) -> list[str]:
+    """The words by which a job goes on where it was; none if it begins anew."""
+    if (place / SEARCH).is_file():
+        return [] if code == 1 else [override("run_dir", str(place))]
+    saved = any(RunDir(place).checkpoints.glob(f"*/{CHECKPOINT}"))
+    return [override("resume", str(place))] if saved or (place / REPEATS).is_file() else []
 
 
 def run_all(jobs: Sequence[Job], overrides: Sequence[Sequence[str]], flags: Sequence[str]) -> int:
@@ -124,7 +142,8 @@ def run_missing(multirun: Multirun, numbers: Sequence[int], jobs: Sequence[Job])
     """Run some jobs of a multirun, and note how each ended.
 
     Args:
-        multirun: Its list is written anew after each job.
+        multirun: Its list is written before a job trains and after it has ended, so that it is there whenever
+            the process is killed; not if all jobs are refused.
         numbers: Places of the jobs in the list.
         jobs: The jobs.
 
@@ -140,7 +159,7 @@ def run_missing(multirun: Multirun, numbers: Sequence[int], jobs: Sequence[Job])
             entry = multirun.entries[i]
             entry["run"] = _entry(job, entry["overrides"])["run"]
             print(f"\n[{i + 1}/{len(multirun.entries)}] {' '.join(entry['overrides'])}", flush=True)
-            codes.append(_run(job))
+            codes.append(_run(replace(job, before_run=multirun.write)))
             entry["exit"] = codes[-1]
             if any(code != 2 for code in codes):  # something was made
                 multirun.write()
@@ -180,7 +199,9 @@ def launch(
     multirun = Multirun(run_dir.new_path(plans[0].config.runs_dir, "multirun", None), kept, entries)
     multirun.write()
     print(f"{len(plans)} jobs by {by.name}; what they print is in {files.shown(multirun.folder)}/job-*.log")
-    commands = [["-m", "trainkit", *kept, *one["overrides"], f"run_dir='{one['run']}'"] for one in entries]
+    commands = [
+        ["-m", "trainkit", *kept, *one["overrides"], override("run_dir", one["run"])] for one in entries
+    ]
     for entry, code in zip(entries, by.run(commands, multirun.folder), strict=True):
         entry["exit"] = code
     multirun.write()
@@ -195,7 +216,7 @@ def _print_results(multirun: Multirun) -> None:
     print("\n".join(["", *multirun.table()]))
     print(f"\n{good} of {len(entries)} jobs done; listed in {folder}/{LIST}")
     if good < len(entries):
-        print(f"Run what is missing:  python -m trainkit {RESUME}{folder}")
+        print(f"Run what is missing:  {command(resume=folder)}")
 
 
 def _entry(job: Job, overrides: Sequence[str]) -> dict[str, Any]:

@@ -44,11 +44,11 @@ def opened_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[Ru
         return
     about = manifest.describe(job.argv, job.config.trainer.seed, setup.splits.source, devices.describe())
     about["config_dir"] = job.config_dir
+    if job.before_run is not None:
+        job.before_run()
     if job.found is not None and job.found.run is not None:
         run = job.found.run
     elif job.path is not None:
-        if job.before_run is not None:
-            job.before_run()
         run = run_dir.create(job.path, job.config.runs_dir, job.config.name)
     else:
         raise ValueError("A job that trains anew needs a path for its run.")

@@ -137,6 +137,8 @@ class _Whole:
         if self.begun:
             return
         job, path = self.job, self.folder.path
+        if job.before_run is not None:
+            job.before_run()
         if not self.exists:
             run_dir.create(path, job.config.runs_dir, job.config.name)
         held.enter_context(locked(path))

@@ -1,0 +1,83 @@
+"""The list of a multirun: there as soon as anything trains, so that what is missing can always be run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import pytest
+
+from tests.support.commands import read
+from trainkit.cli import arguments, main, multirun
+from trainkit.core.words import override
+
+
+class Killed(BaseException):
+    """As if the process were gone: nothing that the command does at an end is done."""
+
+
+class Ends(keras.callbacks.Callback):
+    """Ends its training in the second epoch, in one of these ways after the other."""
+
+    ways: list[BaseException] = []
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        if epoch == 1 and Ends.ways:
+            raise Ends.ways.pop(0)
+
+
+def jobs_in(folder: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads((folder / "jobs.json").read_text())["jobs"]
+    return found
+
+
+@pytest.mark.slow
+def test_a_multirun_that_is_killed_in_its_first_job_is_resumed(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The job goes on in its run, the others follow; also by the printed line, whatever the folder."""
+    Ends.ways = [Killed(), RuntimeError("the lamp went out")]
+    ends = f"callbacks.extra=[{{_target_: {__name__}.Ends}}]"
+    with pytest.raises(Killed):
+        train("-m", override("runs_dir", "R =2, (it's)"), "trainer.epochs=3,2", ends)
+    (folder,) = Path("R =2, (it's)", "multirun").iterdir()
+    first, second = jobs_in(folder)
+    assert (first["exit"], second["exit"]) == (None, None)
+    assert main.main([override("resume", str(folder))]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    command = next(line for line in lines if line.startswith("Run what is missing:"))
+    assert main.main(shlex.split(command.partition("trainkit ")[2])) == 0
+    after = jobs_in(folder)
+    assert [one["exit"] for one in after] == [0, 0]
+    assert Path(str(after[0]["run"])) == Path(str(first["run"])).resolve()
+    assert len(read("manifest.json", str(first["run"]))["resumed"]) == 2
+
+
+def test_a_multirun_whose_jobs_are_all_refused_leaves_nothing(
+    train: Callable[..., int], empty_folder: Path
+) -> None:
+    assert train("-m", "task.nan=true", "trainer.epochs=1,2") == 2
+    assert list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "word"),
+    [
+        ("checkpoints/best/checkpoint.json", None, "resume=runs/a"),
+        ("repeats.json", 130, "resume=runs/a"),
+        ("search.json", None, "run_dir=runs/a"),
+        ("search.json", 1, "trainer.epochs=2"),  # no trial could be trained: once more
+        ("config.yaml", None, "trainer.epochs=2"),  # nothing was saved
+    ],
+)
+def test_a_job_goes_on_where_it_was(empty_folder: Path, file: str, code: int | None, word: str) -> None:
+    Path("runs/a", file).parent.mkdir(parents=True)
+    Path("runs/a", file).write_text("{}")
+    entry = {"overrides": ["trainer.epochs=2"], "run": "runs/a", "exit": code}
+    multirun.Multirun(empty_folder, [], [entry]).write()
+    missing = multirun.missing_of(arguments.parse([override("resume", str(empty_folder))]))
+    assert missing is not None
+    assert missing[2][0].overrides[-1] == word
