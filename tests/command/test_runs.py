@@ -215,4 +215,5 @@ def test_a_failure_keeps_its_traceback_and_is_one_line(
     assert "failed: RuntimeError: the lamp went out (traceback in runs/tiny/2" in text
     assert "/error.txt)" in text
     assert read("status.json")["status"] == "failed"
+    assert read("manifest.json")["task"] == "tiny"
     assert "mine.py" in Path("runs/tiny/latest/error.txt").read_text()

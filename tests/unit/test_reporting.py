@@ -120,6 +120,13 @@ def test_the_commands_of_a_report_name_its_folder_whatever_that_is_called(tmp_pa
             assert rest == ["--config-dir", files.shown(run.path), "--config-name", "config"]
 
 
+def test_a_run_that_failed_has_its_task_wherever_it_lies(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "results" / "a", status="failed")
+    assert read_run(run.path).task == "results", "as an older run, which did not say it"
+    files.write_json(run.manifest, {**files.read_json(run.manifest), "task": "toy"})
+    assert "<title>toy a" in report_html(read_run(run.path))
+
+
 def test_a_damaged_file_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a")
     run.summary.write_text("{")
@@ -177,6 +184,28 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_training(tmp_path: Path) 
     (group,) = seed_groups(rows_of(runs))
     assert [row.values["run"] for row in group.rows] == ["a", "b"]
     assert group.text("best") == "0.3 ± 0.14"
+    assert group.kind == "2 seeds"
+
+
+def test_folds_are_no_seeds_and_every_run_has_a_name_of_its_own(tmp_path: Path) -> None:
+    def folds(place: Path, seeds: int) -> list[Compared]:
+        found = [(fold, seed) for fold in (1, 2, 3) for seed in range(seeds)]
+        return [
+            Compared(one.data, {**one.settings, "fit.cv": 3, "fit.fold": fold})
+            for fold, seed in found
+            for one in [compared(place / f"fold-{fold}-seed-{seed}", seed=seed)]
+        ]
+
+    runs = folds(tmp_path / "a", 2)
+    plain = compared(tmp_path / "plain", seed=1)  # on all rows: another training
+    rows = rows_of([*runs, *folds(tmp_path / "b", 1), plain])
+    names = [row.values["run"] for row in rows]
+    assert names[1:2] + names[6:7] + names[9:] == ["a/fold-1-seed-1", "b/fold-1-seed-0", "plain"]
+    assert seed_groups(rows_of(runs))[0].kind == "3 folds x 2 seeds"
+    assert seed_groups(rows_of(runs[::2]))[0].kind == "3 folds"
+    (group,) = seed_groups(rows)
+    assert group.kind == "9 runs of 3 folds x 2 seeds"
+    assert "9 runs of 3 folds x 2 seeds, toy: best" in "\n".join(table_lines(rows, 140, 5))
 
 
 @pytest.mark.parametrize("width", [80, 140])

@@ -43,7 +43,7 @@ def opened_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[Ru
             yield RunDir(Path(folder))
         return
     about = manifest.describe(job.argv, job.config.trainer.seed, setup.splits.source, devices.describe())
-    about["config_dir"] = job.config_dir
+    about |= {"task": job.config.name, "config_dir": job.config_dir}
     if job.before_run is not None:
         job.before_run()
     if job.found is not None and job.found.run is not None:

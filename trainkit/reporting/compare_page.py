@@ -44,7 +44,7 @@ def compare_html(rows: Sequence[Row], where: str) -> str:
         section("Table", element("div", id="table")),
         section("Curves", element("div", id="curves")),
         section("Any two columns", element("div", id="scatter")),
-        section("Seeds", *_seeds(rows)),
+        section("Seeds and folds", *_seeds(rows)),
         data("comparison", content),
         scripts=("chart.js", "compare.js"),
     )
@@ -60,7 +60,7 @@ def _curves(row: Row, most: int) -> dict[str, Any]:
 
 
 def _seeds(rows: Sequence[Row]) -> list[Any]:
-    """Trainings with several seeds: mean and standard deviation."""
+    """Trainings with several seeds or folds: mean and standard deviation."""
     found = seed_groups(rows)
     if not found:
         return []
@@ -68,13 +68,13 @@ def _seeds(rows: Sequence[Row]) -> list[Any]:
     lines = [
         [
             group.rows[0].values["task"],
-            str(group.seeds),
+            group.kind,
             *(group.text(name) if name in group.spread else NOTHING for name in names),
         ]
         for group in found
     ]
-    note = "Runs that differ in their seeds alone: mean ± standard deviation."
-    return [element("p", note, class_="quiet"), table(["task", "seeds", *names], lines)]
+    note = "Runs that differ in their seeds and folds alone: mean ± standard deviation."
+    return [element("p", note, class_="quiet"), table(["task", "runs", *names], lines)]
 
 
 def _plain(value: Any) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from trainkit.core.errors import UserError, did_you_mean
@@ -39,6 +41,8 @@ NOT_THE_TRAINING = (
     "tune.",
 )
 SEEDS = ("trainer.seed", "data.seed", "task.seed")
+FOLDS = "fit.cv"
+FOLD = "fit.fold"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,25 @@ def differences(runs: Sequence[Compared]) -> list[str]:
 def rows_of(runs: Sequence[Compared]) -> list[Row]:
     """A row for each run: what it is, its results, its speed, and the settings that differ."""
     keys = differences(runs)
-    return [Row(run, {**_results(run.data), **{key: run.settings.get(key) for key in keys}}) for run in runs]
+    return [
+        Row(run, {**_results(run.data), "run": name, **{key: run.settings.get(key) for key in keys}})
+        for run, name in zip(runs, _names(runs), strict=True)
+    ]
+
+
+def _names(runs: Sequence[Compared]) -> list[str]:
+    """The names of the directories, with as many folders before those of one folder as tell them from others:
+    each folder of `fit.cv` has a `fold-1`."""
+    places = [run.data.run.path.absolute() for run in runs]
+    lengths = dict.fromkeys((place.parent for place in places), 1)
+    while True:
+        names = {place: Path(*place.parts[-lengths[place.parent] :]).as_posix() for place in places}
+        counts = Counter(names.values())
+        clashing = {place.parent for place, name in names.items() if counts[name] > 1}
+        if not clashing:
+            return [names[place] for place in places]
+        for folder in clashing:
+            lengths[folder] += 1
 
 
 def _results(run: RunData) -> dict[str, Any]:
@@ -164,7 +186,7 @@ def _is_higher_better(run: RunData) -> bool:
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """Runs that differ in their seeds alone.
+    """Runs that differ in their seeds and folds alone.
 
     Args:
         rows: The runs.
@@ -175,9 +197,21 @@ class SeedGroup:
     spread: Mapping[str, tuple[float, float]]
 
     @property
-    def seeds(self) -> int:
-        """How many different seeds they have."""
-        return len({str([row.run.settings.get(key) for key in SEEDS]) for row in self.rows})
+    def kind(self) -> str:
+        """`2 seeds`, `3 folds`, `3 folds x 2 seeds`; `5 runs of 3 folds x 2 seeds` if one is missing."""
+        counts = {"folds": self._different(FOLD), "seeds": self._different(*SEEDS)}
+        text = " x ".join(f"{count} {name}" for name, count in counts.items() if count > 1)
+        if math.prod(counts.values()) == len(self.rows):
+            return text
+        return f"{len(self.rows)} runs of {text}"
+
+    @property
+    def varies(self) -> bool:
+        """Whether they are more than one training repeated."""
+        return self._different(FOLD, *SEEDS) > 1
+
+    def _different(self, *keys: str) -> int:
+        return len({str([row.run.settings.get(key) for key in keys]) for row in self.rows})
 
     def text(self, column: str) -> str:
         """`0.9821 ± 0.0006`"""
@@ -186,15 +220,16 @@ class SeedGroup:
 
 
 def seed_groups(rows: Iterable[Row]) -> list[SeedGroup]:
-    """The runs of one training with several seeds, where there are two or more that were completed."""
+    """The runs of one training with several seeds or folds, where two or more were completed."""
     together: dict[str, list[Row]] = {}
     for row in rows:
         if row.run.data.state == "completed" and row.run.settings:
             checksum = row.run.data.dataset.get("sha256", "")
-            key = repr((row.values["task"], checksum, sorted(row.run.training(seeds=False).items(), key=str)))
+            settings = sorted(row.run.training(seeds=False).items(), key=str)
+            key = repr((row.values["task"], checksum, row.run.settings.get(FOLDS), settings))
             together.setdefault(key, []).append(row)
     groups = [SeedGroup(found, _spread(found)) for found in together.values() if len(found) > 1]
-    return [group for group in groups if group.seeds > 1]
+    return [group for group in groups if group.varies]
 
 
 def _spread(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:

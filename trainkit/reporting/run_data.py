@@ -44,8 +44,8 @@ class RunData:
 
     @property
     def task(self) -> str:
-        """Name of the task: its own, else that of the folder of its runs."""
-        return str(self.summary.get("task") or self.run.path.parent.name)
+        """Name of the task; of an older run without a summary, that of the folder that it lies in."""
+        return str(self.summary.get("task") or self.manifest.get("task") or self.run.path.parent.name)
 
     @property
     def state(self) -> str:

@@ -18,7 +18,7 @@ LATER = ("data set", "monitor", "best epoch", "seconds", "rows/s", "execution", 
 
 
 def table_lines(rows: Sequence[Row], width: int, limit: int) -> list[str]:
-    """A line per run under a line of names, and a line per training with several seeds.
+    """A line per run under a line of names, and a line per training with several seeds or folds.
 
     Args:
         rows: In their order.
@@ -44,7 +44,7 @@ def table_lines(rows: Sequence[Row], width: int, limit: int) -> list[str]:
         lines.append(f"{len(rows) - limit:,} more runs; compare.limit shows more.")
     for group in seed_groups(rows):
         spread = [f"{name} {group.text(name)}" for name in group.spread]
-        lines += _wrapped(f"{group.seeds} seeds, {group.rows[0].values['task']}: ", spread, width)
+        lines += _wrapped(f"{group.kind}, {group.rows[0].values['task']}: ", spread, width)
     return lines
 
 

@@ -76,7 +76,8 @@ class RunFiles:
             files.sweep(self.run.path)
             source = self.setup.splits.source
             about = manifest.describe(sys.argv, self.setup.config.seed, source, devices.describe())
-            files.write_json(self.run.manifest, {**about, "settings": asdict(self.setup.config)})
+            about |= {"task": self.setup.task.name, "settings": asdict(self.setup.config)}
+            files.write_json(self.run.manifest, about)
             try:
                 yield history
             except BaseException as error:
