@@ -100,6 +100,8 @@ def test_folders_and_files_that_are_passed_over_are_named(tmp_path: Path) -> Non
     empty, others = table.notes
     assert empty == "no class, since no file in it ends in .txt: c, d"
     assert others == "1 file does not end in .txt and is left out: 3.doc"
+    new = read_texts(tmp_path, labelled=False)
+    assert new.notes == ("2 files do not end in .txt and are left out: 3.doc, readme.md",)
     (tmp_path / "b" / "2.txt").write_bytes("caf\xe9".encode("latin-1"))
     with pytest.raises(UserError, match=r"2\.txt .*Set data\.encoding to theirs, e\.g\. latin-1"):
         read_texts(tmp_path)

@@ -57,11 +57,11 @@ def labelled_files(path: PathLike | Sequence[PathLike], name: str, *, labelled: 
     """
     found = resolve(path)
     if not labelled:
-        below = [files_below(f) if f.is_dir() else [f] for f in found]
-        files = [file for each in below for file in each if has_ending(file, name)]
+        below = [file for f in found for file in (files_below(f) if f.is_dir() else [f])]
+        files = [file for file in below if has_ending(file, name)]
         if not files:
             raise UserError(f"data.path={path} has no files that end in {', '.join(ENDINGS[name])}.")
-        return FoundFiles(files)
+        return FoundFiles(files, notes=_left_out(below, name))
     if len(found) != 1 or not found[0].is_dir():
         raise UserError(f"data.path={path} is no folder; expected one with a folder per class.")
     folders = _split_folders(found[0], name)
@@ -122,16 +122,22 @@ def _classes(path: Path, name: str, fewest: int) -> FoundFiles:
             "expected one folder per class, and at least two classes."
         )
     empty = [label for label in found if label not in classes]
-    others = [file.name for label in classes for file in below[label] if not has_ending(file, name)]
     notes = []
     if empty:
         notes.append(f"no class, since no file in it ends in {endings}: {_listed(empty)}")
-    if others:
-        count = "1 file does" if len(others) == 1 else f"{len(others)} files do"
-        left_out = "is left out" if len(others) == 1 else "are left out"
-        notes.append(f"{count} not end in {endings} and {left_out}: {_listed(others)}")
+    notes += _left_out([file for label in classes for file in below[label]], name)
     labels = _objects([label for label, each in classes.items() for _ in each])
     return FoundFiles([file for each in classes.values() for file in each], {LABEL: labels}, tuple(notes))
+
+
+def _left_out(files: Sequence[Path], name: str) -> tuple[str, ...]:
+    """A note on the files of other endings than those of a format; none where there are none."""
+    others = [file.name for file in files if not has_ending(file, name)]
+    if not others:
+        return ()
+    count = "1 file does" if len(others) == 1 else f"{len(others)} files do"
+    left_out = "is left out" if len(others) == 1 else "are left out"
+    return (f"{count} not end in {', '.join(ENDINGS[name])} and {left_out}: {_listed(others)}",)
 
 
 def _folders_with_files(count: int) -> str:
