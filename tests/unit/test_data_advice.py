@@ -17,9 +17,11 @@ from trainkit.config import DataConfig
 from trainkit.core.errors import UserError
 from trainkit.data.inference import infer_schema
 from trainkit.data.sources.tables import TableOptions, read_table
+from trainkit.data.split_choice import choose_rows
 from trainkit.data.splits.random import held_out
 from trainkit.data.table_data import table_data
 from trainkit.data.table_sources import read_new
+from trainkit.data.targets import check_classes
 
 pa = pytest.importorskip("pyarrow")
 
@@ -124,7 +126,34 @@ def test_images_in_place_of_texts_are_told_from_folders_of_texts(tmp_path: Path)
 
 @pytest.mark.parametrize("labels", [None, np.array(["a", "b"] * 5)])
 def test_too_large_shares_are_refused_with_the_settings_that_give_them(labels: np.ndarray | None) -> None:
-    with pytest.raises(
-        UserError, match=r"Cannot hold 0\.95 of 10 rows out: .*data\.test or data\.validation"
-    ):
-        held_out(10, 0.95, 0, labels)
+    with pytest.raises(UserError, match=r"Cannot hold 0\.95 of 10 rows out: .*Lower data\.test"):
+        held_out("test", 10, 0.95, 0, labels)
+
+
+CLASSES = np.array([f"c{i % 100}" for i in range(500)], object)
+
+
+def test_advice_on_splits_by_class_ends_at_a_split_that_works() -> None:
+    """100 classes of 5 rows: what each message says to change makes the next attempt get further."""
+    kept = np.arange(500)
+    by_chance = choose_rows(DataConfig(), kept, CLASSES, None, 500)
+    advice = r"split=stratified and raise data\.validation \(80 rows cannot have one of each of 100 classes\)"
+    with pytest.raises(UserError, match=advice):
+        check_classes("y", CLASSES, by_chance)
+    for share in (0.2, 0.1):
+        with pytest.raises(UserError, match=r"100 classes\. Raise data\.validation to 0\.25 or more"):
+            choose_rows(DataConfig(split="stratified", validation=share), kept, CLASSES, None, 500)
+    parts = choose_rows(DataConfig(split="stratified", validation=0.25), kept, CLASSES, None, 500)
+    assert {name: len(set(CLASSES[rows])) for name, rows in parts.items()} == dict.fromkeys(parts, 100)
+    with pytest.raises(UserError, match=r"50 rows cannot have .* Raise data\.test to 0\.2 or more"):
+        choose_rows(DataConfig(split="stratified", test=0.1), kept, CLASSES, None, 500)
+
+
+def test_advice_on_classes_that_no_share_can_split_is_no_share() -> None:
+    few = np.repeat(CLASSES[:100], 2)[:199]
+    with pytest.raises(UserError, match="class 'c99' has one of them, and both parts need one"):
+        held_out("validation", 199, 0.2, 0, few)
+    with pytest.raises(UserError, match=r"Class 'c99' has 1 rows; .* Use data\.split=auto"):
+        choose_rows(DataConfig(split="stratified"), np.arange(199), few, None, 199)
+    with pytest.raises(UserError, match=r"in no training row\. Take more rows, at least 2 of each class"):
+        check_classes("y", few, {"train": np.arange(198), "test": np.array([198])})

@@ -139,8 +139,8 @@ def test_rows_without_a_target_are_refused_or_left_out() -> None:
         with pytest.raises(
             UserError, match=r"data\.target=y has no value in 1 of 3 rows, the first is row 2"
         ):
-            targets.rows_with_target("y", target)
-        assert targets.rows_with_target("y", target, skip_bad=True).tolist() == [0, 2]
+            targets.rows_with_target("y", target, "")
+        assert targets.rows_with_target("y", target, "", skip_bad=True).tolist() == [0, 2]
 
 
 def test_weights_are_numbers_of_at_least_zero() -> None:
@@ -163,4 +163,5 @@ def test_a_class_without_training_rows_is_refused() -> None:
     targets.check_classes("y", target, {"train": np.array([0, 1, 3]), "test": np.array([2])})
     with pytest.raises(UserError, match=r"data\.target=y: 'c' occurs only in the test rows"):
         targets.check_classes("y", target, {"train": np.array([0, 1]), "test": np.array([2, 3])})
-    assert targets.single_rows(target) == ["b", "c"]
+    said = targets.class_notes("classification", target)
+    assert said == ["class 'b' has one row only", "class 'c' has one row only"]

@@ -172,7 +172,7 @@ def _labelled(
     )
     columns = schema.read(table.columns)
     labels = columns[target]
-    kept = targets.rows_with_target(target, labels, skip_bad=config.skip_bad)
+    kept = targets.rows_with_target(target, labels, problem, skip_bad=config.skip_bad)
     classes = labels if problem == "classification" else None
     by = split_values(config, schema, columns)
     rows = choose_rows(config, kept, classes, by, len(table), given, asked.fold)
@@ -183,8 +183,7 @@ def _labelled(
         targets.check_weights(config.weight, weight)
     settings = PreparationSettings(labels=config.labels, separator=config.separator)
     preparation = Preparation((), (), fit_class_labels(target, labels[rows["train"]], settings))
-    single = targets.single_rows(labels) if problem == "classification" else []
-    notes = [f"class {name!r} has one row only" for name in single]
+    notes = targets.class_notes(problem, labels, config.separator)
     notes += map(str, find_duplicates([x], rows, prints))
     return ImageData(x, schema, preparation, labels, weight, rows, table.source, tuple(notes))
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
-from trainkit.core.cells import quoted
 from trainkit.core.datasets import Arrays, Fold, Source, Splits
 from trainkit.core.row_view import selected
 from trainkit.data import cells, targets
@@ -137,14 +136,17 @@ def prepare_table(
     if config.weight is not None:
         targets.check_weights(config.weight, columns[config.weight])
     target = columns[config.target]
-    kept = targets.rows_with_target(config.target, target, skip_bad=config.skip_bad)
+    kept = targets.rows_with_target(config.target, target, problem, skip_bad=config.skip_bad)
     classes = target if problem == "classification" else None
     rows = choose_rows(config, kept, classes, split_values(config, schema, columns), len(table), given, fold)
     if problem == "classification":
         targets.check_classes(config.target, target, rows)
     preparation = fit_preparation(schema, columns, rows["train"], _preparation_settings(config, own))
-    notes = _notes(schema, columns, rows, problem, dropped=len(table) - len(kept))
-    return TableData(schema, preparation, columns, rows, table.source, notes, config.cache)
+    dropped = len(table) - len(kept)
+    notes = [f"{dropped} rows have no target and are left out"] if dropped else []
+    notes += targets.class_notes(problem, target, config.separator)
+    notes += _duplicates(schema, columns, rows)
+    return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache)
 
 
 def _roles(config: DataConfig) -> dict[str, str]:
@@ -168,14 +170,7 @@ def _preparation_settings(config: DataConfig, own: Mapping[str, Mapping[str, Any
     )
 
 
-def _notes(
-    schema: Schema, columns: Mapping[str, Any], rows: Rows, problem: str, *, dropped: int
-) -> tuple[str, ...]:
-    notes = [f"{dropped} rows have no target and are left out"] if dropped else []
-    target = schema.target
-    if target is not None and problem == "classification":
-        single = targets.single_rows(columns[target.name])
-        notes += [f"class {quoted(name)} has one row only" for name in single]
+def _duplicates(schema: Schema, columns: Mapping[str, Any], rows: Rows) -> list[str]:
     features = (columns[feature.name] for feature in schema.features)
     compared = (c.numbers() if isinstance(c, StoredTexts) else c for c in features)
-    return (*notes, *map(str, find_duplicates(compared, rows)))
+    return [str(found) for found in find_duplicates(compared, rows)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,8 +22,8 @@ __all__ = [
     "check_classes",
     "check_target",
     "check_weights",
+    "class_notes",
     "rows_with_target",
-    "single_rows",
 ]
 
 MAX_CLASSES = 1000
@@ -41,7 +42,8 @@ def check_target(column: Cells, problem: str) -> None:
     """
     key = f"data.target={column.name}"
     values = column.values("numeric" if problem == "regression" else "category")
-    if len(values) < 2:
+    has_none = problem == "multi_label" and sum(values.values()) < len(column.raw)
+    if len(values) + has_none < 2:
         what = f"is {quoted(next(iter(values)))} in every row" if values else "has no values"
         raise UserError(f"{key} {what}: there is nothing to predict. Expected at least two different values.")
     no_numbers = [value for value in values if not NUMBER.fullmatch(value)]
@@ -94,24 +96,40 @@ def _check_number_of_classes(key: str, values: Mapping[str, int], *, is_numeric:
         )
 
 
-def single_rows(target: np.ndarray) -> list[str]:
-    """The classes that have one row only, of a target `[N]` of texts."""
+def class_notes(problem: str, target: np.ndarray, separator: str = "|") -> list[str]:
+    """What people should know of the classes of a target `[N]` of texts, one sentence each.
+
+    Args:
+        problem: As for `check_target`.
+        target: The target.
+        separator: Between the labels of a row, for `multi_label`.
+    """
+    if problem not in ("classification", "multi_label"):
+        return []
     values, codes = cells.distinct(target)
-    counts = np.bincount(codes, minlength=len(values))
-    return [value for value, count in zip(values, counts, strict=True) if value and count == 1]
+    counts = np.bincount(codes, minlength=len(values)).tolist()
+    by_value = dict(zip(values, counts, strict=True))
+    if problem == "classification":
+        single = [value for value, count in by_value.items() if value and count == 1]
+        return [f"class {quoted(value)} has one row only" for value in single]
+    none = sum(count for value, count in by_value.items() if not value.replace(separator, "").strip())
+    return [f"{none} of {len(target)} rows have no label, and train as such"] if none else []
 
 
-def rows_with_target(name: str, target: np.ndarray, *, skip_bad: bool = False) -> np.ndarray:
-    """The numbers of the rows that have a target.
+def rows_with_target(name: str, target: np.ndarray, problem: str, *, skip_bad: bool = False) -> np.ndarray:
+    """The numbers of the rows that have a target. An empty cell of several labels is a row of none.
 
     Args:
         name: Of the target's column.
         target: The target as the schema reads it `[N]`: float64 with NaN for gaps, or texts with "".
+        problem: As for `check_target`.
         skip_bad: Whether rows without a target are left out, instead of refused.
 
     Raises:
         UserError: if rows have no target and `skip_bad` is False.
     """
+    if problem == "multi_label":
+        return np.arange(len(target))
     gap = target == "" if cells.is_text(target) else np.isnan(target)
     if gap.any() and not skip_bad:
         raise UserError(
@@ -149,11 +167,21 @@ def check_classes(name: str, target: np.ndarray, splits: Mapping[str, np.ndarray
         UserError: naming the classes.
     """
     known = set(target[splits["train"]].tolist())
+    counts = Counter(target[np.concatenate(list(splits.values()))].tolist())
     for split, rows in splits.items():
         unknown = sorted({str(value) for value in target[rows].tolist() if value not in known})
         if unknown:
             more = f" and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
+            small = [name for name in splits if name != "train" and len(splits[name]) < len(counts)]
+            advice = "Use data.split=stratified"
+            if min(counts[value] for value in unknown) < len(splits):
+                advice = f"Take more rows, at least {len(splits)} of each class"
+            elif small:
+                advice += (
+                    f" and raise data.{small[0]} ({len(splits[small[0]])} rows cannot have one of each of "
+                    f"{len(counts)} classes)"
+                )
             raise UserError(
                 f"data.target={name}: {', '.join(map(quoted, unknown[:LISTED]))}{more} occurs only in the "
-                f"{split} rows, in no training row. Use data.split=stratified, or leave these rows out."
+                f"{split} rows, in no training row. {advice}, or leave these rows out."
             )

@@ -86,9 +86,9 @@ def _labels(task: Task, train: Arrays) -> tuple[np.ndarray, int]:
     names = task.class_names()
     if not isinstance(y, np.ndarray) or y.ndim > 2:
         raise UserError("evaluate.baselines=true needs one class or one number per row; leave it out.")
-    one_hot = y.ndim == 2 and y.shape[1] > 1
+    one_hot = y.ndim == 2 and (y.shape[1] > 1 or y.shape[1] == len(names or ()))
     if one_hot and not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
-        have = "several numbers" if names is None else "several classes"
+        have = "several numbers" if names is None else "several classes, or none"
         raise UserError(
             f"evaluate.baselines=true needs one class or one number per row; these rows have {have}. Leave "
             "it out."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from trainkit.core.cells import quoted
@@ -36,7 +38,7 @@ def holdout(
     check_share("validation", share)
     if share == 0:
         return arrays, None
-    rest, held = held_out(len(arrays), share, seed, stratify)
+    rest, held = held_out("validation", len(arrays), share, seed, stratify)
     return arrays.select(rest), arrays.select(held)
 
 
@@ -115,16 +117,40 @@ def check_class_sizes(labels: np.ndarray, at_least: int) -> None:
         rarest = counts.argmin()
         raise UserError(
             f"Class {quoted(values[rarest])} has {counts[rarest]} rows; expected at least {at_least}, one "
-            "for each part. Use data.split=shuffled, or leave the class out."
+            "for each part. Use data.split=auto, or leave the class out."
         )
 
 
-def held_out(rows: int, share: float, seed: int, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def held_out(
+    name: str, rows: int, share: float, seed: int, labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `shuffled`.
+
+    Args:
+        name: Of the split that is held out, for messages.
+        rows: As for `shuffled`, as are the others.
+
+    Raises:
+        UserError: if a part would be empty or lack a class.
+    """
     try:
         return shuffled(rows, share, seed, labels)
     except ValueError as error:
-        of_classes = "" if labels is None else " of each class"
-        raise UserError(
-            f"Cannot hold {share:g} of {rows} rows out: both parts need rows{of_classes}. Lower data.test or "
-            "data.validation, or take more rows."
-        ) from error
+        what, advice = _hindrance(f"data.{name}", rows, share, labels)
+        raise UserError(f"Cannot hold {share:g} of {rows} rows out: {what}. {advice}.") from error
+
+
+def _hindrance(key: str, rows: int, share: float, labels: np.ndarray | None) -> tuple[str, str]:
+    """Why a share of the rows cannot be held out, and what helps."""
+    held = math.ceil(share * rows)
+    if labels is None:
+        return f"{rows - held} would be left to train on", f"Lower {key}, or take more rows"
+    values, counts = np.unique(labels, return_counts=True)
+    classes = len(values)
+    if counts.min() < 2:
+        rarest = quoted(values[counts.argmin()])
+        return f"class {rarest} has one of them, and both parts need one", "Leave the class out"
+    small = min(held, rows - held)
+    what = f"{small} rows cannot have one of each of {classes} classes"
+    least = math.ceil(100 * classes / rows) / 100  # at most a half, which always works
+    return what, f"Raise {key} to {least:g} or more" if small == held else f"Lower {key}"

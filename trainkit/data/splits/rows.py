@@ -87,7 +87,7 @@ def _at_random(rows: int, settings: SplitSettings, labels: np.ndarray | None) ->
         if share > 0:
             before = parts["train"]
             within = None if labels is None else labels[before]
-            rest, held = held_out(len(before), share, settings.seed, within)
+            rest, held = held_out(name, len(before), share, settings.seed, within)
             parts |= {"train": np.sort(before[rest]), name: np.sort(before[held])}
     return {name: parts[name] for name in SPLITS if name in parts}
 
