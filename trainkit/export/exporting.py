@@ -13,11 +13,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainkit.config.export import FORMATS
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
-from trainkit.core.errors import UserError
-from trainkit.export import keras_format, litert, onnx, saved_model
+from trainkit.core.errors import UserError, one_line
+from trainkit.export import arguments, keras_format, litert, onnx, saved_model
 from trainkit.export.comparison import Unusable, largest_difference, outputs_of
 from trainkit.export.runtimes import Named
 from trainkit.export.serving import Serving
@@ -108,11 +107,11 @@ def check_installed(formats: Sequence[str]) -> None:
 def export_model(
     model: keras.Model,
     folder: Path | str,
-    rows: Arrays,
+    rows: Arrays | Any,
     *,
-    formats: Sequence[str] = ("saved_model",),
-    quantize: Sequence[str] = (),
-    training: Arrays | None = None,
+    formats: Sequence[str] | str = ("saved_model",),
+    quantize: Sequence[str] | str = (),
+    training: Arrays | Any = None,
     compare: int = 1000,
     tolerance: float = 1e-5,
     on_file: Callable[[ExportedFile], None] | None = None,
@@ -122,7 +121,7 @@ def export_model(
     Args:
         model: A built Keras model.
         folder: Where the files go.
-        rows: Test rows, as the model takes them; with labels, 8-bit files are scored on all of them.
+        rows: Test rows, as the model takes them; `Arrays` with labels: 8-bit files are scored on all of them.
         formats: Any of `keras`, `saved_model`, `onnx`, `litert`.
         quantize: Any of `dynamic`, `int8`: further LiteRT files.
         training: Training rows, which `int8` needs.
@@ -131,18 +130,18 @@ def export_model(
         on_file: Called with each file as soon as it is compared.
 
     Raises:
-        UserError: for a package that is missing, or a folder that cannot be written.
+        UserError: for wrong arguments, a package that is missing, or a folder that cannot be written.
 
     Example:
         >>> export_model(model, "export", Arrays(x_test, y_test), formats=["onnx", "litert"])
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise UserError(f"Unknown format {unknown[0]!r}; known: {', '.join(FORMATS)}.")
+    arguments.check_model(model)
+    formats, names = arguments.chosen(formats, quantize)
     check_installed(formats)
+    rows = arguments.as_rows(rows)
+    training = None if training is None else arguments.as_rows(training)
     with tf.device("CPU:0"):  # where the fresh processes run, too
         work = _Export(model, Path(folder), rows, training, compare, tolerance)
-        names = [*formats, *(f"litert_{kind}" for kind in quantize if "litert" in formats)]
         done = []
         for name in names:
             done.append(work.write(name))
@@ -169,7 +168,10 @@ class _Export:
         self.tolerance = tolerance
         self.serving = Serving(model, rows.x)
         self.rows = self.serving.rows(rows.x, compare)
-        self.expected = self.serving.outputs(self.rows)
+        try:
+            self.expected = self.serving.outputs(self.rows)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"The rows do not fit the model: {one_line(str(error))}") from error
         self._twin: tuple[Serving, Named] | None = None
 
     def write(self, name: str) -> ExportedFile:

@@ -1,0 +1,58 @@
+"""Checks the arguments of `export_model` before anything is computed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from trainkit.config.export import FORMATS, QUANTIZE
+from trainkit.core.datasets import Arrays
+from trainkit.core.errors import UserError, did_you_mean
+
+__all__ = ["as_rows", "check_model", "chosen"]
+
+KINDS = tuple(kind for kind in QUANTIZE if kind not in ("none", "all"))
+
+
+def chosen(formats: Sequence[str] | str, quantize: Sequence[str] | str) -> tuple[tuple[str, ...], list[str]]:
+    """The formats, and the names of all files: `litert` and `int8` give `litert` and `litert_int8`.
+
+    Raises:
+        UserError: for unknown ones, no format, or `quantize` without the format that has it.
+    """
+    formats = (formats,) if isinstance(formats, str) else tuple(formats)
+    quantize = (quantize,) if isinstance(quantize, str) else tuple(quantize)
+    if not formats:
+        raise UserError(f"formats is empty; expected at least one of {', '.join(FORMATS)}.")
+    for name, values, known in (("format", formats, FORMATS), ("quantize", quantize, KINDS)):
+        for value in values:
+            if value not in known:
+                raise UserError(f"Unknown {name} {value!r}; {did_you_mean(str(value), known)}")
+    if quantize and "litert" not in formats:
+        raise UserError(
+            f"quantize={quantize} is for LiteRT; expected litert among the formats, got {', '.join(formats)}."
+        )
+    return formats, [*formats, *(f"litert_{kind}" for kind in quantize)]
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no model.
+
+    Raises:
+        UserError: naming what it is.
+    """
+    if not isinstance(model, keras.Model):
+        raise UserError(
+            f"model is {type(model).__name__}; expected a keras.Model, such as the `model` of a Trainer."
+        )
+
+
+def as_rows(rows: Any) -> Arrays:
+    """Rows as `Arrays`; those that are given as the model takes them have no labels.
+
+    Raises:
+        UserError: for what is no array.
+    """
+    return rows if isinstance(rows, Arrays) else Arrays(rows)
