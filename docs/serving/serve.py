@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -78,8 +79,11 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
             if self.path != "/predict":
                 self._answer(404, {"error": f"{self.path}: expected /predict"})
                 return
+            if "Content-Length" not in self.headers:
+                self._answer(411, {"error": "expected a body with Content-Length, not in chunks"})
+                return
             try:
-                length = int(self.headers.get("Content-Length", 0))
+                length = int(self.headers["Content-Length"])
                 body = json.loads(self.rfile.read(max(length, 0)))  # a negative one would wait for the end
                 if not isinstance(body, dict) or "inputs" not in body:
                     raise ValueError('expected {"inputs": ...}')
@@ -102,9 +106,14 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
 
 
 class Server(ThreadingHTTPServer):
-    """Lets many clients wait to be taken, not five."""
+    """Lets many clients wait to be taken, not five. One that goes away before its answer is no error."""
 
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print a traceback, but for clients that went away."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def main() -> None:

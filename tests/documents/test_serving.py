@@ -8,6 +8,9 @@ import importlib.util
 import json
 import os
 import random
+import re
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -106,6 +109,7 @@ def service() -> Iterator[Any]:
         ("null", "/predict", {}, 400, "expected {"),
         ("5", "/predict", {}, 400, "expected {"),
         ("{}", "/predict", {"Content-Length": "-1"}, 400, "JSONDecodeError"),
+        ("2\r\n{}\r\n0\r\n\r\n", "/predict", {"Transfer-Encoding": "chunked"}, 411, "Content-Length"),
         ('{"inputs": [1]}', "/", {}, 404, "expected /predict"),
     ],
 )
@@ -118,3 +122,29 @@ def test_what_cannot_be_predicted_is_answered(
     assert answer.status == code
     assert said in answer.read().decode()
     connection.close()
+
+
+def test_a_client_that_goes_away_before_its_answer_leaves_no_traceback(
+    service: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    linger = struct.pack("ii", 1, 0)  # close with a reset, at once
+    body = json.dumps({"inputs": {"text": ["a"] * 10_000, "title": ["b"] * 10_000}})
+    request = f"POST /predict HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    for sent in (request, request[:99]):
+        client = socket.create_connection(service)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        client.sendall(sent)
+        client.close()
+    connection = http.client.HTTPConnection(*service, timeout=20)
+    connection.request("POST", "/predict", body)
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_documented_request_has_the_columns_of_the_documented_table() -> None:
+    header = re.search(r"writerow\((\[.*\])\)", (ROOT / "docs/data.md").read_text())
+    request = re.search(r"curl -d '(.*)' ", (ROOT / "docs/export.md").read_text())
+    assert header is not None
+    assert request is not None
+    assert json.loads(request[1])["inputs"].keys() == set(json.loads(header[1])) - {"id", "price"}
