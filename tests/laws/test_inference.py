@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import Toy
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.trainer.trainer import Trainer
 
@@ -68,3 +69,40 @@ def test_rows_that_do_not_fit_the_model_are_refused_in_one_line() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="number of rows"):
         trainer.predict(np.zeros([0, 6], "float32"))
+
+
+def test_rows_of_no_form_that_the_model_takes_are_named_in_one_line() -> None:
+    """A text, an empty Dataset and a whole set of splits; the arrays of `Arrays` are rows."""
+    trainer = Trainer(epochs=1)
+    trainer.prepare(Toy())
+    test = trainer.splits.test
+    np.testing.assert_array_equal(trainer.predict(test), trainer.predict(test.x))
+    rows = tf.data.Dataset.from_tensor_slices(test.x)
+    wrong: list[tuple[Any, str]] = [
+        (np.full([4, 6], "a"), "rows of text do not fit the model, which was made for float32"),
+        (np.full([4, 6], "a", object), "rows of text do not fit the model, which was made for float32"),
+        (rows.take(0), r"there are no rows: the \w*Dataset is empty"),
+        (rows.batch(4).take(0), r"there are no rows: the \w*Dataset is empty"),
+        (trainer.splits, "x is Splits; expected rows, .* split='test'"),
+    ]
+    for x, said in wrong:
+        with pytest.raises(UserError, match=f"^predict: {said}") as caught:
+            trainer.predict(x)
+        assert "\n" not in str(caught.value)
+
+
+def test_text_rows_are_predicted_by_a_model_of_text_alone() -> None:
+    class Words(Toy):
+        def data(self) -> Splits:
+            return Splits(Arrays(np.array(["a", "b"] * 16), np.arange(32) % 2))
+
+        def model(self, train: Arrays) -> keras.Model:
+            words = keras.layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")
+            return keras.Sequential([keras.Input((), dtype="string"), words, keras.layers.Dense(3)])
+
+    trainer = Trainer(epochs=1)
+    trainer.prepare(Words())
+    for x in (np.array(["a", "b"]), np.array(["a", "b"], object), ["a", "b"]):
+        assert trainer.predict(x).shape == (2, 3)
+    with pytest.raises(UserError, match="rows of float32 do not fit the model, which was made for text"):
+        trainer.predict(np.ones([4], "float32"))

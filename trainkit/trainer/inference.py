@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.callbacks.callback_list import needs_test_batches
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.tree import Structure, leaves
@@ -53,6 +54,9 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
         UserError: for rows that do not fit the model.
     """
     model = cache.setup.model
+    if isinstance(x, Splits):
+        raise UserError("predict: x is Splits; expected rows, such as splits.test.x, or split='test' alone.")
+    x = x.x if isinstance(x, Arrays) else x
     if not all(isinstance(a, (bool, int, float, str)) or hasattr(a, "__array__") for a in leaves(x)):
         if isinstance(x, tf.data.Dataset) and _is_of_rows(x, cache.setup.source.spec[0]):
             x = x.batch(size)
@@ -60,10 +64,15 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
             return model.predict(x, verbose=0, callbacks=list(callbacks))
         except (ValueError, TypeError) as error:
             raise UserError(f"predict: rows do not fit the model: {one_line(str(error))}") from error
+        except UnboundLocalError as error:
+            if "batch_outputs" not in str(error):
+                raise
+            raise UserError(f"predict: there are no rows: the {type(x).__name__} is empty.") from error
     x = as_arrays(x, "x")
     lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}
     if len(lengths) != 1 or lengths == {0}:
         raise UserError(f"predict: expected one and the same number of rows in x, at least 1; got {lengths}.")
+    _check_text(x, cache.setup.source.spec[0])
     hooks = _hooks(callbacks, cache, -(-lengths.pop() // size))
     hooks.on_predict_begin()
     parts = []
@@ -80,6 +89,24 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
         hooks.on_predict_batch_end(number, {"outputs": parts[-1]})
     hooks.on_predict_end()
     return keras.tree.map_structure(lambda *p: np.concatenate(p), *parts)
+
+
+def _check_text(x: Structure, row: Any) -> None:
+    """Refuse text for a model of numbers, and numbers for a model of text.
+
+    Raises:
+        UserError: naming the types.
+    """
+    given = [np.asarray(a[:1]) for a in leaves(x)]
+    known = [spec.dtype for spec in leaves(row)]
+    for array, dtype in zip(given, known, strict=False):
+        is_text = array.dtype.kind in "SU" or isinstance(array.item(0) if array.size else None, (str, bytes))
+        if is_text != (dtype == tf.string):
+            kind = "text" if is_text else array.dtype
+            raise UserError(
+                f"predict: rows of {kind} do not fit the model, which was made for "
+                f"{'text' if dtype == tf.string else dtype.name}."
+            )
 
 
 def _is_of_rows(dataset: tf.data.Dataset, row: Any) -> bool:
