@@ -139,6 +139,33 @@ def test_arrays_that_keras_has_no_type_for_are_refused_by_their_type(labels: Any
         tk.fit(dense("sgd"), X, labels, verbose=0)
 
 
+def test_a_column_of_text_trains_as_in_keras() -> None:
+    def model() -> keras.Model:
+        words = keras.layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")
+        made = keras.Sequential([keras.Input((), dtype="string"), words, keras.layers.Dense(1)])
+        made.layers[-1].set_weights([np.ones((3, 1)), np.zeros(1)])
+        made.compile("sgd", "mse")
+        return made
+
+    text = np.array(["a", "b", "?", "b"] * 4, object)
+    labels = np.arange(16.0)
+    rest = {"verbose": 0, "shuffle": False, "validation_data": (text, labels), "batch_size": 8}
+    expected = model().fit(text, labels, **rest).history
+    for exact in (False, True):
+        history = tk.fit(model(), text, labels, exact=exact, **rest).history
+        assert history == {name: pytest.approx(values, rel=1e-5) for name, values in expected.items()}
+    for other in (text[:, None], np.array([*text[1:], None], object)):  # which Keras refuses, too
+        with pytest.raises(tk.UserError, match="An array of type object is no input of a Keras model"):
+            tk.fit(model(), other, labels, verbose=0)
+
+
+def test_rows_of_none_are_said_to_be_none() -> None:
+    with pytest.raises(tk.UserError, match="There are no rows: the arrays are empty"):
+        tk.fit(dense("sgd"), X[:0], Y[:0], verbose=0)
+    with pytest.raises(tk.UserError, match="There are no rows: the arrays are empty"):
+        tk.Arrays(X[:0], Y[:0])
+
+
 @pytest.mark.parametrize("verbose", ["none", None])
 def test_a_verbosity_that_keras_takes_for_silence_is_taken(verbose: Any, capsys: Any) -> None:
     tk.fit(dense("sgd"), X, Y, verbose=verbose)

@@ -242,6 +242,12 @@ def unknown(arrays: Arrays) -> tf.data.Dataset:
 NEVER: list[tuple[str, Callable[[Arrays], Any], str]] = [
     ("train", lambda arrays: single(arrays).repeat(), "limit_train_batches"),
     ("train", unknown, "set_shape"),
+    ("train", lambda arrays: single(arrays).take(0), "There are no training rows: the Dataset is empty"),
+    (
+        "train",
+        lambda arrays: single(arrays).batch(SIZE).take(0),
+        "There are no training rows: the Dataset is empty",
+    ),
     ("validation", lambda arrays: single(arrays).repeat(), "take"),
     ("test", lambda arrays: [1, 2], "expected Arrays"),
 ]

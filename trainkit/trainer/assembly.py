@@ -257,6 +257,8 @@ def _check_execution(config: TrainerConfig, replicas: int) -> None:
 
 def _epoch_shape(config: TrainerConfig, rows: int) -> EpochShape:
     step_rows = config.batch_size * config.accumulate
+    if not rows:
+        raise UserError("There are no training rows: the Dataset is empty.")
     if config.batch_size > rows:
         raise UserError(
             f"trainer.batch_size={config.batch_size} is larger than the data: {rows} training rows. "

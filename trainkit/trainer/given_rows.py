@@ -132,14 +132,16 @@ class GivenValidation:
 
 
 def _check_types(arrays: Any) -> None:
-    """Refuse arrays that Keras has no type for; text comes as bytes, since Keras has converted it.
+    """Refuse arrays that Keras has no type for. It takes an array `[N]` of `str` objects for text; other text
+    comes as bytes, since Keras has converted it.
 
     Raises:
         UserError: naming the type.
     """
     for array in leaves(arrays):
         of_objects = array.dtype == object and array.size and not isinstance(array.flat[0], bytes)
-        if of_objects or array.dtype.kind in "SU":
+        is_text = of_objects and all(isinstance(value, str) for value in array)
+        if (of_objects and not is_text) or array.dtype.kind in "SU":
             raise UserError(
                 f"An array of type {array.dtype} is no input of a Keras model: convert numbers by "
                 "array.astype('float32'), text by tf.constant(array)."

@@ -96,7 +96,7 @@ def _count(dataset: tf.data.Dataset, batched: bool, most: int | None) -> int:
         if most is not None and number >= most:
             return most
     if not number:
-        raise UserError("The dataset of training rows is empty.")
+        raise UserError("There are no training rows: the Dataset is empty.")
     return number
 
 
