@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from trainkit.backend.generators import kept_generators
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.progress import make as make_progress
@@ -148,8 +149,7 @@ class TrainkitEstimator(BaseEstimator):
             train, validation = train.take(rest), train.take(held)
         self._task = self._make_task(train.x, train.weight)
         self._optimizer_state: list[np.ndarray] = []
-        held_out = None if validation is None else self._labelled(validation)
-        self._train(Splits(self._labelled(train), held_out), seed, None)
+        self._train(train, validation, seed, None)
         return self
 
     def _fit_partially(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Self:
@@ -164,21 +164,23 @@ class TrainkitEstimator(BaseEstimator):
             self._task = self._make_task(x, weight)
             self._optimizer_state = []
             self.n_iter_ = 0
-        self._train(Splits(self._labelled(Arrays(x, y, weight))), (self._seed + self.n_iter_) % 2**31, 1)
+        self._train(Arrays(x, y, weight), None, (self._seed + self.n_iter_) % 2**31, 1)
         return self
 
-    def _train(self, splits: Splits, seed: int, epochs: int | None) -> None:
+    def _train(self, train: Arrays, validation: Arrays | None, seed: int, epochs: int | None) -> None:
         """Train the task, from the weights at hand if there are any; for as long as the parameters say, if
         `epochs` does not."""
         goes_on = bool(self._optimizer_state)
         # Pickles of earlier versions do not know what their model and optimizer were made from.
         if goes_on and hasattr(self, "_made_from"):
             check_model_parameters(self, self._made_from)
-        trainer, optimizer = self._configs(seed, epochs, len(cast(Arrays, splits.train)))
+        trainer, optimizer = self._configs(seed, epochs, len(train))
         observers: list[Any] = [make_progress("plain")] if self.verbose else []
-        if self.early_stopping and splits.validation is not None:
+        if self.early_stopping and validation is not None:
             observers.append(EarlyStopping("val_loss", patience=self.patience))
-        with ONE_AT_A_TIME:
+        with ONE_AT_A_TIME, kept_generators():  # all models that are built here draw from them
+            held_out = None if validation is None else self._labelled(validation)
+            splits = Splits(self._labelled(train), held_out)
             setup, cache = POOL.setup(self._task, trainer, optimizer, splits)
             form = OptimizerForm.of(setup)
             if goes_on:
@@ -189,19 +191,17 @@ class TrainkitEstimator(BaseEstimator):
                 form.go_on(setup, before)
             callbacks = CallbackList(observers, setup.state, setup.direction)
             with setup.strategy.scope():
-                loop = FitLoop(setup, cache, callbacks, lambda: None, finds_bottleneck=False)
-                history = loop.run()
+                history = FitLoop(setup, cache, callbacks, lambda: None, finds_bottleneck=False).run()
             values = setup.state.values()
-        count = len(setup.state.groups["model"])
-        if not goes_on:
-            self.model_ = self._task.model(cast(Arrays, splits.train))
+            count = len(setup.state.groups["model"])
+            if not goes_on:
+                self.model_ = self._task.model(cast(Arrays, splits.train))
         for variable, value in zip(self.model_.variables, values[:count], strict=True):
             variable.assign(value)
         self._optimizer_state = values[count:]
         self._optimizer_form = form
-        done = len(history.epoch)
         self.history_ = history.history
-        self.n_iter_ = (self.n_iter_ if goes_on else 0) + done
+        self.n_iter_ = (self.n_iter_ if goes_on else 0) + len(history.epoch)
 
     def _make_task(self, x: np.ndarray, weight: np.ndarray | None) -> Task:
         self._row_shape = x.shape[1:]

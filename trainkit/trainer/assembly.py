@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat, precision
 from trainkit.backend.compat.optimizer_variables import built_for_others
+from trainkit.backend.generators import GeneratorStates
 from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.unlisted import unlisted_variables
 from trainkit.checkpoint.train_state import TrainState
@@ -194,6 +195,7 @@ def completed(
         validation_batch=config.batch_size,
         streamed=layout.streamed,
         initial=tuple(state.values()),
+        generators=GeneratorStates(),
     )
 
 

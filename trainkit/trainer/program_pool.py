@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
-from trainkit.backend.compat.callbacks import forget_initial_epoch
+from trainkit.backend.generators import GeneratorStates
 from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.starting_values import StartingValues
 from trainkit.backend.traced_values import TracedValues
@@ -273,17 +273,14 @@ class ProgramPool:
             shape=layout.shape,
             streamed=layout.streamed,
             initial=tuple(initial),
+            generators=GeneratorStates(),
         )
         same_rows = cache.setup.splits is layout.splits and cache.setup.task is task
         cache.renew(setup, keep_rows=same_rows)
         if setup.traced is not None:
             values = TracedValues.values_of(known.model, own, self.optimizer_values)
             setup.traced.assign([*start.values, *values[len(start.values) :]])
-        setup.state.assign(initial)
-        setup.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
-        setup.state.skipped = 0
-        setup.model.stop_training = False
-        forget_initial_epoch(setup.model)
+        setup.rewind()
         return setup, cache
 
     def let_rows_go(self) -> None:

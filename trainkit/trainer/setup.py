@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import patches
+from trainkit.backend.compat.callbacks import forget_initial_epoch
+from trainkit.backend.generators import GeneratorStates
 from trainkit.backend.patches import Replacement
 from trainkit.backend.traced_values import TracedValues
 from trainkit.checkpoint.train_state import TrainState
@@ -53,6 +55,7 @@ class TrainSetup:
         traced: Values that programs of this set-up read from variables; None: all are constants.
         rows_as_keras: Whether code of the user's is shown the number of rows where, and only where,
             `model.fit` shows it.
+        generators: The global generators of random numbers before any training; None: they are not seeded.
     """
 
     task: Task
@@ -71,6 +74,7 @@ class TrainSetup:
     streamed: frozenset[str] = frozenset()
     traced: TracedValues | None = None
     rows_as_keras: bool = False
+    generators: GeneratorStates | None = None
 
     @property
     def replicas(self) -> int:
@@ -117,6 +121,14 @@ class TrainSetup:
         """What compiled programs of this set-up depend on, besides the model and its compilation."""
         config = replace(self.config, epochs=1)
         return (repr(config), repr(self.source.spec), self.validation_batch, self.step.train_logs)
+
+    def rewind(self) -> None:
+        """Put model and position back to before any training."""
+        self.state.assign(self.initial)
+        self.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
+        self.state.skipped = 0
+        self.model.stop_training = False
+        forget_initial_epoch(self.model)
 
     def build_optimizer(self) -> None:
         """Make the optimizer's variables, if a step needs them and none has made them."""

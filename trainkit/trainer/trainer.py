@@ -12,7 +12,7 @@ from typing import Any, Unpack
 import keras
 import numpy as np
 
-from trainkit.backend.compat.callbacks import forget_initial_epoch
+from trainkit.backend.generators import kept_generators
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
 from trainkit.config import PROGRESS, OptimizerConfig, TrainerConfig, TrainerSettings
@@ -22,6 +22,7 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 from trainkit.distributed.agreement import Agreement
 from trainkit.trainer import inference, states
+from trainkit.trainer.assembly import ONE_AT_A_TIME
 from trainkit.trainer.fit_loop import FitLoop
 from trainkit.trainer.given_objects import (
     as_callbacks,
@@ -112,7 +113,8 @@ class Trainer(TrainerView):
         Raises:
             UserError: for data, settings or a model that cannot be trained.
         """
-        self._setup, self._cache = by(as_task(task), self.config, self.optimizer, as_data(data))
+        with kept_generators():
+            self._setup, self._cache = by(as_task(task), self.config, self.optimizer, as_data(data))
         self._trained = False
         return self._setup
 
@@ -150,21 +152,22 @@ class Trainer(TrainerView):
         """
         begin = time.perf_counter()
         resume = as_checkpoint(resume)
-        setup, cache = self._fresh(task, data)
-        check_monitors(self.callbacks, setup.direction)
-        if resume is not None:
-            check_resumed(setup, resume, self.callbacks, self.told_changes)
-        self.stopped = None
-        self._trained = True
-        self._agreement = Agreement(setup.strategy, STOP_SIGNALS) if setup.in_lockstep else None
-        shown = progress_display(self.progress)
-        if self.run_dir is None:
-            return self._run(setup, cache, [*self.callbacks, *shown], resume, begin)
-        run = RunFiles(self.run_dir, setup, resumed=resume)
-        with run.open(self.report) as values:
-            history = self._run(setup, cache, [*self.callbacks, *run.callbacks(), *shown], resume, begin)
-            values.update(history.history)
-        return history
+        with kept_generators():
+            setup, cache = self._fresh(task, data)
+            check_monitors(self.callbacks, setup.direction)
+            if resume is not None:
+                check_resumed(setup, resume, self.callbacks, self.told_changes)
+            self.stopped = None
+            self._trained = True
+            self._agreement = Agreement(setup.strategy, STOP_SIGNALS) if setup.in_lockstep else None
+            shown = progress_display(self.progress)
+            if self.run_dir is None:
+                return self._run(setup, cache, [*self.callbacks, *shown], resume, begin)
+            run = RunFiles(self.run_dir, setup, resumed=resume)
+            with run.open(self.report) as values:
+                history = self._run(setup, cache, [*self.callbacks, *run.callbacks(), *shown], resume, begin)
+                values.update(history.history)
+            return history
 
     def _run(
         self,
@@ -267,11 +270,10 @@ class Trainer(TrainerView):
         if known is None or not same or (self._trained and self._changed(known)):
             self.prepare(task, data=data)
         elif self._trained:
-            known.state.assign(known.initial)
-            known.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
-            known.state.skipped = 0
-            known.model.stop_training = False
-            forget_initial_epoch(known.model)
+            known.rewind()
+        with ONE_AT_A_TIME:
+            if self.setup.generators is not None:
+                self.setup.generators.put()
         return self._ready(None)
 
     def _changed(self, known: TrainSetup) -> bool:

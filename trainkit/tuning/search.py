@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from trainkit.backend.generators import kept_generators
 from trainkit.config import TrainerConfig, TuneConfig
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
@@ -91,9 +92,10 @@ class Search:
                 "share programs; leave it out, or compare both loops with mode=parity."
             )
         pool = ProgramPool(_optimizer_values(plan.space))
-        setup = _first_setup(base, config, pool)
-        for settings in plan.space.samples():
-            _check(plan, settings, base, pool, setup)
+        with kept_generators():
+            setup = _first_setup(base, config, pool)
+            for settings in plan.space.samples():
+                _check(plan, settings, base, pool, setup)
         self.objectives = list(config.objectives) or [default_objective(setup)]
         directions = objective_directions(setup, self.objectives)
         trainings = trials * (config.cv or 1)
@@ -123,7 +125,8 @@ class Search:
         while self.stopped is None:
             held = self.study.take(begin_new=not self._timed_out())
             if held is not None:
-                self._work(held)
+                with kept_generators():
+                    self._work(held)
                 self._write(now=False)
             elif any(entry.state == "running" for entry in self.study.entries()):
                 time.sleep(POLL_SECONDS)

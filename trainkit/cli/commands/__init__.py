@@ -28,4 +28,7 @@ def run(job: Job) -> int:
     """
     for key, (before, now) in job.changed.items():
         print(f"Note: {key} is {now} now; the run began with {before}.")
-    return COMMANDS[job.config.mode](job)
+    from trainkit.backend.generators import kept_generators
+
+    with kept_generators():  # all of the command draws from those that its training has seeded
+        return COMMANDS[job.config.mode](job)
