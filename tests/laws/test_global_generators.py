@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import Toy, rows
+from trainkit.core.errors import UserError
 from trainkit.estimators import TrainkitClassifier
 from trainkit.trainer.assembly import ONE_AT_A_TIME
 from trainkit.trainer.trainer import Trainer
@@ -103,3 +104,8 @@ def test_estimators_build_models_one_at_a_time() -> None:
     settings = {"epochs": 1, "early_stopping": True, "random_state": 0}
     TrainkitClassifier(model, **settings).fit(X, Y)
     assert all(alone), alone
+
+
+def test_a_graph_begins_no_training() -> None:
+    with tf.Graph().as_default(), pytest.raises(UserError, match="plain Python"):
+        new().fit(Toy())

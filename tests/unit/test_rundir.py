@@ -12,7 +12,7 @@ import pytest
 from trainkit.core import files
 from trainkit.core.errors import UserError
 from trainkit.runs import locate, run_dir
-from trainkit.runs.lock import locked
+from trainkit.runs.lock import LOCK, locked
 
 
 def make_run(folder: Path, *checkpoints: str) -> Path:
@@ -89,6 +89,16 @@ def test_a_failed_write_keeps_the_old_text(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match="No space left"):
         files.write_text(path, "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_what_is_no_file_is_left_as_it_is_and_named(tmp_path: Path) -> None:
+    (tmp_path / "loss.png" / "mine").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"Cannot write .*loss\.png: Is a directory"):
+        files.write_text(tmp_path / "loss.png", "a picture")
+    os.mkfifo(tmp_path / LOCK)
+    with pytest.raises(UserError, match="no plain file"), locked(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [LOCK, "loss.png", "mine"]
 
 
 def test_json_is_strict(tmp_path: Path) -> None:

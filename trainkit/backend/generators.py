@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainkit.backend.compat import generators as compat
+from trainkit.core.errors import UserError
 
 __all__ = ["GeneratorStates", "kept_generators"]
 
@@ -35,7 +37,14 @@ def kept_generators() -> Iterator[None]:
 
     Blocks may lie in each other and go on in several threads: the last one that ends puts the generators
     back, so that it disturbs no training that goes on.
+
+    Raises:
+        UserError: in a graph, where no training can be begun.
     """
+    if not tf.executing_eagerly():
+        raise UserError(
+            "A training cannot be begun within a tf.function or tf.Graph; call it from plain Python."
+        )
     before = None if _thread.within else _OfThread()
     with _lock:
         _process.before = _process.before or _OfProcess()

@@ -71,7 +71,7 @@ class Disk:
 
     def rename(self, new: Path, path: Path) -> None:
         """Give a file or folder its name; one that has it already is replaced in the same moment."""
-        if path.is_dir() and not path.is_symlink():
+        if new.is_dir() and path.is_dir() and not path.is_symlink():
             _exchange(new, path)
         else:
             os.replace(new, path)

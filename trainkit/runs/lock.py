@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ def locked(run: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"Cannot write to the run directory {shown(run)}: {error.strerror}.") from error
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{shown(path)} is no plain file, and cannot be the lock of the run; remove it.")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
