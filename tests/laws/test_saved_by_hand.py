@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tests.support.toys import Toy
-from tests.support.training import difference, fit, weights
+from tests.support.training import difference, fit, fit_again, weights
+from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.callbacks.weight_average import WeightAverage
 from trainkit.core.errors import UserError
 from trainkit.trainer.trainer import Trainer
 
@@ -63,6 +65,49 @@ def test_a_training_goes_on_from_what_was_saved_by_hand(tmp_path: Path, optimize
     rest, _ = fit(Toy(), epochs=6, resume=tmp_path / "c", **made())
     assert whole.state.epoch == rest.state.epoch == 3
     assert difference(whole, rest) == 0.0
+
+
+class StopsAfter(keras.callbacks.LambdaCallback):
+    """Asks the trainer to stop after so many epochs."""
+
+    def __init__(self, trainer: Trainer, epochs: int) -> None:
+        super().__init__(on_epoch_end=lambda e, _: trainer.request_stop("test") if e + 1 == epochs else None)
+
+
+ENDS_WITH_OTHERS = {
+    "the best ones": lambda: keras.callbacks.EarlyStopping(
+        "loss", patience=9, mode="max", restore_best_weights=True
+    ),
+    "the best ones, by ours": lambda: EarlyStopping("loss", patience=9, mode="max"),
+    "an average": lambda: WeightAverage(start=1),
+    "none": lambda: keras.callbacks.LambdaCallback(
+        on_train_end=lambda _: trained.model.set_weights([0 * w for w in trained.model.get_weights()])
+    ),
+}
+trained = Trainer(epochs=4, batch_size=16, execution="step")
+task = Toy()
+
+
+@pytest.mark.parametrize("weights_at_end", ENDS_WITH_OTHERS)
+def test_a_training_goes_on_from_its_own_weights_whatever_a_callback_ends_it_with(
+    tmp_path: Path, weights_at_end: str
+) -> None:
+    made = ENDS_WITH_OTHERS[weights_at_end]
+    whole = fit_again(trained, task, callbacks=[made()])["loss"]
+    fit_again(trained, task, callbacks=[made(), StopsAfter(trained, 2)])
+    trained.save_checkpoint(tmp_path / "c")
+    rest = fit_again(trained, task, callbacks=[made()], resume=tmp_path / "c")["loss"]
+    assert rest == whole[2:]
+
+
+def test_weights_that_the_user_has_set_are_saved(tmp_path: Path) -> None:
+    fit_again(trained, task, callbacks=[ENDS_WITH_OTHERS["the best ones"]()])
+    trained.model.set_weights([w + 1 for w in trained.model.get_weights()])
+    set_now = weights(trained)
+    trained.save_checkpoint(tmp_path / "c")
+    fit_again(trained, task)
+    trained.restore(tmp_path / "c")
+    assert all(np.array_equal(a, b) for a, b in zip(set_now, weights(trained), strict=True))
 
 
 def test_what_was_saved_by_hand_knows_its_rows(tmp_path: Path) -> None:

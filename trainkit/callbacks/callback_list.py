@@ -18,6 +18,7 @@ from trainkit.callbacks.callback_state import (
     unknown_states,
 )
 from trainkit.callbacks.checkpoints import Checkpoints
+from trainkit.callbacks.ended import Ended
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
 from trainkit.callbacks.swapped_average import SwappedAverages
@@ -90,6 +91,7 @@ class CallbackList:
         self._last_logs: Mapping[str, Any] = {}
         self.verbose: str | int = 0
         self._named = named_callbacks(self.callbacks)
+        self._ended = Ended(self._named, state.model)
         self._resumed: Mapping[str, Any] = {}
         self._reported_at = 0.0
         self._best_epochs: list[int] = []
@@ -102,8 +104,7 @@ class CallbackList:
         self.resumed_execution = restored.get("execution", "")
         self._resumed = restored.get("callbacks", {})
         load_callback_states(self._named, self._resumed, own=True)
-        unknown = unknown_states(self.callbacks)
-        if unknown:
+        if unknown := unknown_states(self.callbacks):
             warnings.warn(
                 f"{', '.join(unknown)}: what the callback remembers is not in the checkpoint; it begins "
                 "anew. Give it state_dict() and load_state_dict() to keep it.",
@@ -113,7 +114,7 @@ class CallbackList:
     def states(self) -> dict[str, Any]:
         """What a checkpoint keeps of all callbacks, by their names."""
         known = {name: state_of(callback) for name, callback in self._named.items()}
-        return {name: state for name, state in known.items() if state is not None}
+        return self._ended.state() | {name: state for name, state in known.items() if state is not None}
 
     @property
     def rules(self) -> tuple[MonitorRule, ...]:
@@ -138,7 +139,7 @@ class CallbackList:
         for saver in self._savers():
             saver.monitors = monitors
             saver.collect = self.states
-        self.state.model.stop_training = any(m.out_of_patience for m in self.monitors)
+        self.state.model.stop_training = self._ended.stays(self._resumed)
         self._best_epochs = [m.best_epoch for m in self.monitors]
 
     def inform(self, info: RunInfo) -> None:

@@ -123,7 +123,7 @@ class FitLoop:
         finally:
             self.runner.close()
             self.callbacks.close()
-        self.callbacks.after_call(final=True)
+        self.mid_epoch.keep_end(self.choice.execution)
         self.state.finalize()
         self.callbacks.on_train_end()
         self.mid_epoch.end()

@@ -72,7 +72,8 @@ class KerasFitLoop:
         self.cost = cost or StepCost()
         self.state = setup.state
         self.times = FitTimes()
-        self.mid_epoch = MidEpoch(setup, callbacks)  # where it never ends
+        self.mid_epoch = MidEpoch(setup, callbacks)
+        self.ended = False  # by a callback
         self.xla = setup.config.execution.endswith("_xla")
         name = "model.fit, jit_compile=True" if self.xla else "model.fit"
         self.choice = Choice(name, "trainer.engine=keras")
@@ -92,9 +93,11 @@ class KerasFitLoop:
         self.callbacks.keras.callbacks.insert(0, _Position(self))
         self.callbacks.keras.callbacks.append(_Close(self))
         if setup.model.stop_training:  # which fit would forget
-            self.callbacks.keras.on_train_begin()
-            self.callbacks.after_call(final=True)
-            self.callbacks.keras.on_train_end()
+            self.ended = True
+            self.callbacks.on_train_begin()
+            self.mid_epoch.keep_end(self.choice.execution)
+            self.callbacks.on_train_end()
+            self.mid_epoch.end()
             return self.callbacks.history
         setup.model.jit_compile = self.xla
         with (
@@ -103,6 +106,8 @@ class KerasFitLoop:
         ):
             warnings.filterwarnings("ignore", message=".*shuffle=True.*")  # the batches come shuffled
             self._fit()
+        setup.model.stop_training = self.ended
+        self.mid_epoch.end()
         self.callbacks.close()
         return self.callbacks.history
 
@@ -203,10 +208,11 @@ class _Close(keras.callbacks.Callback):
         loop.callbacks.after_epoch(epoch)
         loop.callbacks.capture_best()
         done = epoch + 1 == loop.setup.config.epochs
-        last = loop.setup.model.stop_training or done or loop.stop_reason() is not None
+        loop.ended = bool(loop.setup.model.stop_training)
+        last = loop.ended or done or loop.stop_reason() is not None
         loop.callbacks.after_call()
         if last:
-            loop.callbacks.after_call(final=True)
+            loop.mid_epoch.keep_end(loop.choice.execution)
             loop.setup.model.stop_training = True
 
 

@@ -1,4 +1,4 @@
-"""What checkpoints hold of a training that ends in the middle of an epoch."""
+"""What checkpoints hold of a training whose end has changed its state."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import keras
 import numpy as np
 
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.checkpoints import Checkpoints
+from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.callbacks.observer import Observer
+from trainkit.callbacks.weight_average import WeightAverage
 from trainkit.checkpoint import store
 from trainkit.checkpoint.members import Record
 from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["MidEpoch", "record"]
+
+NOTHING = keras.callbacks.Callback.on_train_end
 
 
 def record(
@@ -43,10 +49,12 @@ def record(
 
 
 class MidEpoch:
-    """The state within the epoch in which `trainer.steps` or a batch hook ends a training.
+    """The state that a training goes on from, where its end leaves another.
 
-    That epoch is validated, logged and told to the callbacks as any other, but a resumed training ends it
-    once more. So what is saved from there on is the state before: nobody counts the epoch twice.
+    An epoch in which `trainer.steps` or a batch hook ends a training is validated, logged and told to the
+    callbacks as any other, but a resumed training ends it once more. So what is saved from there on is the
+    state before: nobody counts the epoch twice. And at the end of a training callbacks put other weights in
+    place, such as the best ones, that do not go with the optimizer's state and the position.
 
     Args:
         setup: The task made ready.
@@ -67,6 +75,12 @@ class MidEpoch:
             if isinstance(monitor, Checkpoints):
                 monitor.mid_epoch = self._record
 
+    def keep_end(self, execution: str) -> None:
+        """Save for the last time; note the state, if a callback may change it in `on_train_end`."""
+        if self._record is None and any(map(_may_change_weights, self.callbacks.callbacks)):
+            self._record = record(self.setup, self.callbacks, execution)
+        self.callbacks.after_call(final=True)
+
     def end(self) -> None:
         """The training is over: what its callbacks did to model and optimizer, they have done."""
         if self._record is not None:
@@ -81,3 +95,15 @@ class MidEpoch:
         state = self.setup.state
         variables = [*state.groups["model"], *state.groups["optimizer"]]
         return [*state.position().values(), *(zlib.crc32(v.numpy().tobytes()) for v in variables)]
+
+
+def _may_change_weights(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback may put other weights in place at the end of a training."""
+    if isinstance(callback, (EarlyStopping, keras.callbacks.EarlyStopping)):
+        return bool(callback.restore_best_weights)
+    if isinstance(callback, Observer):
+        return isinstance(callback, WeightAverage)
+    if "on_train_end" in vars(callback):
+        return True
+    kind = type(callback)
+    return kind.on_train_end is not NOTHING and not kind.__module__.startswith("keras.")

@@ -239,15 +239,15 @@ class Trainer(TrainerView):
             UserError: for rows that do not fit the model, or a split that the task does not have.
         """
         if isinstance(x, Task):
-            task = x
-            x = None
+            task, x = x, None
         setup, cache = self._ready(task)
         rows = setup.arrays(split).x if x is None else x
         with states.of_checkpoint(setup.state, as_checkpoint(checkpoint)):
             return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=self._mode()[0])
 
     def save_checkpoint(self, path: Path | str) -> Path:
-        """Write the whole state as the folder `path`, atomically, so that `fit(resume=path)` goes on from it.
+        """Write the whole state, before callbacks put the best weights or others in place at the end, as the
+        folder `path`, atomically, so that `fit(resume=path)` goes on from it.
 
         Args:
             path: A new or empty folder, or one of a checkpoint, which is replaced.
