@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from trainkit.backend.compat.callbacks import initial_epoch
 from trainkit.backend.patches import patched
 from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scale
 from trainkit.callbacks.callback_list import CallbackList
+from trainkit.callbacks.callback_state import load_callback_states, named_callbacks
 from trainkit.checkpoint import store
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs, split_logs
@@ -74,6 +75,7 @@ class KerasFitLoop:
         self.times = FitTimes()
         self.mid_epoch = MidEpoch(setup, callbacks)
         self.ended = False  # by a callback
+        self.resumed: Mapping[str, Any] = {}  # what a checkpoint kept of the callbacks
         self.xla = setup.config.execution.endswith("_xla")
         name = "model.fit, jit_compile=True" if self.xla else "model.fit"
         self.choice = Choice(name, "trainer.engine=keras")
@@ -82,7 +84,9 @@ class KerasFitLoop:
         """Restore if asked, hand over to `model.fit`, and return the history."""
         setup = self.setup
         if resume is not None:
-            self.callbacks.load_states(store.restore(self.state, resume))
+            restored = store.restore(self.state, resume)
+            self.resumed = restored["callbacks"]
+            self.callbacks.load_states(restored)
             if self.state.step_in_epoch:
                 raise UserError(
                     f"Checkpoint {resume} is in the middle of an epoch, where model.fit cannot begin; "
@@ -197,11 +201,15 @@ class _Position(keras.callbacks.Callback):
 
 
 class _Close(keras.callbacks.Callback):
-    """Last of all callbacks: saves what is to be saved, and ends the training if somebody wants it."""
+    """Last of all callbacks: gives those of Keras, which have forgotten everything, their states back; saves
+    what is to be saved, and ends the training if somebody wants it."""
 
     def __init__(self, loop: KerasFitLoop) -> None:
         super().__init__()
         self.loop = loop
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        load_callback_states(named_callbacks(self.loop.callbacks.callbacks), self.loop.resumed, own=False)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         loop = self.loop
