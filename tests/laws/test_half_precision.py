@@ -20,6 +20,7 @@ from trainkit.config import (
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.data import order
+from trainkit.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,34 @@ def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(pre
     assert half.model.outputs[0].dtype == "float32"
     assert half.model.layers[0].compute_dtype == precision.removeprefix("mixed_")
     assert difference(full, half) > 0 if len(full.state.variables) == len(half.state.variables) else True
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"), [("mixed_bfloat16", "precision=mixed_b"), ("float64", "by tra")]
+)
+def test_a_policy_that_keras_was_set_to_is_not_passed_over(policy: str, words: str) -> None:
+    """`model.fit` would train in it, so a training in another precision is refused."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        with pytest.raises(UserError, match=words):
+            Trainer().prepare(Toy())
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_training_in_the_policy_that_keras_was_set_to_is_as_asked() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        setup = Trainer(precision="mixed_bfloat16").prepare(Toy())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert setup.model.layers[0].compute_dtype == "bfloat16"
+
+
+def test_double_numbers_that_keras_was_set_to_are_not_passed_over() -> None:
+    keras.config.set_floatx("float64")
+    try:
+        with pytest.raises(UserError, match=r"floatx\(\) is float64; expected float32"):
+            Trainer().prepare(Toy())
+    finally:
+        keras.config.set_floatx("float32")

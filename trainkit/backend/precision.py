@@ -12,9 +12,10 @@ import keras
 from trainkit.backend import compat
 from trainkit.core.errors import UserError
 
-__all__ = ["check_float32", "inner_optimizer", "learning_rate", "loss_scale", "policy"]
+__all__ = ["check_float32", "check_process", "inner_optimizer", "learning_rate", "loss_scale", "policy"]
 
 HALF = ("float16", "bfloat16")
+MIXED = ("mixed_float16", "mixed_bfloat16")
 
 
 @contextmanager
@@ -31,6 +32,32 @@ def policy(precision: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def check_process(precision: str) -> None:
+    """Refuse a precision that is not the one Keras was set to in this process, since a model would be made in
+    another one than the user has asked Keras for. The defaults of Keras ask for nothing.
+
+    Args:
+        precision: As for `policy`.
+
+    Raises:
+        UserError: naming what Keras was set to.
+    """
+    floatx = keras.config.floatx()
+    name = keras.config.dtype_policy().name
+    if floatx != "float32":
+        raise UserError(
+            f"keras.config.floatx() is {floatx}; expected float32, in which a Trainer keeps variables and "
+            "losses. Call keras.config.set_floatx('float32') and set_dtype_policy('float32'), or train by "
+            "model.fit or trainkit.fit."
+        )
+    if name not in ("float32", precision):
+        instead = f"Set trainer.precision={name}" if name in MIXED else "Train by trainkit.fit"
+        raise UserError(
+            f"keras.config.dtype_policy() is {name}, but trainer.precision is {precision}. {instead}, or "
+            "call keras.config.set_dtype_policy('float32')."
+        )
 
 
 def check_float32(model: keras.Model, outputs: Any) -> None:

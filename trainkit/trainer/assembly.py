@@ -99,6 +99,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     Raises:
         UserError: for data that cannot be trained on.
     """
+    precision.check_process(config.precision)
     task_values.check_members(task)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
