@@ -15,11 +15,12 @@ import tensorflow as tf
 
 from trainkit.core.datasets import Arrays
 from trainkit.core.row_view import RowView
-from trainkit.core.tree import Structure, map_leaves
+from trainkit.core.tree import Structure, leaves, map_leaves
 
 __all__ = [
     "EpochShape",
     "gather",
+    "has_unknown_sizes",
     "hidden_count",
     "keras_batch",
     "of_any_rows",
@@ -66,6 +67,11 @@ class EpochShape:
 def row_spec(arrays: Arrays) -> Any:
     """The structure `(x[, y[, weight]])` of one row, as `tf.TensorSpec` without the row axis."""
     return map_leaves(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), arrays.batch())
+
+
+def has_unknown_sizes(spec: Any) -> bool:
+    """Whether rows of such a structure of `tf.TensorSpec` may differ in their shapes."""
+    return not all(one.shape.is_fully_defined() for one in leaves(spec))
 
 
 def resident(batch: Structure, strategy: tf.distribute.Strategy) -> Structure:

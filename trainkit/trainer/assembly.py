@@ -36,6 +36,7 @@ from trainkit.trainer.augmented_rows import augmented_rows, first_batch
 from trainkit.trainer.metric_checks import check_metrics
 from trainkit.trainer.same_rows import check_same_rows
 from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.shaped_feed import check_steps
 from trainkit.trainer.sources import RowSource, row_source, streamed_splits
 
 __all__ = [
@@ -49,7 +50,6 @@ __all__ = [
     "make_optimizer",
     "make_step",
 ]
-
 
 # The seed of weights and dropout is that of the process: threads that make tasks ready take turns.
 ONE_AT_A_TIME = threading.RLock()
@@ -117,7 +117,9 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     parts = splits.in_memory().items()
     beside = [part for name, part in parts if name != "train" and name not in streamed]
     source = row_source(splits.train, weights, config, strategy, partial(augmented_rows, task), beside)
-    return Layout(strategy, splits, source, _epoch_shape(config, source.rows), streamed)
+    shape = _epoch_shape(config, source.rows)
+    check_steps(source, shape)
+    return Layout(strategy, splits, source, shape, streamed)
 
 
 def compiled_model(

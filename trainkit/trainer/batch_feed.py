@@ -15,7 +15,7 @@ from trainkit.engine.inputs import EpochShape
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.windows import CHUNK_BYTES, Feed, Window
 
-__all__ = ["BatchFeed", "DirectFeed", "ExecutionFeed"]
+__all__ = ["BatchFeed", "DirectFeed", "ExecutionFeed", "direct_window"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
 
@@ -91,7 +91,7 @@ class DirectFeed(ExecutionFeed):
         if self._due:
             self._due = False
             self._queue = self.batches.read()
-        self._current = _direct(self._queue.pop(0), start) if self._queue else None
+        self._current = direct_window(self._queue.pop(0), start) if self._queue else None
         return self._current
 
 
@@ -176,7 +176,7 @@ class BatchFeed(Feed):
             )
         if self.split:
             return Window(rows, tf.range(count)[None], start, start + 1, EpochShape(count, 1), start)
-        return _direct(rows, start)
+        return direct_window(rows, start)
 
     def _read(self) -> tuple[Any, ...] | None:
         """Rows, rows per step, steps and whether they are one batch as it came; None: the epoch is over."""
@@ -239,7 +239,7 @@ class BatchFeed(Feed):
         return tf.nest.map_structure(join, *batches)
 
 
-def _direct(batch: Structure, step: int) -> Window:
+def direct_window(batch: Structure, step: int) -> Window:
     """A batch as it came, as step `step` of an epoch."""
     shape = EpochShape(0, 1)
     return Window(batch, _no_order(), 0, step + 1, shape, step, direct=True, count=_rows(batch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +15,7 @@ from trainkit.core.datasets import PARTS
 from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves, map_leaves, named_leaves
 
-__all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches", "read_ahead"]
+__all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches", "read_ahead", "unwrapped"]
 
 Batch = tuple[Any, ...]
 AHEAD_BYTES = 2**28  # that are read before a training, to see whether its generator ends too early
@@ -126,11 +127,25 @@ def batches_of(dataset: tf.data.Dataset, step_rows: int, start: int) -> Iterator
     """Batches of single rows as NumPy structures, from batch `start` on.
 
     Raises:
-        UserError: which Python code of ours that makes the rows raised; TensorFlow wraps it.
+        UserError: for rows of several shapes in one batch; and as `unwrapped`.
     """
-    try:
+    with unwrapped(step_rows):
         yield from dataset.batch(step_rows).skip(start).as_numpy_iterator()
+
+
+@contextmanager
+def unwrapped(step_rows: int = 1) -> Iterator[None]:
+    """Raise what our Python code that makes the rows of a dataset has raised: TensorFlow wraps it."""
+    try:
+        yield
     except tf.errors.OpError as error:
+        shapes = re.findall(r"had shape (\[.*?\])", str(error))
+        if shapes and "different shapes" in str(error):
+            raise UserError(
+                f"The rows of a step must have one shape; {' and '.join(shapes)} met in steps of {step_rows} "
+                "rows. Set trainer.batch_size to that of the dataset, or pad all rows to one width: "
+                ".padded_batch(n, padded_shapes=...)."
+            ) from error
         said = re.search(r"UserError: (.+)", str(error))
         if said is None:
             raise

@@ -25,7 +25,7 @@ from trainkit.core.datasets import SPLITS, Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.memory import available_host_bytes
 from trainkit.core.tree import leaves
-from trainkit.trainer.generated_rows import GeneratedRows, as_batch, checked_batches, read_ahead
+from trainkit.trainer.generated_rows import GeneratedRows, as_batch, checked_batches, read_ahead, unwrapped
 
 __all__ = ["readable"]
 
@@ -91,10 +91,11 @@ def _rows(part: Any, most_rows: int | None) -> tf.data.Dataset:
 def _count(dataset: tf.data.Dataset, batched: bool, most: int | None) -> int:
     """Rows of a dataset, by reading it once; at most `most`."""
     number = 0
-    for element in dataset:
-        number += int(tf.shape(tf.nest.flatten(element)[0])[0]) if batched else 1
-        if most is not None and number >= most:
-            return most
+    with unwrapped():
+        for element in dataset:
+            number += int(tf.shape(tf.nest.flatten(element)[0])[0]) if batched else 1
+            if most is not None and number >= most:
+                return most
     if not number:
         raise UserError("There are no training rows: the Dataset is empty.")
     return number
@@ -121,8 +122,7 @@ def _py_dataset(part: keras.utils.PyDataset) -> tf.data.Dataset:
     first = as_batch(part[0])
 
     def batches() -> Iterator[Any]:
-        for index in range(number):
-            yield as_batch(part[index])
+        yield from checked_batches((part[index] for index in range(number)), "train")
         part.on_epoch_end()
 
     spec = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), first)

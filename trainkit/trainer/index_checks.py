@@ -15,7 +15,7 @@ from trainkit.backend.compat.handles import shape_of
 from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays
 from trainkit.core.tree import leaves, pack_leaves
-from trainkit.engine.inputs import keras_batch
+from trainkit.engine.inputs import has_unknown_sizes, keras_batch
 from trainkit.engine.objective import computed, own_objective
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.xla_limits import (
@@ -55,6 +55,8 @@ def why_not_xla(setup: TrainSetup) -> str:
     """
     facts = setup.facts
     looks = facts.own_train_step or any(any_of(one, UNCHECKED + FUNCTIONS) for one in facts.operations)
+    if has_unknown_sizes(setup.source.spec):
+        return "XLA compiles anew for each shape, and rows of unknown width may have many"
     if has_gpu() or not looks:
         return ""
     if setup.source.arrays is None or not isinstance(setup.splits.train, Arrays):

@@ -27,8 +27,9 @@ from trainkit.trainer.known_rows import hides_rows, hides_validation_rows
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.row_orders import RowOrders
 from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.shaped_feed import streamed_feed
 from trainkit.trainer.timing import FitTimes
-from trainkit.trainer.windows import ChunkFeed, Feed, ResidentFeed, Window
+from trainkit.trainer.windows import Feed, ResidentFeed, Window
 
 __all__ = ["ProgramRunner"]
 
@@ -159,7 +160,7 @@ class ProgramRunner:
         if source.kind == "resident":
             orders = RowOrders(source.order, source.rows, self.max_epochs)
             return ResidentFeed(shape, self.cache.rows("train"), orders)
-        return ChunkFeed(shape, source, self.setup.strategy, self.config.epochs)
+        return streamed_feed(self.setup, shape)
 
     def _measure(self, xla: bool, give_up: float) -> float:
         window = self.window(self.setup.state.epoch, 0)

@@ -156,9 +156,7 @@ class ChunkFeed(Feed):
         self.source = source
         self.strategy = strategy
         self.epochs = epochs
-        row_bytes = sum(int(np.prod(s.shape)) * s.dtype.size for s in leaves(source.spec))
-        fits = (chunk_bytes or CHUNK_BYTES) // max(1, row_bytes * shape.step_rows)
-        self.steps_per_chunk = int(max(1, min(shape.steps, fits)))
+        self.steps_per_chunk = self._steps_that_fit(chunk_bytes or CHUNK_BYTES)
         self._identity = tf.constant(np.arange(self.steps_per_chunk * shape.step_rows, dtype=np.int32)[None])
         self._thread = ThreadPoolExecutor(1)
         self._helpers = ThreadPoolExecutor(HELPERS)
@@ -179,6 +177,11 @@ class ChunkFeed(Feed):
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    def _steps_that_fit(self, chunk_bytes: int) -> int:
+        row_bytes = sum(int(np.prod(s.shape)) * s.dtype.size for s in leaves(self.source.spec))
+        fits = chunk_bytes // max(1, row_bytes * self.shape.step_rows)
+        return int(max(1, min(self.shape.steps, fits)))
 
     def _fetch(self, key: tuple[int, int]) -> Structure:
         if self._ahead is not None:
