@@ -78,6 +78,7 @@ class EpochLogs:
         loss_scale: Of float16 training; None elsewhere.
         applied_updates: Optimizer updates in all; fewer than steps where float16 training skipped some. None
             elsewhere.
+        owners: For each training value the name of the metric that gives it, and maybe others.
     """
 
     train: Mapping[str, float]
@@ -85,10 +86,11 @@ class EpochLogs:
     learning_rate: float | None = None
     loss_scale: float | None = None
     applied_updates: int | None = None
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     def keras(self) -> dict[str, float]:
-        """The logs as Keras's callbacks receive them, names sorted: `{"loss": ..., "val_loss": ...}`; those
-        of one metric stay together in the training values."""
-        validated = {validation_name(name): value for name, value in sorted(self.validation.items())}
+        """The logs as Keras's callbacks receive them, names sorted: `{"loss": ..., "val_loss": ...}`; the
+        training values of one metric stay together, at the place of its name."""
+        validated = {validation_name(name): value for name, value in self.validation.items()}
         logs = {**self.train, **validated}
-        return dict(sorted(logs.items())) if list(self.train) == sorted(self.train) else logs
+        return dict(sorted(logs.items(), key=lambda item: self.owners.get(item[0], item[0])))

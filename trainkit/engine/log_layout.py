@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainkit.core.errors import UserError
 
-__all__ = ["LogLayout", "flat_logs"]
+__all__ = ["LogLayout", "flat_logs", "owners_of"]
 
 EXACT_IN_FLOAT32 = ("float32", "float16", "bfloat16")
 
@@ -28,6 +28,7 @@ class LogLayout:
         dtype: Of the vector: float32, or float64 if a value needs more digits.
         from_step: Whether the values are what the last step returned (a model's own `train_step` that logs
             other values than its metrics), and not the results of the metrics.
+        owners: For each value the name of the metric that gives it, see `owners_of`.
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,7 @@ class LogLayout:
     dtypes: tuple[str, ...]
     dtype: str = "float32"
     from_step: bool = False
+    owners: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, from_step: bool = False) -> LogLayout:
@@ -54,7 +56,8 @@ class LogLayout:
         shapes = tuple(tuple(int(n) for n in value.shape) for value in flat.values())
         dtypes = tuple(_dtype_name(value) for value in flat.values())
         exact = all(dtype in EXACT_IN_FLOAT32 for dtype in dtypes)
-        return cls(names, shapes, dtypes, "float32" if exact else "float64", from_step)
+        owners = tuple(owners_of(values)[name] for name in names)
+        return cls(names, shapes, dtypes, "float32" if exact else "float64", from_step, owners)
 
     @property
     def width(self) -> int:
@@ -95,6 +98,11 @@ def flat_logs(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def owners_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """For each of the flat logs the name under which a metric has given it, alone or in a dict."""
+    return {name: owner for owner, value in values.items() for name in flat_logs({owner: value})}
 
 
 def _dtype_name(value: Any) -> str:

@@ -152,16 +152,15 @@ class TrainProgram:
 
     def _logs(self, values: np.ndarray, rates: np.ndarray, updates: int, validated: bool) -> EpochLogs:
         train = self.step.train_logs
-        validation = {}
-        if validated and self.spec.validation is not None:
-            validation = self.step.test_logs.unpack(values[train.width :])
+        told = validated and self.spec.validation is not None
         scaled = loss_scale(self.step.model.optimizer) is not None
         return EpochLogs(
             train=train.unpack(values[: train.width]),
-            validation=validation,
+            validation=self.step.test_logs.unpack(values[train.width :]) if told else {},
             learning_rate=None if np.isnan(rates[0]) else float(rates[0]),
             loss_scale=float(rates[1]) if scaled else None,
             applied_updates=updates if scaled else None,
+            owners=dict(zip(train.names, train.owners, strict=True)),
         )
 
     # The graph.

@@ -17,7 +17,7 @@ from trainkit.backend.precision import learning_rate
 from trainkit.checkpoint.train_state import TrainState
 from trainkit.core.logs import EpochLogs
 from trainkit.engine.inputs import EpochShape
-from trainkit.engine.log_layout import flat_logs
+from trainkit.engine.log_layout import flat_logs, owners_of
 from trainkit.trainer.batch_feed import ExecutionFeed
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.windows import Window
@@ -66,7 +66,8 @@ class KerasFeed(ExecutionFeed):
             logs = metrics if same else self._logs
         rate = learning_rate(model.optimizer)
         train = {name: _number(value) for name, value in flat_logs(logs).items()}
-        return EpochLogs(train=train, learning_rate=None if rate is None else _number(rate))
+        number = None if rate is None else _number(rate)
+        return EpochLogs(train=train, learning_rate=number, owners=owners_of(logs))
 
 
 def _number(value: Any) -> Any:
