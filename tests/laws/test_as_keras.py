@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -172,10 +173,13 @@ def test_a_verbosity_that_keras_takes_for_silence_is_taken(verbose: Any, capsys:
     assert capsys.readouterr().out == ""
 
 
-def test_batches_of_many_sizes_are_traced_once_for_one_size_and_once_for_all(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    "rows", [lambda: batches(1, 3, 6, 10), lambda: tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)]
+)
+def test_batches_of_many_sizes_are_traced_once_in_a_short_training(
+    rows: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that differ from the start are no windows of many: such a program would be one trace more."""
+    """Windows of many equal batches would be one trace more, which takes longer than it saves."""
     made: list[TrainProgram] = []
     begin = TrainProgram.__init__
 
@@ -184,5 +188,27 @@ def test_batches_of_many_sizes_are_traced_once_for_one_size_and_once_for_all(
         begin(self, *args, **kwargs)
 
     monkeypatch.setattr(TrainProgram, "__init__", noted)
-    tk.fit(dense("sgd"), batches(1, 3, 6, 10), epochs=2, verbose=0, shuffle=False)
-    assert [program.traces for program in made] == [2]
+    tk.fit(dense("sgd"), rows(), epochs=2, verbose=0, shuffle=False)
+    assert [program.traces for program in made] == [1]
+
+
+class Several(keras.metrics.Metric):
+    """Two values of a name that does not sort as theirs do."""
+
+    def update_state(self, y: Any, outputs: Any, sample_weight: Any = None) -> None:
+        """There is nothing to note."""
+
+    def result(self) -> dict[str, Any]:
+        return {"beta": keras.ops.ones(()), "alpha": keras.ops.zeros(())}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_values_of_a_metric_stand_at_the_place_of_its_name_in_the_logs(exact: bool) -> None:
+    names = []
+    x = np.ones((4, 2), "float32")
+    for fit_ in (keras.Model.fit, functools.partial(tk.fit, exact=exact)):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=[Several(name="zeta")])
+        names.append(list(fit_(model, x, x[:, :1], validation_data=(x, x[:, :1]), verbose=0).history))
+    assert names[1] == names[0]
+    assert names[0][-2:] == ["alpha", "beta"]

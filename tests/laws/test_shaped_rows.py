@@ -62,6 +62,7 @@ def weights(task: Texts, **settings: Any) -> list[np.ndarray]:
     return trainer.model.get_weights()
 
 
+@pytest.mark.slow
 def test_rows_of_several_widths_train_as_by_keras() -> None:
     expected = weights(Texts(), engine="keras")
     for found in (weights(Texts()), weights(Texts(rows)), weights(Texts(), batch_size=2, accumulate=2)):
@@ -75,6 +76,8 @@ def test_rows_of_several_widths_share_a_trace() -> None:
     assert [program.traces for program in trainer._cache.programs] == [3]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*made by Python code")
 def test_rows_of_several_widths_resume_in_mid_epoch(tmp_path: Path) -> None:
     whole = weights(Texts())
     part, _ = fit(Texts(), epochs=2, batch_size=SIZE, steps=6)

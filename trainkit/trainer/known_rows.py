@@ -12,7 +12,7 @@ from trainkit.trainer.first_trace import FirstTrace
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.xla_limits import DRAWING, any_of
 
-__all__ = ["hides_rows", "hides_validation_rows", "joins_unseen"]
+__all__ = ["hides_rows", "hides_validation_rows", "joins_unseen", "needs_no_number", "shares_traces"]
 
 
 def hides_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
@@ -53,6 +53,13 @@ def joins_unseen(batch_spec: Any) -> bool:
     return len({spec.shape[0] for spec in specs}) == 1 and all(None not in spec.shape[1:] for spec in specs)
 
 
+def shares_traces(setup: TrainSetup) -> bool:
+    """Whether batches of any number of rows, as they came, share one trace without XLA."""
+    specs = _specs(setup.source.batch_spec)
+    dense = bool(specs) and all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in specs)
+    return dense and setup.replicas == 1 and needs_no_number(setup)
+
+
 def _number_in_keras(setup: TrainSetup) -> int | None:
     """The rows of a batch that `model.fit` shows to a trace."""
     if setup.source.arrays is not None:
@@ -68,12 +75,18 @@ def _specs(batch_spec: Any) -> list[Any]:
 
 def _shares_trace(setup: TrainSetup) -> bool:
     """Whether a ragged last step shares the trace of the full ones in a program without XLA: these do not
-    know their number of rows then, as in `model.fit`. Recurrent kernels have to know them, to divide them
-    over cores, and so has dropout, to draw the masks that it draws under XLA."""
+    know their number of rows then, as in `model.fit`."""
     if not setup.shape.rest or setup.source.kind != "resident":
         return False
     if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
         return False
+    return needs_no_number(setup)
+
+
+def needs_no_number(setup: TrainSetup) -> bool:
+    """Whether a program of TensorFlow is as good where it does not know the rows of a batch:
+    recurrent kernels have to, to divide them over cores, and so has dropout, to draw the masks that it draws
+    under XLA."""
     known = setup.facts.operations and not setup.facts.own_train_step
     random = not known or any(any_of(one, DRAWING) for one in setup.facts.operations)
     return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))

@@ -26,6 +26,7 @@ from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer.assembly import assemble
 from trainkit.trainer.execution import Choice, Situation, xla_by_rule
 from trainkit.trainer.first_trace import FirstTrace
+from trainkit.trainer.known_rows import shares_traces
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.windows import ChunkFeed
@@ -64,7 +65,8 @@ class ProgramCache:
         key = (spec, self.first.versions())
         if key not in self._programs:
             # What Keras knows of the batches, where that matters; else each shape by itself.
-            known = spec.direct and (spec.hidden_rows or self.setup.rows_as_keras)
+            unknown = spec.hidden_rows or self.setup.rows_as_keras
+            known = spec.direct and (unknown or (not spec.xla and shares_traces(self.setup)))
             batch_spec = self.setup.source.batch_spec if known else None
             self._programs[key] = TrainProgram(
                 spec,
