@@ -55,7 +55,7 @@ def why_not_xla(setup: TrainSetup) -> str:
     """
     facts = setup.facts
     looks = facts.own_train_step or any(any_of(one, UNCHECKED + FUNCTIONS) for one in facts.operations)
-    if has_unknown_sizes(setup.source.spec):
+    if setup.source.arrays is None and has_unknown_sizes(setup.source.spec):
         return "XLA compiles anew for each shape, and rows of unknown width may have many"
     if has_gpu() or not looks:
         return ""
