@@ -3,11 +3,9 @@ made to fit each other."""
 
 from __future__ import annotations
 
-import copy
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,11 +27,11 @@ from trainkit.engine.inputs import EpochShape
 from trainkit.engine.objective import own_objective
 from trainkit.engine.split_step import SplitStep
 from trainkit.engine.train_step import TrainStep
-from trainkit.optim import factory
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer import given_splits, label_checks, model_checks, objective_checks, task_values
 from trainkit.trainer.augmented_rows import augmented_rows, first_batch
 from trainkit.trainer.metric_checks import check_metrics
+from trainkit.trainer.optimizers import make_optimizer
 from trainkit.trainer.same_rows import check_same_rows
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.shaped_feed import check_steps
@@ -47,7 +45,6 @@ __all__ = [
     "compiled_model",
     "completed",
     "lay_out",
-    "make_optimizer",
     "make_step",
 ]
 
@@ -275,30 +272,3 @@ def _epoch_shape(config: TrainerConfig, rows: int) -> EpochShape:
             f"{step_rows} rows, but there are {rows} training rows."
         )
     return EpochShape.of(rows, step_rows, config.limit_train_batches)
-
-
-def make_optimizer(
-    task: Task,
-    config: TrainerConfig,
-    optimizer: GivenOptimizer,
-    steps_per_epoch: int,
-) -> keras.optimizers.Optimizer:
-    """The optimizer of a training: as asked, else the task's own.
-
-    Raises:
-        UserError: for settings that it does not take.
-    """
-    if optimizer is not None and not isinstance(optimizer, OptimizerConfig):
-        return factory.in_scope(_made(optimizer))
-    recipe = task_values.optimizer(task)
-    if optimizer is not None:
-        steps = config.epochs * steps_per_epoch
-        recipe = factory.build(optimizer, recipe, min(steps, config.steps or steps))
-    return factory.in_scope(recipe)
-
-
-def _made(optimizer: keras.optimizers.Optimizer | str | dict[str, Any]) -> keras.optimizers.Optimizer:
-    """An optimizer that was given, or a new one by its name or config, which Keras changes as it reads it."""
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        return optimizer
-    return keras.optimizers.get(copy.deepcopy(optimizer))

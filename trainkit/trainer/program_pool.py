@@ -28,8 +28,8 @@ from trainkit.trainer.assembly import (
     compiled_model,
     completed,
     lay_out,
-    make_optimizer,
 )
+from trainkit.trainer.optimizers import make_optimizer
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.structure import NotComparable
