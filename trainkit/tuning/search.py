@@ -19,8 +19,8 @@ from trainkit.core.errors import UserError, one_line
 from trainkit.data.folds import fold_of
 from trainkit.runs import metrics_csv
 from trainkit.runs.run_dir import SEARCH
-from trainkit.trainer.assembly import make_optimizer
 from trainkit.trainer.execution import Situation, xla_by_rule
+from trainkit.trainer.optimizers import make_optimizer
 from trainkit.trainer.program_pool import ProgramPool
 from trainkit.trainer.setup import TrainSetup
 from trainkit.tuning.candidate import Candidate
