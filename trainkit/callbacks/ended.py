@@ -51,7 +51,7 @@ class Ended:
         if any(monitor.out_of_patience for monitor in self._monitors):
             return True
         known = states.get(NAME, {})
-        if not known or self._begun not in (known["begun"], known["now"]):
+        if not known or not any(self._begun.items() >= known[when].items() for when in ("begun", "now")):
             return False
         self._known = known
         warnings.warn(

@@ -73,9 +73,9 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         UserError: for what is wrong before the run directory is made.
     """
     trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
-    setup = trainer.prepare(job.task, data=job.data(), by=maker(job.config))
-    monitor = monitored_value(job, setup)
     extra = job.callbacks()
+    setup = trainer.prepare(job.task, data=job.data(), by=maker(job.config, extra))
+    monitor = monitored_value(job, setup)
     memory: Mapping[str, Any] = {}
     if job.found:
         trainer.told_changes = check_resumed(setup, job.found.checkpoint, told=job.changed)

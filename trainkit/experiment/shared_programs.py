@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import keras
 
 from trainkit.config import Config
 from trainkit.distributed import cluster
@@ -30,7 +32,7 @@ def shared_programs() -> Iterator[None]:
         _shared = before
 
 
-def maker(config: Config) -> Callable[..., Any]:
+def maker(config: Config, extra: Sequence[keras.callbacks.Callback]) -> Callable[..., Any]:
     """What makes a training ready, for `Trainer.prepare`.
 
     Each training computes what it would by itself, to the bit: that of another seed has the same program. The
@@ -38,14 +40,15 @@ def maker(config: Config) -> Callable[..., Any]:
 
     Args:
         config: All settings of the training.
+        extra: Callbacks that are not trainkit's: what they do to a model, the next training must not find.
     """
     folded = config.fit.cv is not None
     # `model.fit` keeps what it compiled, and several workers check their rows together.
     if config.trainer.engine == "keras" or cluster.workers() > 1:
         return made_ready
-    if _shared is None:
-        return ProgramPool().setup if folded else made_ready
+    if _shared is None or extra:
+        return ProgramPool(loads_once=False).setup if folded else made_ready
     if folded not in _shared:
-        _shared[folded] = ProgramPool(size=SIZE, constants=not folded)
+        _shared[folded] = ProgramPool(size=SIZE, constants=not folded, loads_once=False)
     _shared[folded].let_rows_go()  # of the training before
     return _shared[folded].setup

@@ -68,11 +68,7 @@ class _Start:
 
 
 class _Alone(Exception):
-    """A training shares no programs.
-
-    Args:
-        model: Its model, if one was built.
-    """
+    """A training shares no programs; its model, if one was built."""
 
     def __init__(self, model: keras.Model | None) -> None:
         super().__init__()
@@ -91,15 +87,22 @@ class ProgramPool:
         optimizer_values: Attributes of the optimizer that differ between trainings, such as `weight_decay`.
         size: Structures to keep; the one that was not used for longest goes first.
         constants: Whether values stay constants of the program, so that it computes to the bit what the
-            training alone would: then only trainings of equal values share one, and each loads its own rows.
+            training alone would: then only trainings of equal values share one.
+        loads_once: Whether equal tasks share the rows that the first of them loads.
     """
 
     def __init__(
-        self, optimizer_values: Collection[str] = (), size: int = 64, *, constants: bool = False
+        self,
+        optimizer_values: Collection[str] = (),
+        size: int = 64,
+        *,
+        constants: bool = False,
+        loads_once: bool = True,
     ) -> None:
         self.optimizer_values = frozenset(optimizer_values)
         self.size = size
         self.constants = constants
+        self.loads_once = loads_once
         self._made: OrderedDict[Any, tuple[TrainSetup, ProgramCache]] = OrderedDict()
         self._starts: OrderedDict[Any, _Start] = OrderedDict()
         self._tasks: OrderedDict[Any, tuple[Task, Splits]] = OrderedDict()
@@ -129,7 +132,7 @@ class ProgramPool:
     def _setup(
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None
     ) -> tuple[TrainSetup, ProgramCache]:
-        task, splits = self._known_task(task, data)
+        task, splits = self._known_task(task, data, config.seed)
         layout = lay_out(task, config, splits)
         try:
             key, start, own, made = self._key(task, config, optimizer, layout)
@@ -162,15 +165,16 @@ class ProgramPool:
             UserError: for data, settings or a model that cannot be trained.
         """
         with ONE_AT_A_TIME, suppress(_Alone):
-            task, splits = self._known_task(task, data)
+            task, splits = self._known_task(task, data, config.seed)
             self._key(task, config, optimizer, lay_out(task, config, splits))
 
-    def _known_task(self, task: Task, data: Splits | None) -> tuple[Task, Splits | None]:
+    def _known_task(self, task: Task, data: Splits | None, seed: int) -> tuple[Task, Splits | None]:
         """The task with the given rows, or an equal one whose rows are loaded."""
-        if data is not None or self.constants:
+        if data is not None or not self.loads_once:
             return task, data
         identity = structure.task_identity(task)
         if identity not in self._tasks:
+            keras.utils.set_random_seed(seed)  # as where the task alone loads them
             self._tasks[identity] = task, task_values.splits(task)
             if len(self._tasks) > self.size:
                 self._tasks.popitem(last=False)
@@ -234,7 +238,7 @@ class ProgramPool:
         then it is forgotten."""
         if key not in self._made:
             return False
-        known = self._made[key][0]
+        known, cache = self._made[key]
         try:
             same = tuple(key[:2]) == (
                 structure.model_structure(task, known.model),
@@ -242,9 +246,9 @@ class ProgramPool:
             )
         except NotComparable:
             same = False
-        if not same:
+        if not same or cache.first.versions() != (0, 0):
             del self._made[key]
-        return same
+        return key in self._made
 
     def _lent(
         self,

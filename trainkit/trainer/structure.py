@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.compat.names import is_automatic
+from trainkit.backend.compat.optimizer_variables import decay_exclusions
 from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.traced_values import OPTIMIZER_VALUES, value_attributes
 from trainkit.config import TrainerConfig
@@ -23,6 +26,15 @@ __all__ = ["NotComparable", "model_structure", "optimizer_structure", "task_iden
 # Settings that decide how long a program runs, and on which rows, but not what it computes.
 NO_PART_OF_A_PROGRAM = ("seed", "epochs", "steps", "validate_every", "epochs_per_call")
 PLAIN = (bool, int, float, str, type(None))
+KNOWN = ("keras", "trainkit", "tensorflow", "builtins")
+# What holds functions that it was given.
+OBJECTS = (
+    keras.Layer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+)
 
 
 class NotComparable(Exception):
@@ -52,17 +64,25 @@ def model_structure(task: Task, model: keras.Model) -> str:
     layers = compat.flat_layers(model)
     if own_objective(task) or not model.built or not all(_is_known(layer) for layer in layers):
         raise NotComparable
-    metrics = keras.tree.map_structure(_described, compat.given_metrics(model))
-    parts = [
-        model.get_config(),
-        [[layer.trainable, [list(v.shape) for v in layer.variables]] for layer in layers],
-        keras.tree.map_structure(_described, task.loss()),
-        metrics,
-        task.loss_weights(),
-        task.class_weight() is not None,
-    ]
-    names = {layer.name: f"layer {i}" for i, layer in enumerate(layers)}
-    return _text([_without_values(part, {model.name: "model", **names}) for part in parts])
+    try:
+        parts = [
+            model.get_config(),
+            [_settings_of(layer) for layer in layers],
+            keras.tree.map_structure(_described, task.loss()),
+            keras.tree.map_structure(_described, compat.given_metrics(model)),
+            task.loss_weights(),
+            task.class_weight() is not None,
+        ]
+        names = {one.name: f"layer {i}" for i, one in enumerate((model, *layers)) if is_automatic(one)}
+        return _text([_without_values(part, names) for part in parts])
+    except (TypeError, ValueError, NotImplementedError) as error:  # of a config that cannot be made
+        raise NotComparable from error
+
+
+def _settings_of(layer: keras.Layer) -> Any:
+    """What the config of a layer leaves out."""
+    variables = [(list(v.shape), v.trainable, _described(v.constraint)) for v in layer.variables]
+    return [layer.trainable, variables]
 
 
 def optimizer_structure(optimizer: Any, values: Collection[str]) -> str:
@@ -73,12 +93,18 @@ def optimizer_structure(optimizer: Any, values: Collection[str]) -> str:
         NotComparable: for an optimizer of several parts, or of a class that is not Keras's.
     """
     inner = inner_optimizers(optimizer)
-    if len(inner) != 1 or not all(_is_of(type(one), "keras") for one in (optimizer, *inner)):
+    if len(inner) != 1 or any(map(_has_foreign_code, (optimizer, *inner))):
         raise NotComparable
     config = dict(inner[0].get_config())
     if compat.own_schedule(inner[0]) is None:
         config.pop("learning_rate", None)
     config.pop("name", None)
+    if optimizer is not inner[0]:
+        config["around"] = {**optimizer.get_config(), "name": None, "inner_optimizer": None}
+    pattern, variables = decay_exclusions(inner[0])
+    if variables:
+        raise NotComparable
+    config["undecayed"] = pattern
     for name in OPTIMIZER_VALUES:
         if name in values and isinstance(config.get(name), float):
             config[name] = f"value, {config[name] != 0}"
@@ -92,34 +118,42 @@ def trainer_structure(config: TrainerConfig) -> str:
 
 
 def _is_known(layer: Any) -> bool:
-    return _is_of(type(layer), "keras", "trainkit") and not isinstance(layer, keras.layers.Lambda)
+    return not isinstance(layer, keras.layers.Lambda) and not _has_foreign_code(layer)
 
 
-def _is_of(thing: Any, *packages: str) -> bool:
-    return str(getattr(thing, "__module__", "")).split(".")[0] in packages
+def _has_foreign_code(thing: Any, within: tuple[int, ...] = ()) -> bool:
+    """Whether an object is, or holds, code that is neither Keras's nor ours: a config names a function that
+    it was given, and two of one name may differ."""
+    kind = thing if isinstance(thing, (type, types.FunctionType, types.MethodType)) else type(thing)
+    if str(kind.__module__).split(".")[0] not in KNOWN:
+        return True
+    if not isinstance(thing, OBJECTS) or id(thing) in within:
+        return False
+    parts = [part for part in vars(thing).values() if callable(part)]
+    return any(_has_foreign_code(part, (*within, id(thing))) for part in parts)
 
 
 def _described(thing: Any) -> Any:
     """A loss or metric as its class and settings."""
     if isinstance(thing, PLAIN):
         return thing
-    if (
-        callable(thing)
-        and getattr(thing, "__module__", "").split(".")[0] == "keras"
-        and hasattr(thing, "__name__")
-    ):
-        return f"{thing.__module__}.{thing.__name__}"
-    if not _is_of(type(thing), "keras", "trainkit") or not hasattr(thing, "get_config"):
+    if _has_foreign_code(thing):
+        raise NotComparable
+    if isinstance(thing, types.FunctionType):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    if not hasattr(thing, "get_config"):
         raise NotComparable
     config = dict(thing.get_config())
+    if isinstance(thing, keras.metrics.Metric) and is_automatic(thing):
+        config["name"] = "metric"
     for name in value_attributes(thing):
         config[name] = f"value, {bool(config.get(name))}"
     return [type(thing).__name__, config]
 
 
 def _without_values(part: Any, names: Mapping[str, str]) -> Any:
-    """A config in which layers have names that only say their place, and values only say whether they are
-    zero."""
+    """A config in which layers that nobody named have names that only say their place, and values only say
+    whether they are zero."""
     if isinstance(part, str):
         return names.get(part, part)
     if isinstance(part, (list, tuple)):

@@ -7,7 +7,13 @@ from typing import Any
 
 import keras
 
-__all__ = ["assigns_when_built", "built_for_all", "built_for_others", "copy_weight_decay_exclusions"]
+__all__ = [
+    "assigns_when_built",
+    "built_for_all",
+    "built_for_others",
+    "copy_weight_decay_exclusions",
+    "decay_exclusions",
+]
 
 
 def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
@@ -36,9 +42,15 @@ def copy_weight_decay_exclusions(
 
     `get_config` leaves them out, so an optimizer that is made from a config has forgotten them.
     """
-    pattern = getattr(source, "_exclude_from_weight_decay_pattern", None)
-    variables = getattr(source, "_exclude_from_weight_decay", None)
+    pattern, variables = decay_exclusions(source)
     if pattern is None and not variables:
         return
-    target.exclude_from_weight_decay(var_names=[pattern.pattern] if pattern is not None else None)
-    target._exclude_from_weight_decay = set(variables or ())
+    target.exclude_from_weight_decay(var_names=[pattern] if pattern is not None else None)
+    target._exclude_from_weight_decay = variables
+
+
+def decay_exclusions(optimizer: keras.optimizers.Optimizer) -> tuple[str | None, set[Any]]:
+    """The pattern of the names, and the keys of the variables, that weight decay leaves out."""
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    variables = getattr(optimizer, "_exclude_from_weight_decay", None)
+    return None if pattern is None else pattern.pattern, set(variables or ())
