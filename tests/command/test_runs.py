@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import pytest
 import yaml
 
@@ -81,6 +82,20 @@ def test_the_model_loads_with_plain_keras(train: Callable[..., int]) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_that_keras_cannot_write_is_trained_and_tested_without_its_file(
+    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(model: keras.Model, path: Path) -> None:
+        raise NotImplementedError("Object Net was created by passing non-serializable argument values.")
+
+    monkeypatch.setattr(keras.Model, "save", cannot)
+    with pytest.warns(UserWarning, match="model.keras is left out, since Keras cannot write this model"):
+        assert train("trainer.epochs=1") == 0
+    assert not Path("runs/tiny/latest/model.keras").exists()
+    assert read("summary.json")["test"]
+    assert read("status.json")["status"] == "completed"
+
+
 def test_the_printed_command_works(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,7 +164,7 @@ class _Training:
         if tested:
             summary["test"] = trainer.evaluate()
         if self.average() is not None:
-            keras_format.save(trainer.model, self.run.average)
+            keras_format.save_or_tell(trainer.model, self.run.average)
         checkpoint = self.best_checkpoint()
         if checkpoint is not None:
             position = trainer.state.position()
@@ -173,7 +173,7 @@ class _Training:
             trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
             if tested:
                 summary["best"]["test"] = trainer.evaluate()
-        keras_format.save(trainer.model, self.run.model)
+        keras_format.save_or_tell(trainer.model, self.run.model)
         test = trainer.splits.test
         if self.job.config.callbacks.plots and self.setup.is_chief and isinstance(test, Arrays):
             draw_results(self.job.task, trainer.predict(split="test"), test, self.run.plots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,8 +13,9 @@ from typing import Any
 import keras
 
 from trainkit.core import files
+from trainkit.core.errors import UserError, one_line
 
-__all__ = ["save"]
+__all__ = ["save", "save_or_tell"]
 
 CONFIG = "config.json"
 
@@ -46,6 +48,25 @@ def save(model: keras.Model, path: Path | str) -> list[str]:
         if kept is not None and left_out:
             _replace_compile_config(beside, kept)
     return left_out
+
+
+def save_or_tell(model: keras.Model, path: Path) -> None:
+    """Save a trained model as `save` does, or warn that Keras cannot: the training is done all the same.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    try:
+        save(model, path)
+    except UserError:
+        raise
+    except Exception as error:  # of a layer or function of the user's
+        reason = f"{type(error).__name__}: {one_line(str(error))[:200]}"
+        warnings.warn(
+            f"{path.name} is left out, since Keras cannot write this model ({reason}); its layers need "
+            "get_config(). All weights are in the checkpoints.",
+            stacklevel=2,
+        )
 
 
 def _inner_models(model: keras.Model) -> Iterator[keras.Model]:
