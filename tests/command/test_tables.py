@@ -194,7 +194,7 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
         ((*CLASSES, "task.scores=[{name: f1,averag: micro}]"), "averag"),
         ((*CLASSES, "task.loss_function=categorical_crossentropy"), "needs data.labels=one_hot"),
         ((*CLASSES, "task.loss_function=mse"), "task.loss_function=mse needs data.labels=one_hot"),
-        ((*CLASSES, "data.test=0.9", "data.validation=0.95"), "Lower data.test or data.validation"),
+        ((*CLASSES, "data.test=0.9", "data.validation=0.95"), "of 2 classes. Lower data.validation."),
         ((*CLASSES, "task.class_weights={stay: 1}"), "did you mean stays?"),
         (("task=mnist", "data.path=people.csv"), "task mnist brings its own data"),
         (("task=boston", "data.augment=light"), "task boston brings its own data, and does not read this"),

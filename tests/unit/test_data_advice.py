@@ -145,7 +145,7 @@ def test_advice_on_splits_by_class_ends_at_a_split_that_works() -> None:
             choose_rows(DataConfig(split="stratified", validation=share), kept, CLASSES, None, 500)
     parts = choose_rows(DataConfig(split="stratified", validation=0.25), kept, CLASSES, None, 500)
     assert {name: len(set(CLASSES[rows])) for name, rows in parts.items()} == dict.fromkeys(parts, 100)
-    with pytest.raises(UserError, match=r"50 rows cannot have .* Raise data\.test to 0\.2 or more"):
+    with pytest.raises(UserError, match=r"50 rows held out cannot have .* Raise data\.test to 0\.2 or more"):
         choose_rows(DataConfig(split="stratified", test=0.1), kept, CLASSES, None, 500)
 
 

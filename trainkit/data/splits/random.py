@@ -151,6 +151,7 @@ def _hindrance(key: str, rows: int, share: float, labels: np.ndarray | None) -> 
         rarest = quoted(values[counts.argmin()])
         return f"class {rarest} has one of them, and both parts need one", "Leave the class out"
     small = min(held, rows - held)
-    what = f"{small} rows cannot have one of each of {classes} classes"
+    place = "held out" if small == held else "left to train on"
+    what = f"{small} rows {place} cannot have one of each of {classes} classes"
     least = math.ceil(100 * classes / rows) / 100  # at most a half, which always works
     return what, f"Raise {key} to {least:g} or more" if small == held else f"Lower {key}"
