@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support.toys import Toy
 from trainkit.config import TrainerConfig
@@ -106,13 +107,14 @@ def test_rows_of_each_training_are_loaded_by_its_own_seed() -> None:
         def data(self) -> Splits:
             splits = super().data()
             x = np.random.normal(size=splits.train.x.shape).astype("float32")
+            x = x + tf.random.normal(x.shape).numpy() if self.n == 64 else x
             return replace(splits, train=replace(splits.train, x=x))
 
     pool = ProgramPool(constants=True, loads_once=False)
-    for seed in (3, 4):
+    for seed, rows in ((3, 75), (4, 75), (3, 64), (4, 64)):
         config = replace(CONFIG, seed=seed)
         np.random.uniform()
-        given = pool.setup(Drawing(), config)[0].splits.train.x
-        alone = Trainer(config).prepare(Drawing()).splits.train.x
-        np.testing.assert_array_equal(given, alone)
-        np.testing.assert_array_equal(ProgramPool().setup(Drawing(), config)[0].splits.train.x, alone)
+        given = [pool.setup(Drawing(n=rows), config)[0].splits.train.x for _ in range(2)]
+        alone = Trainer(config).prepare(Drawing(n=rows)).splits.train.x
+        np.testing.assert_array_equal(given, [alone, alone])
+        np.testing.assert_array_equal(ProgramPool().setup(Drawing(n=rows), config)[0].splits.train.x, alone)

@@ -17,9 +17,38 @@ import tensorflow as tf
 from trainkit.backend import compat
 from trainkit.backend.patches import Replacement, patched
 
-__all__ = ["StartingValues"]
+__all__ = ["Draws", "StartingValues", "keeping_kernels"]
 
 PLAIN = (bool, int, float, str, type(None))
+
+
+class Draws:
+    """Whether anybody drew from a generator of TensorFlow's own."""
+
+    any = False
+
+
+@contextmanager
+def keeping_kernels() -> Iterator[Draws]:
+    """In the block, seeds are set without forgetting what TensorFlow has made ready of its programs: to do
+    that again takes longer than a small training.
+
+    It forgets them so that its own generators begin anew, but the layers of Keras have theirs in variables.
+    What was made in a block in which somebody drew is to be made again outside.
+    """
+    draws = Draws()
+    get_seed = compat.seeds.get_seed
+
+    def drawn(*args: Any, **kwargs: Any) -> Any:
+        draws.any = True
+        return get_seed(*args, **kwargs)
+
+    replacements = [
+        Replacement(compat.runtime, compat.FORGET_KERNELS, lambda context: None),
+        Replacement(compat.seeds, "get_seed", drawn),
+    ]
+    with patched(replacements):
+        yield draws
 
 
 class StartingValues:
@@ -34,16 +63,11 @@ class StartingValues:
     def __init__(self, size: int = 128) -> None:
         self.size = size
         self._known: dict[Any, tuple[tf.Variable, bytes]] = {}
-        self._drew = False
+        self._draws = Draws()
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """In the block, a variable that starts as a known one is that one.
-
-        Seeds are set without forgetting what TensorFlow has made ready of other programs: to do that again
-        takes longer than a small training. It forgets them so that its own generators begin anew, but the
-        layers of Keras have theirs in variables.
-        """
+        """In the block, a variable that starts as a known one is that one; kernels are kept."""
         if len(self._known) > self.size:
             self._known.clear()
         kind = keras.Variable
@@ -59,23 +83,13 @@ class StartingValues:
                 raw = compat.raw_variable(variable)
                 self._known[key] = raw, raw.numpy().tobytes()
 
-        def drawn(*args: Any, **kwargs: Any) -> Any:
-            self._drew = True
-            return get_seed(*args, **kwargs)
-
-        get_seed = compat.seeds.get_seed
-        replacements = [
-            Replacement(kind, compat.INITIALIZE, initialize),
-            Replacement(compat.runtime, compat.FORGET_KERNELS, lambda context: None),
-            Replacement(compat.seeds, "get_seed", drawn),
-        ]
-        with patched(replacements):
+        with keeping_kernels() as self._draws, patched([Replacement(kind, compat.INITIALIZE, initialize)]):
             yield
 
     def are_unchanged(self) -> bool:
         """Whether no model has changed the variables, as one that adapts a layer or loads weights does, nor
         drawn from a generator of TensorFlow; if one has, they are forgotten."""
-        if not self._drew and all(raw.numpy().tobytes() == value for raw, value in self._known.values()):
+        if not self._draws.any and all(raw.numpy().tobytes() == value for raw, value in self._known.values()):
             return True
         self._known.clear()
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,9 +14,8 @@ import numpy as np
 from trainkit.backend import compat
 from trainkit.backend.generators import GeneratorStates
 from trainkit.backend.patches import inner_optimizers
-from trainkit.backend.starting_values import StartingValues
+from trainkit.backend.starting_values import StartingValues, keeping_kernels
 from trainkit.backend.traced_values import TracedValues
-from trainkit.backend.unlisted import unlisted_variables
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
@@ -33,38 +32,9 @@ from trainkit.trainer.optimizers import make_optimizer
 from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.structure import NotComparable
+from trainkit.trainer.training_start import TrainingStart
 
 __all__ = ["ProgramPool"]
-
-
-@dataclass(frozen=True)
-class _Start:
-    """How the training of a task starts, for one seed.
-
-    Args:
-        kept: Task and rows, so that no other objects get their identities.
-        structure: Of its model, losses and metrics.
-        weights: All variables of the model.
-        values: The values of layers and metrics that programs read from variables.
-    """
-
-    kept: tuple[Task, Splits]
-    structure: str
-    weights: tuple[np.ndarray, ...]
-    values: tuple[Any, ...]
-
-    @classmethod
-    def of(cls, task: Task, splits: Splits, model: keras.Model) -> _Start:
-        """How the training of a task with a new model starts.
-
-        Raises:
-            NotComparable: if nobody can tell its programs from others.
-        """
-        if unlisted_variables(model):
-            raise NotComparable
-        weights = tuple(v.numpy() for v in model.variables)
-        values = tuple(TracedValues.values_of(model, None))
-        return cls((task, splits), structure.model_structure(task, model), weights, values)
 
 
 class _Alone(Exception):
@@ -104,7 +74,7 @@ class ProgramPool:
         self.constants = constants
         self.loads_once = loads_once
         self._made: OrderedDict[Any, tuple[TrainSetup, ProgramCache]] = OrderedDict()
-        self._starts: OrderedDict[Any, _Start] = OrderedDict()
+        self._starts: OrderedDict[Any, TrainingStart] = OrderedDict()
         self._tasks: OrderedDict[Any, tuple[Task, Splits]] = OrderedDict()
         self._starting: StartingValues | None = StartingValues()
 
@@ -133,7 +103,7 @@ class ProgramPool:
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None
     ) -> tuple[TrainSetup, ProgramCache]:
         task, splits = self._known_task(task, data, config.seed)
-        layout = lay_out(task, config, splits)
+        layout = self._laid_out(task, config, splits)
         try:
             key, start, own, made = self._key(task, config, optimizer, layout)
         except _Alone as alone:
@@ -151,6 +121,15 @@ class ProgramPool:
         if len(self._made) > self.size:
             self._made.popitem(last=False)
         return self._made[key]
+
+    def _laid_out(self, task: Task, config: TrainerConfig, splits: Splits | None) -> Layout:
+        """The rows, loaded by their seed; programs that are made ready stay so."""
+        if self._made:
+            with keeping_kernels() as draws:
+                layout = lay_out(task, config, splits)
+            if not draws.any:
+                return layout
+        return lay_out(task, config, splits)
 
     def check(
         self,
@@ -182,7 +161,7 @@ class ProgramPool:
 
     def _key(
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, layout: Layout
-    ) -> tuple[Any, _Start, keras.optimizers.Optimizer, keras.Model | None]:
+    ) -> tuple[Any, TrainingStart, keras.optimizers.Optimizer, keras.Model | None]:
         """What programs depend on, the start of the training, its optimizer, and the model if one was built
         that can be trained.
 
@@ -194,7 +173,7 @@ class ProgramPool:
         try:
             if known not in self._starts:
                 model, made = self._built(task, config, optimizer, layout)
-                self._starts[known] = _Start.of(task, layout.splits, model)
+                self._starts[known] = TrainingStart.of(task, layout.splits, model)
                 own = model.optimizer
                 if len(self._starts) > self.size:
                     self._starts.popitem(last=False)
@@ -256,7 +235,7 @@ class ProgramPool:
         task: Task,
         config: TrainerConfig,
         layout: Layout,
-        start: _Start,
+        start: TrainingStart,
         own: keras.optimizers.Optimizer,
     ) -> tuple[TrainSetup, ProgramCache]:
         """The set-up of the same structure, with this task's rows, start and values."""
