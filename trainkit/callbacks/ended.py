@@ -55,8 +55,8 @@ class Ended:
             return False
         self._known = known
         warnings.warn(
-            f"A callback ended this training ({', '.join(self._others)}), which therefore stays as it is. To "
-            "train on, leave that callback out or change its settings.",
+            f"A callback of yours ({', '.join(self._others)}) ended this training, which therefore stays as "
+            "it is. To train on, leave it out or change its settings.",
             stacklevel=2,
         )
         return True

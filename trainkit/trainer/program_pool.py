@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -103,7 +104,7 @@ class ProgramPool:
         self, task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None
     ) -> tuple[TrainSetup, ProgramCache]:
         task, splits = self._known_task(task, data, config.seed)
-        layout = self._laid_out(task, config, splits)
+        layout = self._loaded(partial(lay_out, task, config, splits))
         try:
             key, start, own, made = self._key(task, config, optimizer, layout)
         except _Alone as alone:
@@ -122,14 +123,14 @@ class ProgramPool:
             self._made.popitem(last=False)
         return self._made[key]
 
-    def _laid_out(self, task: Task, config: TrainerConfig, splits: Splits | None) -> Layout:
-        """The rows, loaded by their seed; programs that are made ready stay so."""
+    def _loaded(self, load: Callable[[], Any]) -> Any:
+        """What `load` gives, which sets a seed; programs that are made ready stay so."""
         if self._made:
             with keeping_kernels() as draws:
-                layout = lay_out(task, config, splits)
+                found = load()
             if not draws.any:
-                return layout
-        return lay_out(task, config, splits)
+                return found
+        return load()
 
     def check(
         self,
@@ -145,7 +146,7 @@ class ProgramPool:
         """
         with ONE_AT_A_TIME, suppress(_Alone):
             task, splits = self._known_task(task, data, config.seed)
-            self._key(task, config, optimizer, lay_out(task, config, splits))
+            self._key(task, config, optimizer, self._loaded(partial(lay_out, task, config, splits)))
 
     def _known_task(self, task: Task, data: Splits | None, seed: int) -> tuple[Task, Splits | None]:
         """The task with the given rows, or an equal one whose rows are loaded."""
@@ -153,8 +154,7 @@ class ProgramPool:
             return task, data
         identity = structure.task_identity(task)
         if identity not in self._tasks:
-            keras.utils.set_random_seed(seed)  # as where the task alone loads them
-            self._tasks[identity] = task, task_values.splits(task)
+            self._tasks[identity] = task, self._loaded(partial(_rows, task, seed))
             if len(self._tasks) > self.size:
                 self._tasks.popitem(last=False)
         return self._tasks[identity]
@@ -272,6 +272,12 @@ class ProgramPool:
         self._tasks.clear()
         for key, (_, cache) in self._made.items():
             self._made[key] = cache.let_rows_go(), cache
+
+
+def _rows(task: Task, seed: int) -> Splits:
+    """The rows of a task, as where it alone loads them."""
+    keras.utils.set_random_seed(seed)
+    return task_values.splits(task)
 
 
 def _spec(batch: Any) -> str:

@@ -19,25 +19,11 @@ __all__ = ["ShapedFeed", "check_steps", "streamed_feed"]
 class ShapedFeed(ChunkFeed):
     """Chunks of one step, whose rows have one shape, which may differ from step to step.
 
-    Args:
-        shape: Sizes of an epoch.
-        source: The rows.
-        strategy: Where the rows go.
-        epochs: Epochs of the training: none is gathered beyond.
+    Attributes:
         whole: Whether a step trains its rows in one piece. Then one trace serves all shapes.
     """
 
-    def __init__(
-        self,
-        shape: EpochShape,
-        source: RowSource,
-        strategy: tf.distribute.Strategy,
-        epochs: int,
-        *,
-        whole: bool,
-    ) -> None:
-        super().__init__(shape, source, strategy, epochs)
-        self.whole = whole
+    whole = False
 
     def window(self, epoch: int, start: int) -> Window:
         found = super().window(epoch, start)
@@ -67,7 +53,9 @@ def streamed_feed(setup: TrainSetup, shape: EpochShape) -> ChunkFeed:
     given = (shape, setup.source, setup.strategy, setup.config.epochs)
     if not has_unknown_sizes(setup.source.spec):
         return ChunkFeed(*given)
-    return ShapedFeed(*given, whole=setup.replicas == 1 and setup.step.split.is_whole(shape.step_rows))
+    feed = ShapedFeed(*given)
+    feed.whole = setup.replicas == 1 and setup.step.split.is_whole(shape.step_rows)
+    return feed
 
 
 def check_steps(source: RowSource, shape: EpochShape) -> None:
