@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tests.support.toys import Toy
 from trainkit.config import TrainerConfig
-from trainkit.core.datasets import Splits
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.trainer.program_pool import ProgramPool
 from trainkit.trainer.trainer import Trainer
 
@@ -84,6 +84,38 @@ def test_what_a_config_leaves_out_is_never_shared(kind: str) -> None:
     other, own = pool.setup(Brought(kind=kind, factor=2.0), CONFIG)
     assert own is not cache
     assert other.model is not first.model
+
+
+@dataclass(frozen=True)
+class LookedUp(Toy):
+    """Words whose places in a vocabulary the model learns from the training rows."""
+
+    first: int = 0
+    words: bool = False
+
+    def data(self) -> Splits:
+        numbers = np.arange(self.first, self.first + 3)
+        y = np.arange(self.n) % 3
+        x = numbers[y][:, None]
+        return Splits(Arrays(x.astype(str) if self.words else x, y))
+
+    def model(self, train: Any) -> keras.Model:
+        lookup = keras.layers.TextVectorization(8, output_mode="multi_hot", pad_to_max_tokens=True)
+        if not self.words:
+            lookup = keras.layers.IntegerLookup(max_tokens=8, output_mode="multi_hot", pad_to_max_tokens=True)
+        lookup.adapt(train.x)
+        kind = "string" if self.words else "int64"
+        head = keras.layers.Dense(3, activation="softmax")
+        return keras.Sequential([keras.Input((1,), dtype=kind), lookup, head])
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_table_that_a_layer_learned_is_shared_with_those_of_equal_ones(words: bool) -> None:
+    for pool in (ProgramPool(constants=True), ProgramPool()):
+        _, cache = pool.setup(LookedUp(words=words), CONFIG)
+        _, same = pool.setup(LookedUp(words=words), replace(CONFIG, seed=1))
+        _, other = pool.setup(LookedUp(first=5, words=words), CONFIG)
+        assert same is cache is not other
 
 
 def test_names_that_keras_makes_up_are_shared() -> None:

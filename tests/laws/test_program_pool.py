@@ -196,22 +196,29 @@ def test_a_regularizer_is_shared_and_another_structure_is_not() -> None:
 
 
 @pytest.mark.slow
-def test_other_rows_are_trained_and_predicted() -> None:
+@pytest.mark.parametrize("kind", [Normalized, Adapted])
+def test_other_rows_are_trained_and_predicted(kind: Any) -> None:
     """The statistics of the rows at hand hold, in training and in prediction."""
     pool = ProgramPool()
-    data = Normalized(dropout=0.1).data()
-    train(pool, Normalized(dropout=0.1), CONFIG, adam(), data)
+    data = kind(dropout=0.1).data()
+    _, first = train(pool, kind(dropout=0.1), CONFIG, adam(), data)
     moved = replace(data.train, x=data.train.x * 3 + 1)
     other = Splits(moved, data.validation, data.test)
-    shared, cache = train(pool, Normalized(dropout=0.1), CONFIG, adam(), other)
+    shared, cache = train(pool, kind(dropout=0.1), CONFIG, adam(), other)
+    assert cache is first
     rows = next(iter(cache.predicted_batches(moved.x, 75)))
-    alone, alone_cache = train(ProgramPool(), Normalized(dropout=0.1), CONFIG, adam(), other)
+    alone, alone_cache = train(ProgramPool(), kind(dropout=0.1), CONFIG, adam(), other)
     for a, b in zip(shared, alone, strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(rows, next(iter(alone_cache.predicted_batches(moved.x, 75))))
     trainer = Trainer(CONFIG, optimizer=adam())
-    trainer.fit(Normalized(dropout=0.1), data=other)
+    trainer.fit(kind(dropout=0.1), data=other)
     np.testing.assert_allclose(rows, trainer.predict(moved.x), rtol=1e-4, atol=1e-5)
+    constant = ProgramPool(constants=True)
+    assert (
+        train(constant, kind(), CONFIG, adam(), data)[1]
+        is not train(constant, kind(), CONFIG, adam(), other)[1]
+    )
 
 
 def test_a_fold_validates_in_its_own_unit_and_is_saved_with_its_own_statistics() -> None:

@@ -113,10 +113,11 @@ class _Place:
         values = {self.name: value}
         if isinstance(self.owner, keras.layers.Normalization):
             given = f"input_{self.name}"  # what it was made with, and is saved with: one number, or one each
-            size, shape = np.size(getattr(self.owner, given)), np.shape(getattr(self.owner, given))
-            fits = size in (1, np.size(value))
-            values[given] = np.ravel(value)[:size].reshape(shape) if fits else value
             values[self.name] = keras.ops.convert_to_tensor(value)
+            if getattr(self.owner, given) is not None:  # else it was adapted, and is saved with its variables
+                size, shape = np.size(getattr(self.owner, given)), np.shape(getattr(self.owner, given))
+                fits = size in (1, np.size(value))
+                values[given] = np.ravel(value)[:size].reshape(shape) if fits else value
         set_attributes(self.owner, values)
 
 
@@ -165,7 +166,7 @@ def value_attributes(thing: Any) -> tuple[str, ...]:
     A metric of ours declares them as `value_attributes`.
     """
     if isinstance(thing, keras.layers.Normalization):
-        return ("mean", "variance") if thing.input_mean is not None else ()
+        return ("mean", "variance") if thing.mean is not None else ()
     if isinstance(thing, keras.layers.Dropout):
         return ("rate",)
     if type(thing) in REGULARIZERS:

@@ -20,6 +20,7 @@ from trainkit.backend.traced_values import OPTIMIZER_VALUES, value_attributes
 from trainkit.config import TrainerConfig
 from trainkit.core.task import Task
 from trainkit.engine.objective import own_objective
+from trainkit.trainer.held_values import held_values
 
 __all__ = ["NotComparable", "model_structure", "optimizer_structure", "task_identity", "trainer_structure"]
 
@@ -82,7 +83,9 @@ def model_structure(task: Task, model: keras.Model) -> str:
 def _settings_of(layer: keras.Layer) -> Any:
     """What the config of a layer leaves out."""
     variables = [(list(v.shape), v.trainable, _described(v.constraint)) for v in layer.variables]
-    return [layer.trainable, variables]
+    beside = [f"{given}{name}" for name in value_attributes(layer) for given in ("", "input_")]
+    held = held_values(layer, beside)
+    return [layer.trainable, layer.supports_masking, layer.autocast, variables, held]
 
 
 def optimizer_structure(optimizer: Any, values: Collection[str]) -> str:
