@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from tests.support.commands import read
 from trainkit.cli import arguments, main, multirun
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.task import Task
 from trainkit.core.words import override
 
 
@@ -27,6 +31,30 @@ class Ends(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         if epoch == 1 and Ends.ways:
             raise Ends.ways.pop(0)
+
+
+@dataclass(frozen=True)
+class Rated(Task):
+    """A metric without a name; another width is another program."""
+
+    rows: int = 0
+    width: int = 1
+    nan: bool = False
+
+    def data(self) -> Splits:
+        x = np.linspace(-1, 1, 16, dtype="float32")[:, None]
+        rows = Arrays(x, (x > 0).astype("float32"))
+        return Splits(rows, rows)
+
+    def model(self, train: Arrays) -> keras.Model:
+        layers = [keras.layers.Dense(self.width), keras.layers.Dense(1, activation="sigmoid")]
+        return keras.Sequential([keras.Input((1,)), *layers])
+
+    def loss(self) -> str:
+        return "binary_crossentropy"
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [keras.metrics.AUC(num_thresholds=5)]
 
 
 def jobs_in(folder: Path) -> list[dict[str, object]]:
@@ -61,6 +89,16 @@ def test_a_multirun_whose_jobs_are_all_refused_leaves_nothing(
 ) -> None:
     assert train("-m", "task.nan=true", "trainer.epochs=1,2") == 2
     assert list(empty_folder.iterdir()) == []
+
+
+def test_each_job_logs_the_names_that_it_would_alone(train: Callable[..., int]) -> None:
+    """Of a metric that nobody named, also where the jobs share no program."""
+    words = ("trainer.epochs=1", f"task._target_={__name__}.Rated")
+    assert train("-m", *words, "task.width=2,3") == 0
+    (folder,) = Path("runs/multirun").iterdir()
+    values = [set(read("summary.json", str(one["run"]))["val"]) for one in jobs_in(folder)]
+    assert values[0] == values[1]
+    assert any(name.startswith("auc") for name in values[0])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainkit.backend.compat.names import kept_names
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.monitor import Monitor
@@ -53,6 +54,7 @@ LOST_WORKER = (
 )
 
 
+@kept_names()
 def fit(job: Job, *, write: Write, write_error: Write) -> int:
     """Train, evaluate on the test rows, and leave a run directory.
 

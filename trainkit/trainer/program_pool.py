@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.compat.names import kept_names
 from trainkit.backend.generators import GeneratorStates
 from trainkit.backend.patches import inner_optimizers
 from trainkit.backend.starting_values import StartingValues, keeping_kernels
@@ -204,7 +205,7 @@ class ProgramPool:
         variables, since most of them turn out to have a structure that is known."""
         sharing = self._starting
         if sharing is not None and self._made and layout.strategy.num_replicas_in_sync == 1:
-            with sharing.shared():
+            with kept_names(), sharing.shared():
                 model = compiled_model(task, config, optimizer, layout)
             if sharing.are_unchanged():
                 return model, None

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from trainkit.backend.compat.names import kept_names
 from trainkit.backend.generators import kept_generators
 from trainkit.config import TrainerConfig, TuneConfig
 from trainkit.core import files
@@ -190,6 +191,7 @@ class Search:
         return entries
 
 
+@kept_names()
 def _first_setup(base: Candidate, config: TuneConfig, pool: ProgramPool) -> TrainSetup:
     """The settings as they are, made ready: what is wrong with them is wrong with all trials."""
     task, data = base.task, base.data
@@ -198,6 +200,7 @@ def _first_setup(base: Candidate, config: TuneConfig, pool: ProgramPool) -> Trai
     return pool.setup(task, base.trainer, base.optimizer, data)[0]
 
 
+@kept_names()
 def _check(
     plan: SearchPlan, settings: Mapping[str, Any], base: Candidate, pool: ProgramPool, setup: TrainSetup
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from trainkit.backend.compat.names import kept_names
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
@@ -142,6 +143,7 @@ class TrialTraining:
                     return _mean(outcomes, pruned=True)
         return _mean(outcomes, pruned=False)
 
+    @kept_names()
     def _train_once(self, candidate: Candidate, folder: Path, pruner: Any) -> Outcome:
         setup, cache = self.pool.setup(candidate.task, candidate.trainer, candidate.optimizer, candidate.data)
         run = RunDir(folder)

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from keras.src.backend.common import global_state
 from keras.src.utils.naming import to_snake_case
 
-__all__ = ["is_automatic"]
+__all__ = ["is_automatic", "kept_names"]
+
+COUNTS = "object_name_uids"
 
 
 def is_automatic(thing: Any) -> bool:
     """Whether the name of a layer or metric is one that Keras gives by itself: `dense`, `dense_1`."""
     base = re.escape(to_snake_case(type(thing).__name__))
     return re.fullmatch(rf"{base}(_\d+)?", thing.name) is not None
+
+
+@contextmanager
+def kept_names() -> Iterator[None]:
+    """After the block, Keras makes up the names that it would have made up before it: a second training logs
+    `auc` as the first does, not `auc_1`."""
+    before = dict(global_state.get_global_attribute(COUNTS, {}))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(COUNTS, defaultdict(int, before))
