@@ -13,7 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainkit.config import DataConfig
+from trainkit.core.datasets import Fold
 from trainkit.core.errors import UserError
+from trainkit.data.split_choice import choose_rows
 from trainkit.data.splits import (
     Rows,
     SplitSettings,
@@ -21,6 +24,7 @@ from trainkit.data.splits import (
     k_folds,
     read_rows,
     split_rows,
+    time_folds,
     write_rows,
 )
 
@@ -99,6 +103,27 @@ def test_a_group_is_never_in_two_splits(rows: int, seed: int) -> None:
 def test_later_splits_are_later_in_time(rows: int, seed: int) -> None:
     times = columns_for("time", rows, seed)["by"]
     parts = split_rows(rows, SplitSettings("time", seed=seed), by=times)
+    assert times[parts["train"]].max() < times[parts["validation"]].min()
+    assert times[parts["validation"]].max() < times[parts["test"]].min()
+
+
+@quickly
+@given(st.integers(2, 6), st.integers(40, 200), st.integers(0, 20))
+def test_later_folds_validate_on_later_rows_than_they_train_on(folds: int, rows: int, seed: int) -> None:
+    times = columns_for("time", rows, seed)["by"]
+    parts = time_folds(times, folds)
+    assert len(parts) == folds
+    for rest, held in parts:
+        assert times[rest].max() < times[held].min()
+    together = np.concatenate([parts[0][0], *(held for _, held in parts)])
+    assert sorted(together.tolist()) == list(range(rows))
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_fold_of_a_table_split_by_time_is_between_training_and_test(number: int) -> None:
+    times = columns_for("time", 90, 0)["by"]
+    config = DataConfig(split="time", split_column="when")
+    parts = choose_rows(config, np.arange(90), None, times, 90, fold=Fold(number, 3))
     assert times[parts["train"]].max() < times[parts["validation"]].min()
     assert times[parts["validation"]].max() < times[parts["test"]].min()
 
@@ -231,6 +256,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no training rows": (splitting(kind="column", by=np.full(40, "test", object)), "no row is named train"),
     "one fold": (lambda folder: k_folds(10, 1, 0), r"data\.folds=1 cannot split 10 rows; expected 2 to 10"),
+    "few times": (lambda folder: time_folds(np.zeros(9), 2), "1 times cannot make 2 folds"),
     "few groups": (lambda folder: k_folds(40, 2, 0, groups=SAME), "needs 2 groups; there are 1"),
     "few of a class": (
         lambda folder: k_folds(4, 3, 0, labels=np.array([0, 0, 0, 1])),

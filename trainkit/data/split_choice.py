@@ -11,7 +11,7 @@ from trainkit.config import DataConfig
 from trainkit.core.datasets import SPLITS, Fold
 from trainkit.data import cells
 from trainkit.data.schema import Schema
-from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows
+from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows, time_folds
 
 __all__ = ["choose_rows", "split_values"]
 
@@ -108,6 +108,9 @@ def _validated_on(
 ) -> Rows:
     """Splits in which one fold of the training rows validates."""
     train = parts["train"]
+    if by is not None and config.split == "time":
+        rest, held = time_folds(by[train], fold.folds)[fold.number]
+        return {**parts, "train": train[rest], "validation": train[held]}
     labels = None if classes is None else classes[train]
     stratify = None
     if labels is not None and config.split in ("auto", "stratified"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainkit.data.splits.duplicates import Duplicates, find_duplicates
 from trainkit.data.splits.files import Rows, read_rows, write_rows
 from trainkit.data.splits.random import holdout, k_folds, shuffled
-from trainkit.data.splits.rows import SPLIT_KINDS, SplitSettings, split_rows
+from trainkit.data.splits.rows import SPLIT_KINDS, SplitSettings, split_rows, time_folds
 
 __all__ = [
     "SPLIT_KINDS",
@@ -18,5 +18,6 @@ __all__ = [
     "read_rows",
     "shuffled",
     "split_rows",
+    "time_folds",
     "write_rows",
 ]

@@ -11,7 +11,7 @@ from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.splits.files import Rows, read_rows
 from trainkit.data.splits.random import check_class_sizes, check_share, held_out
 
-__all__ = ["SPLIT_KINDS", "SplitSettings", "split_rows"]
+__all__ = ["SPLIT_KINDS", "SplitSettings", "split_rows", "time_folds"]
 
 SPLIT_KINDS = ("shuffled", "stratified", "group", "time", "column", "file")
 
@@ -133,6 +133,33 @@ def _by_time(times: np.ndarray, settings: SplitSettings) -> Rows:
             limit = rest[-max(1, round(len(rest) * share))]
             split_of[(split_of == "train") & (times >= limit)] = name
     return _filled({name: np.flatnonzero(split_of == name) for name in SPLITS}, settings)
+
+
+def time_folds(times: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds of which each validates on later rows than it trains on; by scikit-learn's `TimeSeriesSplit`.
+
+    The earliest rows only train. Rows of the same time stay together.
+
+    Args:
+        times: Of each row `[rows]`, as numbers.
+        folds: Number of folds.
+
+    Returns:
+        For each fold the row numbers that train and those that validate, ascending.
+
+    Raises:
+        UserError: for too few different times.
+    """
+    from sklearn.model_selection import TimeSeriesSplit
+
+    distinct, codes = np.unique(times, return_inverse=True)
+    if len(distinct) <= folds:
+        raise UserError(
+            f"data.split=time: {len(distinct)} times cannot make {folds} folds, each later than what "
+            f"it trains on; expected at least {folds + 1}."
+        )
+    parts = TimeSeriesSplit(folds).split(distinct)
+    return [(np.flatnonzero(codes <= rest[-1]), np.flatnonzero(np.isin(codes, held))) for rest, held in parts]
 
 
 def _by_names(column: np.ndarray) -> Rows:
