@@ -27,7 +27,10 @@ def test_a_run_is_exported_and_the_report_names_its_files(
     assert written["inputs"] == {"input": "float32 [B, 2]"}
     assert (written["checkpoint"], written["compared_on"]) == ("best", "test")
     assert train("mode=export", "export.format=keras") == 0
-    assert set(read("export/export.json")["files"]) == {"onnx", "keras"}
+    both = read("export/export.json")["files"]
+    assert set(both) == {"onnx", "keras"}
+    assert both["onnx"]["inputs"] == {"input": "float32 [B, 2]"}  # each file says of what it is
+    assert both["onnx"] == written["files"]["onnx"]
     assert train("mode=report") == 0
     assert "model.onnx" in Path("runs/tiny/latest/report.html").read_text()
 

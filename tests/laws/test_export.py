@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import keras
@@ -233,3 +234,41 @@ def test_a_missing_package_is_named_with_its_line(monkeypatch: pytest.MonkeyPatc
         export_model(model, tmp_path, Arrays(x), formats=("onnx",))
     with pytest.raises(UserError, match="Unknown format 'tflite'"):
         export_model(model, tmp_path, Arrays(x), formats=("tflite",))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"formats": None},
+        {"formats": 3},
+        {"compare": 0},
+        {"compare": 2.5},
+        {"tolerance": float("nan")},
+        {"tolerance": "x"},
+        {"folder": None},
+        {"rows": Arrays(np.ones((8, 4), np.float32), np.ones((8, 9))), "quantize": "dynamic"},
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused_in_one_line_before_anything_is_written(
+    wrong: dict[str, Any], tmp_path: Path
+) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    given = {"folder": tmp_path / "out", "rows": np.ones((8, 4), np.float32), "formats": "litert", **wrong}
+    with pytest.raises(UserError) as refused:
+        export_model(model, given.pop("folder"), given.pop("rows"), **given)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preparation_that_litert_cannot_hold_is_left_out_by_a_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Columns of numbers are prepared in float64."""
+    failed = CompletedProcess([], 1, stderr="Flex ops: AddV2, Mul")
+    monkeypatch.setattr("trainkit.export.litert.run_alone", lambda *words: failed)
+    column = keras.Input((1,), dtype="float64")
+    model = keras.Model(column, layers.Dense(1)(layers.Rescaling(0.5)(column)))
+    report = export_model(model, tmp_path, np.ones((4, 1)), formats="litert")
+    assert "export.preparation=false" in report.files[0].refused

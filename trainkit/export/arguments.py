@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from trainkit.config.export import FORMATS, QUANTIZE
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, did_you_mean
 
-__all__ = ["as_rows", "check_model", "chosen"]
+__all__ = ["as_rows", "check_model", "check_numbers", "chosen"]
 
 KINDS = tuple(kind for kind in QUANTIZE if kind not in ("none", "all"))
 
@@ -22,8 +23,8 @@ def chosen(formats: Sequence[str] | str, quantize: Sequence[str] | str) -> tuple
     Raises:
         UserError: for unknown ones, no format, or `quantize` without the format that has it.
     """
-    formats = (formats,) if isinstance(formats, str) else tuple(formats)
-    quantize = (quantize,) if isinstance(quantize, str) else tuple(quantize)
+    formats = _names("formats", formats)
+    quantize = _names("quantize", quantize)
     if not formats:
         raise UserError(f"formats is empty; expected at least one of {', '.join(FORMATS)}.")
     for name, values, known in (("format", formats, FORMATS), ("quantize", quantize, KINDS)):
@@ -35,6 +36,30 @@ def chosen(formats: Sequence[str] | str, quantize: Sequence[str] | str) -> tuple
             f"quantize={quantize} is for LiteRT; expected litert among the formats, got {', '.join(formats)}."
         )
     return formats, [*formats, *(f"litert_{kind}" for kind in quantize)]
+
+
+def _names(argument: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, (list, tuple, set, frozenset)):
+        raise UserError(f"{argument}={given!r}: expected a name, or a list of names.")
+    return tuple(dict.fromkeys(given))
+
+
+def check_numbers(compare: Any, tolerance: Any) -> None:
+    """Refuse numbers by which nothing can be compared.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    if isinstance(compare, bool) or not isinstance(compare, (int, np.integer)) or compare < 1:
+        raise UserError(f"compare={compare!r}: expected a number of rows, at least 1.")
+    if (
+        isinstance(tolerance, bool)
+        or not isinstance(tolerance, (int, float, np.number))
+        or not tolerance >= 0
+    ):
+        raise UserError(f"tolerance={tolerance!r}: expected a number of at least 0, such as 1e-5.")
 
 
 def check_model(model: Any) -> None:

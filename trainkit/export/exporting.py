@@ -137,11 +137,16 @@ def export_model(
     """
     arguments.check_model(model)
     formats, names = arguments.chosen(formats, quantize)
+    arguments.check_numbers(compare, tolerance)
+    if not isinstance(folder, (str, Path)):
+        raise UserError(f"folder={folder!r}: expected a path.")
     check_installed(formats)
     rows = arguments.as_rows(rows)
     training = None if training is None else arguments.as_rows(training)
     with tf.device("CPU:0"):  # where the fresh processes run, too
         work = _Export(model, Path(folder), rows, training, compare, tolerance)
+        if len(names) > len(formats):
+            work.check_labels()
         done = []
         for name in names:
             done.append(work.write(name))
@@ -245,6 +250,20 @@ class _Export:
             twin = self.serving.with_model(float32_twin(self.serving.model))
             self._twin = (twin, twin.outputs(self.rows))
         return self._twin
+
+    def check_labels(self) -> None:
+        """Refuse labels by which 8-bit files cannot be scored.
+
+        Raises:
+            UserError: with what the loss says.
+        """
+        rows = self.all_rows.take(slice(0, len(next(iter(self.rows.values())))))
+        if rows.y is not None and self.serving.model.compiled:
+            try:
+                _metrics(self.serving, rows, self.expected)
+            except (ValueError, TypeError, KeyError, tf.errors.InvalidArgumentError) as error:
+                said = one_line(str(error))[:200]
+                raise UserError(f"The labels of the rows do not fit the model's loss: {said}") from error
 
     def _scores(self, serving: Serving, path: Path) -> dict[str, Any]:
         """Metrics of the model and of an 8-bit file, over all rows with labels."""

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from trainkit.core.errors import UserError, one_line
 from trainkit.export import litert_converter, saved_model
@@ -53,6 +54,11 @@ def write(serving: Serving, path: Path, *, quantize: str = "none", rows: Named |
             if done.returncode == 0:
                 return
             reason = _reason(done.returncode, done.stderr)
+    if any(spec.dtype == tf.float64 for spec in serving.specs.values()):
+        raise UserError(
+            "the preparation of the columns computes in float64, which LiteRT does not; leave it out with "
+            "export.preparation=false."
+        )
     raise UserError(f"LiteRT cannot hold it: {reason}")
 
 

@@ -123,15 +123,17 @@ def _write_report(job: Job, opened: Opened, report: ExportReport, split: str) ->
     path = opened.folder / "export" / "export.json"
     before = files.read_json(path).get("files", {})
     state = opened.trainer.state
-    content = {
-        "task": job.config.name,
-        "dataset": opened.trainer.splits.source.name,
+    found = report.as_dict()
+    about = {
         "checkpoint": opened.found.checkpoint.name,
         **state.position(),
         "compared_on": split,
         "tolerance": job.config.export.tolerance,
         "created": files.now(),
-        **report.as_dict(),
+        "inputs": found["inputs"],
+        "outputs": found["outputs"],
     }
-    content["files"] = {**before, **content["files"]}
-    return files.write_json(path, content)
+    # Each file has its own: files of an earlier export stay, and may be of another checkpoint.
+    written = {name: {**about, **one} for name, one in found["files"].items()}
+    content = {"task": job.config.name, "dataset": opened.trainer.splits.source.name, **about}
+    return files.write_json(path, {**content, "files": {**before, **written}})
