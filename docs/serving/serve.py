@@ -60,6 +60,8 @@ def _tensor(values: list[Any], spec: tf.TensorSpec) -> tf.Tensor:
     """A list as a tensor; null is a gap: NaN, or an empty text."""
     gap = "" if spec.dtype == tf.string else float("nan")
     filled = [gap if value is None else value for value in values]
+    if spec.dtype.is_integer:
+        np.array(filled, spec.dtype.as_numpy_dtype)  # raises out of its range, where TensorFlow wraps
     tensor = tf.constant(filled, spec.dtype)
     if not spec.shape.is_compatible_with(tensor.shape):
         raise ValueError(f"{spec.name} has shape {tensor.shape}; expected {spec.shape}")
@@ -67,7 +69,12 @@ def _tensor(values: list[Any], spec: tf.TensorSpec) -> tf.Tensor:
 
 
 def _plain(array: np.ndarray) -> Any:
-    return np.char.decode(array.astype(bytes)).tolist() if array.dtype == object else array.tolist()
+    """Lists for JSON, which has no NaN and no infinity: null."""
+    if array.dtype == object:
+        return np.char.decode(array.astype(bytes)).tolist()
+    if array.dtype.kind == "f":
+        return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    return array.tolist()
 
 
 def handler(model: Model) -> type[BaseHTTPRequestHandler]:
@@ -88,7 +95,7 @@ def handler(model: Model) -> type[BaseHTTPRequestHandler]:
                 if not isinstance(body, dict) or "inputs" not in body:
                     raise ValueError('expected {"inputs": ...}')
                 self._answer(200, {"outputs": model(body["inputs"])})
-            except (TypeError, ValueError, RecursionError, tf.errors.OpError) as error:
+            except (TypeError, ValueError, OverflowError, RecursionError, tf.errors.OpError) as error:
                 self._answer(400, {"error": f"{type(error).__name__}: {error}"})
 
         def _answer(self, code: int, content: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -81,13 +82,19 @@ def test_a_hundred_requests_are_answered_as_the_run_predicts(
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Any]:
-    """The address of a service whose model gives back its first input, as lists."""
+def serve() -> Any:
+    """The module of the documented service."""
     spec = importlib.util.spec_from_file_location("serve", ROOT / "docs/serving/serve.py")
     assert spec is not None
     assert spec.loader is not None
     serve = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(serve)
+    return serve
+
+
+@pytest.fixture(scope="module")
+def service(serve: Any) -> Iterator[Any]:
+    """The address of a service whose model gives back its first input, as lists."""
     specs = {name: tf.TensorSpec([None], tf.string, name) for name in ("text", "title")}
 
     def model(inputs: Any) -> dict[str, Any]:
@@ -122,6 +129,13 @@ def test_what_cannot_be_predicted_is_answered(
     assert answer.status == code
     assert said in answer.read().decode()
     connection.close()
+
+
+def test_numbers_that_are_none_go_out_as_gaps_and_none_is_wrapped_into_another(serve: Any) -> None:
+    assert json.dumps(serve._plain(np.array([[0.5, np.nan, -np.inf]], np.float32))) == "[[0.5, null, null]]"
+    assert serve.tensors({"n": [7]}, {"n": tf.TensorSpec([None], tf.int32, "n")})["n"].numpy() == [7]
+    with pytest.raises(OverflowError):
+        serve.tensors({"n": [30_000_000_000]}, {"n": tf.TensorSpec([None], tf.int32, "n")})
 
 
 def test_a_client_that_goes_away_before_its_answer_leaves_no_traceback(
