@@ -139,6 +139,19 @@ def test_baselines_of_classes_beat_the_majority_where_they_can(tables: Path) -> 
     assert found["logistic regression"]["accuracy"] > found["majority class"]["accuracy"]
 
 
+def test_baselines_are_fitted_with_weights_and_measured_as_keras_measures_the_model() -> None:
+    """A majority by weight alone: `model.fit` weighs the loss, and no metric."""
+    task = MNIST()
+    y = np.eye(2, dtype=np.float32)[[0] * 30 + [1] * 10]
+    rows = Arrays(np.ones((40, 1), np.float32), y, np.where(y[:, 0], 1, 9).astype(np.float32))
+    found = baselines(task, rows, rows)["majority class"]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, activation="softmax")])
+    model.set_weights([np.zeros((1, 2)), np.log([30 / 120, 90 / 120])])
+    model.compile(loss=task.loss(), metrics=task.metrics(), run_eagerly=True)
+    same = model.evaluate(rows.x, y, sample_weight=rows.weight, return_dict=True, verbose=0)
+    assert found == {"accuracy": pytest.approx(same["accuracy"])} == {"accuracy": pytest.approx(10 / 40)}
+
+
 def test_rows_of_several_classes_have_no_baselines(tables: Path) -> None:
     task = classes(labels="multi_label")
     splits = task.data()

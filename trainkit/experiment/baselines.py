@@ -26,6 +26,8 @@ Scores = dict[str, float]
 def baselines(task: Task, train: Arrays, test: Arrays) -> dict[str, Scores]:
     """The task's metrics of each simple model on the test rows.
 
+    Weights of rows count as they do for the model: in what is fitted, not in the metrics.
+
     Args:
         task: A task with one class, or one number, per row.
         train: The rows that they are fitted to.
@@ -142,7 +144,7 @@ def _score(
         outputs = np.asarray(model.predict(features[1]), np.float32)[:, None]
     scores = {}
     for metric in task.metrics():
-        metric.update_state(test.y, outputs, test.weight)
+        metric.update_state(test.y, outputs)  # each row counts once, as in the metrics of the model
         scores[metric.name] = float(metric.result())
     return scores
 
