@@ -30,6 +30,7 @@ from trainkit.data.preparation.keras_twin import readable_outputs
 from trainkit.data.preparation.labels import ClassLabels
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import Schema
+from trainkit.data.schema_table import table_text
 from trainkit.data.settings import data_config, refuse_unused
 from trainkit.tasks import recipes
 from trainkit.tasks.classification import Classification, class_scores
@@ -133,7 +134,7 @@ class ImageClassification(Classification):
         height, width, channels = images.shape
         first = f"{len(images.x):,} images of {height}x{width} pixels, {'gray' if channels == 1 else 'RGB'}"
         notes = [f"! {note}" for note in images.notes]
-        return "\n".join([first, images.schema.table(), *notes])
+        return "\n".join([first, table_text(images.schema), *notes])
 
     def data(self) -> Splits:
         splits = self.images.splits(self.fitted[1])

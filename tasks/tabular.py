@@ -29,6 +29,7 @@ from trainkit.data.preparation.keras_twin import with_preprocessing
 from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.preparation import Preparation, PreparedInput
 from trainkit.data.schema import Schema
+from trainkit.data.schema_table import table_text
 from trainkit.data.settings import data_config, refuse_unused
 from trainkit.data.table_data import TableData, table_data
 from trainkit.metrics.by_name import number_loss, number_metrics
@@ -115,11 +116,10 @@ class Tabular(Task):
         return fitted.fitted_files(*self.fitted)
 
     def description(self) -> str:
+        penalty = self.weight_penalty
+        told = f"Each loss below includes task.l2={penalty:.3g} times the sum of the squared weights."
         notes = [f"! {note}" for note in self.table.notes]
-        if self.weight_penalty:
-            factor = f"task.l2={self.weight_penalty:.3g}"
-            notes.insert(0, f"Each loss below includes {factor} times the sum of the squared weights.")
-        return "\n".join([self.fitted[0].table(), *notes])
+        return "\n".join([table_text(self.fitted[0]), *([told] if penalty else []), *notes])
 
     def data(self) -> Splits:
         return self.table.splits(self.preparation)

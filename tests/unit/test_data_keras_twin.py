@@ -101,6 +101,20 @@ def test_categories_agree_with_rare_unseen_and_gaps(encoding: str) -> None:
     check_agreement(preparation, {**read, "with a gap marker": cities})
 
 
+@pytest.mark.parametrize("encoding", ["integer", "embedding"])
+def test_true_and_false_agree_in_every_spelling(encoding: str) -> None:
+    columns = {"flag": np.resize(objects("True", "TRUE", "false", "NA", "tRUE", "FALSE", "False"), ROWS)}
+    overrides = {"flag": {"kind": "category", "missing": ["NA"]}}
+    preparation, read = fitted(
+        columns, PreparationSettings(ColumnSettings(encoding=encoding)), overrides=overrides
+    )
+    preparation = Preparation.from_dict(preparation.to_dict())
+    (expected,) = preparation.encode(read).values()
+    (got,) = keras_preprocessing(preparation)(raw(preparation, columns)).values()
+    assert len(np.unique(expected)) == 3
+    np.testing.assert_array_equal(got, expected)
+
+
 def dates_in(text: str) -> np.ndarray:
     random = np.random.default_rng(2)
     moments = [datetime(1000, 1, 1) + timedelta(seconds=int(s)) for s in random.integers(0, 2.8e11, ROWS - 7)]

@@ -9,6 +9,7 @@ import pytest
 from trainkit.core.cells import printed
 from trainkit.core.errors import UserError
 from trainkit.data.inference import infer_schema
+from trainkit.data.schema_table import table_text
 from trainkit.data.sources import row_cache
 from trainkit.data.sources.stored_tables import read_any_table
 from trainkit.data.sources.tables import Table, TableOptions, read_table
@@ -88,5 +89,5 @@ def test_values_are_shown_in_one_short_line(tmp_path: Path) -> None:
     long = "größe\n" + "x" * 200
     assert printed(long) == "größe\\n" + "x" * 51 + "..."
     schema = infer_schema(read_table(written(tmp_path, {5: f'0.5,"{long}",p'})).columns)
-    assert all(len(line) < 200 for line in schema.table().splitlines())
-    assert len(schema.table().splitlines()) == 4 + len(schema.decisions)
+    assert all(len(line) < 200 for line in table_text(schema).splitlines())
+    assert len(table_text(schema).splitlines()) == 4 + len(schema.decisions)

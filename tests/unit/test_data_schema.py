@@ -224,12 +224,23 @@ def test_true_and_false_are_the_same_categories_however_a_program_spells_them(fi
     assert set(typed) == set(first[:2])
 
 
-def test_a_column_that_spells_true_in_two_ways_is_read_as_it_stands() -> None:
-    for cells in (("TRUE", "true", "false"), ("TRUE", "true", "false", "False"), ("Rome", "Oslo")):
-        columns = {"flag": texts(*cells)}
-        schema = infer_schema(columns)
-        new = texts(*cells, "True", "oslo")
-        assert schema.read({"flag": new})["flag"].tolist() == new.tolist()
+@pytest.mark.parametrize(
+    ("cells", "own", "told"),
+    [
+        (["TRUE", "true", "TRUE", "F"], {"true": "TRUE"}, "'true' and 'TRUE' are the same, read as 'TRUE'"),
+        (["false", "True", "FALSE", "false"], {"true": "True", "false": "false"}, "'FALSE' and 'false' are "),
+        (["TRUE", "true", "Rome", "Oslo"], {}, ""),
+        (["no", "No"], {}, ""),
+    ],
+)
+def test_true_and_false_in_several_spellings_in_one_column_are_one_category_each(
+    cells: list[str], own: Mapping[str, str], told: str
+) -> None:
+    schema = infer_schema({"y": texts(*cells)}, roles={"y": "target"}, problem="classification")
+    new = texts(*cells, "tRUE", "nO")
+    assert schema.read({"y": new})["y"].tolist() == [own.get(cell.lower(), cell) for cell in new]
+    assert schema["y"].distinct == len({own.get(cell.lower(), cell) for cell in cells})
+    assert [decision.startswith(f"y: {told}") for decision in schema.decisions] == [True] * bool(told)
 
 
 def test_missing_columns_and_wrong_cells_of_new_rows_are_named() -> None:
@@ -278,23 +289,3 @@ def test_schema_survives_its_file() -> None:
 def test_a_damaged_schema_is_refused(content: Mapping[str, Any]) -> None:
     with pytest.raises(UserError, match=r"schema\.json"):
         Schema.from_dict(content)
-
-
-def test_table_shows_each_column_and_each_decision() -> None:
-    columns = {
-        "age": texts("1", "NA", "73"),
-        "row": NUMBERS,
-        "city": texts("x" * 90, "y"),
-        "y": texts("0", "1"),
-    }
-    overrides = {"age": {"unit": "years"}, "y": "category"}
-    schema = infer_schema(columns, overrides=overrides, roles={"y": "target"})
-    assert schema.table(60).splitlines() == [
-        "column  kind       role     gaps  distinct  values",
-        "age     numeric    feature  13    2         1 to 73 years",
-        "row     id         ignored        40        0, 1, 2",
-        "city    category   feature        2         xxxxxxxxxxxxx...",
-        "y       category*  target         2         0, 1",
-        "! age: 'NA' in 13 rows is read as a gap",
-        "! row: left out: whole numbers that number the rows",
-    ]

@@ -12,7 +12,7 @@ import numpy as np
 from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
 from trainkit.core.words import in_shell, text_value
-from trainkit.data import cells
+from trainkit.data import booleans, cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
 from trainkit.data.columns import setting_of
 from trainkit.data.number_marks import refuse_marks
@@ -74,7 +74,11 @@ class Cells:
         return MARKERS if kind in ("numeric", "date") else ()
 
     def values(self, kind: str) -> dict[str, int]:
-        """The different cells that are no gaps in a column of this kind, and the number of their rows."""
+        """The different cells that are no gaps in a column of this kind, and the number of their rows. True
+        and false, however they are spelled, count as one each."""
+        return booleans.merged(self._present(kind))
+
+    def _present(self, kind: str) -> dict[str, int]:
         gaps = self.gaps(kind)
         return {value: count for value, count in self.counts.items() if value not in gaps}
 
@@ -82,6 +86,7 @@ class Cells:
         """The schema of this column as a column of some kind."""
         gaps = self.gaps(kind)
         values = self.values(kind)
+        spelled = booleans.notes(self._present(kind)) if kind == "category" else ()
         schema = ColumnSchema(
             self.name,
             kind,
@@ -89,7 +94,7 @@ class Cells:
             format=date_format,
             gaps=len(self.raw) - sum(values.values()),
             distinct=len(values),
-            notes=(*notes, *self._notes_on_markers(kind, gaps)),
+            notes=(*notes, *spelled, *self._notes_on_markers(kind, gaps)),
         )
         return replace(schema, examples=self._examples(schema))
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from trainkit.core.cells import printed
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.words import in_shell, text_value
-from trainkit.data import cells
+from trainkit.data import booleans, cells
 from trainkit.data.cells import MAX_NUMBER, DateFormat
 
 __all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
@@ -21,8 +20,6 @@ KINDS = ("numeric", "category", "date", "text", "id", "constant")
 # A feature goes into the model. The others steer the training, or are left out.
 ROLES = ("feature", "target", "ignored", "split", "group", "time", "weight")
 FORMAT_NUMBER = 1
-BOOLEAN = ("false", "true")  # which programs spell in several ways
-EXAMPLE_WIDTH = 40  # of a value in the table for the terminal
 
 
 @dataclass(frozen=True)
@@ -89,17 +86,19 @@ class ColumnSchema:
             return ""
         return f"{self.name}: {gaps} of {len(values)} cells are gaps, of which the training had none"
 
+    @property
+    def booleans(self) -> tuple[str, ...]:
+        """True and false as this column of categories spells them: `TRUE` in one cell, `True` in another and
+        a Boolean of Parquet are the same category."""
+        if self.kind != "category" or self.distinct != len(self.examples):
+            return ()  # it has other categories than those that are known here
+        return booleans.known(self.examples)
+
     def _as_spelled(self, values: np.ndarray) -> np.ndarray:
-        """Texts in which true and false are spelled as in the table that the schema is of: `TRUE` in one
-        file, `True` in another and a Boolean of Parquet are the same category."""
-        if self.distinct != len(self.examples):  # it has other categories than those that are known here
-            return values
-        words = [example for example in self.examples if example.lower() in BOOLEAN]
-        own = {word.lower(): word for word in words}
-        if not own or len(own) < len(words):
+        if not self.booleans:
             return values
         different, codes = cells.distinct(values)
-        spelled = [own.get(value.lower(), value) for value in different]
+        spelled = booleans.respelled(different, self.booleans)
         return np.asarray(np.array(spelled, dtype=object)[codes])
 
     def times(self, values: np.ndarray) -> np.ndarray:
@@ -250,36 +249,7 @@ class Schema:
         except (KeyError, TypeError) as error:
             raise UserError(f"schema.json is damaged ({error}); expected what a run writes.") from error
 
-    def table(self, width: int = 100) -> str:
-        """The schema as a table for the terminal, followed by the decisions.
-
-        Args:
-            width: Columns of the terminal.
-        """
-        head = ("column", "kind", "role", "gaps", "distinct", "values")
-        rows = [head, *(_row(column) for column in self.columns)]
-        sizes = [max(len(row[i]) for row in rows) for i in range(len(head) - 1)]
-        lines = []
-        for row in rows:
-            parts = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
-            lines.append(_clipped("  ".join([*parts, row[-1]]).rstrip(), width))
-        return "\n".join([*lines, *(f"! {decision}" for decision in self.decisions)])
-
 
 def _column(entry: Mapping[str, Any]) -> ColumnSchema:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
     return ColumnSchema(**values)
-
-
-def _row(column: ColumnSchema) -> tuple[str, ...]:
-    between = " to " if column.kind in ("numeric", "date") else ", "
-    values = between.join(printed(example, EXAMPLE_WIDTH) for example in column.examples) + (
-        f" {column.unit}" if column.unit else ""
-    )
-    kind = column.kind + ("*" if column.chosen else "")
-    gaps = str(column.gaps) if column.gaps else ""
-    return (printed(column.name, 24), kind, column.role, gaps, str(column.distinct), values)
-
-
-def _clipped(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."

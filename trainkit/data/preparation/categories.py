@@ -36,6 +36,7 @@ class CategoryEncoder(ColumnEncoder):
         missing: Texts of the raw column that are gaps.
         rare: The other categories of the training rows; None: not known, since they are too many, or an older
             version fitted it.
+        booleans: Categories that the schema reads in every spelling in upper and lower case.
     """
 
     known: tuple[str, ...]
@@ -43,6 +44,7 @@ class CategoryEncoder(ColumnEncoder):
     kept: tuple[int, ...]
     missing: tuple[str, ...] = ()
     rare: tuple[str, ...] | None = None
+    booleans: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "category"
 
@@ -103,11 +105,16 @@ class CategoryEncoder(ColumnEncoder):
         lists = {key: tuple(state[key]) for key in ("known", "kept", "missing")}
         rare = state.get("rare")
         rare = None if rare is None else tuple(rare)
+        lists["booleans"] = tuple(state.get("booleans", ()))
         return cls(name=state["name"], encoding=state["encoding"], rare=rare, **lists)
 
 
 def fit_categories(
-    name: str, values: np.ndarray, settings: ColumnSettings, missing: tuple[str, ...] = ()
+    name: str,
+    values: np.ndarray,
+    settings: ColumnSettings,
+    missing: tuple[str, ...] = (),
+    booleans: tuple[str, ...] = (),
 ) -> CategoryEncoder:
     """Fit to the training rows of a column.
 
@@ -116,6 +123,7 @@ def fit_categories(
         values: Texts `[N]`, "" where missing.
         settings: How.
         missing: Texts of the raw column that are gaps, for the exported model.
+        booleans: As `ColumnSchema.booleans` gives them, for the exported model.
     """
     different, codes = cells.distinct(values)
     counts = dict(zip(different, np.bincount(codes, minlength=len(different)).tolist(), strict=True))
@@ -128,4 +136,4 @@ def fit_categories(
     kept = tuple(np.unique(encoder.indices(values)).tolist()) if encoding == "one_hot" else ()
     others = set(counts) - {"", *known}
     rare = tuple(sorted(others)) if len(others) <= MAX_RARE else None
-    return CategoryEncoder(name, known, encoding, kept, missing, rare)
+    return CategoryEncoder(name, known, encoding, kept, missing, rare, booleans)

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from trainkit.data.booleans import spellings
 from trainkit.data.cells import DAY, FIRST_OF_1900, DateFormat
 from trainkit.data.preparation.categories import FIRST_KNOWN, MISSING, OTHER, CategoryEncoder
 from trainkit.data.preparation.dates import CYCLES, DateEncoder
@@ -130,10 +131,13 @@ def _unscaled(scaling: Scaling, y: Tensor) -> Tensor:
 def _categories(encoder: CategoryEncoder, raw: Tensor) -> Tensor:
     """The index of each category, as the encoding says."""
     gaps = [marker for marker in encoder.missing if marker not in encoder.known]
-    vocabulary = [*encoder.known, *gaps] or [UNUSED]
+    others = {text: word for word in encoder.booleans for text in spellings(word)}
+    others = {text: word for text, word in others.items() if text not in (*encoder.known, *gaps)}
+    vocabulary = [*encoder.known, *gaps, *others] or [UNUSED]
     lookup = keras.layers.StringLookup(vocabulary=vocabulary, mask_token="", oov_token=UNSEEN)
     # StringLookup gives 0 for "", 1 for what it does not know, then the vocabulary: ours but for the gaps.
     ours = [MISSING, OTHER, *range(FIRST_KNOWN, encoder.size), *([MISSING] * len(gaps))]
+    ours += encoder.indices(np.array([*others.values()], dtype=object)).tolist()
     ours += [OTHER] * (FIRST_KNOWN + len(vocabulary) - len(ours))
     indices = ops.take(np.array(ours, np.int32), lookup(raw), axis=0)
     if encoder.encoding == "embedding":

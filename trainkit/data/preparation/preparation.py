@@ -256,7 +256,7 @@ def _fitted(
         return fit_dates(feature.name, values, feature.format, own)
     if feature.kind == "text":
         return fit_tokens(feature.name, [values], own)
-    return fit_categories(feature.name, values, own, feature.missing)
+    return fit_categories(feature.name, values, own, feature.missing, feature.booleans)
 
 
 def _fitted_target(
