@@ -236,6 +236,15 @@ def test_what_cannot_be_read_gives_one_clear_line(tmp_path: Path, case: str) -> 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("header", [b"gr\xf6\xdfe,b\n", b'"two\nlines \xf6",b\n', b"a,b\xf6"])
+def test_a_header_in_another_encoding_is_refused_as_a_row_is(tmp_path: Path, header: bytes) -> None:
+    path = written(tmp_path, header + b"1,2\n3,4\n")
+    for has_header in (True, False):
+        with pytest.raises(UserError, match=r"Cannot read .*table\.csv as utf-8: .* Set data\.encoding"):
+            read_table(path, TableOptions(header=has_header))
+    assert list(read_table(written(tmp_path, "gr\ufffd\ufffde,b\n1,2\n")).columns) == ["gr\ufffd\ufffde", "b"]
+
+
 @pytest.mark.parametrize("skip_bad", [False, True])
 def test_a_row_of_other_length_and_encoding_is_refused_in_one_line(
     skip_bad: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -186,11 +186,23 @@ def _begin(file: Path, options: TableOptions) -> tuple[str, list[str], str, bool
     if not first_line.strip():
         raise UserError(f"{file} begins with an empty line; expected the names of its columns. Delete it.")
     delimiter = options.delimiter or max(DELIMITERS, key=first_line.count)
+    lines = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
     try:
-        row = next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
+        row = next(lines)
     except csv.Error as error:
         raise UserError(f"Cannot read the first row of {file}: {error}. Expected a CSV file.") from error
+    _refuse_undecoded(file, head, options, lines.line_num)
     return text, [cell.strip() for cell in row], delimiter, len(head) < HEAD_BYTES
+
+
+def _refuse_undecoded(file: Path, head: bytes, options: TableOptions, lines: int) -> None:
+    """Refuse bytes that are no text in the first lines of a file; pyarrow refuses them in the others."""
+    try:
+        head.decode(options.encoding)
+    except UnicodeDecodeError as error:
+        before = io.StringIO(head[: error.start].decode(options.encoding), newline=None)
+        if sum(line.endswith("\n") for line in before) < lines:
+            raise UserError(_damaged(file, options, error)) from error
 
 
 def _names(file: Path, header: Sequence[str], notes: list[str]) -> list[str]:
