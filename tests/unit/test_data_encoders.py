@@ -269,3 +269,20 @@ def test_a_target_whose_numbers_are_the_same_once_scaled_is_refused() -> None:
     assert len(np.unique(fit_number_target("at", times, PreparationSettings()).encode(times))) == 400
     with pytest.raises(UserError, match=r"data\.target=at: of its 400 different values only \d+ can be told"):
         fit_number_target("at", times, PreparationSettings(target_scaling="none"))
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_scalings_are_advised_only_where_they_are_taken(kind: str) -> None:
+    def refusal(values: np.ndarray, kind: str) -> str:
+        try:
+            fit_number_target("y", values, PreparationSettings(target_scaling=kind))
+        except UserError as error:
+            return str(error).rstrip(".")
+        return ""
+
+    far = np.append(np.linspace(0, 1, 99), -1e30)
+    for values in (np.exp(60 * np.linspace(0, 1, 120)), 1.7e9 + 3.0 * np.arange(99), far):
+        told = refusal(values, kind)
+        advised = told.partition("Choose ")[2]
+        assert [refusal(values, other) for other in advised.split(" or ") if advised] in ([], [""], ["", ""])
+        assert bool(advised) == (told != "" and values is not far)

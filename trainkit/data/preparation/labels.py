@@ -13,6 +13,7 @@ from trainkit.core.cells import printed, quoted
 from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
+from trainkit.data.columns import setting_of
 from trainkit.data.preparation.scaling import Scaling, check_range, fit_scaling
 from trainkit.data.preparation.settings import PreparationSettings
 from trainkit.data.targets import check_apart
@@ -20,6 +21,7 @@ from trainkit.data.targets import check_apart
 __all__ = ["ClassLabels", "NumberTarget", "fit_class_labels", "fit_number_target"]
 
 LOOKED_AT = 100_000  # numbers that are compared with each other once they are scaled
+ADVISED = ("standard", "log")  # in place of another scaling
 
 
 @dataclass(frozen=True)
@@ -169,14 +171,32 @@ def fit_number_target(
     Raises:
         UserError: for numbers that are the same once they are scaled.
     """
-    kind = settings.columns.get(name, {}).get("scaling", settings.target_scaling)
+    own = settings.columns.get(name, {}).get("scaling")
+    kind = own or settings.target_scaling
     scaling = fit_scaling(kind, values, name)
     different = np.unique(values[:LOOKED_AT])
-    with np.errstate(over="ignore"):
-        apart = len(np.unique(scaling.apply(different).astype(np.float32)))
-    how = f"as float32 with data.target_scaling={kind}"
-    check_apart(name, apart, different.tolist(), how, "Choose another, such as standard or log")
+    apart = _apart(scaling, different)
+    if 2 * apart <= len(different):
+        key = setting_of(name, kind, "scaling") if own else f"data.target_scaling={kind}"
+        remedy = _remedy(kind, values, different)
+        check_apart(name, apart, different.tolist(), f"as float32 with {key}", remedy)
     return NumberTarget(name, scaling, unit)
+
+
+def _apart(scaling: Scaling, different: np.ndarray) -> int:
+    """How many of these numbers remain different as what a model takes."""
+    with np.errstate(over="ignore"):
+        return len(np.unique(scaling.apply(different).astype(np.float32)))
+
+
+def _remedy(kind: str, values: np.ndarray, different: np.ndarray) -> str:
+    """What helps where a scaling does not leave most of the numbers different."""
+    others = [fit_scaling(other, values) for other in ADVISED if other != kind]
+    good = [other.kind for other in others if 2 * _apart(other, different) > len(different)]
+    if good:
+        return f"Choose {' or '.join(good)}"
+    far = different[np.abs(different - np.median(different)).argmax()]
+    return f"Mend those that are far from the others, such as {far:g}"
 
 
 def _split(value: str, separator: str) -> list[str]:
