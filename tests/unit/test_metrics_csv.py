@@ -22,8 +22,8 @@ from trainkit.callbacks.metrics_csv import MetricsCSV
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.plots import Plots
 from trainkit.core.logs import column, logged_names
-from trainkit.runs.figures import file_names
 from trainkit.runs.metrics_csv import MetricsTable, columns, curves, read_rows
+from trainkit.runs.picture_names import file_names
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ODD_NAMES = ('a, "b"', "top/5", "../up", "$x^2", "Loss", "", "größe", "100 %")

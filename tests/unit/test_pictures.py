@@ -193,15 +193,6 @@ def test_folds_of_a_search_split_the_training_rows_alone(tables: Path) -> None:
     assert isinstance(task.model(task.data().train), keras.Model)
 
 
-def test_short_names_stay_different() -> None:
-    alike = [f"a very long class name number {i} of the long ones" for i in range(30)]
-    for names in (["cat", "dog"], alike, [f"class {'x' * 20} {i}" for i in range(12)]):
-        short = figures.short_names(names, 16)
-        assert len(set(short)) == len(names)
-        assert max(map(len, short)) <= 16
-    assert figures.short_names(["cat", f"{'a' * 20}z"], 9) == ["cat", "aaaa…aaaz"]
-
-
 def test_one_epoch_is_a_whole_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[float] = []
     monkeypatch.setattr(figures, "_save", lambda figure, path: shown.extend(figure.axes[0].get_xticks()))

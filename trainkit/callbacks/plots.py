@@ -8,8 +8,9 @@ from typing import Any
 
 from trainkit.callbacks.observer import Observer
 from trainkit.core.logs import is_validation, validation_name
-from trainkit.runs.figures import draw, file_names
+from trainkit.runs.figures import draw
 from trainkit.runs.metrics_csv import curves, read_rows
+from trainkit.runs.picture_names import file_names
 
 __all__ = ["Plots"]
 

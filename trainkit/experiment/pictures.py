@@ -16,6 +16,7 @@ from trainkit.core.task import Task
 from trainkit.experiment.decoding import output_kind
 from trainkit.runs import figures
 from trainkit.runs.figures import Panel
+from trainkit.runs.picture_names import short_names
 
 __all__ = ["draw_augmented", "draw_importance", "draw_results", "importance_rows", "permutation_importance"]
 
@@ -65,11 +66,12 @@ def _of_classes(
     share = float((predicted == labels).mean())
     title = f"{split} rows, {share:.1%} right"
     made = [folder / "confusion.png", folder / "roc_pr.png", folder / "calibration.png"]
-    figures.draw_confusion(made[0], counts, names, title)
-    figures.draw_panels(made[1], _curves(scores, labels, names))
+    shown = figures.drawable(names)
+    figures.draw_confusion(made[0], counts, shown, title)
+    figures.draw_panels(made[1], _curves(scores, labels, short_names(shown, figures.NAME_WIDTH)))
     figures.draw_panels(made[2], [_calibration(scores, labels, predicted)])
     own = scores[np.arange(len(labels)), labels]
-    short = figures.short_names(names, figures.CAPTION_WIDTH)
+    short = short_names(shown, figures.CAPTION_WIDTH)
     captions = [
         f"{short[labels[i]]}, taken for {short[predicted[i]]} ({scores[i].max():.0%})"
         for i in range(len(own))

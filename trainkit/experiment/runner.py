@@ -31,8 +31,8 @@ from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
 from trainkit.experiment.summary import closing_lines
 from trainkit.export import keras_format
 from trainkit.reporting import write_report
-from trainkit.runs.figures import other_pictures
 from trainkit.runs.heartbeat import Heartbeat
+from trainkit.runs.picture_names import other_pictures
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
 from trainkit.trainer.resumed import check_resumed

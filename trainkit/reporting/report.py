@@ -15,7 +15,7 @@ from trainkit.reporting.page import Markup, data, details, element, figures, pag
 from trainkit.reporting.results import read_part, results
 from trainkit.reporting.run_data import RunData, read_run
 from trainkit.reporting.series import chart, metric_chart
-from trainkit.runs.figures import other_pictures
+from trainkit.runs.picture_names import other_pictures
 from trainkit.runs.run_dir import CONFIG
 
 __all__ = ["REPORT_SECONDS", "report_html", "write_report"]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import functools
 import textwrap
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from trainkit.core.files import replacing_file
+from trainkit.runs.picture_names import short_names
 
 __all__ = [
     "CAPTION_WIDTH",
     "IMAGES_PER_ROW",
+    "NAME_WIDTH",
     "Curve",
     "Panel",
     "draw",
@@ -21,9 +24,7 @@ __all__ = [
     "draw_confusion",
     "draw_images",
     "draw_panels",
-    "file_names",
-    "other_pictures",
-    "short_names",
+    "drawable",
 ]
 
 Curve = tuple[Sequence[float], Sequence[float]]  # positions, and the values there
@@ -31,9 +32,12 @@ CURVE_AXES = (0.12, 0.12, 0.85, 0.79)  # fixed: to lay out a picture takes longe
 COLOURS = ("#1f6fb4", "#d9541e", "#3a8f3a", "#7a4fb0")
 MAX_MARKED = 40  # points of a curve that are marked one by one
 MAX_CELLS = 20  # classes of a confusion matrix whose counts are written into it
+MAX_NAMED = 40  # classes that it names
 IMAGES_PER_ROW = 4
+NAME_WIDTH = 16  # characters of the name of a class
 CAPTION_WIDTH = 28  # characters of a line above an image
-MAX_FILE_NAME = 100  # characters; file systems allow 255 bytes
+REGULAR = 400  # weight of the fonts of names
+LAST_RESORT = "Last Resort"  # begins the name of a font that has a box for every character
 
 
 def draw(
@@ -79,39 +83,6 @@ def draw(
     axes.grid(alpha=0.3)
     axes.legend()
     _save(figure, path)
-
-
-def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each of these names, which may hold anything: `top/5` -> `top_5`.
-
-    No two are the same, also where upper and lower case are not told apart.
-    """
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        plain = re.sub(r"[^\w.+-]+", "_", name).lstrip(".")[:MAX_FILE_NAME] or "_"
-        unique = plain
-        number = 1
-        while unique.casefold() in taken:
-            number += 1
-            unique = f"{plain}-{number}"
-        taken.add(unique.casefold())
-        found[name] = unique
-    return found
-
-
-def other_pictures(folder: Path, metrics: Iterable[str]) -> list[Path]:
-    """The PNG files of a folder that are no curves of these metrics."""
-    curves = {f"{name}.png" for name in file_names(metrics).values()}
-    return [path for path in sorted(folder.glob("*.png")) if path.name not in curves]
-
-
-def short_names(names: Sequence[str], width: int) -> list[str]:
-    """Names of at most `width` characters, cut in the middle; numbered where they would look the same."""
-    tail = (width - 1) // 2
-    short = [n if len(n) <= width else f"{n[: width - 1 - tail]}…{n[-tail:]}" for n in names]
-    numbered = [f"{n[: width - 2 - len(str(i))]}… {i}" for i, n in enumerate(names, 1)]
-    return [n if short.count(n) == 1 else other for n, other in zip(short, numbered, strict=True)]
 
 
 def _spans_decades(values: list[float]) -> bool:
@@ -188,14 +159,15 @@ def draw_confusion(path: Path, counts: Any, names: Sequence[str], title: str) ->
             for j, count in enumerate(row):
                 colour = "white" if shares[i][j] > 0.5 else "black"
                 axes.text(j, i, f"{count:g}", ha="center", va="center", color=colour, fontsize=8)
-    short = short_names(names, 16)
-    shown = size <= 2 * MAX_CELLS
-    axes.set_xticks(range(size) if shown else [], short if shown else [], rotation=45, ha="right")
-    axes.set_yticks(range(size) if shown else [], short if shown else [])
+    every = -(-size // MAX_NAMED)
+    short = short_names(names, NAME_WIDTH)[::every]
+    axes.set_xticks(range(0, size, every), short, rotation=45, ha="right")
+    axes.set_yticks(range(0, size, every), short)
     for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
         label.set_parse_math(False)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("actual")
+    more = f", one of {every} classes is named" if every > 1 else ""
+    axes.set_xlabel(f"predicted{more}")
+    axes.set_ylabel(f"actual{more}")
     axes.set_title(title, parse_math=False)
     _save(figure, path)
 
@@ -206,7 +178,7 @@ def draw_bars(path: Path, bars: Mapping[str, float], axis: str, title: str) -> N
     axes = figure.add_subplot()
     places = range(len(bars))
     axes.barh(places, list(bars.values()), color=COLOURS[0])
-    axes.set_yticks(places, short_names(list(bars), 32))
+    axes.set_yticks(places, short_names(drawable(list(bars)), 2 * NAME_WIDTH))
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.invert_yaxis()
@@ -248,6 +220,73 @@ def _figure(width: float, height: float, layout: Literal["constrained"] | None =
 
 def _save(figure: Any, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
-    with replacing_file(path) as beside:
+    texts = [text for text in figure.findobj(Text) if not text.get_text().isascii()]
+    families, missing = _fonts_of(text.get_text() for text in texts)
+    for text in texts:
+        text.set_fontfamily(families)
+        text.set_text(_without(missing, text.get_text()))
+    with replacing_file(path) as beside, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matplotlib has to say is for who draws
         FigureCanvasAgg(figure).print_png(beside)
+
+
+def drawable(names: Sequence[str]) -> list[str]:
+    """Names as a picture can show them: one with characters that no font has begins with its number, from 0,
+    and has `?` in place of these."""
+    _, missing = _fonts_of(names)
+    return [f"{i}: {_without(missing, n)}" if missing & set(n) else n for i, n in enumerate(names)]
+
+
+def _without(missing: frozenset[str], text: str) -> str:
+    return "".join("?" if character in missing else character for character in text)
+
+
+def _fonts_of(texts: Iterable[str]) -> tuple[list[str], frozenset[str]]:
+    """The families of fonts that these texts need, and the characters that none has."""
+    families, missing = _fonts(frozenset(c for text in texts for c in text if not c.isascii()))
+    if missing:
+        _tell_of_missing()
+    return list(families), missing
+
+
+@functools.cache
+def _tell_of_missing() -> None:
+    """Once, however many pictures have such names."""
+    warnings.warn(
+        "Names have characters that no installed font has: pictures show ? for each, and a number before the "
+        "name, from 0 in the order of the classes. A font that has them, as Noto Sans CJK, helps.",
+        stacklevel=2,
+    )
+
+
+@functools.cache
+def _fonts(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    from matplotlib import font_manager, rcParams
+
+    families = list(rcParams["font.family"])
+    usual = font_manager.findfont(font_manager.FontProperties())
+    missing = characters - _in_font(usual, characters)
+    files: dict[str, str] = {}
+    fonts = font_manager.fontManager.ttflist if missing else []
+    for font in sorted(fonts, key=lambda font: font.weight != REGULAR):
+        if font.style == "normal" and not font.name.startswith(LAST_RESORT):
+            files.setdefault(font.name, font.fname)
+    for name in sorted(files, key=lambda name: ("Sans" not in name, name)):
+        found = _in_font(files[name], missing) if missing else frozenset()
+        if found:
+            families.append(name)
+            missing -= found
+    return tuple(families), missing
+
+
+def _in_font(path: str, characters: frozenset[str]) -> frozenset[str]:
+    """Those of these characters that a font has."""
+    from matplotlib import font_manager
+
+    try:
+        font = font_manager.get_font(path)
+    except (OSError, RuntimeError):  # removed, or not to be drawn
+        return frozenset()
+    return frozenset(character for character in characters if font.get_char_index(ord(character)))
