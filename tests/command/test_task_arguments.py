@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.commands import QUIET, table
+from tests.support.commands import QUIET, settings, table
 from trainkit.cli import main
 from trainkit.cli.task_arguments import typed_arguments
 from trainkit.core.errors import UserError
@@ -21,7 +21,8 @@ from trainkit.tasks.tabular import TabularClassification
 OWN = """
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,11 @@ from trainkit import Task
 
 if TYPE_CHECKING:
     from nowhere import Nothing
+
+
+class Kind(enum.Enum):
+    RELU = "relu"
+    TANH = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,10 @@ class Own(Task):
     sloppy: int = None
     wrong: int = 0.5
     folder: Path = Path("a")
+    place: Path | None = None
+    act: Kind = Kind.RELU
+    pair: tuple[float, str] = (0.1, "a")
+    table: dict[str, float] = field(default_factory=dict)
     unknown: Nothing = None
     layer: str = ""
     anything: Any = None
@@ -76,9 +86,18 @@ def test_a_field_that_the_yaml_does_not_list_is_said_to_need_a_line(
     said = capsys.readouterr().err
     assert "task.flag: unknown setting; task has" in said
     assert "count" in said
-    assert "a line in its YAML: `flag: null`" in said
+    assert "a line in its YAML: `flag: <value>`" in said
     assert main.main(["--config-dir", str(tmp_path), "task=own", "task.cuont=3"]) == 2
     assert "did you mean task.count?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["task.table.a=1.5", "task.table={a: 1.5}", "+task.table.a=1.5"])
+@pytest.mark.parametrize("empty", ["null", "{}"])
+def test_a_field_that_is_a_section_takes_any_key(tmp_path: Path, word: str, empty: str) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "own.yaml").write_text(f"_target_: own.Own\ntable: {empty}\n")
+    composed = settings("--config-dir", str(tmp_path), "task=own", word)
+    assert typed_arguments(composed.task)["table"] == {"a": 1.5}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +132,13 @@ def test_a_word_for_a_bool_means_what_it_means_elsewhere(
         ("sloppy", None, None),
         ("wrong", 0.7, 0.7),
         ("folder", "there", "there"),
-        ("folder", None, None),
+        ("folder", 2024, "2024"),
+        ("place", None, None),
+        ("act", "TANH", "TANH"),
+        ("act", "relu", "RELU"),
+        ("act", 2, "TANH"),
+        ("pair", ["1", 2], [1.0, "2"]),
+        ("table", {"a": "1e-3"}, {"a": 0.001}),
         ("unknown", [1], [1]),
         ("layer", {"_target_": "keras.layers.ReLU"}, {"_target_": "keras.layers.ReLU"}),
         ("anything", {"a": 1}, {"a": 1}),
@@ -141,6 +166,12 @@ def test_what_fits_an_annotation_or_cannot_be_judged_by_it_is_taken(
         ("level", 3, "task.level=3: expected one of 1, 2, got int."),
         ("level", True, "task.level=True: expected one of 1, 2, got bool."),
         ("either", 1.5, "task.either=1.5: expected a whole number or text"),
+        ("folder", None, "task.folder: expected a path, not null."),
+        ("act", None, "task.act: expected one of RELU, TANH, not null."),
+        ("act", "Relu", "task.act='Relu': expected one of RELU, TANH, got str."),
+        ("pair", [1], "task.pair=[1]: expected a list of 2: a number, text."),
+        ("pair", ["x", "a"], "task.pair=['x', 'a']: expected a list of 2: a number, text."),
+        ("table", {"a": "x"}, "task.table={'a': 'x'}: expected a section of key=a number."),
         ("sloppy", "a", "task.sloppy='a': expected a whole number"),
     ],
 )
@@ -222,8 +253,8 @@ def test_the_settings_of_a_run_hold_what_a_word_means(
     train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train("task.nan=no", "task.rows=32", "trainer.epochs=1") == 0
-    settings = yaml.safe_load(Path("runs/tiny/latest/config.yaml").read_text())
-    assert settings["task"]["nan"] is False
+    kept = yaml.safe_load(Path("runs/tiny/latest/config.yaml").read_text())
+    assert kept["task"]["nan"] is False
     capsys.readouterr()
     assert train("resume=last", "task.nan=off", "task.rows='32'", "trainer.epochs=2") == 0
     assert "task." not in capsys.readouterr().out

@@ -67,6 +67,10 @@ class Kill(keras.callbacks.Callback):
 class Break(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         raise RuntimeError("the lamp went out")
+
+
+def make_tiny():
+    return Tiny()
 '''
 OWN_TASK = (
     "task: {_target_: mine.Tiny, rows: 64, width: 1, nan: false}\ntrainer: {epochs: 3, batch_size: 8}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -142,25 +143,32 @@ def test_an_example_keeps_the_rule_that_it_explains(key: str) -> None:
     assert setting.expected.endswith(setting.example)
 
 
+class Colour(enum.Enum):
+    RED = 1
+
+
 @pytest.mark.parametrize(
     ("hint", "kind", "optional"),
     [
         (int, int, False),
         (float | None, float, True),
         (Optional[bool], bool, True),  # noqa: UP045
-        (tuple[int, ...] | list[int], list[int], False),
+        (tuple[int, ...] | list[int], tuple[int, ...] | list[int], False),
         (Sequence[int] | None, list[int], True),
-        (tuple[int, int], list[int], False),
-        (tuple[int, str], list[Any], False),
+        (tuple[int, int], tuple[int, int], False),
+        (tuple[int | None, str], tuple[Any, str], False),
+        (tuple, tuple[Any, ...], False),
         (list, list[Any], False),
         (list[int | None], list[Any], False),
-        (Mapping[str, float], dict[str, Any], False),
+        (Mapping[str, float], dict[str, float], False),
         (Mapping[int, float], Any, True),
         (typing.Dict, Any, True),  # noqa: UP006
         (Literal["a", None], Literal["a", None], True),
         (int | str, int | str, False),
-        (int | Path, Any, False),
-        (Path, Any, True),
+        (int | Path, int | Path, False),
+        (Path, Path, False),
+        (Colour, Colour, False),
+        (enum.Flag, Any, True),
         (Any, Any, True),
         (np.dtype("bool"), Any, True),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -26,7 +27,9 @@ from trainkit.core.errors import UserError
 
 __all__ = ["Composed", "compose", "show"]
 
-OPEN = (*OPEN_SECTIONS, *(f"{section[:-1]}={{" for section in OPEN_SECTIONS))  # one key, or several at once
+# One key of an open section, or several at once; arguments of a task may be sections, which its class knows.
+SECTIONS = "|".join(re.escape(section[:-1]) for section in OPEN_SECTIONS)
+OPEN = re.compile(rf"(?:{SECTIONS})(?:\.|=\{{)|task\.\w+(?:\.|=\{{)")
 GLOBAL_GROUPS = ("experiment", "debug")  # their options set keys anywhere
 
 
@@ -111,13 +114,13 @@ def _for_hydra(overrides: Sequence[str]) -> list[str]:
     """Overrides as Hydra takes them: those of sections that take any key are added to them."""
     words = [for_hydra(word) for word in overrides]
     bare = [word.lstrip("+") for word in words]
-    return [f"++{own}" if own.startswith(OPEN) else word for word, own in zip(words, bare, strict=True)]
+    return [f"++{own}" if OPEN.match(own) else word for word, own in zip(words, bare, strict=True)]
 
 
 def _as_given(override: str) -> str:
     """An override as the command line has it: the inverse of `_for_hydra`."""
     word = as_written(override)
-    return word[2:] if word.startswith("++") and word[2:].startswith(OPEN) else word
+    return word[2:] if word.startswith("++") and OPEN.match(word[2:]) else word
 
 
 def _check_values(settings: DictConfig) -> None:

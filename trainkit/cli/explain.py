@@ -52,8 +52,9 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
         if section != "task" or not name:
             return f"{key}: unknown setting; {nearest_key(key, known)}"
         said = nearest_key(key, [one for one in known if one.startswith("task.")])
-        add = "" if said.endswith("?") else f" A field of its class needs a line in its YAML: `{name}: null`."
-        return f"{key}: unknown setting; {said}{add}"
+        if not said.endswith("?"):
+            said += f" A field of its class needs a line in its YAML: `{name}: <value>`."
+        return f"{key}: unknown setting; {said}"
     if group_of(Config, key) is not None:
         came = key if value is None else f"{key}={value}"
         return f"{came}: a section takes no value; {nearest_key(f'{key}.', _known(key, flags, overrides))}"

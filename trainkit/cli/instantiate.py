@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException, InstantiationException
-from omegaconf.errors import OmegaConfBaseException
+from hydra.errors import HydraException
 
 from trainkit.cli import safe
+from trainkit.config.fields import arguments_of
+from trainkit.config.kinds import as_annotated
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.core.task import Task
 
-__all__ = ["checked_spec", "importing_from_here", "make_callbacks", "make_task"]
+logging.getLogger("hydra.utils").addHandler(logging.NullHandler())  # it prints what it also raises
+
+__all__ = ["checked_spec", "dataclass_of", "importing_from_here", "make_callbacks", "make_task"]
 
 
 @contextmanager
@@ -33,12 +39,13 @@ def importing_from_here() -> Iterator[None]:
 
 
 def make_task(spec: Any) -> Task:
-    """The task that `task._target_` and its arguments describe.
+    """The task that `task._target_` and its arguments describe, each of these in the form that the annotation
+    of its field asks for: a tuple, a path, the member of an enum.
 
     Raises:
         UserError: if there is no such class, it takes other arguments, or it is no task.
     """
-    task = _make(spec, "task")
+    task = _made(spec, "task", _make_as_annotated)
     if not isinstance(task, Task):
         raise UserError(
             f"task._target_={spec['_target_']}: made {type(task).__name__}; "
@@ -55,7 +62,7 @@ def make_callbacks(specs: Sequence[Any]) -> list[Any]:
     """
     import keras
 
-    made = [_make(spec, "callbacks.extra") for spec in specs]
+    made = [_made(spec, "callbacks.extra", _make) for spec in specs]
     for callback, spec in zip(made, specs, strict=True):
         if not isinstance(callback, keras.callbacks.Callback):
             raise UserError(
@@ -81,22 +88,63 @@ def checked_spec(spec: Any, key: str) -> Mapping[str, Any]:
     return spec
 
 
-def _make(spec: Any, key: str) -> Any:
+def dataclass_of(target: str) -> type[Any] | None:
+    """The class of a task, if it is a dataclass that takes its fields; None for others, and for what cannot
+    be imported, of which making the object says more."""
+    try:
+        found = hydra.utils.get_object(target)
+    except Exception:  # whatever an import may raise
+        return None
+    if not inspect.isclass(found) or not dataclasses.is_dataclass(found):
+        return None
+    code = getattr(found.__init__, "__code__", None)
+    is_generated = code is not None and code.co_filename == "<string>"  # what dataclasses write has no file
+    return found if is_generated else None
+
+
+def _made(spec: Any, key: str, make: Callable[[Any], Any]) -> Any:
     checked_spec(spec, key)
     try:
-        return hydra.utils.instantiate(spec, _convert_="all")
-    except (InstantiationException, OmegaConfBaseException) as error:
+        return make(spec)
+    except Exception as error:  # a constructor may raise anything
         reason = _reason(error)
         if reason.startswith(f"{key}."):  # it names the argument
             raise UserError(reason) from error
         raise UserError(f"{key}._target_={spec['_target_']}: {reason}") from error
 
 
+def _make(spec: Mapping[str, Any]) -> Any:
+    return hydra.utils.instantiate(spec, _convert_="all")
+
+
+def _make_as_annotated(spec: Mapping[str, Any]) -> Any:
+    task = dataclass_of(spec["_target_"])
+    if task is None:
+        return _make(spec)
+    known = arguments_of(task)
+    described = _make({**spec, "_partial_": True})  # Hydra itself hands over nothing but lists and texts
+    arguments = {
+        name: as_annotated(value, known[name].kind) if name in known else value
+        for name, value in described.keywords.items()
+    }
+    return task(*described.args, **arguments)
+
+
 def _has_no(module: ModuleType, name: str) -> str:
-    """`blobs has no Blob; did you mean Blobs?`"""
-    own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-    classes = [key for key in own if isinstance(vars(module)[key], type) and not key.startswith("_")]
-    hint = did_you_mean(name, classes) if classes else "it has no classes."
+    """`blobs has no Blob; did you mean Blobs?`
+
+    Of a package, such as `keras.callbacks`, what it takes from its own modules counts as its own.
+    """
+    is_package = hasattr(module, "__path__")
+    home = module.__name__.partition(".")[0] if is_package else module.__name__
+
+    def is_own(value: Any) -> bool:
+        place = getattr(value, "__module__", None) or ""
+        return callable(value) and (place == home or (is_package and place.startswith(f"{home}.")))
+
+    made = [key for key, value in vars(module).items() if not key.startswith("_") and is_own(value)]
+    hint = did_you_mean(name, made) if made else "it has no classes and no functions."
+    hint = hint.replace("see --help.", f"see dir({module.__name__}).")  # too many to list
     return f"{module.__name__} has no {name}; {hint}"
 
 

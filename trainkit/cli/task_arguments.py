@@ -3,25 +3,22 @@ cannot be is refused, and so is what nothing would look at."""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import hydra
 from omegaconf import BooleanNode, DictConfig, FloatNode, IntegerNode, OmegaConf, StringNode
 from omegaconf.errors import ValidationError
 
 from trainkit.cli.hydra_app import key_of
-from trainkit.cli.instantiate import make_task
+from trainkit.cli.instantiate import dataclass_of, make_task
 from trainkit.cli.resumed import Changes
 from trainkit.cli.settings import plain, with_types
 from trainkit.config import validate_arguments
 from trainkit.config.fields import arguments_of
-from trainkit.config.kinds import has_kind, is_list
+from trainkit.config.kinds import UNIONS, has_kind, is_list, is_path, kinds_of_items, member_of
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.tuning.space import Space
@@ -44,7 +41,7 @@ def typed_arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: for the first argument that is impossible.
     """
-    task = _dataclass(spec["_target_"])
+    task = dataclass_of(spec["_target_"])
     if task is None:
         return dict(spec)
     known = arguments_of(task)
@@ -145,32 +142,25 @@ def refuse_unread(
             raise UserError(f"{chosen[f'task.{name}']}: {reason}; leave it out.")
 
 
-def _dataclass(target: str) -> type[Any] | None:
-    """The class of a task, if it is a dataclass that takes its fields; None for others, and for what cannot
-    be imported, of which making the object says more."""
-    try:
-        found = hydra.utils.get_object(target)
-    except Exception:  # whatever an import may raise
-        return None
-    if not inspect.isclass(found) or not dataclasses.is_dataclass(found):
-        return None
-    code = getattr(found.__init__, "__code__", None)
-    is_generated = code is not None and code.co_filename == "<string>"  # what dataclasses write has no file
-    return found if is_generated else None
-
-
 def _converted(value: Any, kind: Any) -> Any:
     """A value as a field of a kind takes it; one that it cannot take stays as it is."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    member = member_of(value, kind)
+    if member is not None:  # by its name, whether the word is that or its value
+        return member.name
     if value is None or has_kind(value, kind):
         return value
-    if kind in NODES:
+    node = StringNode if is_path(kind) else NODES.get(kind)
+    if node is not None:
         with suppress(ValidationError):
-            return OmegaConf.create({"value": NODES[kind](value)}).value
-    elif origin is list and is_list(value):
-        return [_converted(item, parts[0]) for item in value]
-    else:  # of several kinds, the first that takes it; any value would do as a text
-        tried = (_converted(value, part) for part in parts if part in NODES and part is not str)
+            return OmegaConf.create({"value": node(value)}).value
+    elif origin in (list, tuple) and is_list(value):
+        kinds = kinds_of_items(kind, len(value))
+        return value if kinds is None else list(map(_converted, value, kinds))
+    elif origin is dict and isinstance(value, Mapping):
+        return {key: _converted(item, parts[1]) for key, item in value.items()}
+    elif origin in UNIONS:  # the first that takes it; any value would do as a text
+        tried = (_converted(value, part) for part in parts if part is not str)
         return next((one for one in tried if has_kind(one, kind)), value)
     return value
 

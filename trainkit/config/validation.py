@@ -109,7 +109,7 @@ def _check(key: str, value: Any, setting: Setting) -> None:
         if not setting.optional:
             raise UserError(f"{key}: expected {setting.expected}, not null.")
     elif not has_kind(value, setting.kind):
-        came = "" if is_list(value) else f", got {type(value).__name__}"
+        came = "" if is_list(value) or isinstance(value, Mapping) else f", got {type(value).__name__}"
         raise UserError(f"{key}={value!r}: expected {setting.expected}{came}.")
     elif setting.is_inferred:
         return
