@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.commands import QUIET, read, table
+from tests.support.commands import QUIET, read, settings, table
 from tests.support.repository import ROOT
-from trainkit.cli import main
+from trainkit.cli import arguments, compose, main, planning
+from trainkit.core import files
 
 RATE = "tune.space.optimizer.learning_rate={low: 1e-3, high: 1e-1, log: true}"
 WIDTH = "tune.space.task.rows={choices: [32, 64]}"
@@ -30,7 +32,10 @@ def trials(folder: str = "search") -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_a_search_leaves_its_trials_and_the_best_settings(
-    train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    train: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert train(*SEARCH, "run_dir=search") == 0
     rows = table("trials.csv", "search")
@@ -48,9 +53,8 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
     assert all(part in report for part in ("History", "Parallel coordinates", "Slices", "Learning curves"))
     best = min(rows, key=lambda row: float(row["value"]))
     assert f"learning_rate: {best['optimizer.learning_rate']}" in Path("search/best.yaml").read_text()
-    assert (
-        f"Best:      val_loss {float(best['value']):.6g} (trial {best['number']})" in capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert f"Best:      val_loss {float(best['value']):.6g} (trial {best['number']})" in said
 
     # The same command on the same folder: everything is done. Another seed: not this search.
     assert train(*SEARCH, "run_dir=search") == 0
@@ -70,14 +74,29 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
     assert train(*SEARCH, "run_dir=whole", "tune.trials=6") == 0
     assert trials("search") == trials("whole")
 
-    # The best settings train as an experiment.
-    config = str(tmp_path / "my")
-    Path(config, "experiment").mkdir()
-    Path(config, "experiment", "found.yaml").write_text(Path("search/best.yaml").read_text())
-    assert main.main(["--config-dir", config, "experiment=found", *QUIET, "run_dir=again"]) == 0
+    # The best settings train by the command that is printed, in any folder.
+    words = shlex.split(next(line for line in said.splitlines() if line.startswith("Train it:")))[5:]
+    monkeypatch.delitem(sys.modules, "mine")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if not place.startswith(str(tmp_path))])
+    assert words == ["--config-dir", "search", "experiment=best"]
+    assert main.main([*words, *QUIET, "run_dir=again"]) == 0
     found = read("summary.json", "again")["best"]["value"]
     winner = min(float(row["value"]) for row in table("trials.csv", "search"))
     assert found == pytest.approx(winner, rel=1e-5)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_best_settings_of_any_task_need_no_other_folder(
+    train: Callable[..., int], tmp_path: Path, own: bool
+) -> None:
+    words = ["--config-dir", str(tmp_path / "my"), "task=tiny"] if own else ["task=boston"]
+    found = arguments.parse([*words, "mode=tune", RATE])
+    (composed,) = compose.compose(found)
+    plan = planning.plan(composed, found)
+    files.write_text(Path("search/experiment/best.yaml"), plan.experiment({"trainer.seed": 7}, "trial 0"))
+    best = settings("--config-dir", "search", "experiment=best")
+    assert (best.name, best.task) == (plan.config.name, plan.config.task)
+    assert best.trainer == replace(plan.config.trainer, seed=7)
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ from trainkit.cli import main
         (["run_dir=../my"], "already holds something"),
         (["--epochs=3"], "written without dashes"),
         (["--config-name", "nothing"], "nothing"),
-        (["--config-dir", "nope"], "--config-dir nope: no such folder; expected one with options"),
+        (["--config-dir", "../my"], "--config-dir: given twice"),
         (["task._target_=nowhere.Task"], "No module named 'nowhere'"),
         (["task._target_=mine.Absent"], "Absent; known: Tiny, Unfinished, Kill, Break, make_tiny."),
         (["task._target_=mine.Tin"], "mine has no Tin; did you mean Tiny?"),
@@ -104,6 +104,13 @@ def test_wrong_use_is_one_line_and_leaves_nothing(
     assert expected in text
     assert text.count("\n") == 1
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_config_folder_that_is_not_there_is_refused(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["--config-dir", "nope"]) == 2
+    assert "--config-dir nope: no such folder; expected one with options" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["truncated", "wrong shape"])

@@ -37,7 +37,7 @@ class Flag:
         elif self.optional_value:
             parser.add_argument(*self.names, nargs="?", const=self.choices[0], choices=self.choices)
         else:
-            parser.add_argument(*self.names, choices=self.choices or None)
+            parser.add_argument(*self.names, choices=self.choices or None, action="append")
 
 
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -103,8 +103,8 @@ def parse(words: Sequence[str]) -> Arguments:
         words=tuple(words),
         overrides=overrides,
         multirun=parsed.multirun,
-        config_name=parsed.config_name,
-        config_dir=parsed.config_dir,
+        config_name=_only(parsed, "config_name"),
+        config_dir=_only(parsed, "config_dir"),
         shows=tuple(_name(flag) for flag in FLAGS if flag.shows and _given(parsed, flag)),
     )
 
@@ -126,6 +126,14 @@ def _name(flag: Flag) -> str:
 
 def _given(parsed: Any, flag: Flag) -> bool:
     return bool(getattr(parsed, _name(flag)))
+
+
+def _only(parsed: Any, name: str) -> str | None:
+    """The value of a flag. Hydra would take the last of several, and the others would count for nothing."""
+    values: list[str] = getattr(parsed, name) or []
+    if len(values) > 1:
+        raise UserError(f"--{name.replace('_', '-')}: given twice, {' and '.join(values)}; expected one.")
+    return values[0] if values else None
 
 
 def _hint(word: str) -> str:

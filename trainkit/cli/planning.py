@@ -288,9 +288,11 @@ def _origin(resumed: RunDir | None, config_dir: str | None) -> str | None:
 
 
 def _manifest(run: RunDir) -> Mapping[str, Any]:
-    """The manifest of a run; a damaged one tells nothing."""
+    """The manifest of a run, or of the search that it is or is a trial of; a damaged one tells nothing."""
+    above = run.path.absolute().parents[1:3]  # of trials/0001, and of its fold-1
+    places = [run.manifest, *(folder / run_dir.SEARCH for folder in (run.path, *above))]
     try:
-        return read_json(run.manifest)
+        return next((found for place in places if (found := read_json(place))), {})
     except UserError as error:
         warnings.warn(str(error), stacklevel=2)
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ PER_COMMAND = frozenset(
         "verify",
     }
 )
+OF_EVERY_RUN = ("name", "task", "trainer", "optimizer", "data", "callbacks", "checkpoint")
 OF_THE_TRAINING = ("task.", "trainer.", "optimizer.", "data.")
 MAY_GROW = ("trainer.epochs", "trainer.steps")  # training on is what resuming is for
 
@@ -95,16 +96,41 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _saved(run: Path) -> tuple[DictConfig, bool]:
     """A run's settings, and whether they are unresolved; `config.yaml` wins where somebody has edited it."""
-    original = run / ".hydra" / run_dir.CONFIG
+    path, original = run / run_dir.CONFIG, run / ".hydra" / run_dir.CONFIG
+    unresolved = _read(original, OF_EVERY_RUN) if original.is_file() else None
+    # All that the file held, since for what is lost of it the default values would count.
+    held = OF_EVERY_RUN if unresolved is None else _keys(unresolved)
+    resolved = _read(path, held, "" if unresolved is None else f", such as {original}")
     try:
-        resolved = with_types(OmegaConf.load(run / run_dir.CONFIG))
-        if original.is_file():
-            unresolved = with_types(OmegaConf.load(original))
-            if plain(unresolved, resolve=True) == plain(resolved, resolve=True):
-                return unresolved, True
+        if unresolved is not None and plain(with_types(unresolved), resolve=True) == plain(
+            with_types(resolved), resolve=True
+        ):
+            return with_types(unresolved), True
+        return with_types(resolved), False
+    except ERRORS as error:
+        raise _damaged(path, one_line(str(error))) from error
+
+
+def _read(path: Path, held: Collection[str], copy: str = "") -> DictConfig:
+    """The settings in a file of a run, which holds these keys."""
+    try:
+        settings = OmegaConf.load(path)
     except (OSError, *ERRORS) as error:
-        raise UserError(
-            f"{run / run_dir.CONFIG} cannot be read: {one_line(str(error))}; "
-            "expected the settings that a run writes."
-        ) from error
-    return resolved, False
+        raise _damaged(path, one_line(str(error)), copy) from error
+    found = _keys(settings) if isinstance(settings, DictConfig) else ()
+    lost = next((key for key in held if key not in found), None)
+    if lost is not None or not isinstance(settings, DictConfig):
+        raise _damaged(path, f"it has no {lost}", copy)
+    return settings
+
+
+def _keys(settings: DictConfig) -> list[str]:
+    """The sections and their settings, without what those hold: an option may be taken out by hand."""
+    return [key for key in flatten(plain(settings)) if key.count(".") < 2]
+
+
+def _damaged(path: Path, reason: str, copy: str = "") -> UserError:
+    return UserError(
+        f"{shown(path)} is damaged: {reason}; expected the settings that the run wrote: restore the file "
+        f"from a copy{copy}."
+    )

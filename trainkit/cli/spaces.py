@@ -14,7 +14,7 @@ from trainkit.cli import columns
 from trainkit.cli.compose import Composed
 from trainkit.cli.explain import explain
 from trainkit.cli.groups import Groups
-from trainkit.cli.hydra_app import ERRORS
+from trainkit.cli.hydra_app import CONF, ERRORS
 from trainkit.cli.settings import as_yaml, flatten, plain
 from trainkit.config import Config
 from trainkit.config.fields import group_of
@@ -108,13 +108,15 @@ def changed(settings: DictConfig, changes: Mapping[str, Any]) -> DictConfig:
 
 
 def experiment(settings: DictConfig, groups: Groups, comment: str) -> str:
-    """The text of an experiment file that trains with these settings."""
+    """The text of an experiment file that trains with these settings, in any config folder: a task of ours is
+    chosen by its name, and any other is all in the file."""
     values = plain(settings)
     kept = {name: values[name] for name in OF_THE_TRAINING}
     kept["data"] = {key: value for key, value in kept["data"].items() if key != "dir"}  # of this machine
     task = groups.choices.get("task")
-    defaults = [{"override /task": task}] if task else []
-    content = {**({"defaults": defaults} if defaults else {}), **kept}
+    if task is None or not Path(CONF, "task", f"{task}.yaml").is_file():
+        task, kept = None, {"name": values["name"], **kept}
+    content = {"defaults": [{"override /task": task}], **kept}
     return f"# @package _global_\n# {comment}\n{as_yaml(content)}"
 
 

@@ -58,6 +58,7 @@ class SearchPlan:
         identity: All that must be equal in every process of the search, as plain values.
         files: Texts to keep in the folder, by name.
         experiment: Gives the text of `best.yaml` for settings and a comment.
+        config_dir: The config directory that the task came from; None: ours.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class SearchPlan:
     identity: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     experiment: Callable[[Mapping[str, Any], str], str] | None = None
+    config_dir: str | None = None
 
 
 class Search:
@@ -274,7 +276,7 @@ def _opened(plan: SearchPlan, execution: str) -> tuple[str, str]:
                 files.write_text(plan.folder / name, text)
             name = f"{plan.folder.name}-{secrets.token_hex(4)}"
             known = {"study": name, "execution": execution, "identity": identity}
-            files.write_json(path, {**known, "created": files.now()})
+            files.write_json(path, {**known, "config_dir": plan.config_dir, "created": files.now()})
     different = _first_difference(known.get("identity", {}), identity)
     if different is not None:
         key, before, now = different

@@ -122,6 +122,7 @@ def _plan(job: Job) -> SearchPlan:
         identity=identity,
         files={run_dir.CONFIG: job.files[run_dir.CONFIG]},
         experiment=job.experiment,
+        config_dir=job.config_dir,
     )
 
 
