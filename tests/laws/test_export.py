@@ -71,6 +71,14 @@ def half_precision() -> tuple[keras.Model, Any]:
         return sequences()
 
 
+def test_an_exact_gelu_is_exported_to_onnx(tmp_path: Path) -> None:
+    """By `1 - erf(x)`, since ONNX has no `Erfc`."""
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, "gelu"), layers.Dense(3)])
+    x = (RANDOM.normal(size=(9, 6)) * 5).astype(np.float32)
+    report = export_model(model, tmp_path, Arrays(x), formats="onnx", tolerance=1e-5)
+    assert [file.refused for file in report.files] == [""]
+
+
 MODELS = [images_and_prices, half_precision]
 
 

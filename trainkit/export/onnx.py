@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainkit.core.errors import UserError, one_line
@@ -40,7 +41,8 @@ def write(serving: Serving, path: Path) -> None:
     level = of_tensorflow.level
     of_tensorflow.setLevel(logging.ERROR)
     try:
-        model, _ = tf2onnx.convert.from_function(function, [], opset=OPSET)
+        handlers: dict[str, Any] = {"Erfc": (_erfc, [])}
+        model, _ = tf2onnx.convert.from_function(function, [], opset=OPSET, custom_op_handlers=handlers)
         _fill_constants(model, concrete)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # it raises whatever its parts raise
@@ -64,6 +66,19 @@ class _Problems(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.first = self.first or one_line(record.getMessage())[:300]
+
+
+def _erfc(context: Any, node: Any, name: str, args: Any) -> None:
+    """`1 - erf(x)`, for the exact GELU: ONNX has no `Erfc`."""
+    from tf2onnx.utils import map_onnx_to_numpy_type
+
+    kind = context.get_dtype(node.output[0])
+    given = {"shapes": [context.get_shape(node.output[0])], "dtypes": [kind]}
+    one = context.make_const(f"{name}_one", np.ones((), map_onnx_to_numpy_type(kind)))
+    erf = context.make_node("Erf", list(node.input), **given)
+    outputs = list(node.output)
+    context.remove_node(name)
+    context.make_node("Sub", [one.output[0], erf.output[0]], outputs=outputs, **given)
 
 
 def _fill_constants(model: Any, concrete: Any) -> None:
