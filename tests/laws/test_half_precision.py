@@ -121,6 +121,39 @@ def test_half_precision_learns_as_float32_and_keeps_float32_where_it_matters(pre
     assert difference(full, half) > 0 if len(full.state.variables) == len(half.state.variables) else True
 
 
+class Headed(keras.Model):
+    def __init__(self, head: keras.layers.Layer) -> None:
+        super().__init__()
+        self.head = head
+
+    def call(self, x: Any) -> Any:
+        return self.head(x)
+
+
+def functional(head: keras.layers.Layer) -> keras.Model:
+    x = keras.Input((6,))
+    return keras.Model(x, head(x))
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda head: keras.Sequential([head]), r"Output head of .* Give layer head dtype='float32'\."),
+        (functional, r"Output head of .* Give layer head dtype='float32'\."),
+        (Headed, r"Output 1 of 1 of .* Give the layer that gives it dtype='float32'\."),
+    ],
+)
+def test_an_output_in_half_precision_is_refused_by_its_layer(build: Any, said: str) -> None:
+    @dataclass(frozen=True)
+    class Toys(Toy):
+        def model(self, train: Arrays) -> keras.Model:
+            made: keras.Model = build(keras.layers.Dense(3, name="head"))
+            return made
+
+    with pytest.raises(UserError, match=said):
+        Trainer(precision="mixed_bfloat16").prepare(Toys())
+
+
 @pytest.mark.parametrize(
     ("policy", "words"), [("mixed_bfloat16", "precision=mixed_b"), ("float64", "by tra")]
 )

@@ -25,6 +25,11 @@ REFUSED: dict[str, tuple[str, Callable[[], Any], str]] = {
     "data, a tuple": ("data", lambda: (X, Y), "data() returned tuple; expected trainkit.Splits"),
     "data, no rows": ("data", lambda: Splits(None), "data() returned no training rows"),
     "data, nothing": ("data", lambda: None, "data() returned NoneType"),
+    "data, texts": (
+        "data",
+        lambda: Splits(Arrays(np.array([["a"]] * 40, object), Y)),
+        "has dtype object; expected an array of numbers or text, such as array.astype(str).",
+    ),
     "data, objects": (
         "data",
         lambda: Splits(Arrays(X.astype(object), Y)),

@@ -77,12 +77,17 @@ def check_float32(model: keras.Model, outputs: Any) -> None:
                 "in float32. "
                 "Remove its dtype argument."
             )
-    for output in keras.tree.flatten(outputs):
+    flat = keras.tree.flatten(outputs)
+    layers = [layer.name for layer in model.layers]
+    last = layers[-1:] if isinstance(model, keras.Sequential) else []
+    names = getattr(model, "output_names", None) or last  # those of the layers that give them
+    for number, output in enumerate(flat):
         if getattr(output, "dtype", None) in HALF:
+            name = names[number] if len(names) == len(flat) else f"{number + 1} of {len(flat)}"
+            what = f"layer {name}" if name in layers else "the layer that gives it"
             raise UserError(
-                f"Output {output.name} of the model is {output.dtype}; outputs must be float32 for loss and "
-                "metrics. "
-                "Give the last layer dtype='float32'."
+                f"Output {name} of the model is {output.dtype}; outputs must be float32 for loss and "
+                f"metrics. Give {what} dtype='float32'."
             )
 
 

@@ -68,9 +68,10 @@ def splits(task: Task) -> Splits:
         for path, array in named_leaves({"x": part.x, "y": part.y, "weight": part.weight}):
             kind = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
             if kind == np.dtype(object):
+                is_text = all(isinstance(value, str) for value in np.asarray(array).flat)
                 raise UserError(
                     f"Task {task.name}: {path} of the {name} rows has dtype object; expected an array of "
-                    "numbers or text, such as array.astype('float32')."
+                    f"numbers or text, such as array.astype({'str' if is_text else repr('float32')})."
                 )
     return found
 
