@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -47,6 +48,25 @@ def test_a_view_of_rows_reads_what_the_array_has(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(np.concatenate(list(row_view.blocks(view))), expected)
     with pytest.raises(IndexError):
         gathered(array, np.array([97]))
+
+
+def test_rows_of_an_array_that_takes_increasing_numbers_alone_train(tmp_path: Path) -> None:
+    """As a dataset of h5py does."""
+    splits = Toy().data()
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["x"], file["y"] = splits.train.batch()
+        given = Arrays(file["x"], file["y"])
+        for rows in (np.array([4, 0, 4, -1]), np.array([70, 0]), slice(3, 9), splits.train.y > 0):
+            np.testing.assert_array_equal(given.take(rows).x, splits.train.x[rows])
+        stored = replace(splits, train=given)
+        settings = {"epochs": 1, "batch_size": 16, "execution": "step", "feed": "stream"}
+        usual = Trainer(**settings)
+        usual.fit(Toy(), data=splits)
+        for engine in ("trainkit", "keras"):
+            trainer = Trainer(**settings, engine=engine)
+            trainer.fit(Toy(), data=stored)
+            for a, b in zip(trainer.model.get_weights(), usual.model.get_weights(), strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-5, err_msg=engine)
 
 
 def test_a_view_that_is_larger_than_memory_is_not_read_whole(

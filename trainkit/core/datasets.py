@@ -10,7 +10,7 @@ import numpy as np
 
 from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError
-from trainkit.core.row_view import RowView, selected
+from trainkit.core.row_view import RowView, selected, taken
 from trainkit.core.tree import Structure, leaves, map_leaves
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Arrays:
 
     def take(self, rows: Any) -> Arrays:
         """The given rows (a slice, or an index array `[n]`) as new `Arrays` in memory."""
-        x, y, weight = map_leaves(lambda a: a[rows], (self.x, self.y, self.weight))
+        x, y, weight = map_leaves(lambda a: taken(a, rows), (self.x, self.y, self.weight))
         return Arrays(x, y, weight)
 
     def select(self, rows: Any) -> Arrays:

@@ -13,7 +13,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.figures import size
 from trainkit.core.memory import available_host_bytes
 
-__all__ = ["RowView", "blocks", "gathered", "read_rows", "selected"]
+__all__ = ["RowView", "blocks", "gathered", "read_rows", "selected", "taken"]
 
 BLOCK_BYTES = 32 * 2**20
 ROWS_PER_THREAD = 512  # fewer are read faster by one
@@ -84,24 +84,38 @@ def selected(array: Any, rows: Any) -> Any:
         return RowView(array.array, array.rows[rows])
     if isinstance(array, np.memmap) and array.ndim:
         return RowView(array, np.arange(len(array))[rows])
-    return array[rows]
+    return taken(array, rows)
 
 
-def gathered(array: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+def taken(array: Any, rows: Any) -> Any:
+    """The given rows of an array, in memory.
+
+    Args:
+        array: `[N, ...]`.
+        rows: A slice, or row numbers `[n]`.
+    """
+    if isinstance(array, (np.ndarray, RowView)) or isinstance(rows, slice):
+        return array[rows]
+    return gathered(array, np.arange(len(array))[rows])
+
+
+def gathered(array: Any, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Rows of an array by their numbers; those in a file in the order in which they lie there, by several
     threads, so that the disk is kept busy.
 
     Args:
-        array: `[N, ...]`.
+        array: `[N, ...]`, or what reads rows as one, such as a dataset of h5py.
         rows: Row numbers `[n]`.
         out: Where to put them `[n, ...]`; default: a new array.
     """
     if out is None:
         out = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    plain = array.view(np.ndarray)
     rows = np.where(rows < 0, rows + len(array), rows)
     if len(rows) and (rows.min() < 0 or rows.max() >= len(array)):
         raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(array)}")
+    if not isinstance(array, np.ndarray):
+        return _read_sorted(array, rows, out)
+    plain = array.view(np.ndarray)
     if out.dtype != array.dtype:  # texts, which TensorFlow takes as objects
         out[:] = plain.take(rows, axis=0)
         return out
@@ -117,6 +131,15 @@ def gathered(array: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None)
     parts = np.array_split(order, min(4 * THREADS, len(rows) // ROWS_PER_THREAD))
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(read, parts))
+    return out
+
+
+def _read_sorted(array: Any, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Put rows into `out` by indexes that increase, which is all that the arrays of other libraries take."""
+    numbers, places = np.unique(rows, return_inverse=True)
+    if len(numbers):
+        dense = numbers[-1] - numbers[0] < 2 * len(numbers)  # one piece is read faster than its rows
+        out[:] = array[numbers[0] : numbers[-1] + 1][rows - numbers[0]] if dense else array[numbers][places]
     return out
 
 
