@@ -37,6 +37,14 @@ def test_resume_equals_uninterrupted(tmp_path: Path) -> None:
     assert difference(whole, rest) == 0.0
 
 
+def test_model_fit_refuses_to_begin_in_the_middle_of_an_epoch_and_touches_nothing(tmp_path: Path) -> None:
+    Trainer(epochs=2, steps=7, batch_size=16, run_dir=tmp_path).fit(Toy())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"where model\.fit cannot begin"):
+        Trainer(epochs=2, batch_size=16, engine="keras", run_dir=tmp_path).fit(Toy(), resume=tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
 @pytest.mark.slow
 def test_resume_in_the_middle_of_an_epoch_equals_uninterrupted(tmp_path: Path) -> None:
     class Stop(keras.callbacks.Callback):

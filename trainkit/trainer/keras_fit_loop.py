@@ -87,11 +87,6 @@ class KerasFitLoop:
             restored = store.restore(self.state, resume)
             self.resumed = restored["callbacks"]
             self.callbacks.load_states(restored)
-            if self.state.step_in_epoch:
-                raise UserError(
-                    f"Checkpoint {resume} is in the middle of an epoch, where model.fit cannot begin; "
-                    "resume it with trainer.engine=trainkit."
-                )
             setup.source.resume(self.state.epoch, 0)
         self.callbacks.attach(run_info(setup, self.choice))
         self.callbacks.keras.callbacks.insert(0, _Position(self))

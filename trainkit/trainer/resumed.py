@@ -41,8 +41,8 @@ def check_resumed(
         The settings that differ.
 
     Raises:
-        UserError: in the middle of an epoch, for another seed, other training rows or fewer steps per epoch;
-            for a callback that brings back another state.
+        UserError: in the middle of an epoch, for another seed, other training rows or fewer steps per epoch,
+            or by `model.fit`; for a callback that brings back another state.
     """
     for backup in _backups(callbacks):
         raise UserError(
@@ -53,6 +53,11 @@ def check_resumed(
     changed = _changed(setup, about["settings"], about["rows"])
     position = about["position"]
     if position["step_in_epoch"]:
+        if setup.config.engine == "keras":
+            raise UserError(
+                f"Checkpoint {folder} is in the middle of an epoch, where model.fit cannot begin; "
+                "resume it with trainer.engine=trainkit."
+            )
         _check_same_order(folder, position, changed)
         resumed_step(setup, position, about["step_rows"])
     told_now = [f"{key} is {now}, was {before}" for key, (before, now) in changed.items() if key not in told]
