@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support.replicas import CLOSE, fit_on
 from tests.support.toys import Toy
@@ -202,3 +203,56 @@ def test_an_optimizer_is_trained_itself_on_one_device() -> None:
     trainer, _ = fit(Toy(), optimizer=given, epochs=1)
     assert trainer.model.optimizer is given
     assert int(given.iterations) == trainer.state.step
+
+
+class InTwo(keras.Model):
+    """Its own step trains the first layer by the optimizer of the task, the second one by another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = keras.layers.Dense(3, kernel_initializer="ones")
+        self.second = keras.layers.Dense(3, kernel_initializer="ones")
+        self.other = keras.optimizers.SGD(0.05, momentum=0.9)
+
+    def build(self, shape: Any) -> None:
+        self.first.build(shape)
+        self.second.build((None, 3))
+        self.other.build(self.second.trainable_variables)
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        return self.second(self.first(x))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        with tf.GradientTape(persistent=True) as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        for optimizer, layer in ((self.optimizer, self.first), (self.other, self.second)):
+            weights = layer.trainable_variables
+            optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+
+@dataclass(frozen=True)
+class Halves(Toy):
+    def model(self, train: Any) -> keras.Model:
+        model = InTwo()
+        model.build((None, 6))
+        return model
+
+    def loss(self) -> Any:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def metrics(self) -> list[Any]:
+        return []
+
+
+def test_a_step_of_two_optimizers_trains_as_in_model_fit() -> None:
+    task = Halves()
+    model = task.model(None)
+    model.compile(task.optimizer(), task.loss())
+    rows = task.data().train
+    model.fit(rows.x, rows.y, batch_size=75, epochs=2, verbose=0)
+    trainer, _ = fit(task, batch_size=75, epochs=2)
+    for a, b in zip(trainer.model.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)

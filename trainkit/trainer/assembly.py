@@ -154,6 +154,7 @@ def completed(
         UserError: if they do not.
     """
     source = layout.source
+    built = [one for one in inner_optimizers(model.optimizer) if one.built]  # a train_step may build others
     with layout.strategy.scope(), precision.policy(config.precision):
         facts = model_checks.examine(task, model, source.spec)
         replicas = int(layout.strategy.num_replicas_in_sync)
@@ -161,7 +162,7 @@ def completed(
         objective_checks.check_objective(task, model, source.spec, step_rows)
         check_metrics(task, model, source.spec, facts, step_rows)
         check_rows(task, config, layout, model, facts)
-        if built_for_others(inner_optimizers(model.optimizer), model.trainable_variables):
+        if built_for_others(built, model.trainable_variables):
             raise UserError(
                 f"Task {task.name}: the optimizer {model.optimizer.name} was built for another model's "
                 "weights; give each training an optimizer of its own, or a name such as 'adam'."
