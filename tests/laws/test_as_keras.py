@@ -158,6 +158,8 @@ def test_a_column_of_text_trains_as_in_keras() -> None:
     for other in (text[:, None], np.array([*text[1:], None], object)):  # which Keras refuses, too
         with pytest.raises(tk.UserError, match="An array of type object is no input of a Keras model"):
             tk.fit(model(), other, labels, verbose=0)
+    with pytest.raises(tk.UserError, match="An array of type <U1 is no input of a Keras model"):
+        tk.fit(model(), text.astype(str), labels, verbose=0, exact=True)
 
 
 def test_rows_of_none_are_said_to_be_none() -> None:

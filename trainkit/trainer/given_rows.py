@@ -49,9 +49,10 @@ class GivenRows:
         self.batches: KerasBatches | None = None
         self.split = int(model.distribute_strategy.num_replicas_in_sync) > 1
         whole = steps_per_epoch is None and not keras.config.max_steps_per_epoch()
-        arrays = compat.adapter_arrays(iterator) if whole and not exact else None
+        arrays = compat.adapter_arrays(iterator)
         if arrays is not None:
             _check_types(arrays)
+        if arrays is not None and whole and not exact:
             if shuffle not in (True, False, "batch"):
                 raise UserError(f"shuffle={shuffle!r}: expected True, False or 'batch'.")
             if seed is None and shuffle:
