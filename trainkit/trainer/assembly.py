@@ -106,14 +106,17 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     most_rows = limit * config.batch_size * config.accumulate if limit else None
     if data is None:
         keras.utils.set_random_seed(config.seed)  # a dataset that shuffles without a seed takes this one
-    splits = given_splits.readable(data or task_values.splits(task), most_rows, config.epochs)
+    given = data or task_values.splits(task)
+    splits = given_splits.readable(given, most_rows, config.epochs)
     for name, part in ({} if config.allow_nonfinite else splits.in_memory()).items():
         checks.check_rows(part, "training" if name == "train" else name)
     weights = task_values.class_weight(task)
     streamed = streamed_splits(splits, strategy)
     parts = splits.in_memory().items()
     beside = [part for name, part in parts if name != "train" and name not in streamed]
-    source = row_source(splits.train, weights, config, strategy, partial(augmented_rows, task), beside)
+    change = partial(augmented_rows, task)
+    reopened = most_rows is None and given_splits.is_counted(given.train)
+    source = row_source(splits.train, weights, config, strategy, change, beside, reopened)
     shape = _epoch_shape(config, source.rows)
     check_steps(source, shape)
     return Layout(strategy, splits, source, shape, streamed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
@@ -11,11 +12,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend.compat import pipelines
 from trainkit.core.datasets import PARTS
 from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves, map_leaves, named_leaves
 
-__all__ = ["GeneratedRows", "as_batch", "batches_of", "checked_batches", "read_ahead", "unwrapped"]
+__all__ = [
+    "GeneratedRows",
+    "as_batch",
+    "batches_of",
+    "checked_batches",
+    "read_ahead",
+    "unopened",
+    "unwrapped",
+]
 
 Batch = tuple[Any, ...]
 AHEAD_BYTES = 2**28  # that are read before a training, to see whether its generator ends too early
@@ -133,6 +143,22 @@ def batches_of(dataset: tf.data.Dataset, step_rows: int, start: int) -> Iterator
         yield from dataset.batch(step_rows).skip(start).as_numpy_iterator()
 
 
+def unopened(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset for a look at its rows before the training, which then begins with its first order all the
+    same."""
+    if pipelines.shuffled_anew(dataset) != "seeded":
+        return dataset
+    try:
+        return pipelines.set_apart(dataset)
+    except (tf.errors.OpError, ValueError):
+        warnings.warn(
+            "The training rows are read once before the training, to count or check them, and the dataset "
+            "cannot be copied for that: the first order of its shuffle is used up.",
+            stacklevel=2,
+        )
+        return dataset
+
+
 @contextmanager
 def unwrapped(step_rows: int = 1) -> Iterator[None]:
     """Raise what our Python code that makes the rows of a dataset has raised: TensorFlow wraps it."""
@@ -143,8 +169,9 @@ def unwrapped(step_rows: int = 1) -> Iterator[None]:
         if shapes and "different shapes" in str(error):
             raise UserError(
                 f"The rows of a step must have one shape; {' and '.join(shapes)} met in steps of {step_rows} "
-                "rows. Set trainer.batch_size to that of the dataset, or pad all rows to one width: "
-                ".padded_batch(n, padded_shapes=...)."
+                "rows, as trainer.batch_size cuts them. Set it to that of the dataset; where its batches "
+                "differ in size, train them as they come by trainkit.fit(model, dataset), or pad all rows to "
+                "one width: .padded_batch(n, padded_shapes=...)."
             ) from error
         said = re.search(r"UserError: (.+)", str(error))
         if said is None:

@@ -14,12 +14,13 @@ from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves
 from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
+from trainkit.trainer.batches_source import batches_source
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.known_rows import joins_unseen, shares_traces
 from trainkit.trainer.loop import HostValidation
 from trainkit.trainer.setup import TrainSetup
-from trainkit.trainer.sources import arrays_source, batches_source
+from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.windows import Feed
 
 __all__ = ["GivenRows", "GivenValidation"]

@@ -25,9 +25,16 @@ from trainkit.core.datasets import SPLITS, Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.memory import available_host_bytes
 from trainkit.core.tree import leaves
-from trainkit.trainer.generated_rows import GeneratedRows, as_batch, checked_batches, read_ahead, unwrapped
+from trainkit.trainer.generated_rows import (
+    GeneratedRows,
+    as_batch,
+    checked_batches,
+    read_ahead,
+    unopened,
+    unwrapped,
+)
 
-__all__ = ["readable"]
+__all__ = ["is_counted", "readable"]
 
 MEMORY_SHARE = 0.5  # of the free memory that rows which are read once may take
 ARRAY_BYTES = 128  # that an array takes besides its values
@@ -64,6 +71,11 @@ def readable(splits: Splits, most_rows: int | None = None, epochs: int = 1) -> S
     return replace(splits, **changed) if changed else splits
 
 
+def is_counted(part: Any) -> bool:
+    """Whether rows are a Dataset that says how many elements it has."""
+    return isinstance(part, tf.data.Dataset) and int(part.cardinality()) >= 0
+
+
 def _rows(part: Any, most_rows: int | None) -> tf.data.Dataset:
     """A Dataset of single rows whose number is known."""
     dataset = part if isinstance(part, tf.data.Dataset) else _py_dataset(part)
@@ -92,7 +104,7 @@ def _count(dataset: tf.data.Dataset, batched: bool, most: int | None) -> int:
     """Rows of a dataset, by reading it once; at most `most`."""
     number = 0
     with unwrapped():
-        for element in dataset:
+        for element in unopened(dataset):
             number += int(tf.shape(tf.nest.flatten(element)[0])[0]) if batched else 1
             if most is not None and number >= most:
                 return most

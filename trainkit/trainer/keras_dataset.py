@@ -40,10 +40,13 @@ def batches_for_keras(
         epochs: Gives the numbers of the epochs; asked when the rows are read.
     """
     if source.dataset is not None:
-        batches = source.dataset.batch(step_rows)
-        if used < source.rows:  # else it is read to its end, of which Python code behind it learns
-            batches = batches.take(-(-used // step_rows))
-        return batches.repeat().prefetch(tf.data.AUTOTUNE)
+        first, later = (source.opened(epoch).batch(step_rows) for epoch in (next(iter(epochs()), 0), 1))
+        # Python code behind it learns of its end; a repeated shuffle draws one more order there.
+        if used < source.rows or source.shuffled:
+            first, later = (batches.take(-(-used // step_rows)) for batches in (first, later))
+        one = tf.data.Dataset.from_tensors(0)  # it opens a dataset when that is read, and not before
+        others = one.repeat().flat_map(lambda _: later)
+        return one.flat_map(lambda _: first).concatenate(others).prefetch(tf.data.AUTOTUNE)
     if source.arrays is None:
         raise ValueError("A source of rows has arrays or a dataset.")
     structure = source.arrays.batch()

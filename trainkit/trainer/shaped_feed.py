@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainkit.core.tree import Structure
 from trainkit.engine.inputs import EpochShape, has_unknown_sizes, resident
 from trainkit.trainer.batch_feed import direct_window
+from trainkit.trainer.generated_rows import batches_of, unopened
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource
 from trainkit.trainer.windows import ChunkFeed, Window
@@ -65,5 +66,6 @@ def check_steps(source: RowSource, shape: EpochShape) -> None:
         UserError: if they have several.
     """
     if source.dataset is not None and has_unknown_sizes(source.spec):
-        for _, _ in zip(range(shape.steps), source.batches(0, shape.step_rows), strict=False):
+        batches = batches_of(unopened(source.dataset), shape.step_rows, 0)
+        for _, _ in zip(range(shape.steps), batches, strict=False):
             pass

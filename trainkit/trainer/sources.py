@@ -19,13 +19,12 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.figures import size
 from trainkit.core.memory import available_host_bytes
-from trainkit.core.tree import map_leaves
 from trainkit.data import checks
 from trainkit.data.order import order
 from trainkit.engine.inputs import row_spec
 from trainkit.trainer.generated_rows import batches_of
 
-__all__ = ["RowSource", "arrays_source", "batches_source", "row_source", "streamed_splits"]
+__all__ = ["RowSource", "arrays_source", "row_source", "streamed_splits"]
 
 Augmented = Callable[[int, np.ndarray], tuple[Any, ...]]
 
@@ -50,6 +49,7 @@ class RowSource:
         batch_spec: Structure of `tf.TypeSpec` of the batches, for rows that come in batches.
         shuffled: Whether the dataset is shuffled anew in each epoch: `seeded`, `unseeded`, or "" if not.
         python: Whether Python code makes the rows of the dataset, such as a generator or a PyDataset.
+        later: The dataset as every epoch but the first opens it; None: as the first does.
     """
 
     arrays: Arrays | None
@@ -63,6 +63,7 @@ class RowSource:
     batch_spec: Any = None
     shuffled: str = ""
     python: bool = False
+    later: tf.data.Dataset | None = None
 
     @property
     def seekable(self) -> bool:
@@ -84,7 +85,11 @@ class RowSource:
                 yield self.picked(epoch, picked)
             return
         if self.dataset is not None:
-            yield from batches_of(self.dataset, step_rows, start)
+            yield from batches_of(self.opened(epoch), step_rows, start)
+
+    def opened(self, epoch: int) -> tf.data.Dataset:
+        """The dataset as an epoch opens it."""
+        return self.later if epoch and self.later is not None else self.dataset
 
     def resume(self, epoch: int, step: int) -> None:
         """Go on in an epoch where another process left off, at the order that the dataset then has.
@@ -105,8 +110,12 @@ class RowSource:
         if self.dataset is None or not self.shuffled or not (epoch or step):
             return
         if self.shuffled == "seeded":
-            for _ in range(epoch):
-                iter(self.dataset)
+            through = pipelines.repeats(self.dataset)  # and so draws an order also while it is read
+            for done in range(epoch):
+                if through:
+                    self.opened(done).take(self.rows).reduce(np.int64(0), lambda count, *row: count)
+                else:
+                    iter(self.opened(done))
         elif step:
             raise UserError(
                 "The dataset of training rows is shuffled anew each time, without a seed, so that "
@@ -128,6 +137,7 @@ def row_source(
     strategy: tf.distribute.Strategy,
     augmented: Callable[[Arrays, int], Augmented | None] = lambda rows, seed: None,
     others: Sequence[Arrays] = (),
+    reopened: bool = False,
 ) -> RowSource:
     """Look at the training rows: how many, of what kind, and whether they fit the device.
 
@@ -138,6 +148,8 @@ def row_source(
         strategy: Where the training runs.
         augmented: Gives the change of rows, see `Task.augmented`.
         others: The rows of the other splits that stay on the device beside them.
+        reopened: Whether `fit` opens the dataset once more at the end of each epoch, and so skips every
+            second order of its shuffle.
 
     Raises:
         UserError: for a dataset that cannot be counted, or is not of rows, or cannot be used as asked.
@@ -180,6 +192,7 @@ def row_source(
         partial(_in_place, rows),
         shuffled=shuffled,
         python=pipelines.runs_python(train),
+        later=pipelines.opened_twice(train) if reopened and shuffled == "seeded" else None,
     )
 
 
@@ -233,30 +246,6 @@ def streamed_splits(splits: Splits, strategy: tf.distribute.Strategy) -> frozens
     take too much of the free memory."""
     others = {name: part for name, part in splits.in_memory().items() if name != "train"}
     return frozenset(name for name, part in others.items() if not _fits(part, HELD_SHARE, strategy))
-
-
-def batches_source(batch_spec: Any) -> RowSource:
-    """Rows that come in batches, in an order of their own.
-
-    Args:
-        batch_spec: Structure of `tf.TypeSpec` of a batch: `(x[, y[, weight]])`, or a lone `x`.
-    """
-    spec = tf.nest.map_structure(_without_optional, batch_spec)
-    order = partial(_in_place, 0)
-    rows = map_leaves(_row_of, spec if type(spec) is tuple else (spec,))
-    return RowSource(None, None, 0, rows, "batches", "in batches, in their own order", order, batch_spec=spec)
-
-
-def _without_optional(spec: Any) -> Any:
-    """None for an input that Keras's adapters left out."""
-    return None if isinstance(spec, tf.OptionalSpec) else spec
-
-
-def _row_of(spec: Any) -> Any:
-    """A row of a dense batch; ragged and sparse batches are known by their own spec alone."""
-    if not isinstance(spec, tf.TensorSpec) or not spec.shape.rank:
-        return spec
-    return tf.TensorSpec(spec.shape[1:], spec.dtype)
 
 
 def _shuffled(seed: int, rows: int, epoch: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a `tf.data.Dataset` was made by: TensorFlow keeps that private."""
+"""What a `tf.data.Dataset` was made by, and copies of it: TensorFlow keeps that private."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.data.ops import dataset_ops
 
-__all__ = ["ends_in_batches", "runs_python", "shuffled_anew"]
+__all__ = ["ends_in_batches", "opened_twice", "repeats", "runs_python", "set_apart", "shuffled_anew"]
 
 
 def ends_in_batches(dataset: tf.data.Dataset) -> bool:
@@ -34,11 +35,39 @@ def shuffled_anew(dataset: tf.data.Dataset) -> str:
     return found
 
 
+def repeats(dataset: tf.data.Dataset) -> bool:
+    """Whether something in it is repeated."""
+    return any("repeat" in type(stage).__name__.lower() for stage in _stages(dataset))
+
+
 def runs_python(dataset: tf.data.Dataset) -> bool:
     """Whether Python code makes its rows: `from_generator`, `py_function` or `numpy_function`."""
     parts = [part for stage in _stages(dataset) for part in vars(stage).values() if hasattr(part, "function")]
     graphs = [part.function.graph.as_graph_def() for part in parts if hasattr(part.function, "graph")]
     return any("PyFunc" in node.op for graph in graphs for node in _nodes(graph))
+
+
+def opened_twice(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset, of which each iterator opens one that nobody reads before its own."""
+    second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
+    return tf.data.Dataset.choose_from_datasets([dataset, dataset], second, stop_on_empty_dataset=True)
+
+
+def set_apart(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """A copy whose iterators leave the orders of the dataset's own as they are: each `shuffle` counts how
+    often it was opened, also through datasets that were made from it.
+
+    Raises:
+        tf.errors.OpError, ValueError: for a dataset that cannot be copied, such as one of more than 2 GB.
+    """
+    written = tf.raw_ops.DatasetToGraphV2(input_dataset=dataset._variant_tensor, external_state_policy=1)
+    graph = tf.compat.v1.GraphDef.FromString(written.numpy())
+    for node in graph.node:
+        if node.op == "ShuffleDatasetV3":
+            node.op = "ShuffleDataset"  # the same without the count, which is its last input
+            del node.input[4:]
+    copied = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
+    return dataset_ops._VariantDataset(copied, dataset.element_spec)
 
 
 def _nodes(graph: tf.compat.v1.GraphDef) -> Iterator[Any]:

@@ -1,0 +1,115 @@
+"""A Dataset that shuffles anew gives each epoch of a task the order of rows that it has in `model.fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support.toys import Toy
+from tests.support.training import fit
+from trainkit.backend.compat import pipelines
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.trainer.generated_rows import unopened
+
+ROWS = 20
+EPOCHS = 3
+
+
+def shuffled(arrays: Arrays) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(arrays.batch()).shuffle(ROWS, seed=3)
+
+
+def twice(arrays: Arrays) -> tf.data.Dataset:
+    """Of two orders each epoch."""
+    return shuffled(arrays).repeat(2)
+
+
+FORMS: dict[str, Callable[[Arrays], tf.data.Dataset]] = {
+    "rows": shuffled,
+    "batches": lambda arrays: shuffled(arrays).batch(5),
+    "of_unknown_number": lambda arrays: shuffled(arrays).batch(5).filter(lambda *batch: True),
+    "repeated": twice,
+}
+
+
+@dataclass(frozen=True)
+class Ordered(Toy):
+    """The number of a row is its input and its label; the model says which it was trained on."""
+
+    n: int = ROWS
+    form: str = "rows"
+
+    def data(self) -> Splits:
+        numbers = np.arange(ROWS, dtype=np.float32)
+        return Splits(FORMS[self.form](Arrays(numbers[:, None], numbers)))
+
+    def model(self, train: Any) -> keras.Model:
+        return keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+
+    def loss(self) -> Any:
+        return "mse"
+
+    def metrics(self) -> Any:
+        return []
+
+    def optimizer(self) -> Any:
+        return keras.optimizers.SGD(1e-3)
+
+
+def trained(form: str, **settings: Any) -> list[np.ndarray]:
+    settings = {"epochs": EPOCHS, "batch_size": 5, "execution": "step"} | settings
+    return fit(Ordered(form=form), **settings)[0].model.get_weights()
+
+
+def by_keras(form: str) -> list[np.ndarray]:
+    """The weights that `model.fit` gives."""
+    keras.utils.set_random_seed(0)
+    task = Ordered(form=form)
+    rows = task.data().train
+    model = task.model(None)
+    model.compile(task.optimizer(), task.loss())
+    model.fit(rows if form in ("batches", "of_unknown_number") else rows.batch(5), epochs=EPOCHS, verbose=0)
+    return model.get_weights()
+
+
+def assert_same(given: list[np.ndarray], expected: list[np.ndarray], what: str) -> None:
+    for a, b in zip(given, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, err_msg=what)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_epoch_has_the_order_of_model_fit(form: str) -> None:
+    expected = by_keras(form)
+    for engine in ("trainkit", "keras"):
+        assert_same(trained(form, engine=engine), expected, engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["batches", "repeated"])
+def test_a_resumed_training_goes_on_in_that_order(form: str, tmp_path: Path) -> None:
+    """In the middle of the second epoch, and at its end."""
+    expected = trained(form)
+    per_epoch = 8 if form == "repeated" else 4
+    for steps in (per_epoch + 1, 2 * per_epoch):
+        part, _ = fit(Ordered(form=form), batch_size=5, execution="step", steps=steps)
+        part.save_checkpoint(tmp_path / str(steps))
+        assert_same(trained(form, resume=tmp_path / str(steps)), expected, f"{steps} steps")
+    assert_same(trained(form, resume=tmp_path / str(steps), engine="keras"), expected, "keras")
+
+
+def test_a_copy_to_be_looked_at_leaves_the_orders_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none can be made, the first order is used up, and a warning says so."""
+
+    def fails(dataset: tf.data.Dataset) -> Any:
+        raise ValueError("more than 2 GB")
+
+    monkeypatch.setattr(pipelines, "set_apart", fails)
+    with pytest.warns(UserWarning, match="the first order of its shuffle is used up"):
+        list(unopened(shuffled(Arrays(np.zeros([ROWS, 1], np.float32)))))
