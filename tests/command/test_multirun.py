@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import read
+from trainkit.backend.compat.names import kept_names
 from trainkit.cli import arguments, main, multirun
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
@@ -99,6 +100,13 @@ def test_each_job_logs_the_names_that_it_would_alone(train: Callable[..., int]) 
     values = [set(read("summary.json", str(one["run"]))["val"]) for one in jobs_in(folder)]
     assert values[0] == values[1]
     assert any(name.startswith("auc") for name in values[0])
+
+
+def test_a_layer_that_outlives_a_training_keeps_its_name_for_itself() -> None:
+    with kept_names():
+        backbone, metric = keras.layers.Dense(1), keras.metrics.AUC()
+    assert keras.layers.Dense(1).name != backbone.name
+    assert keras.metrics.AUC().name == metric.name
 
 
 @pytest.mark.parametrize(

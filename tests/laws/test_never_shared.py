@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import Toy
+from trainkit.backend.traced_values import TracedValues
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.trainer.program_pool import ProgramPool
@@ -116,6 +118,77 @@ def test_a_table_that_a_layer_learned_is_shared_with_those_of_equal_ones(words: 
         _, same = pool.setup(LookedUp(words=words), replace(CONFIG, seed=1))
         _, other = pool.setup(LookedUp(first=5, words=words), CONFIG)
         assert same is cache is not other
+
+
+layers = keras.layers
+REGULARIZED = {
+    "Dense": (lambda **r: layers.Dense(2, **r), (4,)),
+    "EinsumDense": (lambda **r: layers.EinsumDense("ab,bc->ac", 2, bias_axes="c", **r), (4,)),
+    "Embedding": (lambda **r: layers.Embedding(5, 2, **r), (4,)),
+    "Conv1D": (lambda **r: layers.Conv1D(2, 2, **r), (4, 2)),
+    "Conv2DTranspose": (lambda **r: layers.Conv2DTranspose(2, 2, **r), (4, 4, 2)),
+    "DepthwiseConv1D": (lambda **r: layers.DepthwiseConv1D(2, **r), (4, 2)),
+    "SeparableConv1D": (lambda **r: layers.SeparableConv1D(2, 2, **r), (4, 2)),
+    "BatchNormalization": (lambda **r: layers.BatchNormalization(**r), (4,)),
+    "LayerNormalization": (lambda **r: layers.LayerNormalization(**r), (4,)),
+    "GroupNormalization": (lambda **r: layers.GroupNormalization(2, **r), (4, 4)),
+    "PReLU": (lambda **r: layers.PReLU(**r), (4,)),
+    "SimpleRNN": (lambda **r: layers.SimpleRNN(2, **r), (4, 2)),
+    "GRU": (lambda **r: layers.GRU(2, **r), (4, 2)),
+    "LSTM": (lambda **r: layers.LSTM(2, **r), (4, 2)),
+    "ConvLSTM1D": (lambda **r: layers.ConvLSTM1D(2, 2, **r), (3, 4, 2)),
+}
+
+
+def regularized() -> list[tuple[str, str]]:
+    """Each argument of each of these layers that is a regularizer, but for one that Keras passes over."""
+    names = {kind: inspect.signature(getattr(layers, kind)).parameters for kind in REGULARIZED}
+    pairs = [(kind, name) for kind, found in names.items() for name in found if name.endswith("regularizer")]
+    return [pair for pair in pairs if pair != ("SimpleRNN", "activity_regularizer")]
+
+
+@pytest.mark.parametrize(("kind", "argument"), regularized())
+def test_a_factor_of_any_regularizer_is_a_value(kind: str, argument: str) -> None:
+    """Also around the layer, and given to a variable."""
+    make, shape = REGULARIZED[kind]
+    rows = keras.Input(shape)
+    factors = []
+    for factor in (0.25, 0.5):
+        inner = make(**{argument: keras.regularizers.L2(factor)})
+        outer = layers.TimeDistributed(make(**{argument: keras.regularizers.L2(factor)}))
+        inner(rows), outer(keras.Input((2, *shape)))
+        inner.variables[0].regularizer = keras.regularizers.L1(factor * 3)
+        model = keras.Model(rows, inner(rows))
+        factors.append([float(value) for value in TracedValues.values_of(model, None)])
+        around = keras.Sequential([keras.Input((2, *shape)), outer])
+        factors[-1].append(sum(float(value) for value in TracedValues.values_of(around, None)))
+    small, large = np.array(factors)
+    assert {0.25, 0.75} <= set(small)
+    np.testing.assert_array_equal(small * 2, large)
+
+
+@dataclass(frozen=True)
+class Embedded(Toy):
+    """A factor of a layer that has no kernel."""
+
+    def model(self, train: Any) -> keras.Model:
+        table = layers.Embedding(8, 2, embeddings_regularizer=keras.regularizers.L2(self.l2))
+        places = layers.Discretization([-1.0, 0.0, 1.0])
+        head = layers.Dense(3, activation="softmax")
+        return keras.Sequential([keras.Input((6,)), places, table, layers.Flatten(), head])
+
+
+@pytest.mark.parametrize("constants", [False, True])
+def test_a_factor_of_an_embedding_is_that_of_each_training(constants: bool) -> None:
+    def trained(pool: ProgramPool | None, l2: float) -> list[float]:
+        trainer = Trainer(CONFIG)
+        trainer.prepare(Embedded(n=64, l2=l2), **({} if pool is None else {"by": pool.setup}))
+        return list(trainer.fit(trainer.setup.task).history["loss"])
+
+    pool = ProgramPool(constants=constants)
+    first, second = trained(pool, 0.001), trained(pool, 10.0)
+    np.testing.assert_allclose(second, trained(None, 10.0), rtol=1e-5)
+    assert second[0] > first[0] + 0.01
 
 
 def test_names_that_keras_makes_up_are_shared() -> None:

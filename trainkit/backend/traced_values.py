@@ -34,7 +34,6 @@ OPTIMIZER_VALUES = (
     "epsilon",
 )
 REGULARIZERS = {keras.regularizers.L1: "l1", keras.regularizers.L2: "l2"}
-REGULARIZED = ("kernel_regularizer", "bias_regularizer", "activity_regularizer")
 
 
 class TracedFloat(float):
@@ -177,8 +176,7 @@ def value_attributes(thing: Any) -> tuple[str, ...]:
 def _places(model: keras.Model, optimizer: Any, optimizer_values: Collection[str]) -> list[_Place]:
     owners: list[Any] = []
     for layer in compat.flat_layers(model):
-        owners.append(layer)
-        owners += [getattr(layer, name) for name in REGULARIZED if getattr(layer, name, None) is not None]
+        owners += [layer, *_regularizers(layer)]
     owners += compat.compiled_metrics(model)
     places = [_Place(owner, name) for owner in owners for name in value_attributes(owner)]
     for one in inner_optimizers(optimizer) if optimizer is not None and optimizer_values else ():
@@ -186,6 +184,13 @@ def _places(model: keras.Model, optimizer: Any, optimizer_values: Collection[str
             if name in optimizer_values and isinstance(vars(one).get(name), float):
                 places.append(_Place(one, name))
     return places
+
+
+def _regularizers(layer: keras.Layer) -> list[Any]:
+    """All that a layer holds, and those that its variables were given."""
+    held = [value for _, value in sorted(vars(layer).items()) if isinstance(value, keras.Regularizer)]
+    given = [v.regularizer for v in layer.variables if v.regularizer is not None]
+    return list({id(one): one for one in (*held, *given)}.values())
 
 
 def _variable(value: Any) -> tf.Variable:

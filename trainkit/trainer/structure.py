@@ -82,7 +82,10 @@ def model_structure(task: Task, model: keras.Model) -> str:
 
 def _settings_of(layer: keras.Layer) -> Any:
     """What the config of a layer leaves out."""
-    variables = [(list(v.shape), v.trainable, _described(v.constraint)) for v in layer.variables]
+    variables = [
+        (list(v.shape), v.trainable, _described(v.constraint), _described(v.regularizer))
+        for v in layer.variables
+    ]
     beside = [f"{given}{name}" for name in value_attributes(layer) for given in ("", "input_")]
     held = held_values(layer, beside)
     return [layer.trainable, layer.supports_masking, layer.autocast, variables, held]

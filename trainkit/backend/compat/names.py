@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 from keras.src.backend.common import global_state
 from keras.src.utils.naming import to_snake_case
 
@@ -24,10 +25,24 @@ def is_automatic(thing: Any) -> bool:
 
 @contextmanager
 def kept_names() -> Iterator[None]:
-    """After the block, Keras makes up the names that it would have made up before it: a second training logs
-    `auc` as the first does, not `auc_1`."""
+    """After the block, Keras makes up the names of metrics that it would have made up before it: a second
+    training logs `auc` as the first does, not `auc_1`.
+
+    Those of layers count on: a layer that outlives the block may be a part of the next model.
+    """
     before = dict(global_state.get_global_attribute(COUNTS, {}))
     try:
         yield
     finally:
-        global_state.set_global_attribute(COUNTS, defaultdict(int, before))
+        now = global_state.get_global_attribute(COUNTS, {})
+        names = {to_snake_case(kind.__name__) for kind in _kinds(keras.metrics.Metric)}
+        others = {name: count for name, count in now.items() if name not in names}
+        metrics = {name: count for name, count in before.items() if name in names}
+        global_state.set_global_attribute(COUNTS, defaultdict(int, {**others, **metrics}))
+
+
+def _kinds(kind: type) -> Iterator[type]:
+    yield kind
+    below: list[type] = kind.__subclasses__()
+    for one in below:
+        yield from _kinds(one)
