@@ -19,6 +19,7 @@ from trainkit.core.errors import UserError, one_line
 from trainkit.export import arguments, keras_format, litert, onnx, saved_model
 from trainkit.export.comparison import Unusable, largest_difference, outputs_of
 from trainkit.export.runtimes import Named
+from trainkit.export.scores import check_labels, metrics_of
 from trainkit.export.serving import Serving
 from trainkit.export.twins import float32_twin, is_half_precision
 
@@ -146,7 +147,7 @@ def export_model(
     with tf.device("CPU:0"):  # where the fresh processes run, too
         work = _Export(model, Path(folder), rows, training, compare, tolerance)
         if len(names) > len(formats):
-            work.check_labels()
+            check_labels(work.serving, rows.take(slice(0, compare)), work.expected)
         done = []
         for name in names:
             done.append(work.write(name))
@@ -251,20 +252,6 @@ class _Export:
             self._twin = (twin, twin.outputs(self.rows))
         return self._twin
 
-    def check_labels(self) -> None:
-        """Refuse labels by which 8-bit files cannot be scored.
-
-        Raises:
-            UserError: with what the loss says.
-        """
-        rows = self.all_rows.take(slice(0, len(next(iter(self.rows.values())))))
-        if rows.y is not None and self.serving.model.compiled:
-            try:
-                _metrics(self.serving, rows, self.expected)
-            except (ValueError, TypeError, KeyError, tf.errors.InvalidArgumentError) as error:
-                said = one_line(str(error))[:200]
-                raise UserError(f"The labels of the rows do not fit the model's loss: {said}") from error
-
     def _scores(self, serving: Serving, path: Path) -> dict[str, Any]:
         """Metrics of the model and of an 8-bit file, over all rows with labels."""
         rows = self.all_rows
@@ -272,23 +259,7 @@ class _Export:
             return {}
         named = serving.rows(rows.x)
         outputs = {"model": serving.outputs(named), "file": outputs_of(path, named)}
-        return {which: _metrics(self.serving, rows, values) for which, values in outputs.items()}
-
-
-def _metrics(serving: Serving, rows: Arrays, outputs: Named) -> dict[str, float]:
-    """The loss and the metrics that a model is compiled with, of given outputs."""
-    model = serving.model
-    structure = keras.tree.map_structure(
-        lambda t: 0, model(serving.packed(serving.rows(rows.x, 1)), training=False)
-    )
-    predicted = keras.tree.pack_sequence_as(structure, [tf.constant(value) for value in outputs.values()])
-    labels = keras.tree.map_structure(tf.constant, rows.y)
-    weight = None if rows.weight is None else keras.tree.map_structure(tf.constant, rows.weight)
-    model.reset_metrics()
-    loss = model.compute_loss(x=None, y=labels, y_pred=predicted, sample_weight=weight, training=False)
-    found = model.compute_metrics(None, labels, predicted, weight)
-    model.reset_metrics()
-    return {name: float(value) for name, value in {**found, "loss": loss}.items()}
+        return {which: metrics_of(self.serving, rows, values) for which, values in outputs.items()}
 
 
 def _replacing(path: Path, *, folder: bool) -> AbstractContextManager[Path]:
