@@ -14,8 +14,9 @@ from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, Source
 from trainkit.core.errors import UserError
 from trainkit.core.files import plain_json, read_json
+from trainkit.data import booleans
 from trainkit.data.preparation.preparation import Preparation
-from trainkit.data.schema import Schema
+from trainkit.data.schema import ColumnSchema, Schema
 from trainkit.data.sources.stored_columns import StoredColumns
 from trainkit.data.sources.tables import Table
 from trainkit.data.stored_rows import ReadColumns, prepared_rows
@@ -77,11 +78,24 @@ def check_same_schema(schema: Schema, before: Schema, source: Source) -> None:
         # Other versions may tell of the same columns in other words.
         changed = [name for name in changed if name not in ("examples", "notes")]
         if changed and not now.role == then.role == "ignored":
+            _refuse_spellings(now, then)
             name = changed[0]
             raise UserError(
                 f"data.columns.{now.name}: {name} is {getattr(now, name)!r} now, and was "
                 f"{getattr(then, name)!r} when the run began. Put the setting back, or start a new run."
             )
+
+
+def _refuse_spellings(now: ColumnSchema, then: ColumnSchema) -> None:
+    """Refuse a run of a version to which each spelling of true and false was a category of its own."""
+    are_all = now.distinct == len(now.examples)
+    merged = now.distinct < then.distinct and now.missing == then.missing
+    if merged and are_all and booleans.known(now.examples):
+        raise UserError(
+            f"data.columns.{now.name}: the run is of a former version, to which true and false in several "
+            f"spellings were {then.distinct} different values; they are {now.distinct} now "
+            f"({', '.join(now.examples)}). Train it anew; as it is, it predicts new rows only."
+        )
 
 
 def placeholder_labels(preparation: Preparation, count: int) -> np.ndarray | None:

@@ -75,10 +75,12 @@ class Cells:
 
     def values(self, kind: str) -> dict[str, int]:
         """The different cells that are no gaps in a column of this kind, and the number of their rows. True
-        and false, however they are spelled, count as one each."""
-        return booleans.merged(self._present(kind))
+        and false, however they are spelled, count as one each, but in free text, which is read as it is."""
+        present = self.written(kind)
+        return present if kind == "text" else booleans.merged(present)
 
-    def _present(self, kind: str) -> dict[str, int]:
+    def written(self, kind: str) -> dict[str, int]:
+        """The same with each spelling for itself."""
         gaps = self.gaps(kind)
         return {value: count for value, count in self.counts.items() if value not in gaps}
 
@@ -86,7 +88,7 @@ class Cells:
         """The schema of this column as a column of some kind."""
         gaps = self.gaps(kind)
         values = self.values(kind)
-        spelled = booleans.notes(self._present(kind)) if kind == "category" else ()
+        spelled = booleans.notes(self.written(kind)) if kind == "category" else ()
         schema = ColumnSchema(
             self.name,
             kind,
@@ -157,7 +159,8 @@ def inferred(column: Cells) -> ColumnSchema:
     if not values:
         return column.found("constant", "left out: it has no values")
     if len(values) == 1 and sum(values.values()) == len(column.raw):
-        return column.found("constant", f"left out: it is {quoted(next(iter(values)))} in every row")
+        one = " or ".join(map(quoted, column.written("numeric")))
+        return column.found("constant", f"left out: it is {one} in every row")
     if column.raw.dtype.kind in "iuf":
         return _numeric(column, values)
     others = [value for value in values if not NUMBER.fullmatch(value)]

@@ -41,10 +41,12 @@ def check_target(column: Cells, problem: str) -> None:
         UserError: naming `data.target`.
     """
     key = f"data.target={column.name}"
-    values = column.values("numeric" if problem == "regression" else "category")
+    kind = "numeric" if problem == "regression" else "category"
+    values = column.values(kind)
     has_none = problem == "multi_label" and sum(values.values()) < len(column.raw)
     if len(values) + has_none < 2:
-        what = f"is {quoted(next(iter(values)))} in every row" if values else "has no values"
+        one = " or ".join(map(quoted, column.written(kind)))
+        what = f"is {one} in every row" if values else "has no values"
         raise UserError(f"{key} {what}: there is nothing to predict. Expected at least two different values.")
     no_numbers = [value for value in values if not NUMBER.fullmatch(value)]
     if problem == "regression" and no_numbers:
