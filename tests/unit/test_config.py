@@ -157,6 +157,7 @@ class Colour(enum.Enum):
         (Sequence[int] | None, list[int], True),
         (tuple[int, int], tuple[int, int], False),
         (tuple[int | None, str], tuple[Any, str], False),
+        (tuple[int, *tuple[str, ...]], tuple[Any, ...], False),
         (tuple, tuple[Any, ...], False),
         (list, list[Any], False),
         (list[int | None], list[Any], False),

@@ -60,6 +60,8 @@ def kind_of(hint: Any) -> tuple[Any, bool]:
     if origin is Literal or any(hint is scalar for scalar in SCALARS) or _is_enum(hint) or is_path(hint):
         return hint, None in parts
     if tuple in (hint, origin):
+        if any(map(_is_unpacked, parts)):  # any number of items at its place
+            return tuple[Any, ...], False
         items = tuple(part if part is Ellipsis else _kind_of_item(part) for part in parts)
         return tuple[items or (Any, ...)], False  # type: ignore[misc]
     if any(listed is hint or listed is origin for listed in LISTS):
@@ -67,6 +69,10 @@ def kind_of(hint: Any) -> tuple[Any, bool]:
     if origin in MAPPINGS and parts[:1] == (str,):
         return dict[str, _kind_of_item(parts[1])], False  # type: ignore[misc]
     return Any, True
+
+
+def _is_unpacked(hint: Any) -> bool:
+    return getattr(hint, "__unpacked__", False) or typing.get_origin(hint) is typing.Unpack
 
 
 def _kind_of_item(hint: Any) -> Any:
