@@ -36,6 +36,8 @@ FORMS: dict[str, Callable[[Arrays], tf.data.Dataset]] = {
     "batches": lambda arrays: shuffled(arrays).batch(5),
     "of_unknown_number": lambda arrays: shuffled(arrays).batch(5).filter(lambda *batch: True),
     "repeated": twice,
+    "shuffled_twice": lambda arrays: shuffled(arrays).shuffle(4, seed=5).batch(5),
+    "joined": lambda arrays: (rows := shuffled(arrays)).concatenate(rows).batch(5),
 }
 
 
@@ -75,7 +77,7 @@ def by_keras(form: str) -> list[np.ndarray]:
     rows = task.data().train
     model = task.model(None)
     model.compile(task.optimizer(), task.loss())
-    model.fit(rows if form in ("batches", "of_unknown_number") else rows.batch(5), epochs=EPOCHS, verbose=0)
+    model.fit(rows if form not in ("rows", "repeated") else rows.batch(5), epochs=EPOCHS, verbose=0)
     return model.get_weights()
 
 
@@ -92,16 +94,28 @@ def test_each_epoch_has_the_order_of_model_fit(form: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["batches", "repeated"])
+@pytest.mark.parametrize("form", ["batches", "repeated", "shuffled_twice", "joined"])
 def test_a_resumed_training_goes_on_in_that_order(form: str, tmp_path: Path) -> None:
     """In the middle of the second epoch, and at its end."""
     expected = trained(form)
-    per_epoch = 8 if form == "repeated" else 4
+    per_epoch = 8 if form in ("repeated", "joined") else 4
     for steps in (per_epoch + 1, 2 * per_epoch):
         part, _ = fit(Ordered(form=form), batch_size=5, execution="step", steps=steps)
         part.save_checkpoint(tmp_path / str(steps))
         assert_same(trained(form, resume=tmp_path / str(steps)), expected, f"{steps} steps")
     assert_same(trained(form, resume=tmp_path / str(steps), engine="keras"), expected, "keras")
+
+
+def test_rows_are_read_for_their_orders_where_opening_does_not_draw_them() -> None:
+    rows = shuffled(Arrays(np.zeros([ROWS, 1], np.float32)))
+    files = tf.data.Dataset.range(2)
+    usual = rows.map(lambda x: x).batch(5).prefetch(2)
+    assert pipelines.draws_when_opened(usual)
+    assert pipelines.draws_when_opened(
+        pipelines.set_apart(files).interleave(tf.data.Dataset.range).shuffle(4)
+    )
+    for read in (usual.repeat(2), rows.cache(), rows.shuffle(4), files.flat_map(lambda _: rows).shuffle(4)):
+        assert not pipelines.draws_when_opened(read)
 
 
 def test_a_copy_to_be_looked_at_leaves_the_orders_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

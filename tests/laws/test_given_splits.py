@@ -177,9 +177,9 @@ def test_the_rest_of_an_epoch_in_an_unknown_order_is_refused() -> None:
     task = Given(kinds={"train": lambda arrays: single(arrays).shuffle(75)})
     source = replace(Trainer(batch_size=SIZE).prepare(task).source, shuffled="unseeded")
     with pytest.raises(UserError, match="the rest of epoch 2 is not known"):
-        source.resume(1, 3)
+        source.resume(1, 3, 75)
     with pytest.warns(UserWarning, match="another order"):
-        source.resume(1, 0)
+        source.resume(1, 0, 75)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class FitLoop:
         if resume is not None:
             restored = store.restore(self.state, resume)
             seek_same_row(self.setup, restored["step_rows"])
-            self.setup.source.resume(self.state.epoch, self.state.step_in_epoch)
+            self.setup.source.resume(self.state.epoch, self.state.step_in_epoch, self.setup.shape.rows)
             self.callbacks.load_states(restored)
         try:
             self.runner.choose()

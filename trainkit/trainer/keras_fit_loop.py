@@ -87,7 +87,7 @@ class KerasFitLoop:
             restored = store.restore(self.state, resume)
             self.resumed = restored["callbacks"]
             self.callbacks.load_states(restored)
-            setup.source.resume(self.state.epoch, 0)
+            setup.source.resume(self.state.epoch, 0, setup.shape.rows)
         self.callbacks.attach(run_info(setup, self.choice))
         self.callbacks.keras.callbacks.insert(0, _Position(self))
         self.callbacks.keras.callbacks.append(_Close(self))

@@ -91,11 +91,11 @@ class RowSource:
         """The dataset as an epoch opens it."""
         return self.later if epoch and self.later is not None else self.dataset
 
-    def resume(self, epoch: int, step: int) -> None:
+    def resume(self, epoch: int, step: int, rows: int) -> None:
         """Go on in an epoch where another process left off, at the order that the dataset then has.
 
-        A dataset that is shuffled anew draws its order when it is opened, so it is opened once for each epoch
-        that is done.
+        A dataset that is shuffled anew is opened once for each epoch that is done, and read where it draws
+        orders while it is read, as far as the `rows` of an epoch.
 
         Raises:
             UserError: in the middle of an epoch whose order nobody knows any more.
@@ -110,12 +110,12 @@ class RowSource:
         if self.dataset is None or not self.shuffled or not (epoch or step):
             return
         if self.shuffled == "seeded":
-            through = pipelines.repeats(self.dataset)  # and so draws an order also while it is read
+            at_once = pipelines.draws_when_opened(self.dataset)
             for done in range(epoch):
-                if through:
-                    self.opened(done).take(self.rows).reduce(np.int64(0), lambda count, *row: count)
-                else:
+                if at_once:
                     iter(self.opened(done))
+                else:
+                    self.opened(done).take(rows).reduce(np.int64(0), lambda count, *row: count)
         elif step:
             raise UserError(
                 "The dataset of training rows is shuffled anew each time, without a seed, so that "

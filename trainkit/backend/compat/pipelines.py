@@ -8,7 +8,30 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.data.ops import dataset_ops
 
-__all__ = ["ends_in_batches", "opened_twice", "repeats", "runs_python", "set_apart", "shuffled_anew"]
+__all__ = [
+    "draws_when_opened",
+    "ends_in_batches",
+    "opened_twice",
+    "runs_python",
+    "set_apart",
+    "shuffled_anew",
+]
+
+PASSING = {
+    "AssertCardinality",
+    "Batch",
+    "Filter",
+    "Map",
+    "Options",
+    "PaddedBatch",
+    "ParallelBatch",
+    "ParallelMap",
+    "Prefetch",
+    "Restructured",
+    "Skip",
+    "Take",
+    "Unbatch",
+}  # of which an iterator makes one of the stage before at once
 
 
 def ends_in_batches(dataset: tf.data.Dataset) -> bool:
@@ -35,9 +58,13 @@ def shuffled_anew(dataset: tf.data.Dataset) -> str:
     return found
 
 
-def repeats(dataset: tf.data.Dataset) -> bool:
-    """Whether something in it is repeated."""
-    return any("repeat" in type(stage).__name__.lower() for stage in _stages(dataset))
+def draws_when_opened(dataset: tf.data.Dataset) -> bool:
+    """Whether an iterator draws its orders when it is made, not also while it is read: there is one `shuffle`
+    that gives another order in each epoch, and behind it nothing that repeats, joins or keeps rows."""
+    stages = list(_stages(dataset))
+    drawing = [i for i, stage in enumerate(stages) if vars(stage).get("_reshuffle_each_iteration")]
+    kinds = {type(stage).__name__.strip("_").removesuffix("Dataset") for stage in stages[: drawing[0]]}
+    return len(drawing) == 1 and kinds <= PASSING and not any(_opens_given(stage) for stage in stages)
 
 
 def runs_python(dataset: tf.data.Dataset) -> bool:
@@ -68,6 +95,14 @@ def set_apart(dataset: tf.data.Dataset) -> tf.data.Dataset:
             del node.input[4:]
     copied = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
     return dataset_ops._VariantDataset(copied, dataset.element_spec)
+
+
+def _opens_given(stage: tf.data.Dataset) -> bool:
+    """Whether a function of a stage has a Dataset from outside of it, which may be shuffled, too."""
+    functions = [part.function for part in vars(stage).values() if hasattr(part, "function")]
+    return any(
+        given.dtype == tf.variant for one in functions for given in getattr(one, "captured_inputs", ())
+    )
 
 
 def _nodes(graph: tf.compat.v1.GraphDef) -> Iterator[Any]:
