@@ -15,8 +15,12 @@ import tensorflow as tf
 from tests.support.toys import Toy
 from tests.support.training import fit
 from trainkit.backend.compat import pipelines
+from trainkit.checkpoint import store
+from trainkit.checkpoint.members import read_meta
 from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
 from trainkit.trainer.generated_rows import unopened
+from trainkit.trainer.resumed import check_resumed
 
 ROWS = 20
 EPOCHS = 3
@@ -116,6 +120,26 @@ def test_rows_are_read_for_their_orders_where_opening_does_not_draw_them() -> No
     )
     for read in (usual.repeat(2), rows.cache(), rows.shuffle(4), files.flat_map(lambda _: rows).shuffle(4)):
         assert not pipelines.draws_when_opened(read)
+
+
+def test_a_checkpoint_in_an_epoch_of_other_orders_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A former version took other orders of a seeded shuffle, and did not say so in its checkpoints."""
+    for steps in (5, 8):
+        part, _ = fit(Ordered(form="batches"), batch_size=5, execution="step", steps=steps)
+        part.save_checkpoint(tmp_path / str(steps))
+    check_resumed(part.setup, tmp_path / "5")
+
+    def without_mark(folder: Path) -> dict[str, Any]:
+        return {key: value for key, value in read_meta(folder).items() if key != "orders"}
+
+    monkeypatch.setattr(store, "read_meta", without_mark)
+    check_resumed(part.setup, tmp_path / "8")
+    with pytest.raises(
+        UserError, match="of a former version, in the middle of epoch 2 of a shuffled Dataset"
+    ):
+        check_resumed(part.setup, tmp_path / "5")
 
 
 def test_a_copy_to_be_looked_at_leaves_the_orders_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,9 @@ from trainkit.checkpoint.states import join, separate
 from trainkit.checkpoint.train_state import POSITION, SWAPPED, TrainState
 from trainkit.core.errors import UserError
 
-__all__ = ["FORMAT", "META", "describe", "read_meta", "record", "restore", "save"]
+__all__ = ["FORMAT", "META", "ORDERS", "describe", "read_meta", "record", "restore", "save"]
 
+ORDERS = 2  # number of the rule by which an epoch takes an order of a seeded shuffle; 1 took each one
 PARTS = "replicas"  # before the names of arrays with what each replica holds for itself
 
 
@@ -58,6 +59,7 @@ def record(
         "execution": execution,
         "step_rows": step_rows,
         "rows": rows,
+        "orders": ORDERS,
         "settings": dict(settings or {}),
         "callbacks": plain,
     }
@@ -117,7 +119,8 @@ def describe(folder: Path | str) -> dict[str, Any]:
     """What a checkpoint tells of its training, without its arrays.
 
     Returns:
-        `position`; `step_rows` and `rows`, 0 if they are not known; `settings`, empty if they are not known.
+        `position`; `step_rows` and `rows`, 0 if they are not known; `orders`, see `ORDERS`;
+        `settings`, empty if they are not known.
 
     Raises:
         UserError: if the folder is no checkpoint, or is damaged.
@@ -128,6 +131,7 @@ def describe(folder: Path | str) -> dict[str, Any]:
             "position": {name: int(meta["position"][name]) for name in POSITION},
             "step_rows": int(meta.get("step_rows", 0)),
             "rows": int(meta.get("rows", 0)),
+            "orders": int(meta.get("orders", 1)),
             "settings": dict(meta.get("settings", {})),
         }
     except (KeyError, TypeError, ValueError) as error:

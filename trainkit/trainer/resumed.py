@@ -42,7 +42,8 @@ def check_resumed(
 
     Raises:
         UserError: in the middle of an epoch, for another seed, other training rows or fewer steps per epoch,
-            or by `model.fit`; for a callback that brings back another state.
+            by `model.fit`, or of a former version that took other orders of a shuffle; for a callback that
+            brings back another state.
     """
     for backup in _backups(callbacks):
         raise UserError(
@@ -59,6 +60,12 @@ def check_resumed(
                 "resume it with trainer.engine=trainkit."
             )
         _check_same_order(folder, position, changed)
+        if setup.source.shuffled == "seeded" and about["orders"] != store.ORDERS:
+            raise UserError(
+                f"Checkpoint {folder} is of a former version, in the middle of epoch {position['epoch'] + 1} "
+                "of a shuffled Dataset: the rest of the epoch has another order now, so that rows would come "
+                "twice or never. Resume one at the end of an epoch, or train anew."
+            )
         resumed_step(setup, position, about["step_rows"])
     told_now = [f"{key} is {now}, was {before}" for key, (before, now) in changed.items() if key not in told]
     if told_now:
