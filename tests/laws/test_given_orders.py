@@ -100,13 +100,14 @@ def test_each_epoch_has_the_order_of_model_fit(form: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["batches", "repeated", "shuffled_twice", "joined"])
 def test_a_resumed_training_goes_on_in_that_order(form: str, tmp_path: Path) -> None:
-    """In the middle of the second epoch, and at its end."""
+    """In the middle of the second epoch, and at its end, to the bit."""
     expected = trained(form)
     per_epoch = 8 if form in ("repeated", "joined") else 4
     for steps in (per_epoch + 1, 2 * per_epoch):
         part, _ = fit(Ordered(form=form), batch_size=5, execution="step", steps=steps)
         part.save_checkpoint(tmp_path / str(steps))
-        assert_same(trained(form, resume=tmp_path / str(steps)), expected, f"{steps} steps")
+        for a, b in zip(trained(form, resume=tmp_path / str(steps)), expected, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=f"{steps} steps")
     assert_same(trained(form, resume=tmp_path / str(steps), engine="keras"), expected, "keras")
 
 
