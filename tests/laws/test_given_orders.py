@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import trainkit as tk
 from tests.support.toys import Toy
 from tests.support.training import fit
 from trainkit.backend.compat import pipelines
@@ -152,3 +155,36 @@ def test_a_copy_to_be_looked_at_leaves_the_orders_as_they_are(monkeypatch: pytes
     monkeypatch.setattr(pipelines, "set_apart", fails)
     with pytest.warns(UserWarning, match="the first order of its shuffle is used up"):
         list(unopened(shuffled(Arrays(np.zeros([ROWS, 1], np.float32)))))
+
+
+def test_who_lets_an_iterator_go_does_not_wait_for_its_end() -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    class Slow:
+        def __del__(self) -> None:
+            may_end.wait(30)
+            ended.set()
+
+    pipelines.let_go([Slow()])
+    assert not ended.is_set()
+    may_end.set()
+    assert ended.wait(30)
+
+
+@pytest.mark.parametrize("exact", [None, False, True])
+def test_the_iterator_of_an_epoch_is_let_go_by_another_thread(
+    exact: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end may take as long as the epoch did; `None`: of a task."""
+    owners: list[int] = []
+    monkeypatch.setattr(pipelines, "let_go", lambda held: owners.append(sys.getrefcount(held[0])))
+    if exact is None:
+        fit(Ordered(), epochs=EPOCHS, batch_size=5)
+    else:
+        numbers = np.arange(ROWS, dtype=np.float32)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        rows = shuffled(Arrays(numbers[:, None], numbers)).batch(5)
+        tk.fit(model, rows, epochs=EPOCHS, verbose=0, shuffle=False, exact=exact)
+    assert len(owners) >= EPOCHS - 1
+    assert set(owners) == {2}  # the list, and the argument here

@@ -133,14 +133,25 @@ def _rows(batch: Batch) -> int:
     return len(leaves(batch)[0])
 
 
-def batches_of(dataset: tf.data.Dataset, step_rows: int, start: int) -> Iterator[Any]:
+def batches_of(dataset: tf.data.Dataset, step_rows: int, start: int, *, python: bool = True) -> Iterator[Any]:
     """Batches of single rows as NumPy structures, from batch `start` on.
+
+    Args:
+        dataset: The rows.
+        step_rows: Rows per batch.
+        start: First batch.
+        python: Whether Python code makes the rows; it is told of their end at once.
 
     Raises:
         UserError: for rows of several shapes in one batch; and as `unwrapped`.
     """
-    with unwrapped(step_rows):
-        yield from dataset.batch(step_rows).skip(start).as_numpy_iterator()
+    held = [dataset.batch(step_rows).skip(start).as_numpy_iterator()]
+    try:
+        with unwrapped(step_rows):
+            yield from held[0]
+    finally:
+        if not python:
+            pipelines.let_go(held)
 
 
 def unopened(dataset: tf.data.Dataset) -> tf.data.Dataset:

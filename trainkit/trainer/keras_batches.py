@@ -35,10 +35,12 @@ class KerasBatches:
 
     def begin_epoch(self) -> None:
         """Start with the first step of an epoch."""
+        self.current = None
         self._walk = iter(self.iterator)
 
     def advance(self) -> tuple[int, int] | None:
         """Numbers of the first and the last step of the next execution; None: the epoch is over."""
+        self.current = None  # who walks lets an iterator go that has ended, while we go on
         following = next(self._walk, None)
         if following is None:
             return None

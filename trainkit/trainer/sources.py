@@ -85,7 +85,7 @@ class RowSource:
                 yield self.picked(epoch, picked)
             return
         if self.dataset is not None:
-            yield from batches_of(self.opened(epoch), step_rows, start)
+            yield from batches_of(self.opened(epoch), step_rows, start, python=self.python)
 
     def opened(self, epoch: int) -> tf.data.Dataset:
         """The dataset as an epoch opens it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TFEpochIterator
 from keras.src.trainers.epoch_iterator import EpochIterator
+
+from trainkit.backend.compat import pipelines
 
 __all__ = ["LaterIterator"]
 
@@ -25,3 +28,19 @@ class LaterIterator(TFEpochIterator):
         if isinstance(dataset, tf.distribute.DistributedDataset):
             return dataset
         return self._distribute_strategy.experimental_distribute_dataset(dataset)
+
+    @functools.cached_property
+    def _runs_python(self) -> bool:
+        given = self._distributed_dataset
+        return not isinstance(given, tf.data.Dataset) or pipelines.runs_python(given)
+
+    def _enumerate_iterator(self) -> Iterator[tuple[int, int, Any]]:
+        held: list[Any] = []
+        try:
+            for first, last, iterator in super()._enumerate_iterator():
+                held = [iterator]
+                del iterator
+                yield first, last, held[0]
+        finally:
+            if held and held[0] is not self._current_iterator and not self._runs_python:
+                pipelines.let_go(held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from tensorflow.python.data.ops import dataset_ops
 __all__ = [
     "draws_when_opened",
     "ends_in_batches",
+    "let_go",
     "opened_twice",
     "runs_python",
     "set_apart",
@@ -95,6 +97,21 @@ def set_apart(dataset: tf.data.Dataset) -> tf.data.Dataset:
             del node.input[4:]
     copied = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
     return dataset_ops._VariantDataset(copied, dataset.element_spec)
+
+
+def let_go(held: list[Any]) -> None:
+    """Let go of iterators while the caller goes on; nobody else may refer to them.
+
+    TensorFlow's thread that tunes the pipeline of an iterator misses at times that it is to end, on a busy
+    machine. It then sleeps as long as the iterator has lived, up to a minute, and who ends it waits.
+
+    Args:
+        held: The iterators, of pipelines that run no Python code. The list is emptied.
+    """
+    try:
+        threading.Thread(target=held.clear, name="iterators").start()
+    except RuntimeError:  # the process ends
+        held.clear()
 
 
 def _opens_given(stage: tf.data.Dataset) -> bool:
