@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -175,23 +177,45 @@ def test_a_verbosity_that_keras_takes_for_silence_is_taken(verbose: Any, capsys:
     assert capsys.readouterr().out == ""
 
 
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[TrainProgram]:
+    """The programs that are made in the test."""
+    found: list[TrainProgram] = []
+    begin = TrainProgram.__init__
+
+    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
+        found.append(self)
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainProgram, "__init__", noted)
+    return found
+
+
 @pytest.mark.parametrize(
     "rows", [lambda: batches(1, 3, 6, 10), lambda: tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)]
 )
 def test_batches_of_many_sizes_are_traced_once_in_a_short_training(
-    rows: Any, monkeypatch: pytest.MonkeyPatch
+    rows: Any, made: list[TrainProgram]
 ) -> None:
     """Windows of many equal batches would be one trace more, which takes longer than it saves."""
-    made: list[TrainProgram] = []
-    begin = TrainProgram.__init__
-
-    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
-        made.append(self)
-        begin(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainProgram, "__init__", noted)
     tk.fit(dense("sgd"), rows(), epochs=2, verbose=0, shuffle=False)
     assert [program.traces for program in made] == [1]
+
+
+def test_models_that_are_trained_in_turns_are_traced_once_each(made: list[TrainProgram]) -> None:
+    models = [dense("sgd"), dense("sgd")]
+    for model in 2 * models:
+        tk.fit(model, X, Y, verbose=0)
+    assert [program.traces for program in made] == [1, 1]
+
+
+def test_the_programs_of_a_model_go_with_it() -> None:
+    model = dense("sgd")
+    tk.fit(model, X, Y, verbose=0)
+    known = weakref.ref(model)
+    del model
+    gc.collect()
+    assert known() is None
 
 
 class Several(keras.metrics.Metric):

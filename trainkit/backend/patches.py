@@ -25,6 +25,8 @@ __all__ = [
     "Replacement",
     "inner_optimizers",
     "joining",
+    "keep_with",
+    "kept_with",
     "optimizer_reduction",
     "patched",
     "replica_seeds",
@@ -146,6 +148,16 @@ def set_attributes(owner: Any, values: Mapping[str, Any]) -> None:
     the values of a model that goes on as another one."""
     for name, value in values.items():
         setattr(owner, name, value)
+
+
+def keep_with(owner: Any, thing: Any) -> None:
+    """Keep something as long as an object of Keras's lives, unseen by Keras; one thing per object."""
+    vars(owner)["_trainkit"] = thing
+
+
+def kept_with(owner: Any) -> Any:
+    """What `keep_with` was given for an object; None: nothing."""
+    return vars(owner).get("_trainkit")
 
 
 def replica_seeds() -> list[Replacement]:

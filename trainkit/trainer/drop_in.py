@@ -13,7 +13,7 @@ import numpy as np
 
 from trainkit.backend import compat
 from trainkit.backend.compat.optimizer_variables import assigns_when_built, built_for_all
-from trainkit.backend.patches import inner_optimizers
+from trainkit.backend.patches import inner_optimizers, keep_with, kept_with
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.monitor import Monitor
 from trainkit.config import TrainerConfig
@@ -188,22 +188,19 @@ def fit(
 
 
 class _Kept:
-    """The programs of the last model that was trained, for its next `fit`. Of each model, what its
-    compilation has read."""
+    """Of each model, the programs of its last `fit` for the next one, and what its compilation has read."""
 
-    signature: Any = None
-    programs: ProgramCache | None = None
     compiled: weakref.WeakKeyDictionary[keras.Model, tuple[Any, FirstTrace]] = weakref.WeakKeyDictionary()
 
     @classmethod
     def cache(cls, setup: Any) -> ProgramCache:
-        """The cache for a set-up: that of the last fit, if model, compilation and settings are the same, and
+        """The cache for a set-up: that of the model's last fit, if compilation and settings are the same, and
         it is over: a callback may train its model, too."""
-        first, programs = cls.first(setup.model), cls.programs
-        known = programs is not None and programs.first is first and cls.signature == setup.signature()
-        if programs is None or not known or programs.in_use:
-            cls.signature = setup.signature()
-            cls.programs = programs = ProgramCache(setup, first)
+        first, signature = cls.first(setup.model), setup.signature()
+        known, programs = kept_with(setup.model) or (None, None)
+        if programs is None or programs.first is not first or known != signature or programs.in_use:
+            programs = ProgramCache(setup, first)
+            keep_with(setup.model, (signature, programs))
         else:
             programs.renew(setup)
         return programs
