@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,3 +192,18 @@ def test_an_experiment_of_another_task_cannot_resume_a_run(
 ) -> None:
     assert main.main(["resume=runs/tiny/latest", "experiment=boston_ema"]) == 2
     assert "is a run of task tiny" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["evaluate", "predict", "export"])
+def test_where_results_cannot_be_written_nothing_is_computed(
+    mode: str,
+    trained: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, kind: kind != os.W_OK)
+    capsys.readouterr()
+    assert main.main([f"mode={mode}", "resume=runs/tiny/latest"]) == 2
+    shown = capsys.readouterr()
+    assert "cannot be written. Copy it" in shown.err
+    assert "Checkpoint:" not in shown.out

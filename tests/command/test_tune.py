@@ -221,9 +221,10 @@ def test_a_search_that_is_killed_and_joined_equals_one_that_is_not(
     # Two processes: each trial once, by whichever of them; at random, settings do not depend on that.
     drawn = [*(word.replace("bayesian", "random") for word in long), "tune.trials=8"]
     assert train(*drawn, "run_dir=alone") == 0
-    assert train(*drawn, "run_dir=two", "tune.jobs=2") == 0
-    assert trials("two") == trials("alone")
-    assert [row["state"] for row in trials("two")] == ["complete"] * 8
+    assert train(*drawn, 'run_dir="two=2"', "tune.jobs=2") == 0
+    assert trials("two=2") == trials("alone")
+    assert [row["state"] for row in trials("two=2")] == ["complete"] * 8
+    assert Path("two=2", "job-2.log").is_file()
 
 
 def done(folder: str) -> int:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.commands import table
+from trainkit.cli.commands import search_jobs
+from trainkit.core.errors import UserError
+from trainkit.tuning import storage
 
 SEARCH = (
     "mode=tune",
@@ -23,11 +28,49 @@ SEARCH = (
 
 
 @pytest.mark.slow
-def test_a_search_in_sqlite_equals_one_in_a_journal(train: Callable[..., int], tmp_path: Path) -> None:
+def test_a_search_in_sqlite_equals_one_in_a_journal(
+    train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     address = f"tune.storage='sqlite:///{tmp_path / 'search.db'}'"
     assert train(*SEARCH, address, "run_dir=database") == 0
     assert train(*SEARCH, "run_dir=journal") == 0
     assert values("database") == values("journal")
+
+    # Its trials are not begun anew by who forgets where they are kept.
+    for other in (f"tune.storage='sqlite:///{tmp_path / 'other.db'}'", "tune.storage=null"):
+        assert train(*SEARCH, other, "run_dir=database") == 2
+        assert "database holds trials that" in capsys.readouterr().err
+    assert not Path("database", "study.journal").exists()
+
+
+def test_two_that_make_the_tables_of_a_new_database_at_once_both_find_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = ["UNIQUE constraint failed: alembic_version.version_num", "database is locked"]
+    made: list[str] = []
+
+    def make(address: str, **settings: bool) -> Any:
+        if said:
+            raise RuntimeError(said.pop())
+        made.append(address)
+
+    monkeypatch.setattr(storage, "RDBStorage", make)
+    monkeypatch.setattr(storage, "WAITS", (0.001, 0.001, 0.0))
+    storage.open_storage(tmp_path, "sqlite:///new.db")
+    assert made == ["sqlite:///new.db"]
+    said[:] = 3 * ["UNIQUE constraint failed"]
+    with pytest.raises(UserError, match="cannot be reached: UNIQUE"):
+        storage.open_storage(tmp_path, "sqlite:///new.db")
+
+
+def test_who_searches_along_stops_when_the_first_process_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = [7, 7, 1]
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(search_jobs, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(os, "getppid", lambda: parents.pop(0))
+    monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
+    search_jobs.stop_without(7)
+    assert (parents, sent) == ([], [(os.getpid(), signal.SIGTERM)])
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +17,12 @@ from optuna.storages.journal import BaseJournalBackend
 
 from trainkit.core.errors import UserError, one_line
 
-__all__ = ["JournalFile", "locked", "open_storage"]
+__all__ = ["JOURNAL", "JournalFile", "locked", "open_storage", "shown_address"]
 
 JOURNAL = "study.journal"
+# What databases say to the second of two processes that make the tables of a new one; it finds them then.
+AT_ONCE = ("already exists", "UNIQUE constraint", "duplicate key", "database is locked")
+WAITS = (0.2, 0.5, 1.0, 2.0, 0.0)  # seconds between the attempts
 
 
 @contextmanager
@@ -119,18 +123,27 @@ def open_storage(folder: Path, address: str | None) -> BaseStorage:
     """
     if address is None:
         return JournalStorage(JournalFile(folder / JOURNAL))
-    try:
-        return RDBStorage(address, skip_compatibility_check=False)
-    except ImportError as error:
-        raise UserError(f"tune.storage={address}: {one_line(str(error))}; install that package.") from error
-    except Exception as error:  # whatever the driver of the database raises
-        raise UserError(
-            f"tune.storage={_without_password(address)} cannot be reached: {one_line(str(error))[:300]}; "
-            "expected the address of an Optuna storage, such as sqlite:///search.db."
-        ) from error
+    for waited in WAITS:
+        try:
+            return RDBStorage(address, skip_compatibility_check=False)
+        except ImportError as error:
+            raise UserError(
+                f"tune.storage={address}: {one_line(str(error))}; install that package."
+            ) from error
+        except Exception as error:  # whatever the driver of the database raises
+            known = one_line(str(error))[:300]
+            if waited and any(word in known for word in AT_ONCE):
+                time.sleep(waited)
+                continue
+            raise UserError(
+                f"tune.storage={shown_address(address)} cannot be reached: {known}; "
+                "expected the address of an Optuna storage, such as sqlite:///search.db."
+            ) from error
+    raise AssertionError("The last attempt returns or raises.")
 
 
-def _without_password(address: str) -> str:
+def shown_address(address: str) -> str:
+    """The address of a storage without its password."""
     head, at, tail = address.rpartition("@")
     user, colon, _ = head.rpartition(":")
     return f"{user}:***@{tail}" if at and colon and "//" not in head[head.rfind(":") :] else address

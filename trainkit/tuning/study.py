@@ -14,11 +14,13 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.trial import FrozenTrial, TrialState
 
 from trainkit.config import TuneConfig
+from trainkit.core import files
+from trainkit.core.errors import UserError
 from trainkit.tuning.ahead import TrialsAhead, is_independent
 from trainkit.tuning.lease import Lease, LeaseKeeper
 from trainkit.tuning.samplers import TrialSampler, distributions
 from trainkit.tuning.space import Space
-from trainkit.tuning.storage import locked, open_storage
+from trainkit.tuning.storage import JOURNAL, locked, open_storage, shown_address
 
 __all__ = ["LOCK", "Entry", "HeldTrial", "SearchStudy", "trial_folder", "trials_in_all"]
 
@@ -77,6 +79,13 @@ def trial_folder(search: Path, number: int) -> Path:
     return search / "trials" / f"{number:04d}"
 
 
+def _unknown(folder: Path, storage: str) -> UserError:
+    return UserError(
+        f"{files.shown(folder)} holds trials that {storage} does not know: repeat the command of that search "
+        "with the tune.storage that it had, or begin another search with another run_dir=."
+    )
+
+
 class SearchStudy:
     """The trials of a search, which several processes may share.
 
@@ -89,7 +98,7 @@ class SearchStudy:
         epochs: Epochs of a trial, which Hyperband shares out.
 
     Raises:
-        UserError: if the storage cannot be reached or read.
+        UserError: if the storage cannot be reached or read, or does not know the trials of the folder.
     """
 
     def __init__(
@@ -109,7 +118,12 @@ class SearchStudy:
         self._distributions = distributions(space)
         self._keeper = LeaseKeeper(config.lease)
         with locked(folder / LOCK):
+            begun = trial_folder(folder, 0).is_dir()
+            if begun and config.storage is None and not (folder / JOURNAL).is_file():
+                raise _unknown(folder, JOURNAL)
             self._storage = open_storage(folder, config.storage)
+            if begun and name not in [study.study_name for study in self._storage.get_all_studies()]:
+                raise _unknown(folder, f"tune.storage={shown_address(str(config.storage))}")
             self._study = optuna.create_study(
                 study_name=name,
                 storage=self._storage,

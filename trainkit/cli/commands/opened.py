@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class Opened:
     @property
     def folder(self) -> Path:
         """Where results go: the run directory, or beside a checkpoint that lies in none."""
-        return self.found.run.path if self.found.run else self.found.checkpoint.parent
+        return _folder(self.found)
 
     def print_written(self, path: Path) -> None:
         """Print which checkpoint was opened, and where its results are; the run's report shows them, too."""
@@ -61,12 +62,13 @@ def open_checkpoint(job: Job, rows: Splits | None = None) -> Opened:
         rows: New rows to use in place of the task's.
 
     Raises:
-        UserError: if it names none, or the checkpoint is of another model.
+        UserError: if it names none, the checkpoint is of another model, or results cannot be written.
     """
     from trainkit.trainer.trainer import Trainer
 
     if job.found is None:
         raise UserError(f"mode={job.config.mode} needs a checkpoint; name one with resume=<run directory>.")
+    _check_writable(_folder(job.found))
     config = job.config.trainer
     if rows is not None:  # they stand where training rows stand, but may be fewer than a batch
         few = min(config.batch_size, len(rows.in_memory()["train"]))
@@ -78,6 +80,18 @@ def open_checkpoint(job: Job, rows: Splits | None = None) -> Opened:
     if rows is None:
         _warn_of_other_data(job.found, trainer)
     return Opened(job.found, trainer, has_new_rows=rows is not None)
+
+
+def _folder(found: Found) -> Path:
+    return found.run.path if found.run else found.checkpoint.parent
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK):
+        raise UserError(
+            f"The results belong into {files.shown(folder)}, which cannot be written. Copy it to where you "
+            "may write, and name the copy by resume=."
+        )
 
 
 def refuse_empty_split(job: Job, split: str, rows: Any, needed_by: str, remedy: str = OTHER_ROWS) -> None:

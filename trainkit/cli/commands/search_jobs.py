@@ -6,13 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["SearchJobs", "wait", "waits"]
+from trainkit.core.words import override
+
+__all__ = ["SearchJobs", "stop_without", "wait", "waits"]
 
 SET_FOR_JOBS = ("run_dir=", "tune.jobs=", "progress=", "tune.refit=")
+LOOK_SECONDS = 1.0
 LOG = "TRAINKIT_SEARCH_LOG"  # of a process that waits: where it is to write what it says
 
 
@@ -31,7 +36,7 @@ class SearchJobs:
     def __init__(self, words: Sequence[str], folder: Path, count: int) -> None:
         self._logs = [folder / f"job-{number}.log" for number in range(2, count + 1)]
         kept = [word for word in words if not word.lstrip("+").startswith(SET_FOR_JOBS)]
-        own = [f"run_dir={folder}", "tune.jobs=1", "tune.refit=false", "progress=none"]
+        own = [override("run_dir", str(folder)), "tune.jobs=1", "tune.refit=false", "progress=none"]
         command = [sys.executable, "-m", "trainkit", *kept, *own]
         self._processes = [
             subprocess.Popen(
@@ -99,7 +104,8 @@ def waits() -> bool:
 
 def wait() -> bool:
     """Wait until the folder of the search is there, and write from now on into a file of it; False: the
-    other process has ended without a search."""
+    other process has ended without a search. Stop, with the state saved, when the other process dies."""
+    threading.Thread(target=stop_without, args=(os.getppid(),), daemon=True).start()
     log = os.environ.pop(LOG)
     if not sys.stdin.buffer.read(1):
         return False
@@ -107,3 +113,10 @@ def wait() -> bool:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     return True
+
+
+def stop_without(parent: int) -> None:
+    """Ask this process to stop as soon as its parent is another one."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
