@@ -62,6 +62,61 @@ def test_the_variables_of_an_optimizer_have_keras_s_names(optimizer: str) -> Non
     assert paths(tk.fit) == paths(keras.Model.fit)
 
 
+class Pairs(keras.Model):
+    """Trains on rows with and without labels, and is evaluated on rows with labels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs_of = layers.Dense(2)
+        self.tracker = keras.metrics.Mean(name="loss")
+
+    def call(self, x: Any) -> Any:
+        return self.outputs_of(x)
+
+    def train_step(self, data: Any) -> Any:
+        unlabelled, (x, y) = data
+        with tf.GradientTape() as tape:
+            loss = keras.ops.mean((self(x) - y) ** 2) + keras.ops.mean(self(unlabelled) ** 2)
+        gradients = tape.gradient(loss, self.trainable_weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        self.tracker.update_state(loss)
+        return {"loss": self.tracker.result()}
+
+    def test_step(self, data: Any) -> Any:
+        x, y = data
+        return {"error": keras.ops.mean((self(x) - y) ** 2)}
+
+
+def pairs_history(fit: Callable[..., Any], kind: type[Pairs], **settings: Any) -> dict[str, Any]:
+    keras.utils.set_random_seed(0)
+    model = kind()
+    model.compile("sgd")
+    rows = tf.data.Dataset.from_tensor_slices((5 * X, (X, Y))).batch(5)
+    return dict(fit(model, rows, epochs=2, verbose=0, **settings).history)
+
+
+@pytest.mark.filterwarnings("ignore:.*The model does not:UserWarning")
+@pytest.mark.parametrize("as_arrays", [True, False])
+def test_validation_rows_may_have_another_structure_than_training_rows(as_arrays: bool) -> None:
+    validation = (X, Y) if as_arrays else tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)
+    got, wanted = (
+        pairs_history(fit, Pairs, validation_data=validation, validation_freq=2)
+        for fit in (tk.fit, keras.Model.fit)
+    )
+    assert list(got) == list(wanted) == ["loss", "val_error"]
+    for name in wanted:
+        np.testing.assert_allclose(got[name], wanted[name], rtol=1e-5)
+
+
+def test_an_own_test_step_is_not_asked_where_nothing_is_validated() -> None:
+    class Trains(Pairs):
+        def test_step(self, data: Any) -> Any:
+            raise NotImplementedError("there is no evaluation")
+
+    got, wanted = (pairs_history(fit, Trains)["loss"] for fit in (tk.fit, keras.Model.fit))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
 def test_rows_left_out_are_refused_in_one_line() -> None:
     with pytest.raises(tk.UserError, match=r"^x is None: give the rows to train on") as raised:
         tk.fit(dense("sgd"), None, Y, verbose=0)

@@ -34,7 +34,7 @@ def asked(model: keras.Model, x: Any, y: Any, order: Any = None, loss: Any = Non
         model=model,
         splits=Splits(arrays),
         source=SimpleNamespace(arrays=arrays),
-        facts=examine(task, model, row_spec(arrays)),
+        facts=examine(task, model, row_spec(arrays), None),
     )
     return why_not_xla(setup)
 
@@ -186,7 +186,8 @@ def test_what_a_loss_takes_by_outputs_is_not_known_before() -> None:
 def test_what_xla_computes_otherwise_is_never_its(function: Any, inside: bool) -> None:
     model = plain(tf.function(function) if inside else function)
     model.compile("adam", "mse")
-    facts = examine(Toy(), model, row_spec(Arrays(np.ones((4, 2), "float32"), np.ones((4, 3), "float32"))))
+    spec = row_spec(Arrays(np.ones((4, 2), "float32"), np.ones((4, 3), "float32")))
+    facts = examine(Toy(), model, spec, None)
     situation = Situation("auto", False, 1, 10**9, 32, "", facts.operations)
     assert xla_by_rule(situation, model)[1].startswith("XLA computes")
 

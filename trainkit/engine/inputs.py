@@ -19,6 +19,7 @@ from trainkit.core.tree import Structure, leaves, map_leaves
 
 __all__ = [
     "EpochShape",
+    "batch_spec",
     "gather",
     "has_unknown_sizes",
     "hidden_count",
@@ -67,6 +68,19 @@ class EpochShape:
 def row_spec(arrays: Arrays) -> Any:
     """The structure `(x[, y[, weight]])` of one row, as `tf.TensorSpec` without the row axis."""
     return map_leaves(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), arrays.batch())
+
+
+def batch_spec(spec: Any, rows: int | None) -> Any:
+    """The structure of `tf.TypeSpec` of a batch of so many rows, of those of its rows; ragged and sparse
+    batches are known by their own.
+
+    Args:
+        spec: As of `row_spec`.
+        rows: How many; None: any number.
+    """
+    return map_leaves(
+        lambda s: tf.TensorSpec([rows, *s.shape], s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
+    )
 
 
 def has_unknown_sizes(spec: Any) -> bool:

@@ -159,7 +159,7 @@ def completed(
     source = layout.source
     built = [one for one in inner_optimizers(model.optimizer) if one.built]  # a train_step may build others
     with layout.strategy.scope(), precision.policy(config.precision):
-        facts = model_checks.examine(task, model, source.spec)
+        facts = model_checks.examine(task, model, source.spec, source.spec)
         replicas = int(layout.strategy.num_replicas_in_sync)
         step_rows = max(1, config.batch_size // replicas)
         objective_checks.check_objective(task, model, source.spec, step_rows)

@@ -12,7 +12,7 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
-from trainkit.engine.inputs import EpochShape
+from trainkit.engine.inputs import EpochShape, row_spec
 from trainkit.engine.log_layout import LogLayout
 from trainkit.trainer import model_checks
 from trainkit.trainer.assembly import make_step
@@ -86,8 +86,9 @@ def assemble_compiled(
     strategy = model.distribute_strategy
     facts = UNKNOWN
     if not untouched:
+        test_spec = None if splits.validation is None else row_spec(splits.validation)
         with strategy.scope():
-            facts = model_checks.examine(task, model, source.spec, as_keras=True)
+            facts = model_checks.examine(task, model, source.spec, test_spec, as_keras=True)
     replicas = int(strategy.num_replicas_in_sync)
     state = TrainState(model, unlisted_variables(model))
     return TrainSetup(

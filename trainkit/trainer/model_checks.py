@@ -14,7 +14,7 @@ from trainkit.backend.patches import patched
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
-from trainkit.engine.inputs import keras_batch
+from trainkit.engine.inputs import batch_spec, keras_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.objective import computed, own_objective
@@ -31,7 +31,7 @@ class ModelFacts:
     Args:
         outputs: Symbolic outputs of the model; None if only its own `train_step` can call it.
         train_logs: What a training step logs.
-        test_logs: What an evaluation step logs.
+        test_logs: What an evaluation step logs; of an own `test_step` that is for no rows, the metrics.
         dynamic_divisors: Losses whose divisor depends on the data: on masks, or on sums of weights.
         operations: Names of the operations in the forward pass, by `xla_limits.operation_names`.
         layer_operations: Those among them that are of the model itself, not of its loss and metrics.
@@ -47,12 +47,15 @@ class ModelFacts:
     own_train_step: bool
 
 
-def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False) -> ModelFacts:
+def examine(
+    task: Task, model: keras.Model, spec: Any, test_spec: Any, *, as_keras: bool = False
+) -> ModelFacts:
     """Trace the model on symbolic rows: builds model, loss and metrics, and finds shapes that do not fit.
 
     Args:
         spec: Structure `(x[, y[, weight]])` of `tf.TensorSpec` of one row, or of the `tf.TypeSpec` of a
             whole ragged or sparse batch.
+        test_spec: The same of the rows that the model's own `test_step` is for; None: it is for none.
         as_keras: Take what Keras takes, and raise what Keras raises.
 
     Raises:
@@ -107,7 +110,10 @@ def examine(task: Task, model: keras.Model, spec: Any, *, as_keras: bool = False
             f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. "
             "A Keras loss needs reduction='sum_over_batch_size'."
         )
-    train_logs, test_logs = _layouts(task, model, spec, logs, as_keras)
+    train_logs, test_logs = (
+        _layout(task, model, name, rows, logs, as_keras)
+        for name, rows in (("train_step", spec), ("test_step", test_spec))
+    )
     return ModelFacts(
         outputs=seen["outputs"],
         train_logs=train_logs,
@@ -140,7 +146,7 @@ def _has_no_loss(task: Task, model: keras.Model, spec: Any) -> bool:
         found.extend(model.losses)
         return outputs
 
-    compat.traced_outputs(forward, *_batch_of(spec, _fixed_batch(model)))
+    compat.traced_outputs(forward, *batch_spec(spec, _fixed_batch(model)))
     return not found
 
 
@@ -150,45 +156,28 @@ def traced(function: Any, spec: Any, size: int | None) -> Any:
         batch = map_leaves(lambda s: keras.KerasTensor((size, *s.shape), s.dtype.name), spec)
         return compat.symbolic_call(function, *batch)
     # Ragged and sparse batches have no symbolic twin in Keras.
-    return compat.traced_outputs(function, *_batch_of(spec, size))
+    return compat.traced_outputs(function, *batch_spec(spec, size))
 
 
-def _batch_of(spec: Any, size: int | None) -> Any:
-    """The specs of a batch, of those of its rows."""
-    return map_leaves(
-        lambda s: tf.TensorSpec([size, *s.shape], s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
-    )
-
-
-def _layouts(
-    task: Task, model: keras.Model, spec: Any, logs: Any, as_keras: bool
-) -> tuple[LogLayout, LogLayout]:
-    """What training and evaluation steps log: the metrics, or what the model's own steps return."""
-
-    def metrics() -> LogLayout:
+def _layout(task: Task, model: keras.Model, name: str, spec: Any, logs: Any, as_keras: bool) -> LogLayout:
+    """What training or evaluation steps log: the metrics, or what the model's own step returns."""
+    own = compat.has_own(model, name)
+    if (own and spec is None) or not (own or compat.has_own(model, "compute_metrics")):
         return LogLayout.of(compat.symbolic_call(model.get_metrics_result))
-
-    layouts = []
-    for name in ("train_step", "test_step"):
-        own = compat.has_own(model, name)
-        if not own and not compat.has_own(model, "compute_metrics"):
-            layouts.append(metrics())
-            continue
-        returned = _returned(task, model, name, spec, as_keras) if own else logs
-        names = set(compat.symbolic_call(model.get_metrics_result))
-        if not isinstance(returned, dict) or not returned:
-            what = "an empty dict" if isinstance(returned, dict) else type(returned).__name__
-            raise UserError(
-                f"Task {task.name}: {type(model).__name__}.{name} returned {what}; "
-                "expected a dict of values to log."
-            )
-        layouts.append(metrics() if set(returned) == names else LogLayout.of(returned, from_step=True))
-    return layouts[0], layouts[1]
+    returned = _returned(task, model, name, spec, as_keras) if own else logs
+    metrics = compat.symbolic_call(model.get_metrics_result)
+    if not isinstance(returned, dict) or not returned:
+        what = "an empty dict" if isinstance(returned, dict) else type(returned).__name__
+        raise UserError(
+            f"Task {task.name}: {type(model).__name__}.{name} returned {what}; "
+            "expected a dict of values to log."
+        )
+    return LogLayout.of(metrics) if set(returned) == set(metrics) else LogLayout.of(returned, from_step=True)
 
 
 def _returned(task: Task, model: keras.Model, name: str, spec: Any, as_keras: bool) -> Any:
     """What a step of the model's own returns, found by tracing it once."""
-    batch = _batch_of(spec, _fixed_batch(model))
+    batch = batch_spec(spec, _fixed_batch(model))
     step = getattr(model, name)
     try:
         with patched(task_steps(task, model)):
