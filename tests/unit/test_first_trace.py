@@ -169,3 +169,21 @@ def test_weights_that_keras_would_go_on_without_are_refused() -> None:
         tk.fit(made, X, X[:, :1], verbose=0)
     made.compile("sgd", "mse")
     tk.fit(made, X, X[:, :1], verbose=0)
+
+
+def test_a_model_without_a_loss_may_be_compiled_again() -> None:
+    class Adds(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            self.add_loss(keras.ops.mean(x**2))
+            return x
+
+    inputs = keras.Input((3,))
+    made = keras.Model(inputs, Adds()(keras.layers.Dense(1)(inputs)))
+    for optimizer in ("sgd", keras.optimizers.SGD(0.0)):
+        made.compile(optimizer)
+        before = made.get_weights()[0]
+        tk.fit(made, X, verbose=0)
+    assert np.array_equal(before, made.get_weights()[0])
+    made.optimizer = keras.optimizers.SGD(1.0)
+    with pytest.raises(tk.UserError, match=r"model.optimizer was replaced after a training"):
+        tk.fit(made, X, verbose=0)

@@ -212,7 +212,7 @@ class _Kept:
         Raises:
             UserError: if Keras would go on with what it compiled before, and we cannot.
         """
-        parts = (model.optimizer, compat.compiled_losses(model))
+        parts = (model.optimizer, compat.loss_tracker(model))  # which each compile makes anew
         compilation = [None if part is None else weakref.ref(part) for part in parts]
         known, first = cls.compiled.get(model, (None, None))
         if known is not None and known[0] != compilation[0] and known[1] == compilation[1]:
