@@ -10,8 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import trainkit as tk
+from trainkit.trainer.first_trace import FirstTrace
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 
@@ -169,6 +171,100 @@ def test_weights_that_keras_would_go_on_without_are_refused() -> None:
         tk.fit(made, X, X[:, :1], verbose=0)
     made.compile("sgd", "mse")
     tk.fit(made, X, X[:, :1], verbose=0)
+
+
+class Scaled(keras.Model):
+    """Trains by a loss that settings of the model scale."""
+
+    shares = (1.0, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs_of = keras.layers.Dense(3)
+        self.scale = 0.5
+        self._hidden = 0.5
+        self.rates = {"first": [0.5, np.float32(1)]}
+        self.mask = np.ones(3, np.float32)
+        self.tensor = tf.constant(0.5)
+
+    def call(self, x: Any) -> Any:
+        return self.outputs_of(x) * self.mask
+
+    def train_step(self, x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = keras.ops.mean((self(x) - x) ** 2) * self.scale * self._hidden * self.tensor
+            loss *= self.rates["first"][0] * self.shares[1]
+        gradients = tape.gradient(loss, self.trainable_weights)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        return {"scaled": loss}
+
+
+ROWS = np.random.default_rng(1).normal(size=(12, 3)).astype(np.float32)
+
+
+def set_all(made: Scaled) -> None:
+    made.scale = 2.0
+    made._hidden = 2.0
+    made.rates["first"][0] = 2.0
+    made.mask[0] = 0.0
+    made.tensor = tf.constant(2.0)
+    made.shares = (1.0, 2.0)
+
+
+def losses_in_turn(fit: Callable[..., Any]) -> list[float]:
+    """Of trainings in batches of several sizes, after the first of which settings of the model were set."""
+    keras.utils.set_random_seed(0)
+    made = Scaled()
+    made(ROWS)
+    made.compile("sgd")
+    losses = []
+    for size, epochs in ((6, 1), (6, 3), (4, 1), (5, 1), (6, 1)):
+        losses += fit(made, ROWS, None, size, epochs, 0, shuffle=False).history["scaled"]
+        if not losses[1:]:
+            set_all(made)
+            held = made.rates
+    assert (made.rates, made._hidden, made.mask[0]) == (held, 2.0, 0.0)
+    assert made.rates is held
+    return losses
+
+
+def test_values_count_from_the_trace_on_that_keras_makes_of_another_size_of_batches() -> None:
+    """Of whatever kind: plain, private, in a container, in an array or of the class."""
+    wanted = losses_in_turn(keras.Model.fit)
+    np.testing.assert_allclose(losses_in_turn(tk.fit), wanted, rtol=1e-5)
+    assert 10 * max(*wanted[:4], wanted[6]) < min(wanted[4:6])
+
+
+def test_a_layer_that_was_frozen_stands_still_in_batches_of_another_size() -> None:
+    def moves(fit: Callable[..., Any]) -> list[bool]:
+        made = model()
+        found = []
+        for size in (3, 3, 2, 4, 3):
+            before = made.layers[0].get_weights()[0]
+            fit(made, X, X[:, :1], batch_size=size, verbose=0)
+            found.append(not np.array_equal(before, made.layers[0].get_weights()[0]))
+            made.layers[0].trainable = False
+        return found
+
+    assert moves(tk.fit) == moves(keras.Model.fit) == [True, True, False, False, True]
+
+
+def test_a_trace_is_chosen_as_tensorflow_chooses_it() -> None:
+    seen: list[tuple[int | None, ...]] = []
+
+    @tf.function(reduce_retracing=True)
+    def step(batches: Any) -> None:
+        seen.append(tuple(tf.nest.flatten(batches.element_spec)[0].shape))
+
+    first = FirstTrace(model())
+    lengths = [(6, 3), (4, 3), (5, 3), (None, 3), (6, 4), (None, 9), (6, 3), (2, 3)]
+    for number, shape in enumerate(lengths):
+        spec = {"a": tf.TensorSpec(shape), "b": tf.TensorSpec(shape[:1], tf.int64)}
+        dataset = tf.data.Dataset.from_generator(lambda: [], output_signature=spec)
+        step(dataset)
+        trace = first.trace("train", spec)
+        assert tuple(trace.batches.element_spec["a"].shape) in seen
+        assert len(first._traces["train"]) == len(seen), number
 
 
 def test_a_model_without_a_loss_may_be_compiled_again() -> None:

@@ -121,7 +121,7 @@ def _applied(replacements: Sequence[Replacement], trace: _Trace) -> Iterator[Non
             value = one.value
             if callable(value) and not isinstance(one.owner, (keras.Layer, keras.optimizers.Optimizer)):
                 value = _for_threads_of(trace, value, getattr(one.owner, one.name))
-            setattr(one.owner, one.name, value)
+            _set(one.owner, one.name, value)
         yield
 
 
@@ -129,7 +129,14 @@ def _restore(owner: Any, name: str, before: Any) -> None:
     if before is MISSING:
         delattr(owner, name)
     else:
-        setattr(owner, name, before)
+        _set(owner, name, before)
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    if isinstance(value, (list, dict, set)):
+        vars(owner)[name] = value  # Keras would put one of its own in its place
+    else:
+        setattr(owner, name, value)
 
 
 def _for_threads_of(

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-import inspect
-import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from trainkit.backend import compat
-from trainkit.backend.patches import Replacement, inner_optimizers
-from trainkit.backend.traced_values import TracedFloat
+from trainkit.backend.patches import Replacement
+from trainkit.trainer.model_settings import differs, settings_of
 
-__all__ = ["FirstTrace"]
+__all__ = ["FirstTrace", "KerasTrace"]
 
-PLAIN = (bool, int, float, str, type(None))
 Value = tuple["weakref.ref[Any]", str, Any]
-# What the properties `trainable` (of layers too) and `constraint` of variables read and set.
-TRAINABLE, CONSTRAINT = "_trainable", "_constraint"
+
+
+@dataclass(eq=False)
+class KerasTrace:
+    """A trace that Keras makes of its train or test function.
+
+    Args:
+        batches: The batches that it is for.
+        first: The settings that it read; None: it is yet to come.
+    """
+
+    batches: tf.data.DatasetSpec
+    first: list[Value] | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows that the trace knows; None: it is for any."""
+        spec = next(one for one in tf.nest.flatten(self.batches.element_spec) if one is not None)
+        rows: int | None = spec.shape[0] if isinstance(spec, tf.TensorSpec) and spec.shape.rank else None
+        return rows
 
 
 class FirstTrace:
-    """Settings of layers and optimizers as the first trace of each kind of batch read them.
+    """Settings of layers and optimizers as each of Keras's traces reads them.
 
-    Keras traces a step once. So a layer that is frozen later is trained on, and a rate of dropout that is set
-    later does nothing, until the model is compiled or its train function is made anew. We trace more programs
-    than one, and each has to train the same.
+    Keras traces a step once, and once more for batches of another size, for any size then. So a layer that is
+    frozen later is trained on, and a rate of dropout that is set later does nothing, until the model is
+    compiled or its train function is made anew. We trace more programs than one, and each has to train the
+    same.
 
     Args:
         model: A model with a train function, if somebody may make it anew.
@@ -38,8 +55,8 @@ class FirstTrace:
         self._model = weakref.ref(model)
         self._functions = {"train": _function(model, "train"), "test": None}
         self._versions = {"train": 0, "test": 0}
-        self._first: dict[str, list[Value]] = {}
-        self._rows: dict[str, int | None] = {}
+        self._traces: dict[str, list[KerasTrace]] = {"train": [], "test": []}
+        self._found: dict[str, KerasTrace] = {}  # by what was asked for
         self._known: list[weakref.ref[Any]] = []  # variables that the model had at a trace
 
     def versions(self) -> tuple[int, int]:
@@ -57,8 +74,8 @@ class FirstTrace:
     def _begin_anew(self, kind: str, function: Any) -> None:
         self._functions[kind] = function
         self._versions[kind] += 1
-        self._first = {key: values for key, values in self._first.items() if not key.startswith(kind)}
-        self._rows = {key: rows for key, rows in self._rows.items() if not key.startswith(kind)}
+        self._traces[kind] = []
+        self._found.clear()
 
     def lacks_weights(self) -> bool:
         """Whether the model has weights to train by now that it had not at its first trace."""
@@ -69,102 +86,59 @@ class FirstTrace:
             model is not None and bool(known) and any(id(v) not in known for v in model.trainable_variables)
         )
 
-    def replacements(self, batch: Any) -> list[Replacement]:
-        """What sets the values back to those of the first trace, for the time of a trace.
+    def trace(self, kind: str, batches: Any) -> KerasTrace:
+        """The trace that Keras runs for such batches, as `tf.function` chooses it: the closest that is for
+        them all; else a new one, for whatever the former ones and these have in common.
 
         Args:
-            batch: Structure of `tf.TypeSpec` of the batches: for others Keras traces anew, too.
+            kind: `train` or `test`.
+            batches: Structure of `tf.TypeSpec`, as Keras knows them.
         """
-        return _changes(self._values(f"train {batch!r}"))
+        self.versions()
+        asked = f"{kind} {batches!r}"
+        if asked not in self._found:
+            traces = self._traces[kind]
+            spec = tf.data.DatasetSpec(batches)
+            closest: KerasTrace | None = None
+            for one in traces:
+                closer = closest is None or one.batches.is_subtype_of(closest.batches)
+                if closer and spec.is_subtype_of(one.batches):
+                    closest = one
+            if closest is None:
+                for one in traces:
+                    spec = spec.most_specific_common_supertype([one.batches]) or spec
+                closest = KerasTrace(spec)
+                traces.append(closest)
+                self._found.clear()
+            self._found[asked] = closest
+        return self._found[asked]
 
-    def evaluating(self, batch: Any) -> Callable[[], list[Replacement]]:
+    def replacements(self, batches: Any) -> list[Replacement]:
+        """What sets the values back to those of Keras's trace for such batches, for the time of a trace."""
+        return _changes(self._values(self.trace("train", batches)))
+
+    def evaluating(self, batches: Any) -> Callable[[], list[Replacement]]:
         """The same for the first evaluation, which Keras traces when it comes; the values are read now, what
-        differs is found when it is called.
-
-        Args:
-            batch: As of `replacements`.
-        """
+        differs is found when it is called."""
         model = self._model()
         if model is not None and self._functions["train"] is not None:
             model.make_test_function()  # as model.evaluate does; who makes it anew, asks for another trace
             self._functions["test"] = _function(model, "test")
-        return partial(_changes, self._values(f"test {batch!r}"))
+        return partial(_changes, self._values(self.trace("test", batches)))
 
-    def shown_rows(self, kind: str, spec: str, rows: int | None) -> int | None:
-        """The number of rows that Keras shows to a trace: none once batches of another size have come, since
-        it traces those for any size.
-
-        Args:
-            kind: `train` or `test`.
-            spec: What else tells the batches from others.
-            rows: The number that all batches by now have; None: they differ.
-        """
-        self.versions()
-        return rows if self._rows.setdefault(f"{kind} {spec}", rows) == rows else None
-
-    def _values(self, key: str) -> list[Value]:
+    def _values(self, trace: KerasTrace) -> list[Value]:
         model = self._model()
         if model is None:
             return []
-        if key not in self._first:
-            read = _values(model)
-            self._first[key] = [(weakref.ref(owner), name, value) for owner, name, value in read]
+        if trace.first is None:
+            trace.first = [(weakref.ref(owner), *setting) for owner, *setting in settings_of(model)]
             self._known += [weakref.ref(variable) for variable in model.variables]
-        return self._first[key]
+        return trace.first
 
 
 def _changes(values: list[Value]) -> list[Replacement]:
     first = [(owner(), name, value) for owner, name, value in values]
-    return [Replacement(*one) for one in first if one[0] is not None and _differs(*one)]
-
-
-def _values(model: keras.Model) -> Iterator[tuple[Any, str, Any]]:
-    """The settings of layers, variables, optimizers, losses and metrics, with the attributes that hold
-    them."""
-    optimizers = [] if model.optimizer is None else inner_optimizers(model.optimizer)
-    losses = [one for one in keras.tree.flatten(model.loss) if isinstance(one, keras.losses.Loss)]
-    for owner in [*compat.all_layers(model), *optimizers, *losses, *compat.compiled_metrics(model)]:
-        for name in dict.fromkeys([*vars(owner), *_class_settings(type(owner))]):
-            if name != TRAINABLE and (name.startswith("_") or _is_property(type(owner), name)):
-                continue
-            value = getattr(owner, name)
-            if isinstance(value, PLAIN) or _holds_no_model(value):
-                yield owner, name, value
-    for variable in model.variables:
-        yield variable, TRAINABLE, getattr(variable, TRAINABLE)
-        yield variable, CONSTRAINT, getattr(variable, CONSTRAINT, None)
-
-
-def _class_settings(owner: type) -> Iterator[str]:
-    """Names of plain values that classes of the user's give their objects."""
-    for one in owner.__mro__:
-        if one.__module__.partition(".")[0] in ("builtins", "keras", "tensorflow", "trainkit"):
-            return
-        yield from (name for name, value in vars(one).items() if isinstance(value, PLAIN))
-
-
-def _is_property(owner: type, name: str) -> bool:
-    return isinstance(inspect.getattr_static(owner, name, None), property)
-
-
-def _holds_no_model(value: Any) -> bool:
-    """Whether a value is a plain function, or a regularizer or constraint of Keras's: what is kept of a model
-    must not keep it."""
-    if isinstance(value, types.FunctionType):
-        of_keras = value.__module__.partition(".")[0] == "keras"
-        more = value.__defaults__ or value.__kwdefaults__ or vars(value)
-        return not value.__closure__ and (of_keras or not more)
-    known = isinstance(value, (keras.regularizers.Regularizer, keras.constraints.Constraint))
-    return known and type(value).__module__.partition(".")[0] == "keras"
-
-
-def _differs(owner: Any, name: str, value: Any) -> bool:
-    now = getattr(owner, name, value)
-    if isinstance(now, TracedFloat):
-        return False  # programs read it from a variable
-    if isinstance(value, PLAIN):
-        return type(now) is not type(value) or now != value
-    return now is not value
+    return [Replacement(*one) for one in first if one[0] is not None and differs(*one)]
 
 
 def _function(model: keras.Model | None, kind: str) -> Any:

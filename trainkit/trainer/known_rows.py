@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from trainkit.backend import compat, recurrent
-from trainkit.engine.inputs import row_spec
 from trainkit.trainer.first_trace import FirstTrace
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.xla_limits import DRAWING, any_of
@@ -21,11 +20,11 @@ def hides_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
 
     Args:
         setup: The task made ready.
-        first: Knows what Keras has shown to former traces.
+        first: Knows the traces of Keras.
         xla: Whether XLA compiles the program.
     """
     if setup.rows_as_keras:
-        return first.shown_rows("train", repr(setup.source.spec), _number_in_keras(setup)) is None
+        return first.trace("train", setup.keras_batches).rows is None
     own = setup.facts.own_train_step or compat.has_own(setup.model, "test_step")
     chosen_here = setup.config.execution in ("auto", "measure")
     return own or (not xla and (setup.config.dynamic_rows or (chosen_here and _shares_trace(setup))))
@@ -33,11 +32,9 @@ def hides_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
 
 def hides_validation_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
     """The same for the steps of the validation, whose rows are arrays."""
-    rows = setup.splits.validation
-    if not setup.rows_as_keras or rows is None:
+    if not setup.rows_as_keras or setup.splits.validation is None:
         return hides_rows(setup, first, xla)
-    known = setup.validation_batch if len(rows) % setup.validation_batch == 0 else None
-    return first.shown_rows("test", repr(row_spec(rows)), known) is None
+    return first.trace("test", setup.keras_evaluation_batches("validation")).rows is None
 
 
 def joins_unseen(batch_spec: Any) -> bool:
@@ -58,15 +55,6 @@ def shares_traces(setup: TrainSetup) -> bool:
     specs = _specs(setup.source.batch_spec)
     dense = bool(specs) and all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in specs)
     return dense and setup.replicas == 1 and needs_no_number(setup)
-
-
-def _number_in_keras(setup: TrainSetup) -> int | None:
-    """The rows of a batch that `model.fit` shows to a trace."""
-    if setup.source.arrays is not None:
-        return None if setup.shape.rest else setup.shape.step_rows
-    first = _specs(setup.source.batch_spec)[0]
-    known: int | None = first.shape[0] if isinstance(first, tf.TensorSpec) and first.shape.rank else None
-    return known
 
 
 def _specs(batch_spec: Any) -> list[Any]:

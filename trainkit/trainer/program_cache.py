@@ -25,7 +25,7 @@ from trainkit.engine.train_loop import TrainProgram
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer.assembly import assemble
 from trainkit.trainer.execution import Choice, Situation, xla_by_rule
-from trainkit.trainer.first_trace import FirstTrace
+from trainkit.trainer.first_trace import FirstTrace, KerasTrace
 from trainkit.trainer.known_rows import shares_traces
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
@@ -54,7 +54,8 @@ class ProgramCache:
         self.first = first or FirstTrace(setup.model)
         self.step_seconds = 0.0
         self.in_use = False
-        self._programs: dict[tuple[ProgramSpec, tuple[int, int]], TrainProgram] = {}
+        self._trace: KerasTrace | None = None  # that `model.fit` would run
+        self._programs: dict[tuple[ProgramSpec, tuple[int, int], KerasTrace], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
@@ -62,7 +63,9 @@ class ProgramCache:
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
         """The training program of a spec; compiled when it is called."""
-        key = (spec, self.first.versions())
+        if self._trace is None:
+            self._trace = self.first.trace("train", self.setup.keras_batches)
+        key = (spec, self.first.versions(), self._trace)
         if key not in self._programs:
             # What Keras knows of the batches, where that matters; else each shape by itself.
             unknown = spec.hidden_rows or self.setup.rows_as_keras
@@ -81,14 +84,12 @@ class ProgramCache:
 
     def _replacements(self, spec: ProgramSpec) -> list[Replacement]:
         """The changes of Keras that hold while a training program is traced."""
-        source = self.setup.source
-        first = self.first.replacements((source.spec, source.batch_spec))
+        first = self.first.replacements(self.setup.keras_batches)
         return [*first, *self.setup.replacements(xla=spec.xla, fast=spec.fast)]
 
     def _evaluating(self, split: str) -> Callable[[], list[Replacement]]:
         """What sets the values back to those of the first evaluation of such rows."""
-        rows = self.setup.arrays(split).batch()
-        return self.first.evaluating(map_leaves(lambda a: (a.shape[1:], str(a.dtype)), rows))
+        return self.first.evaluating(self.setup.keras_evaluation_batches(split))
 
     def _evaluation_replacements(self, split: str, xla: bool, fast: bool) -> list[Replacement]:
         return [*self._evaluating(split)(), *self.setup.replacements(xla=xla, fast=fast)]
@@ -151,6 +152,7 @@ class ProgramCache:
             keep_rows: Whether its rows are those of the last one.
         """
         self.setup = setup
+        self._trace = None
         versions = self.first.versions()
         self._programs = {key: one for key, one in self._programs.items() if key[1] == versions}
         self._evaluators = {key: one for key, one in self._evaluators.items() if key[-1] == versions[1]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -24,7 +25,7 @@ from trainkit.core.task import Task
 from trainkit.distributed import cluster
 from trainkit.distributed.agreement import ChiefsNumber
 from trainkit.distributed.strategy import strategy_name
-from trainkit.engine.inputs import EpochShape
+from trainkit.engine.inputs import EpochShape, batch_spec, keras_batch, row_spec
 from trainkit.engine.loss_parts import loss_part_metrics, loss_part_reduction
 from trainkit.engine.train_step import TrainStep, task_steps
 from trainkit.trainer import model_checks
@@ -140,6 +141,19 @@ class TrainSetup:
         with self.strategy.scope(), keras.name_scope(optimizer.name, caller=optimizer):
             optimizer.build(self.model.trainable_variables)
         self.state.relist()
+
+    @cached_property
+    def keras_batches(self) -> Any:
+        """Structure of `tf.TypeSpec` of the training batches, as `model.fit` shows them to a trace."""
+        if self.source.batch_spec is not None:
+            return self.source.batch_spec
+        return keras_batch(batch_spec(self.source.spec, None if self.shape.rest else self.shape.step_rows))
+
+    def keras_evaluation_batches(self, split: str) -> Any:
+        """The same of the batches that a split is evaluated in."""
+        rows = self.arrays(split)
+        size = self.validation_batch if split == "validation" else self.config.batch_size
+        return keras_batch(batch_spec(row_spec(rows), None if len(rows) % size else size))
 
     def arrays(self, split: str) -> Arrays:
         """The rows of a split.
