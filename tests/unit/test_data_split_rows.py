@@ -123,7 +123,7 @@ def test_later_folds_validate_on_later_rows_than_they_train_on(folds: int, rows:
 def test_a_fold_of_a_table_split_by_time_is_between_training_and_test(number: int) -> None:
     times = columns_for("time", 90, 0)["by"]
     config = DataConfig(split="time", split_column="when")
-    parts = choose_rows(config, np.arange(90), None, times, 90, fold=Fold(number, 3))
+    parts = choose_rows(config, np.arange(90), None, times, 90, held=Fold(number, 3))
     assert times[parts["train"]].max() < times[parts["validation"]].min()
     assert times[parts["validation"]].max() < times[parts["test"]].min()
 
@@ -264,8 +264,8 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no file": (splitting(kind="file", file="none.json"), r"data\.split_file=none\.json does not exist"),
     "unknown name": (reading('{"tset": [1]}'), "'tset' is no split; did you mean test"),
-    "twice": (reading('{"train": [0, 1, 2, 3], "test": [4, 0]}'), "names row 0 twice"),
-    "beyond": (reading('{"test": [5]}'), "from row 5 to 5; the data have 5"),
+    "twice": (reading('{"train": [0, 1, 2, 3], "test": [4, 0]}'), "names row 0 twice, counted from 0"),
+    "beyond": (reading('{"test": [5]}'), "from row 5 to 5; expected 0 to 4, since .* counts them from 0"),
     "no numbers": (reading('{"test": ["a"]}'), "expected a list of row numbers"),
     "all held out": (reading('{"test": [0, 1, 2, 3, 4]}'), "leaves no training rows"),
 }

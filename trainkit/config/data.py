@@ -14,6 +14,14 @@ __all__ = ["ENCODINGS", "FILLS", "LABELS", "SCALINGS", "DataConfig", "Preparatio
 FORMATS = ("auto", "csv", "parquet", "images", "text")
 SPLITS = ("auto", "shuffled", "stratified", "group", "time", "column", "file")
 BY_COLUMN = ("group", "time", "column")  # splits that need `split_column`
+NAMED = ("column", "file")  # splits that name the rows of each part
+# Settings that only some splits look at.
+READ_BY = {
+    "split_column": BY_COLUMN,
+    "split_file": ("file",),
+    "folds": ("auto", "shuffled", "stratified", "group"),
+    "test": ("auto", "shuffled", "stratified", "group", "time"),
+}
 SCALINGS = ("none", "standard", "min_max", "robust", "log", "pixels")
 FILLS = ("median", "mean", "zero")
 ENCODINGS = ("auto", "integer", "one_hot", "embedding")
@@ -74,10 +82,12 @@ class DataConfig:
     header: bool = setting(True, "a CSV file begins with the names of its columns")
     skip_bad: bool = setting(False, "leave out what cannot be read: rows, images, rows without a target")
     split: str = setting(
-        "auto", "how rows are split; auto: stratified by class where that is possible", choices=SPLITS
+        "auto", "auto: by split_column or split_file if set, else by class where that can be", choices=SPLITS
     )
     split_column: str | None = setting(None, "column of the groups, the time or the split's name")
-    split_file: str | None = setting(None, 'JSON file with row numbers: {"train": [...], "test": [...]}')
+    split_file: str | None = setting(
+        None, 'JSON file of row numbers, from 0: {"train": [...], "test": [...]}'
+    )
     folds: int | None = setting(
         None, "k folds in place of data.test: fold number data.fold is the test", at_least=2
     )
@@ -111,24 +121,22 @@ class DataConfig:
     cache: str | None = setting(None, "folder of these files; null: in the user's cache folder")
     preparation: PreparationConfig = field(default_factory=PreparationConfig)
 
+    @property
+    def split_kind(self) -> str:
+        """How rows are split: as `split` says, and for `auto` as the column or the file that is set."""
+        if self.split != "auto":
+            return self.split
+        if self.split_column is not None:
+            return "column"
+        return "auto" if self.split_file is None else "file"
+
     def check(self, prefix: str) -> None:
         """Refuse settings that contradict each other.
 
         Raises:
             UserError: naming the first.
         """
-        if self.split in BY_COLUMN and self.split_column is None:
-            raise UserError(
-                f"{prefix}split={self.split} needs the name of a column; set {prefix}split_column."
-            )
-        if self.split == "file" and self.split_file is None:
-            raise UserError(f"{prefix}split=file needs a file with row numbers; set {prefix}split_file.")
-        if self.folds is not None and self.split in ("time", "column", "file"):
-            raise UserError(f"{prefix}folds={self.folds} chooses the rows itself; leave {prefix}split out.")
-        if self.folds is not None and self.fold >= self.folds:
-            raise UserError(
-                f"{prefix}fold={self.fold}: expected 0 to {self.folds - 1}, one of {self.folds} folds."
-            )
+        self._check_split(prefix)
         if self.thousands == self.decimal:
             raise UserError(
                 f"{prefix}thousands={self.thousands} is the decimal mark too; set {prefix}decimal to another."
@@ -137,6 +145,37 @@ class DataConfig:
             raise UserError(f"{prefix}image_size={self.image_size}: expected [height,width].")
         if self.channels == 2:
             raise UserError(f"{prefix}channels=2: expected 0 (by the images), 1 (gray) or 3 (RGB).")
+
+    def _check_split(self, prefix: str) -> None:
+        """Refuse settings of the split that contradict each other, or that it would not look at."""
+        if self.split in BY_COLUMN and self.split_column is None:
+            raise UserError(
+                f"{prefix}split={self.split} needs the name of a column; set {prefix}split_column."
+            )
+        if self.split == "file" and self.split_file is None:
+            raise UserError(f"{prefix}split=file needs a file with row numbers; set {prefix}split_file.")
+        kind = self.split_kind
+        for name, kinds in READ_BY.items():
+            value = getattr(self, name)
+            if kind not in kinds and value != getattr(DataConfig, name):
+                given = f"{prefix}split={kind}"
+                if kind != self.split:
+                    given = f"{prefix}split_{kind}={getattr(self, f'split_{kind}')}"
+                raise UserError(
+                    f"{prefix}{name}={value} is not read with {given}: leave one of both out. "
+                    f"{prefix}{name} belongs to {prefix}split={', '.join(kinds)}."
+                )
+        if self.folds is None and self.fold:
+            raise UserError(f"{prefix}fold={self.fold} is not read without {prefix}folds: set how many.")
+        if self.folds is not None and self.test != DataConfig.test:
+            raise UserError(
+                f"{prefix}test={self.test} is not read with {prefix}folds={self.folds}: a fold is the test; "
+                "leave one of both out."
+            )
+        if self.folds is not None and self.fold >= self.folds:
+            raise UserError(
+                f"{prefix}fold={self.fold}: expected 0 to {self.folds - 1}, one of {self.folds} folds."
+            )
         for name, path in (("target", self.target), ("weight", self.weight)):
-            if path is not None and path == self.split_column and self.split != "auto":
+            if path is not None and path == self.split_column:
                 raise UserError(f"{prefix}{name}={path} is also {prefix}split_column; expected two columns.")

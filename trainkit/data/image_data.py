@@ -25,7 +25,7 @@ from trainkit.data.sources.class_folders import LABEL, given_splits
 from trainkit.data.sources.images import ImageOptions, read_images
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.tables import Table
-from trainkit.data.split_choice import choose_rows, split_values
+from trainkit.data.split_choice import split_by_settings
 from trainkit.data.splits import Rows, find_duplicates
 
 __all__ = ["KNOWN_IMAGES", "ImageData", "image_data", "new_images"]
@@ -174,8 +174,7 @@ def _labelled(
     labels = columns[target]
     kept = targets.rows_with_target(target, labels, problem, skip_bad=config.skip_bad)
     classes = labels if problem == "classification" else None
-    by = split_values(config, schema, columns)
-    rows = choose_rows(config, kept, classes, by, len(table), given, asked.fold)
+    rows, said = split_by_settings(config, schema, columns, kept, classes, len(table), given, asked.held)
     if problem == "classification":
         targets.check_classes(target, labels, rows)
     weight = None if config.weight is None else columns[config.weight]
@@ -183,7 +182,7 @@ def _labelled(
         targets.check_weights(config.weight, weight)
     settings = PreparationSettings(labels=config.labels, separator=config.separator)
     preparation = Preparation((), (), fit_class_labels(target, labels[rows["train"]], settings))
-    notes = targets.class_notes(problem, labels, config.separator)
+    notes = said + targets.class_notes(problem, labels, config.separator)
     notes += map(str, find_duplicates([x], rows, prints))
     return ImageData(x, schema, preparation, labels, weight, rows, table.source, tuple(notes))
 

@@ -100,7 +100,8 @@ def infer_schema(
     for name, role in roles.items():
         if role not in ROLES:
             raise UserError(f"{role!r} is no role of a column; {did_you_mean(role, ROLES)}")
-        _check_exists(f"data.{role}={name}", name, columns)
+        key = role if role in ("target", "weight") else "split_column"
+        _check_exists(f"data.{key}={name}", name, columns)
     inferred = []
     for name, values in columns.items():
         setting = settings.get(name, ColumnOverride())

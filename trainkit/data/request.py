@@ -20,14 +20,15 @@ class Request:
         settings: All settings as text.
         problem: `classification` or `regression`.
         stamp: State of the files.
-        fold: The fold of the training rows to validate on, in place of a share.
-        config: The settings.
+        held: Rows to validate on in place of `data.validation`: a share of those that are not test rows, or
+            one of several folds of them.
+        config: The settings, in which `split` is what it stands for.
     """
 
     settings: str
     problem: str
     stamp: tuple[Any, ...]
-    fold: Fold | None
+    held: float | Fold | None
     config: DataConfig = field(compare=False)
 
 
@@ -39,8 +40,6 @@ def request(config: DataConfig, problem: str, validation: float | Fold | None = 
         problem: `classification` or `regression`.
         validation: Rows to validate on in place of `data.validation`: a share, or one of several folds.
     """
-    fold = validation if isinstance(validation, Fold) else None
-    if validation is not None:
-        config = replace(config, validation=0.0 if isinstance(validation, Fold) else validation)
+    config = replace(config, split=config.split_kind)
     stamp = () if config.path is None else paths.stamp(config.path)
-    return Request(repr(config), problem, stamp, fold, config)
+    return Request(repr(config), problem, stamp, validation, config)

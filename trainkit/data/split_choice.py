@@ -8,22 +8,59 @@ from dataclasses import replace
 import numpy as np
 
 from trainkit.config import DataConfig
+from trainkit.config.data import NAMED
 from trainkit.core.datasets import SPLITS, Fold
+from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.schema import Schema
+from trainkit.data.settings import refuse_unused
 from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows, time_folds
 
-__all__ = ["choose_rows", "split_values"]
+__all__ = ["choose_rows", "split_by_settings"]
 
 FEW = 0.5  # of all rows that may be of rare classes, which then train
 
 
-def split_values(config: DataConfig, schema: Schema, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """The column that groups, times or names of splits come from, if the settings name one."""
-    if config.split_column is None or config.split == "auto":
-        return None
-    values = columns[config.split_column]
-    return schema[config.split_column].times(values) if config.split == "time" else values
+def split_by_settings(
+    config: DataConfig,
+    schema: Schema,
+    columns: Mapping[str, np.ndarray],
+    kept: np.ndarray,
+    classes: np.ndarray | None,
+    count: int,
+    given: Rows | None = None,
+    held: float | Fold | None = None,
+) -> tuple[Rows, list[str]]:
+    """The row numbers of each split, and what people should know of them, one sentence each.
+
+    Args:
+        config: The settings, in which `split` is not `auto` where a column or a file names the splits.
+        schema: What the columns are.
+        columns: As the schema reads them.
+        given: Splits that the data set has itself.
+
+    The others, and what is raised, are those of `choose_rows`.
+    """
+    by = None
+    if config.split_column is not None:
+        by = columns[config.split_column]
+        by = schema[config.split_column].times(by) if config.split == "time" else by
+    known = _named(config, kept, by, count, given)
+    split = config.split
+    if known or split in NAMED:
+        _refuse_unread(config, known, held)
+        config = replace(config, split="auto" if split in NAMED else split, test=0.0)
+    rows = choose_rows(config, kept, classes, by, count, known, held)
+    notes = []
+    if split == "file" and "test" in known:
+        first = int(known["test"][0])
+        notes.append(f"data.split_file counts rows from 0: its test row {first} is row {first + 1}")
+    if known and "validation" not in known and "validation" in rows and held is None:
+        notes.append(
+            f"the data name no validation rows: {len(rows['validation'])} of the training rows validate, "
+            f"data.validation={config.validation:g} of them"
+        )
+    return rows, notes
 
 
 def choose_rows(
@@ -33,36 +70,35 @@ def choose_rows(
     by: np.ndarray | None,
     count: int,
     given: Rows | None = None,
-    fold: Fold | None = None,
+    held: float | Fold | None = None,
 ) -> Rows:
     """The row numbers of each split.
 
     Args:
         config: The settings.
         kept: Numbers of the rows that take part, ascending.
-        classes: Class of each row `[count]`; None where there are none.
-        by: The column `[count]` that groups, times or names of splits come from.
-        count: Rows of the table.
-        given: Splits that the data set has itself, which are not split again.
-        fold: The fold of the training rows to validate on, in place of a share.
+        classes: Class of each row `[N]`; None where there are none.
+        by: The column `[N]` that groups, times or names of splits come from.
+        count: Rows of the table, N.
+        given: Rows that take part, and whose splits are known, the training apart.
+        held: What validates in place of `data.validation` and of rows that are named for it: a share of the
+            rows that are not test rows, or one of several folds of them.
 
     Raises:
         UserError: for settings that cannot work, or a split that would be empty.
     """
-    if fold is not None:
-        known = {name: rows for name, rows in (given or {}).items() if name != "validation"}
-        parts = choose_rows(config, kept, classes, by, count, known)
-        return _validated_on(fold, parts, config, classes, by)
+    if held is not None:
+        given = {name: rows for name, rows in (given or {}).items() if name != "validation"}
+        share = 0.0 if isinstance(held, Fold) else held
+        parts = choose_rows(replace(config, validation=share), kept, classes, by, count, given)
+        return _validated_on(held, parts, config, classes, by) if isinstance(held, Fold) else parts
     if given:
-        given = {name: np.intersect1d(rows, kept) for name, rows in given.items()}
         free = np.setdiff1d(kept, np.concatenate(list(given.values())))
+        if not len(free):
+            raise UserError("The data name no row that has a target for the training; expected some.")
         validation = 0.0 if "validation" in given else config.validation
         chosen = choose_rows(replace(config, test=0.0, validation=validation), free, classes, by, count)
         return {name: rows for name, rows in {**chosen, **given}.items() if len(rows)}
-    if config.split == "file":
-        settings = SplitSettings("file", file=config.split_file or "")
-        parts = {name: rows[np.isin(rows, kept)] for name, rows in split_rows(count, settings).items()}
-        return {name: rows for name, rows in parts.items() if len(rows)}
     labels = None if classes is None else classes[kept]
     within = None if by is None else by[kept]
     kind = config.split
@@ -79,6 +115,29 @@ def choose_rows(
     else:
         parts = _fold(config, settings, len(kept), labels, within)
     return {name: kept[parts[name]] for name in SPLITS if name in parts}
+
+
+def _named(
+    config: DataConfig, kept: np.ndarray, by: np.ndarray | None, count: int, given: Rows | None
+) -> Rows:
+    """The rows of the splits, the training apart, that the column or the file names, else the data set."""
+    if config.split in NAMED:
+        settings = SplitSettings(config.split, file=config.split_file or "")
+        if by is not None:
+            names = np.full(count, "train", dtype=object)  # rows that take no part may hold anything
+            names[kept] = by[kept]
+            by = names
+        given = split_rows(count, settings, by=by)
+    parts = {name: np.intersect1d(rows, kept) for name, rows in (given or {}).items() if name != "train"}
+    return {name: rows for name, rows in parts.items() if len(rows)}
+
+
+def _refuse_unread(config: DataConfig, given: Rows, held: float | Fold | None) -> None:
+    """Refuse settings that would choose what is given."""
+    refuse_unused(config, ("folds",), "the data name their splits")
+    for name in given:
+        if name == "test" or held is None:
+            refuse_unused(config, (name,), f"the data name their {name} rows")
 
 
 def _fold(

@@ -20,7 +20,7 @@ from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
 from trainkit.data.sources.stored_columns import StoredColumns, StoredTexts
 from trainkit.data.sources.tables import Table
-from trainkit.data.split_choice import choose_rows, split_values
+from trainkit.data.split_choice import split_by_settings
 from trainkit.data.splits import Rows, find_duplicates
 from trainkit.data.stored_rows import ReadColumns, prepared_rows
 from trainkit.data.table_sources import read_by_settings
@@ -98,11 +98,15 @@ def table_data(config: DataConfig, problem: str, validation: float | Fold | None
 @functools.lru_cache(maxsize=1)
 def _table_data(asked: Request) -> TableData:
     table, config, given = read_by_settings(asked.config, asked.problem)
-    return prepare_table(table, config, asked.problem, given, asked.fold)
+    return prepare_table(table, config, asked.problem, given, asked.held)
 
 
 def prepare_table(
-    table: Table, config: DataConfig, problem: str, given: Rows | None = None, fold: Fold | None = None
+    table: Table,
+    config: DataConfig,
+    problem: str,
+    given: Rows | None = None,
+    held: float | Fold | None = None,
 ) -> TableData:
     """Understand, split and prepare a table.
 
@@ -111,7 +115,7 @@ def prepare_table(
         config: The settings, with a target.
         problem: `classification` or `regression`.
         given: Splits that the data set has itself.
-        fold: The fold of the training rows to validate on, in place of a share.
+        held: What validates in place of `data.validation`: a share of the rows, or one of several folds.
 
     Raises:
         UserError: for settings or a target that cannot be used.
@@ -138,12 +142,13 @@ def prepare_table(
     target = columns[config.target]
     kept = targets.rows_with_target(config.target, target, problem, skip_bad=config.skip_bad)
     classes = target if problem == "classification" else None
-    rows = choose_rows(config, kept, classes, split_values(config, schema, columns), len(table), given, fold)
+    rows, said = split_by_settings(config, schema, columns, kept, classes, len(table), given, held)
     if problem == "classification":
         targets.check_classes(config.target, target, rows)
     preparation = fit_preparation(schema, columns, rows["train"], _preparation_settings(config, own))
     dropped = len(table) - len(kept)
     notes = [f"{dropped} rows have no target and are left out"] if dropped else []
+    notes += said
     notes += targets.class_notes(problem, target, config.separator)
     notes += _duplicates(schema, columns, rows)
     return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache)

@@ -14,7 +14,7 @@ from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.settings import separate_settings
 from trainkit.data.settings import OF_FILES, refuse_unused, table_options
 from trainkit.data.sources import paths
-from trainkit.data.sources.class_folders import LABEL, SPLIT, given_splits
+from trainkit.data.sources.class_folders import LABEL, SPLIT, SPLITS, given_splits
 from trainkit.data.sources.keras_datasets import KNOWN_SETS, load
 from trainkit.data.sources.known_tables import KNOWN_TABLES, read_known_table
 from trainkit.data.sources.stored_columns import StoredColumns
@@ -66,7 +66,20 @@ def read_by_settings(config: DataConfig, problem: str) -> Read:
     table = read_any_table(config.path, table_options(config), config.memory, config.cache)
     if config.target is None:
         raise UserError(f"data.target is not set; expected one of the columns {', '.join(table.columns)}.")
-    return table, _with_texts(config, table) if problem == "text" else config, {}
+    table, named = _with_named_files(table) if config.split == "auto" else (table, {})
+    return table, _with_texts(config, table) if problem == "text" else config, named
+
+
+def _with_named_files(table: Table) -> tuple[Table, Rows]:
+    """The splits other than `train` that files such as `train.csv` and `test.csv` are, told in a note; none
+    where a file has another name."""
+    named = [SPLITS.get(name.partition(".")[0].lower(), "") for name, _ in table.files]
+    if "" in named or "train" not in named or len(set(named)) < 2:
+        return table, {}
+    split_of = np.repeat(named, [count for _, count in table.files])
+    names = ", ".join(dict.fromkeys(name for name, _ in table.files))
+    note = f"the files {names} are splits; data.split=shuffled would join them"
+    return replace(table, notes=(note, *table.notes)), given_splits({SPLIT: split_of})
 
 
 def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:

@@ -11,12 +11,12 @@ import numpy as np
 from trainkit.core.errors import UserError
 from trainkit.data.sources.paths import ENDINGS, PathLike, files_below, has_ending, resolve
 
-__all__ = ["LABEL", "SPLIT", "FoundFiles", "given_splits", "labelled_files"]
+__all__ = ["LABEL", "SPLIT", "SPLITS", "FoundFiles", "given_splits", "labelled_files"]
 
 LABEL = "label"  # columns of what folders say
 SPLIT = "split"
 LISTED = 5  # names in a note
-SPLITS = {
+SPLITS = {  # what folders and files of splits are called
     "train": "train",
     "training": "train",
     "val": "validation",

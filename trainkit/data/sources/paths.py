@@ -159,7 +159,8 @@ def source_of(path: PathLike | Sequence[PathLike], files: Sequence[Path], sha256
 
 def source_name(path: PathLike | Sequence[PathLike]) -> str:
     """The name of a data set, for people."""
-    return Path(path if isinstance(path, str | Path) else path[0]).name
+    first, *others = [path] if isinstance(path, str | Path) else path
+    return Path(first).name + (f" and {len(others)} more" if others else "")
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def read_any_table(
         folder,
         paths.source_name(path),
         content,
-        (name, options),
+        (name, options) if len(files) == 1 else (name, options, "rows of each file"),
         nbytes // 4,
         lambda beside: _convert(files, name, options, beside),
     )
@@ -73,7 +73,9 @@ def read_any_table(
     columns = StoredColumns(entry / FILE, facts["rows"], options)
     where = f"the table of about {size(nbytes)} is read from {shown(entry)}, not held in memory"
     source = paths.source_of(path, files, content)
-    return Table(columns, source, (*facts["notes"], where))
+    counts = zip(files, facts.get("rows_of_files", [facts["rows"]]), strict=True)
+    named = tuple((file.name, count) for file, count in counts)
+    return Table(columns, source, (*facts["notes"], where), named)
 
 
 def check_column_fits(path: PathLike | Sequence[PathLike], nbytes: int, memory: int | None) -> None:
@@ -118,28 +120,30 @@ def _convert(files: Sequence[Path], name: str, options: TableOptions, folder: Pa
     """Write the cells of all files, and what was lost or decided."""
     pa = arrow.require()
     notes: list[str] = []
-    rows = 0
+    counts = [0] * len(files)
     total = sum(file.stat().st_size for file in files)
     with Progress("Converting", paths.source_name(files), total, sys.stderr.write) as progress:
         schema = None
         with pa.OSFile(str(folder / FILE), "wb") as sink:
             writer = None
-            for file in files:
+            for i, file in enumerate(files):
                 read = csv_files.batches if name == "csv" else _parquet_batches
                 for batch in read(file, options, notes):
                     if writer is None:
                         schema = batch.schema
                         writer = pa.ipc.new_file(sink, schema)
                     writer.write_batch(_alike(batch, schema, files[0], file))
-                    rows += batch.num_rows
+                    counts[i] += batch.num_rows
                     progress.add(batch.nbytes)
+            rows = sum(counts)
             if writer is None or rows == 0:
                 raise UserError(f"{files[0]} has no rows; expected a table with a header and rows.")
             writer.close()
     columns = StoredColumns(folder / FILE, rows, options)
     for column in columns:
         columns.collect_notes(column, notes)
-    write_json(folder / "table.json", {"rows": rows, "notes": list(dict.fromkeys(notes))})
+    facts = {"rows": rows, "rows_of_files": counts, "notes": list(dict.fromkeys(notes))}
+    write_json(folder / "table.json", facts)
 
 
 def _alike(batch: Any, schema: Any, first: Path, file: Path) -> Any:

@@ -30,11 +30,13 @@ class Table:
             `[N]` of texts, in which "" is an empty cell.
         source: Where they were read from.
         notes: What was lost or decided while reading, one sentence each.
+        files: Name and rows of each file, in their order; () where it is not of files.
     """
 
     columns: Mapping[str, np.ndarray]
     source: Source
     notes: tuple[str, ...] = ()
+    files: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         rows = getattr(self.columns, "rows", None)  # of columns that are not in memory
@@ -80,7 +82,9 @@ def read_table(path: PathLike | Sequence[PathLike], options: TableOptions | None
     columns = {column: _joined(column, [part[column] for part in parts]) for column in parts[0]}
     if not columns or len(next(iter(columns.values()))) == 0:
         raise UserError(f"data.path={path} has no rows; expected a table with a header and rows.")
-    return Table(columns, paths.source_of(path, files), tuple(dict.fromkeys(notes)))
+    counts = [len(next(iter(part.values()))) for part in parts]
+    named = tuple((file.name, count) for file, count in zip(files, counts, strict=True))
+    return Table(columns, paths.source_of(path, files), tuple(dict.fromkeys(notes)), named)
 
 
 def table_format(path: PathLike | Sequence[PathLike], options: TableOptions) -> str:

@@ -1,4 +1,4 @@
-"""Splits kept as row numbers in a JSON file."""
+"""Splits kept as row numbers in a JSON file. It counts rows from 0, as programs do; messages say so."""
 
 from __future__ import annotations
 
@@ -35,12 +35,16 @@ def read_rows(path: Path | str, rows: int) -> Rows:
     parts = {name: _row_numbers(path, name, content[name], rows) for name in SPLITS if name in content}
     counts = np.bincount(np.concatenate([*parts.values(), []]).astype(np.int64), minlength=rows)
     if counts.max(initial=0) > 1:
-        raise UserError(f"{path} names row {counts.argmax()} twice; expected each row in one split.")
+        raise UserError(
+            f"{path} names row {counts.argmax()} twice, counted from 0; expected each row in one split."
+        )
     rest = np.flatnonzero(counts == 0)
     if "train" not in parts:
         parts = {"train": rest, **parts}
     elif len(rest):
-        raise UserError(f"{path} leaves out {len(rest)} of {rows} rows, the first is row {rest[0]}.")
+        raise UserError(
+            f"{path} leaves out {len(rest)} of {rows} rows, the first is row {rest[0]}, counted from 0."
+        )
     if len(parts["train"]) == 0:
         raise UserError(f"{path} leaves no training rows.")
     return {name: numbers for name, numbers in parts.items() if len(numbers)}
@@ -57,5 +61,9 @@ def _row_numbers(path: Path | str, name: str, numbers: object, rows: int) -> np.
         raise UserError(f"{path}: {name} holds {str(numbers)[:40]}; expected a list of row numbers.")
     array = array.astype(np.int64)
     if array.size and not 0 <= array.min() <= array.max() < rows:
-        raise UserError(f"{path}: {name} goes from row {array.min()} to {array.max()}; the data have {rows}.")
+        hint = " If it counts from 1, subtract 1 from each." if array.max() == rows and array.min() else ""
+        raise UserError(
+            f"{path}: {name} goes from row {array.min()} to {array.max()}; expected 0 to {rows - 1}, since "
+            f"the data have {rows} rows, and this file counts them from 0.{hint}"
+        )
     return np.sort(array)

@@ -169,7 +169,10 @@ def _by_names(column: np.ndarray) -> Rows:
     if len(unknown):
         value = str(column[unknown[0]])
         hint = did_you_mean(value, SPLITS)
-        raise UserError(f"data.split=column: {value!r} in row {unknown[0] + 1} names no split; {hint}")
+        raise UserError(
+            f"data.split=column: {value!r} in row {unknown[0] + 1} names no split; {hint} For a column of "
+            "groups or times, set data.split=group or time."
+        )
     if not (found == "train").any():
         raise UserError("data.split=column: no row is named train; expected training rows.")
     return {name: np.flatnonzero(found == name) for name in SPLITS if (found == name).any()}
