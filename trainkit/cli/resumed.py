@@ -102,6 +102,8 @@ def _saved(run: Path) -> tuple[DictConfig, bool]:
     held = OF_EVERY_RUN if unresolved is None else _keys(unresolved)
     resolved = _read(path, held, "" if unresolved is None else f", such as {original}")
     try:
+        if unresolved is not None:  # it may name TRAINKIT_DATA, which may be another now
+            columns.update(unresolved, "data.dir", columns.select(resolved, "data.dir"))
         if unresolved is not None and plain(with_types(unresolved), resolve=True) == plain(
             with_types(resolved), resolve=True
         ):
