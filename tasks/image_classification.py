@@ -161,8 +161,10 @@ class ImageClassification(Classification):
         return keras.optimizers.Adam(1e-3)
 
     def new_rows(self, path: Any) -> NewRows:
-        _, preparation, shape = self.fitted
-        return new_images(path, self.config, preparation, shape)
+        return new_images(path, self.config, *self.fitted)
+
+    def labelled_rows(self, path: Any) -> NewRows:
+        return new_images(path, self.config, *self.fitted, labelled=True)
 
     def serving_model(self, model: keras.Model) -> keras.Model:
         """A model that takes images with pixels from 0 to 255, and answers in class names."""

@@ -184,16 +184,12 @@ class Tabular(Task):
         raise NotImplementedError
 
     def new_rows(self, path: Any) -> NewRows:
-        schema, preparation = self.fitted
-        texts = self.problem == "text"
-        arrays, table, raw = fitted.new_table(path, self.config, schema, preparation, texts=texts)
-        additional = schema.additional(table.columns)
-        notes = list(table.notes)
-        if additional:
-            names = ", ".join(map(repr, additional))
-            notes.append(f"{path} has columns that the training did not have, and that are not used: {names}")
-        named = {"path": list(table.columns["path"])} if texts and "path" in table.columns else {}
-        return NewRows(arrays, table.source, named, tuple(notes), raw)
+        rows: NewRows = fitted.new_rows(path, self.config, *self.fitted, texts=self.problem == "text")
+        return rows
+
+    def labelled_rows(self, path: Any) -> NewRows:
+        rows: NewRows = fitted.labelled_rows(path, self.config, *self.fitted, texts=self.problem == "text")
+        return rows
 
     def shown_columns(self, split: str, rows: np.ndarray) -> Mapping[str, Sequence[str]]:
         table = self.table

@@ -92,7 +92,7 @@ def test_a_file_becomes_splits_and_a_second_one_predictions(tmp_path: Path) -> N
         np.testing.assert_allclose(got[name], array, rtol=1e-6, atol=1e-6)
     with pytest.raises(UserError, match="no column 'zip', which the training had"):
         kept.read({name: column for name, column in new.columns.items() if name != "zip"})
-    with pytest.raises(UserError, match="has changed"):
+    with pytest.raises(UserError, match="has other rows than the run was trained on"):
         kept.check_unchanged(new.source)
 
 

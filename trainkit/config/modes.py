@@ -53,8 +53,9 @@ class PredictConfig:
 
 @dataclass
 class EvaluateConfig:
-    """mode=evaluate: loss and metrics on every split, and pictures of the test rows."""
+    """mode=evaluate: loss and metrics on every split, and pictures of the test rows; or on new rows."""
 
+    path: str | None = setting(None, "file or folder with new rows and their labels; null: the run's splits")
     baselines: bool = setting(
         False, "compare with the majority or mean, a linear model and gradient boosting of scikit-learn"
     )

@@ -22,7 +22,7 @@ __all__ = ["MODES", "PROGRESS", "Config"]
 
 MODES = {
     "fit": "train, and leave a run directory",
-    "evaluate": "loss and metrics of a checkpoint on every split",
+    "evaluate": "loss and metrics of a checkpoint on every split, or on new rows",
     "predict": "predictions of a checkpoint for the rows of a split",
     "tune": "search for good settings, over any of them",
     "parity": "the same training by model.fit, or on several devices, compared",

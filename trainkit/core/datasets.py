@@ -120,11 +120,11 @@ class Source:
 
 @dataclass(frozen=True)
 class NewRows:
-    """Rows to be predicted.
+    """Rows that the training did not have.
 
     Args:
-        arrays: The rows. Their labels are placeholders of the right shape, so that the rows can stand where
-            a model is built for training rows.
+        arrays: The rows. Labels that are not asked for are placeholders of the right shape, so that the rows
+            can stand where a model is built for training rows.
         source: Where they came from.
         names: Columns that say which row is which, `[N]` each, by name: `path` of images.
         notes: What people should know of the rows, one sentence each.

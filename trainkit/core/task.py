@@ -187,6 +187,17 @@ class Task(ABC):
         """
         raise UserError(f"predict.path={path}: task {self.name} reads no files; use predict.split.")
 
+    def labelled_rows(self, path: Any) -> NewRows:
+        """Rows with labels that the training did not have, to measure the model on.
+
+        Args:
+            path: A file or folder like that of the training.
+
+        Raises:
+            UserError: if they cannot be read, or do not fit the training's.
+        """
+        raise UserError(f"evaluate.path={path}: task {self.name} reads no files; leave it out.")
+
     def output_names(self) -> Sequence[str] | None:
         """A name for each number that the model gives per row, for `predictions.csv`. None: `output_0` and so
         on; empty: `decode` says it all."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
-from trainkit.core.datasets import Arrays, Source
+from trainkit.core.datasets import Arrays, NewRows, Source
 from trainkit.core.errors import UserError
 from trainkit.core.files import plain_json, read_json
-from trainkit.data import booleans
+from trainkit.core.row_view import selected
+from trainkit.data import booleans, targets
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import ColumnSchema, Schema
 from trainkit.data.sources.stored_columns import StoredColumns
@@ -27,6 +28,9 @@ __all__ = [
     "SCHEMA_FILE",
     "check_same_schema",
     "fitted_files",
+    "labelled_rows",
+    "labels_of",
+    "new_rows",
     "new_table",
     "placeholder_labels",
     "read_fitted",
@@ -109,11 +113,17 @@ def placeholder_labels(preparation: Preparation, count: int) -> np.ndarray | Non
 
 
 def new_table(
-    path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool = False
+    path: Any,
+    config: DataConfig,
+    schema: Schema,
+    preparation: Preparation,
+    *,
+    texts: bool = False,
+    labelled: bool = False,
 ) -> tuple[Arrays, Table, Callable[[], dict[str, np.ndarray]]]:
-    """New rows, prepared as those of the training; their labels are placeholders. With them the table that
-    they come from, whose notes tell of categories and gaps that the training did not have, and what gives its
-    features as `Preparation.raw` does.
+    """New rows, prepared as those of the training; labels that are not asked for are placeholders. With them
+    the table that they come from, whose notes tell of categories and gaps that the training did not have, and
+    what gives its features as `Preparation.raw` does.
 
     Args:
         path: A file like that of the training.
@@ -121,11 +131,12 @@ def new_table(
         schema: Of the training's table.
         preparation: Fitted to its training rows.
         texts: Whether they may be files of texts.
+        labelled: Whether they have the target, and the column of weights if the training's have one.
 
     Raises:
         UserError: if columns are missing, or cells are not of their columns' kinds.
     """
-    table = read_new(path, config, texts=texts)
+    table = read_new(path, config, texts=texts, labelled=labelled)
     columns: Mapping[str, Any]
     if isinstance(table.columns, StoredColumns):
         columns = stored = ReadColumns(schema, table.columns)
@@ -137,5 +148,62 @@ def new_table(
     unseen = [encoder.note_unseen(columns[encoder.name]) for encoder in preparation.categories]
     gaps = [column.note_gaps(columns[column.name]) for column in schema.columns if column.role == "feature"]
     table = replace(table, notes=(*table.notes, *filter(None, unseen + gaps)))
+    if labelled:
+        kept, labels, weight = labels_of(table, config, schema, preparation)
+        return Arrays({key: selected(array, kept) for key, array in x.items()}, labels, weight), table, dict
     arrays = Arrays(x, placeholder_labels(preparation, len(table)))
     return arrays, table, lambda: preparation.raw(columns, np.arange(len(table)))
+
+
+def new_rows(
+    path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool
+) -> NewRows:
+    """New rows of a table, to be predicted. The arguments are those of `new_table`."""
+    arrays, table, raw = new_table(path, config, schema, preparation, texts=texts)
+    notes = list(table.notes)
+    additional = schema.additional(table.columns)
+    if additional:
+        names = ", ".join(map(repr, additional))
+        notes.append(f"{path} has columns that the training did not have, and that are not used: {names}")
+    target = schema.target
+    if target is not None and target.name in table.columns:
+        advice = f"mode=evaluate evaluate.path={path} measures on it"
+        notes.append(f"{path} has the target {target.name!r}: {advice}")
+    named = {"path": list(table.columns["path"])} if texts and "path" in table.columns else {}
+    return NewRows(arrays, table.source, named, tuple(notes), raw)
+
+
+def labelled_rows(
+    path: Any, config: DataConfig, schema: Schema, preparation: Preparation, *, texts: bool
+) -> NewRows:
+    """New rows of a table that have labels. The arguments are those of `new_table`."""
+    arrays, table, _ = new_table(path, config, schema, preparation, texts=texts, labelled=True)
+    return NewRows(arrays, table.source, notes=table.notes)
+
+
+def labels_of(
+    table: Table, config: DataConfig, schema: Schema, preparation: Preparation
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Of new rows the numbers `[n]` of those that have a target, their labels `[n, ...]`, and their weights
+    `[n]` if those of the training have some.
+
+    Args:
+        table: As its source gives it.
+        config: How the training's was read.
+        schema: Of the training's table.
+        preparation: Fitted to its training rows.
+
+    Raises:
+        UserError: for columns that are missing, rows without a target unless `data.skip_bad` leaves them out,
+            and classes that the training did not have.
+    """
+    found = {column.role: column for column in schema.check_present(table.columns, ("target", "weight"))}
+    values = {role: column.read(table.columns[column.name]) for role, column in found.items()}
+    problem = "multi_label" if config.labels == "multi_label" else ""
+    kept = targets.rows_with_target(found["target"].name, values["target"], problem, skip_bad=config.skip_bad)
+    weight = values.get("weight")
+    if weight is not None:
+        targets.check_weights(found["weight"].name, weight)
+        weight = weight[kept].astype(np.float32)
+    assert preparation.target is not None
+    return kept, preparation.target.encode(values["target"][kept]), weight

@@ -12,8 +12,7 @@ from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays, Fold, NewRows, Source, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.row_view import selected
-from trainkit.data import targets
-from trainkit.data.fitted import placeholder_labels
+from trainkit.data import fitted, targets
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation.labels import fit_class_labels
 from trainkit.data.preparation.preparation import Preparation
@@ -187,24 +186,39 @@ def _labelled(
     return ImageData(x, schema, preparation, labels, weight, rows, table.source, tuple(notes))
 
 
-def new_images(path: Any, config: DataConfig, preparation: Preparation, shape: tuple[int, ...]) -> NewRows:
-    """Images without labels, brought to the size of the training's.
+def new_images(
+    path: Any,
+    config: DataConfig,
+    schema: Schema,
+    preparation: Preparation,
+    shape: tuple[int, ...],
+    *,
+    labelled: bool = False,
+) -> NewRows:
+    """New images, brought to the size of the training's.
 
     Args:
-        path: A folder, a file, or a table of paths.
+        path: A folder, a file, or a table of paths; with labels, as that of the training.
         config: How the training's were read.
+        schema: Of the training's table.
         preparation: Of the training's labels.
         shape: Height, width and channels of the training's.
+        labelled: Whether they have labels.
 
     Raises:
         UserError: if there are none, or they cannot be read.
     """
     own = replace(config, image_size=[shape[0], shape[1]], channels=shape[2])
     try:
-        images = read_images(path, replace(_options(own), labelled=False))
+        images = read_images(path, replace(_options(own), labelled=labelled))
     except UserError as error:
-        raise UserError(str(error).replace("data.path", "predict.path")) from error
-    names = {name: [str(v) for v in column] for name, column in images.table.columns.items()}
-    kept = {name: values for name, values in names.items() if name in ("path", config.path_column)}
-    arrays = Arrays(images.x, placeholder_labels(preparation, len(images.x)))
-    return NewRows(arrays, images.table.source, kept or names, images.table.notes)
+        key = "evaluate.path" if labelled else "predict.path"
+        raise UserError(str(error).replace("data.path", key)) from error
+    if labelled:
+        kept, labels, weight = fitted.labels_of(images.table, config, schema, preparation)
+        arrays = Arrays(selected(images.x, kept), labels, weight)
+        return NewRows(arrays, images.table.source, notes=images.table.notes)
+    told = {name: [str(v) for v in column] for name, column in images.table.columns.items()}
+    names = {name: values for name, values in told.items() if name in ("path", config.path_column)}
+    arrays = Arrays(images.x, fitted.placeholder_labels(preparation, len(images.x)))
+    return NewRows(arrays, images.table.source, names or told, images.table.notes)

@@ -223,11 +223,18 @@ class Schema:
         Raises:
             UserError: if the checksums differ.
         """
-        if self.sha256 and source.sha256 != self.sha256:
+        if not self.sha256 or source.sha256 == self.sha256:
+            return
+        if source.origin != self.origin:
             raise UserError(
-                f"data.path={source.origin} has changed: its sha256 is {source.sha256[:12]}..., the run "
-                f"began with {self.sha256[:12]}.... Restore the file, or start a new run."
+                f"data.path={source.origin} has other rows than the run was trained on ({self.origin}): "
+                "leave it out, or start a new run. mode=evaluate evaluate.path=<file> measures on new rows, "
+                "mode=predict predict.path=<file> predicts them."
             )
+        raise UserError(
+            f"data.path={source.origin} has changed: its sha256 is {source.sha256[:12]}..., the run "
+            f"began with {self.sha256[:12]}.... Restore the file, or start a new run."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The schema as JSON can hold it."""

@@ -82,13 +82,14 @@ def _with_named_files(table: Table) -> tuple[Table, Rows]:
     return replace(table, notes=(note, *table.notes)), given_splits({SPLIT: split_of})
 
 
-def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:
-    """New rows without labels.
+def read_new(path: Any, config: DataConfig, *, texts: bool, labelled: bool = False) -> Table:
+    """New rows.
 
     Args:
         path: Where they are.
         config: How the training's rows were read, with what the command says anew.
         texts: Whether they may be files of texts.
+        labelled: Whether the folders of these are classes.
 
     Raises:
         UserError: if they cannot be read.
@@ -96,10 +97,11 @@ def read_new(path: Any, config: DataConfig, *, texts: bool) -> Table:
     try:
         config = replace(config, format=_format_of_new(path, config))
         if texts and _format(path, config) == "text":
-            return _texts(path, config, labelled=False)
+            return _texts(path, config, labelled=labelled)
         return read_any_table(path, table_options(config), config.memory, config.cache)
     except UserError as error:
-        raise UserError(str(error).replace("data.path", "predict.path")) from error
+        key = "evaluate.path" if labelled else "predict.path"
+        raise UserError(str(error).replace("data.path", key)) from error
 
 
 def _format_of_new(path: Any, config: DataConfig) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from trainkit.cli.commands.opened import Opened, open_checkpoint, refuse_empty_split
 from trainkit.config.modes import SPLITS
 from trainkit.core import files
-from trainkit.core.datasets import Arrays
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.experiment.job import Job
 
@@ -18,12 +19,15 @@ Results = Mapping[str, Mapping[str, float]]
 
 
 def run(job: Job) -> int:
-    """Evaluate a checkpoint; print a table, write `evaluate.json` and draw the test rows.
+    """Evaluate a checkpoint; print a table, write `evaluate.json` and draw the test rows. Of new rows, write
+    `evaluate-new.json`.
 
     Raises:
-        UserError: if there is no checkpoint, no split has its rows as arrays, or the rows have no baselines
-            or no columns where those are asked for.
+        UserError: if there is no checkpoint, no split has its rows as arrays, the rows have no baselines or
+            no columns where those are asked for, or new rows do not fit those of the training.
     """
+    if job.config.evaluate.path is not None:
+        return _of_new_rows(job, job.config.evaluate.path)
     opened = open_checkpoint(job)
     trainer = opened.trainer
     splits = {name: getattr(trainer.splits, name) for name in SPLITS}
@@ -44,6 +48,27 @@ def run(job: Job) -> int:
     if isinstance(splits["test"], Arrays):
         content |= _pictures(job, opened, splits["test"])
     opened.print_written(files.write_json(opened.folder / "evaluate.json", content))
+    return 0
+
+
+def _of_new_rows(job: Job, path: str) -> int:
+    """Print loss and metrics of labelled rows that the run does not have."""
+    for name in ("baselines", "importance"):
+        if getattr(job.config.evaluate, name):
+            raise UserError(f"evaluate.{name}=true is of the run's test rows: leave it or evaluate.path out.")
+    rows = job.task.labelled_rows(path)
+    for note in rows.notes:
+        print(f"Note: {note}.")
+    opened = open_checkpoint(job, Splits(rows.arrays, source=rows.source))
+    results = {rows.source.name: opened.trainer.evaluate(split="train")}
+    print("\n".join(_table({rows.source.name: len(rows.arrays)}, results)))
+    content = {
+        "checkpoint": opened.found.checkpoint.name,
+        **opened.trainer.state.position(),
+        "rows": {**asdict(rows.source), "count": len(rows.arrays)},
+        "results": results[rows.source.name],
+    }
+    opened.print_written(files.write_json(opened.folder / "evaluate-new.json", content))
     return 0
 
 
