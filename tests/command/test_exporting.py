@@ -75,9 +75,11 @@ def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
     assert "The rows have no column 'joined', 'zip'" in capsys.readouterr().err
     assert main.main(["mode=predict", "predict.model=run/export/model.tflite"]) == 2
     assert main.main(["mode=predict", "resume=run", "predict.model=run/config.yaml"]) == 2
+    assert main.main(["mode=predict", "resume=run", "predict.model=run/export/mine.onnx"]) == 2
     errors = capsys.readouterr().err.splitlines()
-    assert "no such file" in errors[-2]
-    assert "expected a file .keras, .onnx or .tflite" in errors[-1]
+    assert "no such file" in errors[-3]
+    assert "expected a file .keras, .onnx or .tflite" in errors[-2]
+    assert "mine.onnx does not exist; expected a file that mode=export resume=<run> has written" in errors[-1]
 
 
 def test_an_export_that_makes_no_sense_is_refused(

@@ -35,6 +35,10 @@ from trainkit.cli import main
         (["trainer.epochs=1.5"], "a whole number"),
         (["trainer.epochs=null"], "not null"),
         (["trainer.epochs"], "key=value"),
+        (
+            ["mode=predict", "predict.path=a.csv", "predict.split=train"],
+            "predict.split=train is not read with",
+        ),
         (["trainer=3"], "trainer has epochs"),
         (["trainer.deterministic=perhaps"], "true or false"),
         (["trainer.batch_size=0"], "at least 1"),

@@ -65,6 +65,17 @@ def test_classes_have_their_pictures_and_worst_rows(tables: Path, labels: str) -
     assert worst[1].endswith(name)
 
 
+def test_titles_of_images_name_another_class_only_where_it_is_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(figures, "draw_images", lambda path, images, names, title: titles.extend(names))
+    monkeypatch.setattr(MNIST, "class_names", lambda self: ["cat", "fish"])
+    rows = Arrays(np.zeros((2, 4, 4), np.uint8), np.array([1, 0], np.int32))
+    pictures.draw_results(MNIST(), np.array([[0.34, 0.66], [0.2, 0.8]], np.float32), rows, tmp_path)
+    assert titles == ["cat, taken for fish (80%)", "fish (66%)"]
+
+
 def test_numbers_are_drawn_in_their_unit(tables: Path) -> None:
     task = numbers()
     test = task.data().test

@@ -50,6 +50,18 @@ class PredictConfig:
     model: str | None = setting(None, "exported file that predicts in place of the run's checkpoint")
     show: int = setting(10, "predictions to print; predictions.csv holds all", at_least=0)
 
+    def check(self, prefix: str) -> None:
+        """Refuse a split where new rows are named.
+
+        Args:
+            prefix: Dotted key of this section with a final dot, for the message.
+        """
+        if self.path is not None and self.split != PredictConfig.split:
+            raise UserError(
+                f"{prefix}split={self.split} is not read with {prefix}path={self.path}, whose rows are all "
+                "predicted: leave one of both out."
+            )
+
 
 @dataclass
 class EvaluateConfig:

@@ -73,8 +73,8 @@ def _of_classes(
     own = scores[np.arange(len(labels)), labels]
     short = short_names(shown, figures.CAPTION_WIDTH)
     captions = [
-        f"{short[labels[i]]}, taken for {short[predicted[i]]} ({scores[i].max():.0%})"
-        for i in range(len(own))
+        short[label] + (f", taken for {short[taken]}" if taken != label else "") + f" ({score:.0%})"
+        for label, taken, score in zip(labels, predicted, scores.max(axis=1), strict=True)
     ]
     facts = {
         "actual": [names[i] for i in labels],

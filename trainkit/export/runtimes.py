@@ -66,8 +66,10 @@ def format_of(path: Path) -> str:
     """`keras`, `saved_model`, `onnx` or `litert`.
 
     Raises:
-        ValueError: for a file of another kind.
+        ValueError: for a file of another kind, or none.
     """
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file or folder")
     if path.is_dir() and (path / "saved_model.pb").is_file():
         return "saved_model"
     known = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}

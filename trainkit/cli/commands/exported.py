@@ -13,6 +13,7 @@ from trainkit.cli.commands.opened import refuse_empty_split
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
+from trainkit.data.preparation.labels import NumberTarget
 from trainkit.experiment.job import Job
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ def predict_by_file(job: Job) -> int:
 def _opened(path: Path) -> Exported:
     from trainkit.export.runtimes import load
 
+    if not path.exists():
+        raise UserError(
+            f"predict.model={path} does not exist; expected a file that mode=export resume=<run> has "
+            "written, into the folder export of the run."
+        )
     try:
         return load(path)
     except ImportError as error:
@@ -100,10 +106,19 @@ def _predictions(
         outputs = outputs["scores"]
     elif x is raw and raw is not rows.x:
         labels = None if about.get("labels") is None else job.task.decode(np.asarray(about["labels"]))
-        return _InUnits(outputs["predicted"], labels, about.get("rows"))
+        return _InUnits(_number_texts(job, outputs["predicted"]), labels, about.get("rows"))
     elif len(outputs) == 1:
         (outputs,) = outputs.values()
     return Predictions(job.task, outputs, **about)
+
+
+def _number_texts(job: Job, numbers: np.ndarray) -> list[str]:
+    """Numbers `[N]` in the target's unit with the digits that float32 tells apart, as the run shows them."""
+    numbers = numbers.reshape(-1)
+    target = getattr(job.task, "target", None)
+    if isinstance(target, NumberTarget) and numbers.dtype != np.float32:
+        return job.task.decode(target.encode(numbers))
+    return [str(v) if numbers.dtype == np.float32 else f"{v:.12g}" for v in numbers]
 
 
 @dataclass(frozen=True)
@@ -111,17 +126,17 @@ class _InUnits:
     """Numbers that are in the target's unit already, as `Predictions` shows others.
 
     Args:
-        predicted: `[N]`.
+        predicted: As texts, `[N]`.
         actual: The true ones as texts, `[N]`; None: not known.
         rows: Columns that say which row is which, `[N]` each; None: their numbers from 1.
     """
 
-    predicted: np.ndarray
+    predicted: Sequence[str]
     actual: Sequence[str] | None
     rows: Mapping[str, Sequence[Any]] | None = None
 
     def lines(self, count: int) -> list[str]:
-        texts = [f"Predicted: {text}" for text in self._texts(count)]
+        texts = [f"Predicted: {text}" for text in self.predicted[:count]]
         if self.actual is None:
             return texts
         return [f"{text}  Actual: {true}" for text, true in zip(texts, self.actual, strict=False)]
@@ -131,12 +146,7 @@ class _InUnits:
 
     def csv(self) -> list[str]:
         columns: dict[str, Sequence[Any]] = {**(self.rows or {"row": range(1, len(self.predicted) + 1)})}
-        columns["predicted"] = self._texts(None)
+        columns["predicted"] = self.predicted
         if self.actual is not None:
             columns["actual"] = list(self.actual)
         return [files.csv_text(columns)]
-
-    def _texts(self, count: int | None) -> list[str]:
-        """What is predicted, with the digits of its type; a file may give float32."""
-        values = self.predicted[:count]
-        return [str(v) if values.dtype == np.float32 else f"{v:.12g}" for v in values]
