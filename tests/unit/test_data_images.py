@@ -17,6 +17,7 @@ from trainkit.data.image_data import new_images
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation import Preparation, PreparationSettings
 from trainkit.data.preparation.labels import fit_class_labels
+from trainkit.data.schema import Schema
 from trainkit.data.sources import paths
 from trainkit.data.sources.images import ImageOptions, read_images
 from trainkit.data.sources.texts import read_texts
@@ -256,7 +257,7 @@ def test_new_images_of_other_endings_are_told_as_those_of_a_training(tmp_path: P
     png(tmp_path / "new" / "1.png", pixels(0, 3, 3, 1))
     (tmp_path / "new" / "2.tif").write_bytes(b"")
     target = fit_class_labels("label", np.array(["a", "b"], object), PreparationSettings())
-    new = new_images(tmp_path / "new", DataConfig(), Preparation((), (), target), (3, 3, 1))
+    new = new_images(tmp_path / "new", DataConfig(), Schema(()), Preparation((), (), target), (3, 3, 1))
     (note,) = new.notes
     assert note.startswith("1 file does not end in .png")
     assert note.endswith("and is left out: 2.tif")
