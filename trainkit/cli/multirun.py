@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,8 @@ def run_missing(multirun: Multirun, numbers: Sequence[int], jobs: Sequence[Job])
             entry["run"] = _entry(job, entry["overrides"])["run"]
             print(f"\n[{i + 1}/{len(multirun.entries)}] {' '.join(entry['overrides'])}", flush=True)
             codes.append(_run(replace(job, before_run=multirun.write)))
-            entry["exit"] = codes[-1]
+            # A signal while it was tested has let it come to its end.
+            entry["exit"] = 0 if codes[-1] > 2 and _is_complete(entry) else codes[-1]
             if any(code != 2 for code in codes):  # something was made
                 multirun.write()
             if codes[-1] > 2:
@@ -224,6 +225,11 @@ def _entry(job: Job, overrides: Sequence[str]) -> dict[str, Any]:
     if place is None and job.found is not None:
         place = job.found.run.path if job.found.run is not None else job.found.checkpoint
     return {"overrides": list(overrides), "run": str(place), "exit": None}
+
+
+def _is_complete(entry: Mapping[str, Any]) -> bool:
+    """Whether the run of a job has come to its end."""
+    return files.read_or_set_aside(RunDir(Path(entry["run"])).status).get("status") == "completed"
 
 
 def _run(job: Job) -> int:

@@ -67,7 +67,8 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
                     code = 0
                 else:
                     code = _train(replace(one, before_run=begin), train, whole, write_error)
-                whole.note(name, code)
+                # A signal while it was tested has let it come to its end.
+                whole.note(name, 0 if code > 2 and _is_done(one) else code)
                 if code > 2:
                     break
         except BaseException:
@@ -75,7 +76,7 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
                 write(f"Continue:  {whole.command()}")
             raise
     write("\n".join(whole.closing_lines()))
-    return max(code for code in whole.exits.values() if code is not None)
+    return max(code, *(code for code in whole.exits.values() if code is not None))
 
 
 def _train(job: Job, train: Train, whole: _Whole, write_error: Write) -> int:

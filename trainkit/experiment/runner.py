@@ -69,7 +69,8 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         write_error: Takes lines for standard error.
 
     Returns:
-        The exit code: 0 done, 1 failed, 129, 130 or 143 stopped by a signal.
+        The exit code: 0 done, 1 failed, 129, 130 or 143 stopped by a signal, also by one that came while the
+        trained model was tested: the run is complete then, and nothing is to follow it.
 
     Raises:
         UserError: for what is wrong before the run directory is made.
@@ -111,10 +112,21 @@ class _Training:
     write_error: Write
 
     def run_to_the_end(self, extra: Sequence[keras.callbacks.Callback]) -> int:
-        """Train, and return the exit code."""
+        """Train, and return the exit code: of a signal, also if the run came to its end after it."""
+        heard: list[str] = []
+        code = self._train(extra, heard)
+        return EXIT_CODES[heard[0]] if heard and code == 0 else code
+
+    def _train(self, extra: Sequence[keras.callbacks.Callback], heard: list[str]) -> int:
+        """Train, and return the exit code; the names of signals that come are added to `heard`."""
         job, trainer, run = self.job, self.trainer, self.run
+
+        def stop(reason: str) -> None:
+            heard.append(reason)
+            trainer.request_stop(reason)
+
         try:
-            with stop_on_signals(trainer.request_stop, self.give_up):
+            with stop_on_signals(stop, self.give_up):
                 self.measure_ceiling()
                 trainer.callbacks = [*make_callbacks(job, run, self.setup, self.best, self.write), *extra]
                 resume = job.found.checkpoint if job.found else None
