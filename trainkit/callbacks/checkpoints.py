@@ -52,6 +52,8 @@ class Checkpoints(Monitor):
         clock: Seconds; for tests.
 
     Attributes:
+        lost_epochs: Complete epochs whose best one has lost its checkpoint: a resumed training chooses the
+            best one among those that follow.
         mid_epoch: The state to save of a training that ends within an epoch, once it does; None: the current.
 
     Raises:
@@ -107,6 +109,7 @@ class Checkpoints(Monitor):
         self.monitors: Mapping[str, Monitor] = {}
         self.best_states: dict[str, Any] = {}
         self.mid_epoch: Record | None = None
+        self.lost_epochs = 0
         self._saved_at = -np.inf
         self._cost = 0.0
         self._minutes_from = clock()
@@ -133,6 +136,8 @@ class Checkpoints(Monitor):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
+        if 0 < self.best_epoch <= self.lost_epochs:
+            super().reset(self.rule.mode)
         names = [name for name in state.get("kept", []) if Path(name).name == name]  # each is removed one day
         self.kept = [name for name in names if (self.folder / name / META).is_file()]
         self.count = int(state.get("count", len(self.kept)))

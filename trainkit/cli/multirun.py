@@ -22,7 +22,7 @@ from trainkit.core.figures import NOTHING, number
 from trainkit.core.words import command, override
 from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
-from trainkit.runs.run_dir import CHECKPOINT, REPEATS, SEARCH, RunDir
+from trainkit.runs.run_dir import SEARCH, RunDir
 
 __all__ = ["Multirun", "launch", "missing_of", "run_all", "run_missing"]
 
@@ -113,8 +113,7 @@ def _begun(place: Path, code: int | None) -> list[str]:
     """The words by which a job goes on where it was; none if it begins anew."""
     if (place / SEARCH).is_file():
         return [] if code == 1 else [override("run_dir", str(place))]
-    saved = any(RunDir(place).checkpoints.glob(f"*/{CHECKPOINT}"))
-    return [override("resume", str(place))] if saved or (place / REPEATS).is_file() else []
+    return [override("resume", str(place))] if run_dir.has_saved(place) else []
 
 
 def run_all(jobs: Sequence[Job], overrides: Sequence[Sequence[str]], flags: Sequence[str]) -> int:

@@ -252,8 +252,8 @@ def _found(config: Config, names_a_task: bool) -> Found | None:
         run_dir=config.run_dir,
         prefer=("best", "last") if opens else ("last",),
     )
-    names_it = config.resume == "best" or (config.resume or "").rstrip("/").endswith(found.checkpoint.name)
-    return undamaged(found, must_be_it=names_it and config.resume != "last")
+    named = config.resume not in (None, "last") and Path(config.resume or "").resolve() == found.checkpoint
+    return undamaged(found, must_be_it=named or config.resume == "best")
 
 
 def _new_path(config: Config, *, resumes: bool) -> Path | None:

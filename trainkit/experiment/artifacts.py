@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ def opened_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[Ru
         raise ValueError("A job that trains anew needs a path for its run.")
     with locked(run.path):
         files.sweep(run.path)
+        with suppress(OSError):
+            run.error.unlink()  # of an attempt before this one
         _write_beginning(job, trainer, setup, run, about)
         yield run
 

@@ -1,16 +1,21 @@
-"""What to say of a resumed run that has nothing left to train."""
+"""A resumed run that has nothing left to train: what to say of it, and the report that it may lack."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.core import files
+from trainkit.core.errors import UserError
 from trainkit.experiment.job import Job
+from trainkit.reporting import write_report
+from trainkit.runs.lock import locked
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
-__all__ = ["finished", "trains_no_more"]
+__all__ = ["finish_report", "finished", "trains_no_more"]
 
 
 def finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | None:
@@ -30,6 +35,17 @@ def finished(job: Job, trainer: Trainer, memory: Mapping[str, Any]) -> str | Non
         return None
     command = job.command(mode="evaluate", resume=run.shown)
     return f"Run {run.shown} {text}\nEvaluate:  {command}"
+
+
+def finish_report(job: Job, setup: TrainSetup) -> None:
+    """Write the report of a complete run, if the run was killed before it had written its own."""
+    run = job.found.run if job.found else None
+    if run is None or not (setup.is_chief and job.config.callbacks.report):
+        return
+    written = run.report.stat().st_mtime_ns if run.report.is_file() else 0
+    if written < run.status.stat().st_mtime_ns:
+        with suppress(UserError), locked(run.path):  # a run may lie where nothing can be written
+            write_report(run.path)
 
 
 def trains_no_more(job: Job, trainer: Trainer) -> str:

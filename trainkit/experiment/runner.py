@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from trainkit.backend.compat.names import kept_names
 from trainkit.callbacks.checkpoints import Checkpoints
@@ -20,11 +19,13 @@ from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.weight_average import WeightAverage
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
-from trainkit.core.errors import UserError, one_line
+from trainkit.core.errors import UserError
 from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
-from trainkit.experiment.finished import finished, trains_no_more
+from trainkit.experiment.failure import LOST_WORKER, reason
+from trainkit.experiment.finished import finish_report, finished, trains_no_more
 from trainkit.experiment.job import Job
+from trainkit.experiment.lost_best import forget_lost_best
 from trainkit.experiment.pictures import draw_results
 from trainkit.experiment.shared_programs import maker
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
@@ -43,15 +44,6 @@ from trainkit.trainer.trainer import Trainer
 __all__ = ["fit"]
 
 Write = Callable[[str], None]
-
-# What a reduction over several workers raises when one of them is gone.
-LOST_WORKER = (
-    tf.errors.UnavailableError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.InternalError,
-)
 
 
 @kept_names()
@@ -85,12 +77,14 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         memory = trainer.restore(job.found.checkpoint)
     said = finished(job, trainer, memory)
     if said is not None:
+        finish_report(job, setup)
         write(said)
         return 0
     if note := trains_no_more(job, trainer):
         write(note)
     with opened_run_dir(job, trainer, setup) as run, Heartbeat(run, setup.state.position) as status:
         best = best_keeper(job, run, setup, monitor)
+        forget_lost_best(best, job.found.run if job.found else None, memory, trainer.state.epoch)
         training = _Training(job, trainer, setup, run, status, best, write, write_error)
         try:
             return training.run_to_the_end(extra)
@@ -142,6 +136,7 @@ class _Training:
                     raise UserError(f"{NOT_FINITE}; trainer.on_nonfinite=stop names the step.")
             if trainer.stopped is not None:
                 return self.stopped(trainer.stopped)
+            files.sweep(run.checkpoints, unnamed=True)
             self.status.end("completed")
         except KeyboardInterrupt:
             return self.stopped("SIGINT")
@@ -270,7 +265,7 @@ class _Training:
         run = self.run
         chief = self.setup.is_chief
         lost = self.setup.workers > 1 and isinstance(error, LOST_WORKER)
-        text = _reason(error, lost=lost)
+        text = reason(error, lost=lost)
         try:
             if not lost and not isinstance(error, UserError):
                 files.write_text(run.error, "".join(traceback.format_exception(error)))
@@ -288,13 +283,3 @@ class _Training:
         if lost:
             os._exit(1)  # TensorFlow's own end would wait for the worker that is gone
         return 1
-
-
-def _reason(error: Exception, *, lost: bool) -> str:
-    """An error in one line."""
-    if lost:
-        return f"another worker ended or no longer answers ({type(error).__name__})"
-    first_line = one_line(str(error).strip().partition("\n")[0])
-    if isinstance(error, UserError):
-        return first_line
-    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__

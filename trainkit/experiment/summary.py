@@ -34,7 +34,7 @@ def closing_lines(
         feed: How the rows came.
     """
     best = summary["best"]
-    value = "no epoch is complete"
+    value = "none" if summary.get("epochs") else "no epoch is complete"
     if best:
         value = f"{summary['monitor']} {best['value']:.6g} in epoch {best['epoch']}"
     lines = {"Run": run, **({"Stopped": stopped} if stopped else {}), "Best": value}

@@ -34,7 +34,7 @@ def write_report(run: Path | str) -> Path:
         UserError: if it cannot be written.
     """
     found = read_run(run)
-    return files.write_text(found.run.path / "report.html", report_html(found))
+    return files.write_text(found.run.report, report_html(found))
 
 
 def report_html(run: RunData) -> str:

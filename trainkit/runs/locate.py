@@ -13,7 +13,17 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import shown
 from trainkit.core.words import command, in_shell, override
 from trainkit.runs.lock import holder
-from trainkit.runs.run_dir import BEST_TRIAL, CHECKPOINT, CONFIG, LATEST, REPEATS, SEARCH, TIME, RunDir
+from trainkit.runs.run_dir import (
+    BEST_TRIAL,
+    CHECKPOINT,
+    CONFIG,
+    LATEST,
+    REPEATS,
+    SEARCH,
+    TIME,
+    RunDir,
+    begins_anew,
+)
 
 __all__ = ["Found", "locate", "newest", "run_around", "run_of", "several"]
 
@@ -78,9 +88,10 @@ def locate(
             f"Run {shown(path)} is being written by {writer}, and has no checkpoint {' or '.join(prefer)} "
             "yet. Wait until it has, or stop it."
         )
+    anew = "" if begins_anew(path) else " in another run_dir"
     raise UserError(
         f"Run {shown(path)} has no checkpoint {' or '.join(prefer)} yet; "
-        "start it anew, or name another run or checkpoint with resume=."
+        f"start it anew{anew}, or name another run or checkpoint with resume=."
     )
 
 

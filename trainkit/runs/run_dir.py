@@ -26,7 +26,9 @@ __all__ = [
     "SEARCH",
     "TIME",
     "RunDir",
+    "begins_anew",
     "create",
+    "has_saved",
     "link_tensorboard",
     "new_path",
 ]
@@ -123,6 +125,11 @@ class RunDir:
         return self.path / "model.txt"
 
     @property
+    def report(self) -> Path:
+        """The run on one page."""
+        return self.path / "report.html"
+
+    @property
     def error(self) -> Path:
         """The traceback of a run that failed."""
         return self.path / "error.txt"
@@ -151,10 +158,12 @@ def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
         path = Path(runs_dir, name, f"{datetime.now():{TIME}}-{secrets.token_hex(4)}")
     else:
         path = Path(run_dir)
-        if path.is_dir() and any(path.iterdir()) and not _saved_nothing(path):
+        if path.is_dir() and any(path.iterdir()) and not begins_anew(path):
+            todo = "To continue the run there, add resume=last."
+            if RunDir(path).status.is_file() and not has_saved(path) and not is_locked(path):
+                todo = "The run there has no checkpoint to go on from: choose another, or remove that folder."
             raise UserError(
-                f"run_dir={run_dir} already holds something; expected a new or empty folder. "
-                "To continue the run there, add resume=last."
+                f"run_dir={run_dir} already holds something; expected a new or empty folder. {todo}"
             )
     _check_writable(path)
     return path
@@ -169,7 +178,7 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
     try:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-        if path.exists() and not _saved_nothing(path):
+        if path.exists() and not begins_anew(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         make_folder(path)
         RunDir(path).error.unlink(missing_ok=True)  # of a run that failed here before it had saved anything
@@ -205,9 +214,14 @@ def link_tensorboard(run: RunDir, runs_dir: str, name: str, words: Sequence[str]
         link(folder / label, target)
 
 
-def _saved_nothing(path: Path) -> bool:
-    """Whether a folder holds a run that was killed or failed before it had saved anything, so that it can
-    begin again there."""
+def has_saved(path: Path) -> bool:
+    """Whether the folder of a run, or of several, has something to go on from."""
+    return (path / REPEATS).exists() or any(RunDir(path).checkpoints.glob(f"*/{CHECKPOINT}"))
+
+
+def begins_anew(path: Path) -> bool:
+    """Whether a folder holds a run that ended before it had saved anything, so that it can begin again there.
+    One that failed or was stopped after an epoch stays: somebody may want to see its curves."""
     run = RunDir(path)
     if is_locked(path):
         return False
@@ -215,15 +229,13 @@ def _saved_nothing(path: Path) -> bool:
         return True  # while it wrote its first file
     if not ((path / CONFIG).is_file() or (run.manifest.is_file() and run.status.is_file())):
         return False  # no run of the command, nor one from Python
-    if run.summary.exists() or (path / REPEATS).exists():
-        return False
-    if any(run.checkpoints.glob(f"*/{CHECKPOINT}")):
+    if run.summary.exists() or has_saved(path):
         return False
     try:
         status = read_json(run.status).get("status", "running")
-        if status == "failed" and run.metrics.is_file():
+        if status in ("failed", "preempted") and run.metrics.is_file():
             return len(run.metrics.read_text(encoding="utf-8").splitlines()) < 2  # no epoch ended
-        return status in ("running", "failed")
+        return status in ("running", "failed", "preempted")
     except UserError:
         return False
 

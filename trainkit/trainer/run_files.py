@@ -86,6 +86,8 @@ class RunFiles:
             done = report()
             summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
             files.write_json(self.run.summary, summary)
+            if done.status == "completed":
+                files.sweep(self.run.checkpoints, unnamed=True)
             status.end(done.status, reason=done.stopped or ("" if done.finite else NOT_FINITE))
         self._write_report()
 

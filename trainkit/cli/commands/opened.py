@@ -43,7 +43,7 @@ class Opened:
 
     def print_written(self, path: Path) -> None:
         """Print which checkpoint was opened, and where its results are; the run's report shows them, too."""
-        if self.found.run is not None and (self.found.run.path / "report.html").is_file():
+        if self.found.run is not None and self.found.run.report.is_file():
             write_report(self.found.run.path)
         state = self.trainer.state
         checkpoint = files.shown(self.found.checkpoint)
