@@ -15,11 +15,15 @@ from trainkit.cli import main
 
 
 @pytest.mark.slow
-def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int]) -> None:
-    assert train("trainer.epochs=5", "run_dir=whole") == 0
-    assert train("trainer.epochs=2", "run_dir=parts") == 0
+@pytest.mark.parametrize("task", ["Tiny", "Shuffled"])
+def test_a_resumed_run_equals_an_uninterrupted_one(train: Callable[..., int], task: str) -> None:
+    assert train("trainer.epochs=5", "run_dir=whole", f"task._target_=mine.{task}") == 0
+    assert train("trainer.epochs=2", "run_dir=parts", f"task._target_=mine.{task}") == 0
     assert main.main(["resume=parts", "trainer.epochs=5", "progress=none"]) == 0
     whole, parts = read("summary.json", "whole"), read("summary.json", "parts")
+    assert (whole["epochs"], whole["steps"]) == (5, 20)
+    for run in ("whole", "parts"):
+        assert (read("status.json", run)["epoch"], read("status.json", run)["step"]) == (5, 20)
     for key in ("epochs", "steps", "best", "train", "val", "test"):
         assert whole[key] == parts[key]
     assert read("manifest.json", "parts")["resumed"][0]["epoch"] == 2

@@ -74,6 +74,13 @@ def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.Ca
     assert str(run.relative_to(Path.cwd())) in lines[-5]
 
 
+def test_a_run_of_a_shuffled_dataset_reads_it_once_and_tells_where_it_ends(train: Callable[..., int]) -> None:
+    assert train("task._target_=mine.Shuffled", "trainer.epochs=1") == 0
+    assert sys.modules["mine"].Shuffled.reads == 1
+    told = [read(name) for name in ("summary.json", "status.json")]
+    assert (told[0]["epochs"], told[0]["steps"], told[1]["epoch"], told[1]["step"]) == (1, 4, 1, 4)
+
+
 def test_the_model_loads_with_plain_keras(train: Callable[..., int]) -> None:
     import keras
 

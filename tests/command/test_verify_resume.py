@@ -41,11 +41,12 @@ def verify(folder: Path, *words: str, module: str = "") -> tuple[int, dict[str, 
 
 
 @pytest.mark.slow
-def test_a_killed_training_is_the_same_training(tmp_path: Path) -> None:
-    code, found, output = verify(tmp_path / "my", "verify.kills=4")
+@pytest.mark.parametrize(("task", "kills"), [("Tiny", 4), ("Shuffled", 1)])
+def test_a_killed_training_is_the_same_training(tmp_path: Path, task: str, kills: int) -> None:
+    code, found, output = verify(tmp_path / "my", f"verify.kills={kills}", f"task._target_=mine.{task}")
     assert code == 0, output
     assert found["passed"] is True
-    assert len(found["kills"]) == 4
+    assert len(found["kills"]) == kills
     assert "Equal:" in output
 
 

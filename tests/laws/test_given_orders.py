@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import trainkit as tk
 from tests.support.toys import Toy
-from tests.support.training import fit
+from tests.support.training import fit, fit_again
 from trainkit.backend.compat import pipelines
 from trainkit.checkpoint import store
 from trainkit.checkpoint.members import read_meta
@@ -24,6 +24,7 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.trainer.generated_rows import unopened
 from trainkit.trainer.resumed import check_resumed
+from trainkit.trainer.trainer import Trainer
 
 ROWS = 20
 EPOCHS = 3
@@ -77,11 +78,11 @@ def trained(form: str, **settings: Any) -> list[np.ndarray]:
     return fit(Ordered(form=form), **settings)[0].model.get_weights()
 
 
-def by_keras(form: str) -> list[np.ndarray]:
-    """The weights that `model.fit` gives."""
+def by_keras(form: str, rows: tf.data.Dataset | None = None) -> list[np.ndarray]:
+    """The weights that `model.fit` gives; on `rows`, if they are given."""
     keras.utils.set_random_seed(0)
     task = Ordered(form=form)
-    rows = task.data().train
+    rows = task.data().train if rows is None else rows
     model = task.model(None)
     model.compile(task.optimizer(), task.loss())
     model.fit(rows if form not in ("rows", "repeated") else rows.batch(5), epochs=EPOCHS, verbose=0)
@@ -98,6 +99,26 @@ def test_each_epoch_has_the_order_of_model_fit(form: str) -> None:
     expected = by_keras(form)
     for engine in ("trainkit", "keras"):
         assert_same(trained(form, engine=engine), expected, engine)
+
+
+def test_a_second_fit_begins_with_the_first_orders() -> None:
+    task = Ordered(form="batches")
+    trainer, first = fit(task, batch_size=5, execution="step")
+    assert fit_again(trainer, task) == first
+
+
+def test_a_fit_trains_what_was_prepared_and_the_next_one_the_same_rows() -> None:
+    """Also of rows that were given in place of the task's own."""
+    task = Ordered(form="batches")
+    numbers = np.arange(ROWS // 2, dtype=np.float32)
+    rows, for_keras = (FORMS["batches"](Arrays(numbers[:, None], numbers)) for _ in range(2))
+    trainer = Trainer(epochs=EPOCHS, batch_size=5, execution="step")
+    setup = trainer.prepare(task, data=Splits(rows))
+    trainer.fit(task)
+    assert (setup.state.epoch, setup.state.step) == (EPOCHS, 2 * EPOCHS)
+    assert_same(trainer.model.get_weights(), by_keras("batches", for_keras), "given rows")
+    trainer.fit(task)
+    assert trainer.setup.source.rows == len(numbers)
 
 
 @pytest.mark.slow

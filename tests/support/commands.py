@@ -16,10 +16,11 @@ QUIET = ("callbacks=none", "progress=none")
 OWN_MODULE = '''
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainkit import Arrays, Source, Splits, Task
 
@@ -48,6 +49,18 @@ class Tiny(Task):
 
     def metrics(self):
         return [keras.metrics.BinaryAccuracy(name="accuracy")]
+
+
+class Shuffled(Tiny):
+    """From a Dataset that shuffles anew in each epoch; counts how often its rows were asked for."""
+
+    reads = 0
+
+    def data(self):
+        Shuffled.reads += 1
+        splits = super().data()
+        rows = tf.data.Dataset.from_tensor_slices(splits.train.batch())
+        return replace(splits, train=rows.shuffle(self.rows).batch(8))
 
 
 class Unfinished(Task):

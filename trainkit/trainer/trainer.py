@@ -98,6 +98,7 @@ class Trainer(TrainerView):
         self.told_changes: Collection[str] = ()  # settings of which `fit` need not say that they changed
         super().__init__()
         self._trained = False
+        self._data: Splits | None = None  # in place of `task.data()`
         self._stop_reason: str | None = None
         self._agreement: Agreement | None = None
 
@@ -107,7 +108,7 @@ class Trainer(TrainerView):
 
         Args:
             task: What to train.
-            data: Rows to use in place of `task.data()`.
+            data: Rows to use in place of `task.data()`, also by the next fits of the task.
             by: What makes the task ready, and lends programs: `made_ready`, or a pool's `setup`.
 
         Raises:
@@ -115,6 +116,7 @@ class Trainer(TrainerView):
         """
         with kept_generators():
             self._setup, self._cache = by(as_task(task), self.config, self.optimizer, as_data(data))
+        self._data = data
         self._trained = False
         return self._setup
 
@@ -141,7 +143,7 @@ class Trainer(TrainerView):
 
         Args:
             task: What to train.
-            data: Rows to use in place of `task.data()`.
+            data: Rows to use in place of `task.data()`, also by the next fits of the task.
             resume: Checkpoint folder, or run directory, to continue from, up to `epochs` in all.
 
         Returns:
@@ -263,23 +265,19 @@ class Trainer(TrainerView):
         return dict(store.restore(self.state, as_path("path", path))["callbacks"])
 
     def _fresh(self, task: Task, data: Splits | None) -> tuple[TrainSetup, ProgramCache]:
-        """A setup of the task before any training: that of the last fit, put back to its start, if nothing
-        else changed."""
+        """A setup of the task before any training: the one that was prepared, or that of the last fit, put
+        back to its start, if nothing else changed."""
         known = self._setup
-        same = known is not None and known.task is task and data is None and not known.source.shuffled
-        if known is None or not same or (self._trained and self._changed(known)):
+        if known is None or known.task is not task or data is not None:
             self.prepare(task, data=data)
+        elif self._trained and not known.can_begin_again(self.config):
+            self.prepare(task, data=self._data)
         elif self._trained:
             known.rewind()
         with ONE_AT_A_TIME:
             if self.setup.generators is not None:
                 self.setup.generators.put()
         return self._ready(None)
-
-    def _changed(self, known: TrainSetup) -> bool:
-        """Whether a second fit needs a new model: for other settings, or since `model.fit` traced the old
-        one."""
-        return known.config != self.config or self.config.engine == "keras"
 
     def _ready(self, task: Task | None) -> tuple[TrainSetup, ProgramCache]:
         if task is not None and (self._setup is None or self._setup.task is not task):

@@ -79,5 +79,5 @@ def _search(job: Job) -> tuple[RateFinder, TrainSetup]:
     setup = trainer.prepare(job.task, data=rows)
     finder = RateFinder(settings.low, settings.high, settings.steps, setup.shape.step_rows, setup.shape.rows)
     trainer.callbacks = [finder]
-    trainer.fit(job.task, data=rows)
-    return finder, trainer.setup
+    trainer.fit(job.task)
+    return finder, setup
