@@ -18,6 +18,7 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
 from trainkit.verification.differences import distance, relative, ulp
+from trainkit.verification.parts import check_parts
 from trainkit.verification.report import Report, VariableDifference
 from trainkit.verification.tolerance import on_replicas, parity_tolerance
 
@@ -100,7 +101,8 @@ def compare(
         callbacks: Makes further callbacks, afresh for each training.
 
     Raises:
-        UserError: for settings that `model.fit` does not have.
+        UserError: for settings that `model.fit` does not have, and for a model that draws random numbers, or
+            keeps statistics, part by part of a batch.
     """
     parity = parity or ParityConfig()
     config = comparable(config, parity)
@@ -125,8 +127,9 @@ def comparable(config: TrainerConfig, parity: ParityConfig) -> TrainerConfig:
         dynamic_rows=not execution.endswith("_xla"),
         # XLA compiles one step at a time with a stream, as in model.fit; it needs to know all shapes.
         feed="stream" if execution == "step_xla" else config.feed,
-        # Keras draws the same dropout masks on all replicas, trainkit does not: the rest can be compared.
-        dropout=config.dropout and not on_replicas(config),
+        # Masks are drawn for each part of a batch, by Keras for all of it, or the same on all replicas: the
+        # rest can be compared.
+        dropout=config.dropout and not on_replicas(config) and config.accumulate == 1,
     )
 
 
@@ -141,6 +144,13 @@ def _train(
     """Train with one of the two loops, from the values `initial` if they are given."""
     trainer = Trainer(config, optimizer=optimizer)
     built = trainer.prepare(task, data=data)
+    if config.accumulate > 1:
+        parts = f"trainer.accumulate={config.accumulate} and one large batch of model.fit"
+        check_parts(built, parts, "Compare with trainer.accumulate=1.", kept=True)
+    elif built.replicas > 1:  # of statistics Keras keeps those of the first replica, trainkit the mean of all
+        kept = not config.sync_batch_norm
+        one_device = "Compare on one device, or statistics over all rows with trainer.sync_batch_norm=true."
+        check_parts(built, f"{built.replicas} replicas of both loops", one_device, kept=kept)
     if initial is not None:
         trainer.state.assign(initial)
     first = trainer.state.values()

@@ -18,6 +18,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
 from trainkit.verification.differences import distance, relative_distance
+from trainkit.verification.parts import check_parts
 from trainkit.verification.report import VariableDifference, difference_lines, verdict_lines
 from trainkit.verification.tolerance import replicas_tolerance
 
@@ -118,9 +119,14 @@ def train(
         config: Settings, from `comparable`.
         optimizer: Settings that change the task's own optimizer.
         data: Rows to use in place of `task.data()`.
+
+    Raises:
+        UserError: for a model that draws random numbers.
     """
     trainer = Trainer(config, optimizer=optimizer)
-    return trainer, trainer.fit(task, data=data).history
+    setup = trainer.prepare(task, data=data)
+    check_parts(setup, "One device and several", "Compare a model that draws none.")
+    return trainer, trainer.fit(task).history
 
 
 def compare_replicas(

@@ -26,7 +26,8 @@ def parity_tolerance(asked: str, config: TrainerConfig) -> tuple[float, str]:
     if number is not None:
         return number, "as asked"
     if config.accumulate > 1:
-        return ACCUMULATION, "sums over micro-batches round differently from one large batch"
+        reason = "sums over micro-batches round differently from one large batch; without dropout"
+        return ACCUMULATION, reason
     if config.execution == "epoch_xla":
         return (
             XLA,
