@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.toys import Toy
 from tests.support.training import difference, fit
+from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.core.errors import UserError
 from trainkit.runs.lock import locked
@@ -40,9 +41,38 @@ def test_a_run_from_python_resumes_as_an_uninterrupted_one(tmp_path: Path) -> No
     first = Trainer(epochs=2, batch_size=16, execution="epoch", run_dir=tmp_path)
     first.fit(Toy(dropout=0.3))
     rest = Trainer(epochs=4, batch_size=16, execution="epoch", run_dir=tmp_path)
-    rest.fit(Toy(dropout=0.3), resume=tmp_path / "checkpoints" / "last")
+    rest.fit(Toy(dropout=0.3), resume="last")  # as an occupied run_dir advises
     assert difference(whole, rest) == 0.0
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 5
+
+
+def test_last_and_best_are_those_of_the_run_directory(tmp_path: Path) -> None:
+    trainer = Trainer(epochs=2, batch_size=16, execution="epoch", run_dir=tmp_path / "run")
+    with pytest.raises(UserError, match="run does not exist"):
+        trainer.fit(Toy(), resume="last")
+    trainer.fit(Toy())
+    for name in ("last", "best"):
+        place = tmp_path / "run" / "checkpoints" / name
+        assert trainer.evaluate(checkpoint=name) == trainer.evaluate(checkpoint=place)
+    assert trainer.fit(Toy(), resume="last").epoch == []
+    with pytest.raises(UserError, match="last does not exist"):
+        Trainer(epochs=2).fit(Toy(), resume="last")
+
+
+def test_what_model_fit_cannot_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    refused: list[dict[str, Any]] = [
+        {"steps": 10},
+        {"on_nonfinite": "restore"},
+        {"callbacks": [Checkpoints(tmp_path / "own", every_steps=2)]},
+    ]
+    for settings in refused:
+        with pytest.raises(UserError, match=r"model\.fit|whole epochs"):
+            Trainer(engine="keras", batch_size=16, run_dir=tmp_path / "run", **settings).fit(Toy())
+    trainer = Trainer(engine="keras", run_dir=tmp_path / "run")
+    trainer.config.steps = 10
+    with pytest.raises(UserError, match="whole epochs"):
+        trainer.fit(Toy())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_holds_something_is_refused_before_the_training(tmp_path: Path) -> None:

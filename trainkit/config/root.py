@@ -17,6 +17,7 @@ from trainkit.config.modes import EvaluateConfig, FitConfig, ParityConfig, Predi
 from trainkit.config.optimizer import OptimizerConfig
 from trainkit.config.trainer import TrainerConfig
 from trainkit.config.tune import TuneConfig
+from trainkit.core.errors import UserError
 
 __all__ = ["MODES", "PROGRESS", "Config"]
 
@@ -73,3 +74,13 @@ class Config:
     )
     run_dir: str | None = setting(None, "folder of this run; null: runs/<name>/<time>-<id>")
     runs_dir: str = setting("runs", "folder of all runs")
+
+    def check(self, prefix: str) -> None:
+        """Refuse settings of two groups that do not go together.
+
+        Args:
+            prefix: Key of all settings in messages: nothing.
+        """
+        if self.trainer.engine == "keras" and self.checkpoint.every_steps is not None:
+            every = f"{prefix}checkpoint.every_steps={self.checkpoint.every_steps}"
+            raise UserError(f"{every} needs trainer.engine=trainkit; model.fit saves at ends of epochs.")

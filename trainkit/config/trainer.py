@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from trainkit.config.fields import setting
+from trainkit.core.errors import UserError
 
 __all__ = [
     "ENGINES",
@@ -70,6 +71,23 @@ class TrainerConfig:
         50, "mixed_float16: consecutive non-finite steps that fail the training", at_least=1
     )
     heartbeat_seconds: float = setting(30.0, "multi_worker: silence after which a worker is lost", above=0)
+
+    def check(self, prefix: str) -> None:
+        """Refuse what `model.fit` does not have, if it is to train.
+
+        Args:
+            prefix: Dotted key of this section with a final dot, for the message.
+        """
+        if self.engine == "keras" and self.steps is not None:
+            raise UserError(
+                f"{prefix}engine=keras trains whole epochs; use {prefix}epochs and "
+                f"{prefix}limit_train_batches instead of {prefix}steps."
+            )
+        if self.engine == "keras" and self.on_nonfinite in ("skip", "restore"):
+            raise UserError(
+                f"{prefix}on_nonfinite={self.on_nonfinite} undoes steps, which model.fit cannot; use "
+                f"{prefix}engine=trainkit, or {prefix}on_nonfinite=stop."
+            )
 
 
 class TrainerSettings(TypedDict, total=False):

@@ -96,6 +96,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     Raises:
         UserError: for data that cannot be trained on.
     """
+    config.check("trainer.")  # again, since settings can be changed between two fits
     precision.check_process(config.precision)
     task_values.check_members(task)
     if config.deterministic:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from trainkit.callbacks.monitor import Monitor
+from trainkit.callbacks.observer import Observer
 from trainkit.checkpoint import members
 from trainkit.config import OptimizerConfig
 from trainkit.core.datasets import Splits
@@ -20,7 +21,15 @@ from trainkit.core.task import Task
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.runs.run_dir import RunDir
 
-__all__ = ["as_callbacks", "as_checkpoint", "as_data", "as_optimizer", "as_path", "as_task", "check_monitors"]
+__all__ = [
+    "as_callbacks",
+    "as_checkpoint",
+    "as_data",
+    "as_optimizer",
+    "as_path",
+    "as_task",
+    "check_callbacks",
+]
 
 OURS = ("keras", "trainkit")
 FOLLOWING = (
@@ -43,20 +52,26 @@ def as_callbacks(given: Any) -> list[keras.callbacks.Callback]:
     return found
 
 
-def check_monitors(
-    callbacks: Sequence[keras.callbacks.Callback], direction: Callable[[str, str], str]
+def check_callbacks(
+    callbacks: Sequence[keras.callbacks.Callback], direction: Callable[[str, str], str], engine: str
 ) -> None:
-    """Refuse callbacks that follow a value which the training does not log, or of which nobody says what is
-    better: Keras warns of it after an epoch, or fails then.
+    """Refuse callbacks that save within epochs of `model.fit`, and those that follow a value which the
+    training does not log, or of which nobody says what is better: Keras warns of it after an epoch, or fails
+    then.
 
     Args:
         callbacks: Those of the training. A callback of the user's own may log more values, which those of
             Keras see.
         direction: Gives `min` or `max` for a value and the mode of its callback; raises for an unknown one.
+        engine: Which loop trains.
 
     Raises:
-        UserError: naming the values that are logged.
+        UserError: naming the setting, or the values that are logged.
     """
+    if engine == "keras" and any(isinstance(one, Observer) and one.next_step(0) for one in callbacks):
+        raise UserError(
+            "Checkpoints(every_steps=...) needs trainer.engine=trainkit; model.fit saves at ends of epochs."
+        )
     for one in callbacks:
         if isinstance(one, Monitor):
             direction(one.monitor, one.mode)
@@ -123,14 +138,20 @@ def as_path(name: str, given: Any) -> Path:
     raise UserError(f"{name}: got {_shown(given)}; expected a path.")
 
 
-def as_checkpoint(given: Path | str | None) -> Path | None:
+def as_checkpoint(given: Path | str | None, run_dir: Path | None = None) -> Path | None:
     """The checkpoint folder; of a run directory its last one, and if that is damaged its newest whole one.
+
+    Args:
+        given: The folder; `last` or `best`: that of `run_dir`, if there is one.
+        run_dir: Of the trainer.
 
     Raises:
         UserError: if there is none, or a run directory has no whole one.
     """
     if given is None:
         return None
+    if run_dir is not None and given in ("last", "best"):
+        given = run_dir if given == "last" else RunDir(run_dir).best
     given = as_path("checkpoint", given)
     saved = RunDir(given).checkpoints
     if (saved / "last").is_dir():

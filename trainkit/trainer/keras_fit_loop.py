@@ -40,9 +40,6 @@ class KerasFitLoop:
         callbacks: Any Keras callbacks.
         stop_reason: Gives a reason once somebody wants the training to stop.
         cost: What a step costs, if known.
-
-    Raises:
-        UserError: for settings that `model.fit` does not have.
     """
 
     def __init__(
@@ -52,21 +49,6 @@ class KerasFitLoop:
         stop_reason: Callable[[], str | None],
         cost: StepCost | None = None,
     ) -> None:
-        if setup.config.steps is not None:
-            raise UserError(
-                "trainer.engine=keras trains whole epochs; use trainer.epochs and "
-                "trainer.limit_train_batches "
-                "instead of trainer.steps."
-            )
-        if setup.config.on_nonfinite in ("skip", "restore"):
-            raise UserError(
-                f"trainer.on_nonfinite={setup.config.on_nonfinite} undoes steps, which model.fit cannot; use "
-                "trainer.engine=trainkit, or trainer.on_nonfinite=stop."
-            )
-        if any(observer.next_step(0) for observer in callbacks.observers):
-            raise UserError(
-                "checkpoint.every_steps needs trainer.engine=trainkit; model.fit saves at ends of epochs."
-            )
         self.setup = setup
         self.callbacks = callbacks
         self.stop_reason = stop_reason

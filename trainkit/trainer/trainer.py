@@ -31,7 +31,7 @@ from trainkit.trainer.given_objects import (
     as_optimizer,
     as_path,
     as_task,
-    check_monitors,
+    check_callbacks,
 )
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
 from trainkit.trainer.program_cache import ProgramCache, evaluation_mode, made_ready
@@ -144,7 +144,8 @@ class Trainer(TrainerView):
         Args:
             task: What to train.
             data: Rows to use in place of `task.data()`, also by the next fits of the task.
-            resume: Checkpoint folder, or run directory, to continue from, up to `epochs` in all.
+            resume: Checkpoint folder, or run directory, to continue from, up to `epochs` in all; `last` or
+                `best`: that of `run_dir`.
 
         Returns:
             The history, as Keras's: `history.history["val_loss"]` has one value per epoch.
@@ -153,10 +154,10 @@ class Trainer(TrainerView):
             UserError: for data, settings or a model that cannot be trained.
         """
         begin = time.perf_counter()
-        resume = as_checkpoint(resume)
+        resume = as_checkpoint(resume, self.run_dir)
         with kept_generators():
             setup, cache = self._fresh(task, data)
-            check_monitors(self.callbacks, setup.direction)
+            check_callbacks(self.callbacks, setup.direction, self.config.engine)
             if resume is not None:
                 check_resumed(setup, resume, self.callbacks, self.told_changes)
             self.stopped = None
@@ -206,7 +207,7 @@ class Trainer(TrainerView):
         Args:
             task: Default: the task that was trained.
             split: `train`, `validation` or `test`.
-            checkpoint: Folder of a checkpoint to evaluate in place of the current state.
+            checkpoint: Folder of a checkpoint to evaluate in place of the current state; or as for `fit`.
 
         Raises:
             UserError: if the task has no such split.
@@ -214,7 +215,8 @@ class Trainer(TrainerView):
         setup, cache = self._ready(task)
         setup.arrays(split)
         xla, fast = self._mode()
-        with states.of_checkpoint(setup.state, as_checkpoint(checkpoint)), setup.strategy.scope():
+        folder = as_checkpoint(checkpoint, self.run_dir)
+        with states.of_checkpoint(setup.state, folder), setup.strategy.scope():
             return inference.evaluate(cache, split, self.callbacks, xla=xla, fast=fast)
 
     def predict(
@@ -232,7 +234,7 @@ class Trainer(TrainerView):
                 the rows of the split.
             task: Default: the task that was trained.
             split: `train`, `validation` or `test`.
-            checkpoint: Folder of a checkpoint to use in place of the current state.
+            checkpoint: Folder of a checkpoint to use in place of the current state; or as for `fit`.
 
         Returns:
             Outputs `[N, ...]` in the structure in which the model returns them.
@@ -244,7 +246,7 @@ class Trainer(TrainerView):
             task, x = x, None
         setup, cache = self._ready(task)
         rows = setup.arrays(split).x if x is None else x
-        with states.of_checkpoint(setup.state, as_checkpoint(checkpoint)):
+        with states.of_checkpoint(setup.state, as_checkpoint(checkpoint, self.run_dir)):
             return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=self._mode()[0])
 
     def save_checkpoint(self, path: Path | str) -> Path:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from trainkit.backend import devices
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
+from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
 from trainkit.trainer.trainer import Trainer
@@ -106,9 +107,10 @@ def compare(
     """
     parity = parity or ParityConfig()
     config = comparable(config, parity)
-    ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
     large_batch = config.batch_size * config.accumulate
     of_keras = replace(config, engine="keras", batch_size=large_batch, accumulate=1)
+    validate_section(of_keras, "trainer")
+    ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
     theirs = _train(task, of_keras, optimizer, data, callbacks, initial=ours.initial)
     return _report(ours, theirs, config, *parity_tolerance(parity.tolerance, config))
 
