@@ -26,7 +26,8 @@ class Layered(Toy):
     layer: Any = None  # makes it
 
     def model(self, train: Any) -> keras.Model:
-        return keras.Sequential([keras.Input((6,)), self.layer(), keras.layers.Dense(3, "softmax")])
+        last = keras.layers.Dense(3, "softmax", kernel_regularizer="l2")
+        return keras.Sequential([keras.Input((6,)), self.layer(), last])
 
 
 class Shaken(keras.layers.Layer):

@@ -53,12 +53,14 @@ def _forward_pass(setup: TrainSetup) -> tuple[bool, list[str]]:
     if setup.facts.own_train_step:
         return False, []
     of_metrics = {id(v) for v in model.metrics_variables}
-    scope = keras.StatelessScope()
+    scopes: list[keras.StatelessScope] = []
     graphs: list[tf.Graph] = []
 
     def forward(*batch: Any) -> Any:
         graphs.append(tf.compat.v1.get_default_graph())
-        with scope:
+        # Regularizers take the weights from the scope alone.
+        scopes.append(keras.StatelessScope([(v, v.value) for v in model.trainable_variables]))
+        with scopes[0]:
             return setup.task.compute(model, batch, training=True)[0]
 
     rows = max(1, setup.config.batch_size // setup.replicas)
@@ -69,7 +71,7 @@ def _forward_pass(setup: TrainSetup) -> tuple[bool, list[str]]:
     changed = [
         v.path
         for v in model.non_trainable_variables
-        if id(v) not in of_metrics and scope.get_current_value(v) is not None
+        if id(v) not in of_metrics and scopes[0].get_current_value(v) is not None
     ]
     return draws or xla_limits.functions_contain(graphs[0], RANDOM), changed
 
