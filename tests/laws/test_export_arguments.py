@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 from tests.support.toys import Toy
+from trainkit.config.export import FORMATS
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.export import arguments, export_model
@@ -43,6 +44,10 @@ def test_wrong_arguments_of_an_export_are_refused_in_one_line(
         export_model(**{"model": model, "folder": tmp_path / "new", "rows": ROWS, **wrong})
     assert "\n" not in str(error.value)
     assert not (tmp_path / "new").exists()
+
+
+def test_all_formats_can_be_asked_for_by_one_word() -> None:
+    assert arguments.chosen("all", ())[0] == FORMATS
 
 
 def test_one_text_is_one_format_and_rows_may_be_plain_arrays(model: keras.Model, tmp_path: Path) -> None:

@@ -67,13 +67,17 @@ REFUSED: dict[str, tuple[str, Callable[[], Any], str]] = {
     "optimizer, nothing": ("optimizer", lambda: None, "optimizer() returned NoneType"),
     "optimizer, a class": ("optimizer", lambda: keras.optimizers.Adam, "expected a Keras optimizer"),
     "metrics, text": ("metrics", lambda: "accuracy", "cannot be compiled"),
-    "metrics, a typing error": ("metrics", lambda: ["accurcy"], "accurcy"),
+    "metrics, a typing error": (
+        "metrics",
+        lambda: ["accurcy"],
+        "Keras has no metric 'accurcy'; did you mean accuracy?",
+    ),
     "metrics, of numbers": (
         "metrics",
         lambda: ["mse"],
         "metrics() do not fit the model's outputs [(3,)] and the labels () (per row)",
     ),
-    "loss, a typing error": ("loss", lambda: "msee", "msee"),
+    "loss, a typing error": ("loss", lambda: "msee", "Keras has no loss 'msee'; did you mean mse?"),
     "loss weights, text": ("loss_weights", lambda: "a", "cannot be compiled"),
     "loss weights, too many": ("loss_weights", lambda: [1.0, 2.0], "1 losses and 2 weights"),
     "class weights, a list": ("class_weight", lambda: [1.0, 2.0], "class_weight() returned [1.0, 2.0]"),
@@ -119,6 +123,15 @@ def test_what_compute_must_not_return_is_refused_in_one_line(case: str) -> None:
         Trainer(epochs=1, batch_size=16).prepare(Bad())
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_compute_of_other_parameters_is_refused_by_them() -> None:
+    class Bad(Toy):
+        def compute(self, model: Any, batch: Any, train: bool) -> Any:  # type: ignore[override]
+            return super().compute(model, batch, train)
+
+    with pytest.raises(UserError, match=r"is called as compute\(model, batch, training=True\): missing"):
+        Trainer(epochs=1, batch_size=16).prepare(Bad())
 
 
 def test_compute_may_return_no_outputs_where_nothing_compares_them() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,7 +111,22 @@ def _made(spec: Any, key: str, make: Callable[[Any], Any]) -> Any:
         reason = _reason(error)
         if reason.startswith(f"{key}."):  # it names the argument
             raise UserError(reason) from error
-        raise UserError(f"{key}._target_={spec['_target_']}: {reason}") from error
+        known = _known_arguments(spec["_target_"], reason)
+        raise UserError(f"{key}._target_={spec['_target_']}: {reason}{known}") from error
+
+
+def _known_arguments(target: str, reason: str) -> str:
+    """What an error about an unknown argument goes on with: `; did you mean rows? Known: rows, width.`"""
+    unknown = re.search(r"got an unexpected keyword argument '(\w+)'", reason)
+    if unknown is None:
+        return ""
+    parameters = inspect.signature(hydra.utils.get_object(target)).parameters.values()
+    named = [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    if unknown[1] in named or len(named) < len(parameters):
+        return ""  # it is of something that the constructor calls
+    if not named:
+        return "; it takes none."
+    return f"; {did_you_mean(unknown[1], named)}".replace("see --help.", "see its signature.")
 
 
 def _make(spec: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ def chosen(formats: Sequence[str] | str, quantize: Sequence[str] | str) -> tuple
     Raises:
         UserError: for unknown ones, no format, or `quantize` without the format that has it.
     """
-    formats = _names("formats", formats)
+    formats = FORMATS if formats == "all" else _names("formats", formats)
     quantize = _names("quantize", quantize)
     if not formats:
         raise UserError(f"formats is empty; expected at least one of {', '.join(FORMATS)}.")

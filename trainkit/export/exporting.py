@@ -123,7 +123,7 @@ def export_model(
         model: A built Keras model.
         folder: Where the files go.
         rows: Test rows, as the model takes them; `Arrays` with labels: 8-bit files are scored on all of them.
-        formats: Any of `keras`, `saved_model`, `onnx`, `litert`.
+        formats: Any of `keras`, `saved_model`, `onnx`, `litert`; or `all`.
         quantize: Any of `dynamic`, `int8`: further LiteRT files.
         training: Training rows, which `int8` needs.
         compare: How many of the rows are compared.

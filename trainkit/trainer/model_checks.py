@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import patched
-from trainkit.core.errors import UserError, one_line
+from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
 from trainkit.engine.inputs import batch_spec, keras_batch
@@ -22,6 +23,9 @@ from trainkit.engine.train_step import task_steps
 from trainkit.trainer.xla_limits import operation_names, own_names
 
 __all__ = ["ModelFacts", "direction", "examine", "resets_on_host", "traced"]
+
+NAMES = {"loss": "losses", "metric": "metrics"}  # where Keras has those of a kind
+SHORT_NAMES = ("accuracy", "bce", "kld", "mae", "mape", "mse", "msle")
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,12 @@ def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception) -> st
     labels = [tuple(s.shape) for s in leaves(spec[1])] if len(spec) > 1 else []
     outputs = [tuple(o.shape) for o in keras.tree.flatten(getattr(model, "outputs", None) or [])]
     said = one_line(str(error))[:400] or type(error).__name__
+    unknown = re.fullmatch(r"Could not interpret (loss|metric) identifier: (\w+)", said)
+    if unknown:  # Keras looks names up when the first batch comes
+        known = [*dir(getattr(keras, NAMES[unknown[1]])), *SHORT_NAMES]
+        hint = did_you_mean(unknown[2], [name for name in known if not name.startswith("_")])
+        hint = hint.replace("see --help.", f"see dir(keras.{NAMES[unknown[1]]}).")
+        return f"Task {task.name}: Keras has no {unknown[1]} {unknown[2]!r}; {hint}"
     return (
         f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (per row) in loss "
         f"or metrics: {said}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -46,6 +47,13 @@ def check_members(task: Task) -> None:
         if not callable(getattr(task, name)):
             value = getattr(task, name)
             raise UserError(f"Task {task.name}: {name} is {type(value).__name__}; expected a method.")
+    try:
+        inspect.signature(task.compute).bind(None, (), training=True)
+    except TypeError as error:
+        raise UserError(
+            f"Task {task.name}: compute{inspect.signature(task.compute)} is called as compute(model, batch, "
+            f"training=True): {error}; expected parameters of these names."
+        ) from error
 
 
 def splits(task: Task) -> Splits:
