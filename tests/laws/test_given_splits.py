@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -258,3 +259,26 @@ def test_what_cannot_be_read_is_refused_in_one_line(name: str, make: Any, words:
     with pytest.raises(UserError, match=words) as raised:
         Trainer(epochs=1, batch_size=SIZE).fit(Given(kinds={name: make}))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            lambda arrays: single(arrays).batch(10),
+            "is batched by 10, and trains in batches of .*=16, cut anew",
+        ),
+        (lambda arrays: single(arrays).batch(SIZE).shuffle(9), "shuffles its batches of 16, of which one is"),
+        (lambda arrays: single(arrays).shuffle(9).batch(SIZE).prefetch(1), None),
+        (lambda arrays: single(arrays).batch(SIZE, drop_remainder=True).shuffle(9), None),
+        (lambda arrays: single(arrays).batch(10).unbatch(), None),
+    ],
+    ids=["other", "shuffled", "same", "even", "unbatched"],
+)
+def test_batches_that_are_cut_anew_are_told(
+    kind: Any, said: str | None, recwarn: pytest.WarningsRecorder
+) -> None:
+    Trainer(batch_size=SIZE).prepare(Given(kinds={"train": kind}))
+    told = [str(one.message) for one in recwarn if "Dataset of training rows" in str(one.message)]
+    assert len(told) == (said is not None)
+    assert said is None or re.search(said, told[0])

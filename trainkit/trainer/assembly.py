@@ -119,6 +119,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     reopened = most_rows is None and given_splits.is_counted(given.train)
     source = row_source(splits.train, weights, config, strategy, change, beside, reopened)
     shape = _epoch_shape(config, source.rows)
+    given_splits.warn_of_batches(given.train, source.rows, config.batch_size)
     check_steps(source, shape)
     return Layout(strategy, splits, source, shape, streamed)
 

@@ -34,7 +34,7 @@ from trainkit.trainer.generated_rows import (
     unwrapped,
 )
 
-__all__ = ["is_counted", "readable"]
+__all__ = ["is_counted", "readable", "warn_of_batches"]
 
 MEMORY_SHARE = 0.5  # of the free memory that rows which are read once may take
 ARRAY_BYTES = 128  # that an array takes besides its values
@@ -74,6 +74,34 @@ def readable(splits: Splits, most_rows: int | None = None, epochs: int = 1) -> S
 def is_counted(part: Any) -> bool:
     """Whether rows are a Dataset that says how many elements it has."""
     return isinstance(part, tf.data.Dataset) and int(part.cardinality()) >= 0
+
+
+def warn_of_batches(given: Any, rows: int, size: int) -> None:
+    """Say where a Dataset's own batches are not those that are trained.
+
+    Args:
+        given: The training rows as the task gives them.
+        rows: How many there are.
+        size: Rows per batch of the training.
+    """
+    if not isinstance(given, tf.data.Dataset) or not _is_batched(given):
+        return
+    own, shuffled = pipelines.batching(given)
+    if own is None:
+        return
+    if own != size:
+        warnings.warn(
+            f"The Dataset of training rows is batched by {own}, and trains in batches of trainer.batch_size="
+            f"{size}, cut anew; set that to {own} to train its own.",
+            stacklevel=2,
+        )
+    elif shuffled and rows % own:
+        warnings.warn(
+            f"The Dataset of training rows shuffles its batches of {own}, of which one is smaller; steps are "
+            "cut anew, and the smaller one comes last. To train its own batches, shuffle the rows before "
+            ".batch(), or use drop_remainder=True.",
+            stacklevel=2,
+        )
 
 
 def _rows(part: Any, most_rows: int | None) -> tf.data.Dataset:

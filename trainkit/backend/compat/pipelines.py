@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.python.data.ops import dataset_ops
 
 __all__ = [
+    "batching",
     "draws_when_opened",
     "ends_in_batches",
     "let_go",
@@ -43,6 +44,18 @@ def ends_in_batches(dataset: tf.data.Dataset) -> bool:
         if "batch" in kind:
             return "unbatch" not in kind
     return False
+
+
+def batching(dataset: tf.data.Dataset) -> tuple[int | None, bool]:
+    """How many rows `batch` puts together, if the elements are such batches, and whether these are shuffled
+    behind it, so that a smaller one may come before others."""
+    shuffled = False
+    for stage in _stages(dataset):
+        kept = vars(stage)
+        if "batch" in type(stage).__name__.lower():
+            return (int(kept["_batch_size"]) if "_batch_size" in kept else None), shuffled
+        shuffled = shuffled or "shuffle" in type(stage).__name__.lower()
+    return None, shuffled
 
 
 def shuffled_anew(dataset: tf.data.Dataset) -> str:
