@@ -110,7 +110,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "huge": (
         inferring(np.array(["1.5"] * 9 + ["1e300"], object)),
         r"y: 1 of 10 cells are no number of at most 1e\+100, the first is '1e300' in row 10\. Mend them, set "
-        r"'data\.missing=\[\"1e300\"\]' if that means a gap",
+        r"'data\.columns\.y\.missing=\[\"1e300\"\]' if it means a gap",
     ),
     "a huge number to predict": (
         inferring(np.array([1.5] * 9 + [-1.797e308]), roles=TARGET, problem="regression"),

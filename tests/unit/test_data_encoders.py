@@ -61,7 +61,7 @@ def test_numbers_of_any_size_are_prepared_as_finite_numbers_or_refused_by_name(
             assert np.isfinite(prepare()).all()
         except UserError as error:
             told = str(error)
-        told_well = r"data\.columns\.paid: \S+ is too far from .* set 'data\.missing=\["
+        told_well = r"data\.columns\.paid: \S+ is too far from .* set 'data\.columns\.paid\.missing=\["
         assert not told or (np.abs(values).max() > 1e38 and re.match(told_well, told))
 
 

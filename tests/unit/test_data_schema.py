@@ -264,7 +264,7 @@ def test_of_bad_cells_new_rows_are_told_only_what_helps_them() -> None:
     with pytest.raises(UserError, match=r"Mend them: the column is read as in the training\.$"):
         infer_schema(columns).read(bad)
     with pytest.raises(
-        UserError, match=r"Mend them, set .*data\.missing=\[old\].* a gap, or set data\.columns\.age=category"
+        UserError, match=r"Mend them, set .*age\.missing=\[old\].* a gap, or set data\.columns\.age=category"
     ):
         infer_schema(bad, overrides={"age": "numeric"})
 

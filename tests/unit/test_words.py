@@ -12,7 +12,21 @@ from trainkit.core.words import in_shell, override
 
 @pytest.mark.parametrize(
     "text",
-    ["runs/a", "naïve größe.csv", "price (EUR)", 'a "b" \\', "it's", "a,b", "${x", "null", "nan", "#N/A"],
+    [
+        *(
+            "runs/a",
+            "naïve größe.csv",
+            "price (EUR)",
+            'a "b" \\',
+            "it's",
+            "a,b",
+            "${x",
+            "null",
+            "nan",
+            "#N/A",
+        ),
+        *("1_000", "007", "-inf"),
+    ],
 )
 def test_a_text_survives_the_shell_and_hydra(text: str) -> None:
     (word,) = shlex.split(in_shell(override("data.target", text)))

@@ -29,7 +29,7 @@ def for_hydra(word: str) -> str:
     """An override as Hydra can read it: the name of a column that is more than a plain word is hidden."""
     found = WORD.fullmatch(word)
     parts = found and (SETTING_OF.fullmatch(found[2]) or KIND_OF.fullmatch(found[2]))
-    if not found or not parts or (PLAIN.fullmatch(parts[1]) and parts[1].lower() not in OTHER_TYPES):
+    if not found or not parts or (PLAIN.fullmatch(parts[1]) and not OTHER_TYPES.fullmatch(parts[1])):
         return word
     return f"{found[1]}{MARK}{parts[1].encode(errors=ERRORS).hex()}{parts[2]}"
 

@@ -8,7 +8,7 @@ import shlex
 __all__ = ["command", "in_shell", "override", "text_value"]
 
 PLAIN = re.compile(r"[\w./+%@-]+", re.ASCII)
-OTHER_TYPES = ("null", "true", "false", "nan", "inf")
+OTHER_TYPES = re.compile(r"null|true|false|[+-]?(nan|inf|[\d._]+(e[+-]?\d+)?)", re.IGNORECASE)
 
 
 def command(*words: str, **settings: str) -> str:
@@ -28,8 +28,9 @@ def override(key: str, value: str) -> str:
 
 
 def text_value(value: str) -> str:
-    """A text as the grammar of overrides takes it: in quotes if it is more than a plain path or word."""
-    if PLAIN.fullmatch(value) and value.lower() not in OTHER_TYPES:
+    """A text as the grammar of overrides takes it: in quotes if it is more than a plain path or word, or
+    may be taken for a number or the like."""
+    if PLAIN.fullmatch(value) and not OTHER_TYPES.fullmatch(value):
         return value
     doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", value)  # backslashes count before a quote only
     return '"' + doubled.replace('"', '\\"') + '"'

@@ -11,10 +11,10 @@ import numpy as np
 
 from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
-from trainkit.core.words import in_shell, text_value
+from trainkit.core.words import text_value
 from trainkit.data import booleans, cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
-from trainkit.data.columns import setting_of
+from trainkit.data.columns import gaps_of, setting_of
 from trainkit.data.number_marks import refuse_marks
 from trainkit.data.schema import ColumnSchema
 
@@ -189,12 +189,12 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
     if not 0 < share <= 1 - MOSTLY:
         return
     first = next(iter(others))
-    gap = in_shell(f"data.missing=[{text_value(first)}]")
+    known = [gap for gap in column.gaps("numeric") if gap in column.counts]
     row = int(np.flatnonzero(cells.texts(column.raw) == first)[0]) + 1
     raise UserError(
         f"data.columns.{column.name}: {share:.1%} of the cells are no {expected}, the first is "
-        f"{quoted(first)} in row {row}. Mend them, set {gap} if they mean a gap, or set "
-        f"{setting_of(column.name, 'category')}."
+        f"{quoted(first)} in row {row}. Mend them, {gaps_of(column.name, [*known, *others])}, or "
+        f"{column.remedy}."
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
-from trainkit.core.words import in_shell, text_value
 from trainkit.data import booleans, cells
 from trainkit.data.cells import MAX_NUMBER, DateFormat
+from trainkit.data.columns import gaps_of
 
 __all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
 
@@ -120,9 +120,10 @@ class ColumnSchema:
             return
         helps = ": the column is read as in the training"
         if remedy:
-            first = str(column[np.flatnonzero(bad)[0]])
-            as_text = f'"{first}"' if cells.NUMBER.fullmatch(first) else text_value(first)
-            helps = f", set {in_shell(f'data.missing=[{as_text}]')} if that means a gap, or {remedy}"
+            known = set(column[~bad]) if cells.is_text(column) else ()
+            gaps = [gap for gap in self.missing if gap in known]
+            gaps += dict.fromkeys(map(str, column[bad]))
+            helps = f", {gaps_of(self.name, gaps)}, or {remedy}"
         raise UserError(
             f"data.columns.{self.name}: {bad.sum()} of {len(bad)} cells are no {expected}, the first is "
             f"{cells.first_bad(column, bad)}. Mend them{helps}."

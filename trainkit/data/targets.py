@@ -13,6 +13,7 @@ from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
+from trainkit.data.columns import gaps_of
 from trainkit.data.kinds import Cells
 from trainkit.data.number_marks import refuse_marks
 
@@ -52,10 +53,11 @@ def check_target(column: Cells, problem: str) -> None:
     if problem == "regression" and no_numbers:
         refuse_marks(column.name, values)
         count = sum(values[value] for value in no_numbers)
+        known = [gap for gap in column.gaps(kind) if gap in column.counts]
         raise UserError(
             f"{key}: {count} of {sum(values.values())} cells {'is' if count == 1 else 'are'} no number, e.g. "
-            f"{quoted(no_numbers[0])}; a regression needs numbers. Use task=tabular_classification, or name "
-            "what means a gap in data.missing."
+            f"{quoted(no_numbers[0])}; a regression needs numbers. Use task=tabular_classification, or "
+            f"{gaps_of(column.name, [*known, *no_numbers])}."
         )
     if problem == "regression":
         check_apart(column.name, len(set(map(float, values))), values, "as float64", "Subtract a constant")

@@ -178,7 +178,7 @@ def fit_number_target(
     apart = _apart(scaling, different)
     if 2 * apart <= len(different):
         key = setting_of(name, kind, "scaling") if own else f"data.target_scaling={kind}"
-        remedy = _remedy(kind, values, different)
+        remedy = _remedy(name, kind, values, different)
         check_apart(name, apart, different.tolist(), f"as float32 with {key}", remedy)
     return NumberTarget(name, scaling, unit)
 
@@ -189,9 +189,9 @@ def _apart(scaling: Scaling, different: np.ndarray) -> int:
         return len(np.unique(scaling.apply(different).astype(np.float32)))
 
 
-def _remedy(kind: str, values: np.ndarray, different: np.ndarray) -> str:
+def _remedy(name: str, kind: str, values: np.ndarray, different: np.ndarray) -> str:
     """What helps where a scaling does not leave most of the numbers different."""
-    others = [fit_scaling(other, values) for other in ADVISED if other != kind]
+    others = [fit_scaling(other, values, name) for other in ADVISED if other != kind]
     good = [other.kind for other in others if 2 * _apart(other, different) > len(different)]
     if good:
         return f"Choose {' or '.join(good)}"

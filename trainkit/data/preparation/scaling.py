@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainkit.core.errors import UserError
-from trainkit.core.words import in_shell
+from trainkit.data.columns import setting_of
 
 __all__ = ["Scaling", "check_range", "fit_scaling"]
 
@@ -85,10 +85,10 @@ def fit_scaling(kind: str, values: np.ndarray, name: str = "") -> Scaling:
 
 
 def _too_far(name: str, value: float) -> str:
-    gap = in_shell(f'data.missing=["{value:.17g}"]')
+    gap = setting_of(name, f'["{value:.17g}"]', "missing")
     return (
         f"data.columns.{name}: {value:.17g} is too far from the other numbers to be scaled. Mend it, or set "
-        f"{gap} if it means a gap, with the cell as it is written in the file."
+        f"{gap} if it means a gap, with the cell as the file has it, and the other gaps of the column."
     )
 
 
