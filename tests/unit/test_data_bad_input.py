@@ -97,6 +97,22 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         inferring(texts("1,500.25", "2"), roles=TARGET, problem="regression"),
         r"data\.columns\.y: '1,500\.25' is a number with commas .*; set 'data\.thousands=\",\"'",
     ),
+    "thousands as in French": (
+        inferring(texts("4\xa0780,17", "12,5", "3")),
+        r"'4\\xa0780,17' is a number with blanks .* set 'data\.decimal=\",\"' 'data\.thousands=\" \"',",
+    ),
+    "thousands as in French to predict": (
+        inferring(texts("4 780,17", "12 000"), roles=TARGET, problem="regression"),
+        r"'4 780,17' is a number with blanks .* set 'data\.decimal=\",\"' 'data\.thousands=\" \"',",
+    ),
+    "thousands as in Switzerland": (
+        inferring(texts("4’780.17", "12.5", "3")),
+        r"'4’780\.17' is a number with apostrophes .*; set \"data\.thousands=\\\"'\\\"\",",
+    ),
+    "negative in brackets": (
+        inferring(texts("(4780.17)", "12.5", "3")),
+        r"'\(4780\.17\)' may be a negative number in brackets; write it with a minus, or set data",
+    ),
     "no such problem": (
         inferring(NUMBERS, problem="clasification"),
         "is no kind of problem; did you mean class",
@@ -127,11 +143,12 @@ def test_bad_input_gives_one_line_that_names_the_key(case: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("value", ["$1.5", "12 %", "3 kg", "1.000 €"])
+@pytest.mark.parametrize("value", ["$1.5", "12 %", "3 kg", "1.000 €", "1'000.50 CHF"])
 def test_numbers_with_a_sign_or_unit_are_told(value: str) -> None:
     (note,) = infer_schema({"y": texts(value, value.replace("1", "2").replace("3", "4"))})["y"].notes
     assert note == f"read as texts: {value!r} is a number with a sign or unit; leave that out"
-    assert not infer_schema({"y": texts("a1", "b2", "3c", "x-4")})["y"].notes
+    for other in (("a1", "b2", "3c", "x-4"), ("(1)", "(2.5)"), ("+47 123 456", "+47 123 457")):
+        assert not infer_schema({"y": texts(*other)})["y"].notes
 
 
 def test_rows_without_a_target_are_refused_or_left_out() -> None:

@@ -9,7 +9,7 @@ from trainkit.config.fields import setting
 from trainkit.config.trainer import MAX_SEED
 from trainkit.core.errors import UserError
 
-__all__ = ["ENCODINGS", "FILLS", "LABELS", "SCALINGS", "DataConfig", "PreparationConfig"]
+__all__ = ["ENCODINGS", "FILLS", "LABELS", "SCALINGS", "THOUSANDS", "DataConfig", "PreparationConfig"]
 
 FORMATS = ("auto", "csv", "parquet", "images", "text")
 SPLITS = ("auto", "shuffled", "stratified", "group", "time", "column", "file")
@@ -25,6 +25,8 @@ READ_BY = {
 SCALINGS = ("none", "standard", "min_max", "robust", "log", "pixels")
 FILLS = ("median", "mean", "zero")
 ENCODINGS = ("auto", "integer", "one_hot", "embedding")
+# Between thousands: a comma, a point, a blank of any width (a no-break one, too), an apostrophe of any form.
+THOUSANDS = (",", ".", " \u00a0\u2009\u202f", "'\u2019")
 LABELS = ("integer", "one_hot", "multi_label")
 
 
@@ -39,6 +41,11 @@ def fill_problem(fill: Any) -> str | None:
     """What a missing number may be taken for, if `fill` is not it."""
     is_number = isinstance(fill, (int, float)) and not isinstance(fill, bool)
     return None if is_number or fill in FILLS else f"a number, or one of {', '.join(FILLS)}"
+
+
+def thousands_problem(mark: str) -> str | None:
+    """What may stand between thousands, if `mark` is not it."""
+    return None if len(mark) == 1 and mark in "".join(THOUSANDS) else """null, ",", ".", " " or "'\""""
 
 
 @dataclass
@@ -76,7 +83,9 @@ class DataConfig:
     delimiter: str | None = setting(None, "between the cells of a CSV file; null: by its header")
     decimal: str = setting(".", "decimal mark of a CSV file", choices=(".", ","))
     thousands: str | None = setting(
-        None, "mark between thousands in a CSV file, as in 1,500.25; null: none", choices=(".", ",")
+        None,
+        "mark between thousands in a CSV file, as in 1,500.25, also a blank or '; null: none",
+        problem=thousands_problem,
     )
     encoding: str = setting("utf-8", "of a CSV or text file")
     header: bool = setting(True, "a CSV file begins with the names of its columns")

@@ -15,7 +15,7 @@ from trainkit.core.words import text_value
 from trainkit.data import booleans, cells
 from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
 from trainkit.data.columns import gaps_of, setting_of
-from trainkit.data.number_marks import refuse_marks
+from trainkit.data.number_marks import IN_BRACKETS, refuse_marks
 from trainkit.data.schema import ColumnSchema
 
 __all__ = ["LOOKED_AT", "Cells", "as_kind", "inferred"]
@@ -34,7 +34,7 @@ LOOKED_AT = 128  # characters of a value by which it is judged to be free text, 
 NAMES_AN_ID = re.compile(r"(^|[^a-z0-9])(id|ids|uuid|guid|index|unnamed)$", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
 WITH_UNIT = re.compile(
-    r"[^\w\s.,+-]?\s?[+-]?\d[\d.,]*(\s?[^\w\s.,]| [a-zA-Z]{1,3})?"
+    r"[^\w\s.,+-]?\s?[+-]?\d[\d.,'\u2019]*(\s?[^\w\s.,]| [a-zA-Z]{1,3})?"
 )  # `$1.5`, `12%`, `3 kg`
 LIKE_A_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?![^\W_T])", re.ASCII)
 LONG_NUMBER = re.compile(r"\d{16,}", re.ASCII)
@@ -213,7 +213,8 @@ def _doubts(column: Cells, values: Mapping[str, int], others: Collection[str]) -
     notes = []
     if _share(values, others) <= 1 - DOUBTFUL:
         notes.append(f"{1 - _share(values, others):.0%} of its cells are numbers; all are read as texts")
-    units = [value for value in values if WITH_UNIT.fullmatch(value) and not NUMBER.fullmatch(value)]
+    no_units = (NUMBER, IN_BRACKETS)
+    units = [v for v in values if WITH_UNIT.fullmatch(v) and not any(form.fullmatch(v) for form in no_units)]
     if units and _share(values, units) >= MOSTLY:
         notes.append(f"read as texts: {units[0]!r} is a number with a sign or unit; leave that out")
     like_dates = [value for value in values if LIKE_A_DATE.match(value)]

@@ -18,6 +18,7 @@ class TableOptions:
         header: Whether the first line of a CSV file has the columns' names.
         decimal: Decimal mark of a CSV file; with `,`, cells such as `1,5` become `1.5`.
         thousands: Mark between thousands in a CSV file; with `,`, cells such as `1,500.25` become `1500.25`.
+            A blank stands for blanks of all widths.
         skip_bad: Whether CSV rows with more or fewer cells than the header are left out, and not refused.
         ignore: Columns that nothing will use, so that they may have any type.
         texts: Columns that are said to be texts or ignored: their cells may look like rows of the table.

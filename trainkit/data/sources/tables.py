@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainkit.config.data import thousands_problem
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data.sources import arrow, csv_files, paths
@@ -64,11 +65,10 @@ def read_table(path: PathLike | Sequence[PathLike], options: TableOptions | None
     options = options or TableOptions()
     if options.decimal not in (".", ","):
         raise UserError(f"data.decimal={options.decimal} is no decimal mark; expected . or ,")
-    if options.thousands not in (None, ".", ",") or options.thousands == options.decimal:
-        raise UserError(
-            f"data.thousands={options.thousands}: expected null, or the one of . and , that is not "
-            f"data.decimal={options.decimal}."
-        )
+    if options.thousands is not None and (problem := thousands_problem(options.thousands)):
+        raise UserError(f"data.thousands={options.thousands}: expected {problem}.")
+    if options.thousands == options.decimal:
+        raise UserError(f"data.thousands={options.thousands} is the decimal mark too; set data.decimal.")
     name = table_format(path, options)
     files = paths.files_of(path, name)
     notes: list[str] = []
