@@ -64,3 +64,13 @@ def test_more_odd_cells_than_a_line_holds_are_counted() -> None:
     cells = objects(*map(str, range(100)), *(f"x{n}" for n in range(11)))
     with pytest.raises(UserError, match=r"list all 11 different ones in data\.columns\.y\.missing if they"):
         infer_schema({"y": np.asarray(cells)})
+
+
+@pytest.mark.parametrize("cell", ["{}/{}/2020", "0{}/0{}/20", "{}/{}/2020 1:00 PM", "{}-Feb-2{}"])
+def test_the_format_that_a_message_names_reads_the_dates(cell: str) -> None:
+    column = objects(*(cell.format(n, n + 1) for n in range(1, 9)))
+    try:
+        (message,) = infer_schema({"day": column})["day"].notes
+    except UserError as error:
+        message = str(error)
+    assert infer_schema({"day": column}, overrides=advised(message))["day"].kind == "date"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.columns import objects
-from trainkit.data.cells import COMMON_DATE_FORMATS, TIMES
+from trainkit.data.date_formats import COMMON_DATE_FORMATS, TIMES, DateFormat
 from trainkit.data.inference import infer_schema
 from trainkit.data.preparation import (
     ColumnSettings,
@@ -130,11 +131,20 @@ def dates_in(text: str) -> np.ndarray:
         minutes = random.integers(-1439, 1440, ROWS).tolist()
         offsets = [f"{'-' if m < 0 else '+'}{abs(m) // 60:02d}:{abs(m) % 60:02d}" for m in minutes]
         cells = [cell + offset for cell, offset in zip(cells, offsets, strict=True)]
+    written = DateFormat(text)
+    short = [
+        re.sub(r"(?<!\d)0(?=\d(?!\d))", "", cell).upper() if i % 2 else cell for i, cell in enumerate(cells)
+    ]
+    cells = [few if written.fits([few]) else cell for few, cell in zip(short, cells, strict=True)]
     return np.where(np.arange(ROWS) % 9 == 4, "", objects(*cells))
 
 
 @pytest.mark.parametrize(
-    "text", [*COMMON_DATE_FORMATS[: len(TIMES)], "%d.%m.%y", "%d.%m.%Y", "%m/%d/%Y %H:%M", "%Y%m%d"]
+    "text",
+    [
+        *(*COMMON_DATE_FORMATS[: len(TIMES)], "%d.%m.%y", "%d.%m.%Y", "%m/%d/%Y %H:%M", "%Y%m%d"),
+        *("%m/%d/%Y %I:%M:%S %p", "%d %b %Y", "%B %d, %Y %I%p", "%b-%d-%y"),
+    ],
 )
 def test_dates_agree_with_gaps(text: str) -> None:
     columns = {"day": dates_in(text).astype(object)}
@@ -154,11 +164,24 @@ def test_what_is_no_date_is_a_gap_to_the_exported_model() -> None:
         "31.01.2024",
         "2024/01/31",
         "x",
-        "2024-1-31",
+        "2024-1-31x",
     ]
     bad += ["2024-01-31 ", "0000-01-01", "2024-04-31", "1900-02-29", "２０２４-01-31"]
     gap = preparation.encode({"day": objects("")})["numbers"]
     got = model({"day": tf.constant(bad)})["numbers"]
+    np.testing.assert_allclose(got, np.repeat(gap, len(bad), axis=0), atol=1e-6)
+
+
+def test_what_is_no_date_with_a_name_and_half_a_day_is_a_gap_to_the_exported_model() -> None:
+    text = "%d %b %Y %I:%M %p"
+    columns = {"day": np.resize(objects("27 Jun 2020 1:00 PM", "1 May 2021 11:00 am", ""), ROWS)}
+    preparation, _ = fitted(columns, overrides={"day": {"format": text}})
+    bad = ["27 Juni 2020 1:00 PM", "27 Jux 2020 1:00 PM", "27  2020 1:00 PM", "27 Jun 2020 0:00 PM"]
+    bad += ["27 Jun 2020 13:00 PM", "27 Jun 2020 1:00 XM", "31 June 2020 1:00 PM", "27 Jun 2020 1:00 PM "]
+    bad += ["27 Jun 2020 1:00", "7 September 2020 1:00 PMX", "027 Jun 2020 1:00 PM", " 7 Jun 2020 1:00 PM"]
+    assert np.isnan(DateFormat(text).seconds(objects(*bad))[0]).all()
+    gap = preparation.encode({"day": objects("")})["numbers"]
+    got = keras_preprocessing(preparation)({"day": tf.constant(bad)})["numbers"]
     np.testing.assert_allclose(got, np.repeat(gap, len(bad), axis=0), atol=1e-6)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data import kinds, targets
-from trainkit.data.cells import DateFormat
 from trainkit.data.columns import COLUMNS, SETTINGS
+from trainkit.data.date_formats import DateFormat
 from trainkit.data.kinds import Cells
 from trainkit.data.schema import KINDS, ROLES, ColumnSchema, Schema
 

@@ -12,9 +12,10 @@ import numpy as np
 from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError
 from trainkit.core.words import text_value
-from trainkit.data import booleans, cells
-from trainkit.data.cells import COMMON_DATE_FORMATS, MARKERS, NUMBER, DateFormat
+from trainkit.data import booleans, cells, date_formats
+from trainkit.data.cells import MARKERS, NUMBER
 from trainkit.data.columns import gaps_of, setting_of
+from trainkit.data.date_formats import DateFormat
 from trainkit.data.number_marks import IN_BRACKETS, refuse_marks
 from trainkit.data.schema import ColumnSchema
 
@@ -27,7 +28,6 @@ TEXT_WORDS = 3.0  # words per value from which a column is free text
 TEXT_SHARE = 0.2  # different values per row from which it is
 ID_SHARE = 0.5  # different values per row from which a category says nothing about other rows
 MAX_EXACT = 2.0**53  # whole numbers beyond are not exact as float64
-SAMPLE = 20  # values that a date format is tried on first
 EXAMPLES = 3
 LOOKED_AT = 128  # characters of a value by which it is judged to be free text, and shown
 
@@ -36,7 +36,6 @@ LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
 WITH_UNIT = re.compile(
     r"[^\w\s.,+-]?\s?[+-]?\d[\d.,'\u2019]*(\s?[^\w\s.,]| [a-zA-Z]{1,3})?"
 )  # `$1.5`, `12%`, `3 kg`
-LIKE_A_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?![^\W_T])", re.ASCII)
 LONG_NUMBER = re.compile(r"\d{16,}", re.ASCII)
 
 
@@ -136,14 +135,16 @@ def as_kind(column: Cells, kind: str, date_format: str | None = None) -> ColumnS
     if kind == "date" and date_format is None:
         date_format = _date_format(column)
         if not date_format:
-            example = next(iter(column.values("date")), "")
+            values = list(column.values("date"))
+            example = next(iter(values), "")
+            known = text_value(next(iter(date_formats.rare_formats_of(values)), "%d.%m.%Y"))
             raise UserError(
                 f"data.columns.{column.name}: {quoted(example)} is no date in a format known here; expected "
-                f"one such as 2024-12-31, or a format: {setting_of(column.name, '%d.%m.%Y', 'format')}."
+                f"one such as 2024-12-31, or a format: {setting_of(column.name, known, 'format')}."
             )
     if kind == "numeric":
         refuse_marks(column.name, column.values("numeric"))
-    notes = _notes_on_format(date_format) if kind == "date" and date_format else []
+    notes = date_formats.notes_on(date_format) if kind == "date" and date_format else []
     found = column.found(kind, *notes, date_format=date_format or "")
     found.read(column.raw, column.remedy)
     return found
@@ -170,7 +171,7 @@ def inferred(column: Cells) -> ColumnSchema:
     _refuse_mixed(column, values, others, "numbers")
     date_format = _date_format(column)
     if date_format:
-        return column.found("date", *_notes_on_format(date_format), date_format=date_format)
+        return column.found("date", *date_formats.notes_on(date_format), date_format=date_format)
     return _textual(column, *_doubts(column, values, others))
 
 
@@ -198,16 +199,6 @@ def _refuse_mixed(column: Cells, values: Mapping[str, int], others: Collection[s
     )
 
 
-def _notes_on_format(text: str) -> list[str]:
-    """What dates lose when they are read in a format."""
-    notes = ["fractions of a second are dropped"] if "%f" in text else []
-    if "%z" in text:
-        notes.append("its times are read in UTC")
-    if "%y" in text:
-        notes.append("years of two digits are read as 1969 to 2068")
-    return notes
-
-
 def _doubts(column: Cells, values: Mapping[str, int], others: Collection[str]) -> list[str]:
     """What looks like another kind in a column that is taken for text."""
     notes = []
@@ -217,13 +208,7 @@ def _doubts(column: Cells, values: Mapping[str, int], others: Collection[str]) -
     units = [v for v in values if WITH_UNIT.fullmatch(v) and not any(form.fullmatch(v) for form in no_units)]
     if units and _share(values, units) >= MOSTLY:
         notes.append(f"read as texts: {units[0]!r} is a number with a sign or unit; leave that out")
-    like_dates = [value for value in values if LIKE_A_DATE.match(value)]
-    if like_dates and _share(values, like_dates) >= MOSTLY:
-        notes.append(
-            f"read as texts: {like_dates[0]!r} is no date like 2024-01-31; set a format if it has one, as in "
-            f"{setting_of(column.name, '%d.%m.%y', 'format')}, where %z is an offset such as +02:00"
-        )
-    return notes
+    return [*notes, *date_formats.doubt(column.name, list(values))]
 
 
 def _numeric(column: Cells, values: Mapping[str, int]) -> ColumnSchema:
@@ -270,19 +255,12 @@ def _date_format(column: Cells) -> str:
         UserError: if most cells are dates and some are not, or day and month cannot be told apart.
     """
     values = column.values("date")
-    sample = list(values)[:SAMPLE]
-    others: dict[str, list[str]] = {}
-    for text in COMMON_DATE_FORMATS:
-        written = DateFormat(text)
-        if not any(written.pattern.fullmatch(value) for value in sample):
-            continue
-        array = np.array(list(values), dtype=object)
-        others[text] = array[written.seconds(array)[1]].tolist()
+    others = date_formats.formats_of(list(values))
     fitting = [text for text, bad in others.items() if not bad]
     if len(fitting) > 1:
         fitting_format = setting_of(column.name, text_value(fitting[0]), "format")
         raise UserError(
-            f"data.columns.{column.name}: {sample[0]!r} and all others can be read as "
+            f"data.columns.{column.name}: {next(iter(values))!r} and all others can be read as "
             f"{' or '.join(fitting)}; set {fitting_format} if that is right, or the other."
         )
     if fitting:

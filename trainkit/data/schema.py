@@ -11,8 +11,9 @@ import numpy as np
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
 from trainkit.data import booleans, cells
-from trainkit.data.cells import MAX_NUMBER, DateFormat
+from trainkit.data.cells import MAX_NUMBER
 from trainkit.data.columns import gaps_of
+from trainkit.data.date_formats import DateFormat
 
 __all__ = ["KINDS", "ROLES", "ColumnSchema", "Schema"]
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from trainkit.data.cells import DAY, DateFormat
+from trainkit.data.date_formats import DAY, DateFormat
 from trainkit.data.preparation.encoder import ColumnEncoder
 from trainkit.data.preparation.numeric import fill_value
 from trainkit.data.preparation.scaling import Scaling, fit_scaling

@@ -13,7 +13,7 @@ where numbers have more than seven digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -21,10 +21,11 @@ import numpy as np
 from keras import ops
 
 from trainkit.data.booleans import spellings
-from trainkit.data.cells import DAY, FIRST_OF_1900, DateFormat
+from trainkit.data.date_formats import DAY, DateFormat
 from trainkit.data.preparation.categories import FIRST_KNOWN, MISSING, OTHER, CategoryEncoder
 from trainkit.data.preparation.dates import CYCLES, DateEncoder
 from trainkit.data.preparation.encoder import ColumnEncoder
+from trainkit.data.preparation.keras_dates import read_dates
 from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.numeric import NumericEncoder
 from trainkit.data.preparation.preparation import NUMBERS, Preparation
@@ -38,8 +39,6 @@ UNSEEN = " unseen "
 UNUSED = " unused "
 
 Tensor = Any
-DAYS_TO_EPOCH = 719_468  # from 1 March of year 0 to 1 January 1970
-MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def keras_preprocessing(preparation: Preparation) -> keras.Model:
@@ -172,111 +171,14 @@ def _class_names(target: ClassLabels, scores: Tensor) -> Tensor:
 
 
 def _dates(encoder: DateEncoder, raw: Tensor) -> Tensor:
-    """Days and cycles of dates, read character by character: Keras has no layer for dates."""
-    part, valid = _date_parts(DateFormat(encoder.format), raw)
-    local = part["H"] * 3600 + part["M"] * 60 + part["S"] - part["z"]
-    seconds = local % DAY
-    later = local // DAY  # days, -1 to 1, by the offset from UTC
-    number = _day_number(part["Y"], part["m"], part["d"]) + later
-    places = {"month": _month(part, later), "weekday": (number + 3) % 7, "hour": seconds}
-    days = ops.cast(number, "float64") + ops.cast(seconds, "float64") / np.float64(DAY)
-    columns = [_scaled(encoder.scaling, ops.where(valid, days, np.float64(encoder.fill)))]
-    present = ops.cast(valid, "float64")
+    dates = read_dates(DateFormat(encoder.format), raw)
+    places = {"month": dates.month, "weekday": (dates.day + 3) % 7, "hour": dates.second}
+    days = ops.cast(dates.day, "float64") + ops.cast(dates.second, "float64") / np.float64(DAY)
+    columns = [_scaled(encoder.scaling, ops.where(dates.is_one, days, np.float64(encoder.fill)))]
+    present = ops.cast(dates.is_one, "float64")
     for cycle in encoder.cycles:
         angle = ops.cast(places[cycle], "float64") * np.float64(2 * np.pi / CYCLES[cycle])
         columns += [ops.sin(angle) * present, ops.cos(angle) * present]
     if encoder.indicator:
         columns.append(1 - present)
     return ops.stack(columns, axis=1)
-
-
-def _date_parts(written: DateFormat, raw: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """The parts of each date `[B]` int64, and whether it is one `[B]`."""
-    places = written.places
-    end = max(last for _, last in places.values())
-    literals = written.literals
-    symbols = [*"0123456789", *sorted({*literals.values(), *("+-:" if "z" in places else "")})]
-    read = keras.layers.TextVectorization(
-        standardize=None,
-        split="character",
-        output_mode="int",
-        output_sequence_length=end + 1,
-        vocabulary=symbols,
-    )
-    characters = read(raw)  # [B, end + 1]: 0 past the end, 1 unknown, 2 to 11 digits, then the literals
-    valid = ops.cast(ops.ones_like(characters[:, 0]), "bool")
-    for at, literal in literals.items():
-        if at <= end:
-            valid = ops.logical_and(valid, ops.equal(characters[:, at], 2 + symbols.index(literal)))
-    if end not in literals:
-        valid = ops.logical_and(valid, ops.equal(characters[:, end], 0))
-    parts = dict.fromkeys("HMSz", ops.zeros_like(characters[:, 0]))
-    for name, (first, last) in places.items():
-        if name == "z":
-            codes = {symbol: 2 + symbols.index(symbol) for symbol in "+-:"}
-            parts["z"], is_offset = _offset(characters[:, first:last], codes)
-            valid = ops.logical_and(valid, is_offset)
-            continue
-        digits = characters[:, first:last] - 2
-        in_range = ops.logical_and(ops.all(digits >= 0, axis=1), ops.all(digits <= 9, axis=1))
-        valid = ops.logical_and(valid, in_range)
-        parts[name] = _number(digits)
-    if "y" in parts:
-        parts["Y"] = parts["y"] + ops.where(parts["y"] >= FIRST_OF_1900, 1900, 2000)
-    return parts, ops.logical_and(valid, _on_the_calendar(parts))
-
-
-def _number(digits: Tensor) -> Tensor:
-    tens = 10 ** np.arange(digits.shape[1] - 1, -1, -1, dtype=np.int64)
-    return ops.sum(digits * tens, axis=1)
-
-
-def _offset(characters: Tensor, codes: dict[str, int]) -> tuple[Tensor, Tensor]:
-    """Offsets from UTC such as `+02:00` in seconds `[B]`, of their characters `[B, 6]`, and whether they are
-    such."""
-    sign, colon = characters[:, 0], characters[:, 3]
-    digits = [characters[:, first : first + 2] - 2 for first in (1, 4)]
-    hours, minutes = map(_number, digits)
-    minus = ops.equal(sign, codes["-"])
-    conditions = [ops.logical_or(minus, ops.equal(sign, codes["+"])), ops.equal(colon, codes[":"])]
-    conditions += [ops.all(ops.logical_and(two >= 0, two <= 9), axis=1) for two in digits]
-    seconds = hours * 3600 + minutes * 60
-    return ops.where(minus, -seconds, seconds), _all([*conditions, hours <= 23, minutes <= 59])
-
-
-def _month_length(part: dict[str, Tensor]) -> Tensor:
-    month = ops.clip(part["m"], 1, 12)
-    divides = [ops.equal(part["Y"] % n, 0) for n in (4, 100, 400)]
-    leap = ops.logical_or(ops.logical_and(divides[0], ops.logical_not(divides[1])), divides[2])
-    length = ops.take(np.array(MONTH_LENGTHS, np.int64), month - 1, axis=0)
-    return length + ops.cast(ops.logical_and(leap, ops.equal(month, 2)), "int64")
-
-
-def _month(part: dict[str, Tensor], later: Tensor) -> Tensor:
-    """The month from 0 of the day that is some days, -1 to 1, later."""
-    day = part["d"] + later
-    after = ops.cast(day > _month_length(part), "int64") - ops.cast(day < 1, "int64")
-    return (part["m"] - 1 + after) % 12
-
-
-def _on_the_calendar(part: dict[str, Tensor]) -> Tensor:
-    """Whether there is such a day and time."""
-    limits = [(part["Y"], 1, 9999), (part["m"], 1, 12), (part["d"], 1, _month_length(part))]
-    limits += [(part["H"], 0, 23), (part["M"], 0, 59), (part["S"], 0, 59)]
-    return _all([ops.logical_and(value >= low, value <= high) for value, low, high in limits])
-
-
-def _all(conditions: Sequence[Tensor]) -> Tensor:
-    result = conditions[0]
-    for condition in conditions[1:]:
-        result = ops.logical_and(result, condition)
-    return result
-
-
-def _day_number(year: Tensor, month: Tensor, day: Tensor) -> Tensor:
-    """Days since 1970 of dates of the Gregorian calendar, by years that begin in March."""
-    early = ops.cast(month <= 2, "int64")
-    year = year - early
-    month = month - 3 + 12 * early
-    day_of_year = (153 * month + 2) // 5 + day - 1
-    return 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - DAYS_TO_EPOCH
