@@ -31,6 +31,8 @@ pa = pytest.importorskip("pyarrow")
     [
         ("a.xlsx", "", "as CSV or Parquet: save the sheet as CSV"),
         ("a.JSON", "", r"as CSV or Parquet: convert it, as by pandas\.read_json"),
+        ("a.feather", "", r"as CSV or Parquet: convert it, as by pandas\.read_feather\(\.\.\.\)\.to_parquet"),
+        ("a.ods", "", "as CSV or Parquet: save the sheet as CSV"),
         ("a.npz", "", r"from Python, by tk\.fit or tk\.Arrays"),
         ("a.csv", "0,0,a\n1,2,b\n", r"two columns named '0'.*data\.header=false if there is no header"),
         ("a.csv", "x,x,a\n1,2,b\n", r"Rename one\.$"),
@@ -52,12 +54,13 @@ def test_a_file_that_is_no_table_is_refused_with_what_helps(
     ("pack", "advice"),
     [
         (gzip.compress, r"give it a name that ends in \.csv\.gz\.$"),
-        (bz2.compress, r"unpack it, or use \.csv\.gz\.$"),
+        (bz2.compress, r"give it a name that ends in \.csv\.bz2\.$"),
+        (lambda content: _packed_as_zst(content), r"give it a name that ends in \.csv\.zst\.$"),
         (lzma.compress, r"unpack it, or use \.csv\.gz\.$"),
         (lambda content: _zipped(content), r"unpack it, or use \.csv\.gz; save a sheet as CSV\.$"),
         (lambda content: _parquet(), r"set data\.format=parquet\.$"),
     ],
-    ids=["gz", "bz2", "xz", "zip", "parquet"],
+    ids=["gz", "bz2", "zst", "xz", "zip", "parquet"],
 )
 def test_a_packed_file_that_is_said_to_be_csv_is_known_by_its_bytes(
     pack: Callable[[bytes], bytes], advice: str, tmp_path: Path
@@ -65,6 +68,10 @@ def test_a_packed_file_that_is_said_to_be_csv_is_known_by_its_bytes(
     (tmp_path / "table.txt").write_bytes(pack(b"a,b\n1,2\n" * 9))
     with pytest.raises(UserError, match=rf"table\.txt is no CSV file, but .*{advice}"):
         read_table(tmp_path / "table.txt", TableOptions(format="csv"))
+
+
+def _packed_as_zst(content: bytes) -> bytes:
+    return bytes(pa.Codec("zstd").compress(content))
 
 
 def _zipped(content: bytes) -> bytes:

@@ -26,6 +26,14 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         r"data\.target=prize: the data have no column 'prize'; did you mean price",
     ),
     "no such column": (inferring(NUMBERS, overrides={"z": "numeric"}), r"data\.columns\.z: the data have no"),
+    "a title above the names": (
+        lambda: infer_schema({"My flats": texts("x"), "column_2": texts("y")}, roles={"y": "target"}),
+        r"no column 'y'; .* The first line of the file is read as the names of the columns\.$",
+    ),
+    "no column of a file without names": (
+        lambda: infer_schema({"column_1": texts("x"), "column_2": texts("y")}, roles={"y": "target"}),
+        r"no column 'y'; known: column_1, column_2\.$",
+    ),
     "no such kind": (
         inferring(NUMBERS, overrides={"y": "number"}),
         r"data\.columns\.y=number is no kind; did you",

@@ -118,3 +118,9 @@ def test_texts_of_parquet_that_are_no_utf8_are_refused_in_one_line(
     monkeypatch.setattr(row_cache, "fits", lambda nbytes, memory, *column: bool(column) or not stored)
     with pytest.raises(UserError, match=r"Cannot read .*table\.parquet as Parquet: "):
         read_any_table(path, TableOptions(), None, str(tmp_path / "cache"))
+
+
+def test_another_format_that_is_said_to_be_parquet_is_told_by_its_ending(tmp_path: Path) -> None:
+    (tmp_path / "a.feather").write_bytes(b"ARROW1" * 9)
+    with pytest.raises(UserError, match=r"as Parquet: .*; expected .* by pandas\.read_feather\(\.\.\.\)"):
+        read_table(tmp_path / "a.feather", TableOptions(format="parquet"))

@@ -80,6 +80,10 @@ def test_delimiter_is_found_in_the_header(tmp_path: Path, delimiter: str) -> Non
 
 def test_compressed_marked_and_other_encodings_are_read(tmp_path: Path) -> None:
     packed = written(tmp_path, gzip.compress(b"a,b\n1,2\n"), "packed.csv.gz")
+    for ending, codec in (("bz2", "bz2"), ("zst", "zstd")):
+        with pa.output_stream(str(tmp_path / f"packed.csv.{ending}"), compression=codec) as stream:
+            stream.write(b"a,b\n1,2\n")
+        assert cells_of(read_table(tmp_path / f"packed.csv.{ending}")) == cells_of(read_table(packed))
     marked = written(tmp_path, b"\xef\xbb\xbfa,b\n1,2\n", "marked.csv")
     assert cells_of(read_table(packed)) == cells_of(read_table(marked)) == {"a": ["1"], "b": ["2"]}
     latin = written(tmp_path, "a,b\nBüro,2\n".encode("latin-1"), "latin.csv")
@@ -212,6 +216,14 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no header": (lambda folder: written(folder, "5.1,3.5\n4.9,3\n", "a.csv"), r"data\.header=false"),
     "two of a name": (lambda folder: written(folder, "a,a\n1,2\n", "a.csv"), "two columns named 'a'"),
     "short row": (lambda folder: written(folder, "a,b\n1,2\n3\n", "a.csv"), r"Row #3.*data\.skip_bad=true"),
+    "sep= of Excel": (
+        lambda folder: written(folder, "sep=;\na;b;c\n1;2;3\n", "a.csv"),
+        r"the first line, 'sep=;', is read as the names .* has 2 cells, the rows below have 3\. Delete the",
+    ),
+    "a remark": (
+        lambda folder: written(folder, "# of 2024\na,b\n1,2\n\n3,4\n", "a.csv"),
+        r"the first line, '# of 2024', is read as the names .* has 1 cells, the rows below have 2",
+    ),
     "not UTF-8": (lambda folder: written(folder, b"a,b\n\xff\xfe,2\n", "a.csv"), r"data\.encoding"),
     "open quote": (lambda folder: written(folder, 'a,b\n"x,2\n3,4\n', "a.csv"), "a.csv"),
     "no Parquet": (lambda folder: written(folder, "a,b\n", "a.parquet"), "Cannot read .* as Parquet"),

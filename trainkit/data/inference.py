@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = ["PROBLEMS", "ColumnOverride", "infer_schema"]
 
 PROBLEMS = ("classification", "multi_label", "regression")
 IGNORE = "ignore"
+UNNAMED = re.compile(r"column_\d+")  # as a CSV file's reader calls them
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,10 @@ def _check_exists(key: str, name: str, columns: Mapping[str, np.ndarray]) -> Non
     column, _, setting = name.rpartition(".")
     if column in columns and key.startswith(COLUMNS):
         raise UserError(f"{key} is no setting; {did_you_mean(setting, SETTINGS)}")
-    raise UserError(f"{key}: the data have no column {name!r}; {did_you_mean(name, list(columns))}")
+    unnamed = [column for column in columns if UNNAMED.fullmatch(column)]
+    is_header = 0 < len(unnamed) < len(columns)  # of a CSV file, and perhaps a title
+    hint = " The first line of the file is read as the names of the columns." if is_header else ""
+    raise UserError(f"{key}: the data have no column {name!r}; {did_you_mean(name, list(columns))}{hint}")
 
 
 def _column(cells: Cells, setting: ColumnOverride, role: str, problem: str) -> ColumnSchema:

@@ -11,6 +11,7 @@ import numpy as np
 
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.columns import setting_of
+from trainkit.data.sources import paths
 
 __all__ = ["is_text", "note_blanks", "reading_parquet", "refuse_types", "require", "to_numpy", "trimmed"]
 
@@ -47,7 +48,9 @@ def reading_parquet(file: Path) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
         reason = one_line(str(error)).rstrip(".") or type(error).__name__
-        raise UserError(f"Cannot read {file} as Parquet: {reason}. Check the file.") from error
+        advice = paths.conversion(file)
+        helps = f"; {advice}." if advice else ". Check the file."
+        raise UserError(f"Cannot read {file} as Parquet: {reason}{helps}") from error
 
 
 def to_numpy(name: str, column: Any, notes: list[str], *, any_type: bool = False) -> np.ndarray:

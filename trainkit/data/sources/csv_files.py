@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from trainkit.core.cells import quoted
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.number_marks import plain_numbers
-from trainkit.data.sources import arrow, quotes
+from trainkit.data.sources import arrow, paths, quotes
 from trainkit.data.sources.table_options import TableOptions
 
 __all__ = ["batches", "read", "refuse_twice", "sizes"]
 
 DELIMITERS = (",", ";", "\t", "|")
+LOOKED_AT = 20  # rows below the header
 HEAD_BYTES = 1 << 20  # in which the header must end
 BLOCK_BYTES = 1 << 24  # longest row
 OTHER_FILES = {  # by the bytes that they begin with
@@ -28,10 +31,11 @@ OTHER_FILES = {  # by the bytes that they begin with
     b"\xfd7zXZ\0": "packed as .xz is: unpack it, or use .csv.gz",
     b"7z\xbc\xaf\x27\x1c": "packed as .7z is: unpack it, or use .csv.gz",
     b"\x1f\x8b": "packed as .gz is: give it a name that ends in .csv.gz",
-    b"BZh91AY&SY": "packed as .bz2 is: unpack it, or use .csv.gz",
+    b"BZh91AY&SY": "packed as .bz2 is: give it a name that ends in .csv.bz2",
+    b"\x28\xb5\x2f\xfd": "packed as .zst is: give it a name that ends in .csv.zst",
     b"PAR1\x15": "Parquet: set data.format=parquet",
 }
-PACKED = 5  # times that a compressed file grows, about
+GROWTH = 5  # of a compressed file, about
 
 
 def read(file: Path, options: TableOptions, notes: list[str]) -> dict[str, np.ndarray]:
@@ -80,7 +84,7 @@ def sizes(file: Path, options: TableOptions) -> tuple[int, int, int]:
     lines = max(text.count("\n"), text.count("\r"))
     if is_all:
         return lines, len(names), len(text)
-    whole = file.stat().st_size * (PACKED if file.name.endswith((".gz", ".bz2", ".zst")) else 1)
+    whole = file.stat().st_size * (GROWTH if file.name.endswith(paths.PACKED) else 1)
     return int(whole / HEAD_BYTES * max(1, lines)), len(names), whole
 
 
@@ -192,7 +196,24 @@ def _begin(file: Path, options: TableOptions) -> tuple[str, list[str], str, bool
     except csv.Error as error:
         raise UserError(f"Cannot read the first row of {file}: {error}. Expected a CSV file.") from error
     _refuse_undecoded(file, head, options, lines.line_num)
+    if options.header:
+        _refuse_other_rows(file, first_line, len(row), lines)
     return text, [cell.strip() for cell in row], delimiter, len(head) < HEAD_BYTES
+
+
+def _refuse_other_rows(file: Path, first_line: str, cells: int, lines: Iterator[list[str]]) -> None:
+    """Refuse a first line that has another number of cells than all rows below: a remark, or `sep=;`."""
+    try:
+        below = [row for row in itertools.islice(lines, LOOKED_AT) if row]
+    except csv.Error:  # told when the row is read
+        return
+    lengths = {len(row) for row in below}
+    if len(lengths) != 1 or cells in lengths or any("\n" in cell for row in below for cell in row):
+        return
+    raise UserError(
+        f"{file}: the first line, {quoted(first_line)}, is read as the names of the columns and has {cells} "
+        f"cells, the rows below have {lengths.pop()}. Delete the lines above the names, or mend that one."
+    )
 
 
 def _refuse_undecoded(file: Path, head: bytes, options: TableOptions, lines: int) -> None:

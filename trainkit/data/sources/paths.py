@@ -15,7 +15,9 @@ from trainkit.core.files import shown
 __all__ = [
     "ENDINGS",
     "FORMATS",
+    "PACKED",
     "checksum",
+    "conversion",
     "detect_format",
     "files_below",
     "files_of",
@@ -28,24 +30,33 @@ __all__ = [
 ]
 
 FORMATS = ("csv", "parquet", "images", "text")
+PACKED = (".gz", ".bz2", ".zst")  # that pyarrow unpacks
 ENDINGS = {
-    "csv": (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
+    "csv": (".csv", ".tsv", *(f"{table}{packed}" for table in (".csv", ".tsv") for packed in PACKED)),
     "parquet": (".parquet", ".pq"),
     "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"),
     "text": (".txt",),
 }
 
-SAVE_AS = "expected a table as CSV or Parquet: "
+SAVE_AS = "expected a table as CSV or Parquet"
+UNPACK = "expected files that are not packed: unpack it, or pack a table as .csv.gz"
+ARRAYS = "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays"
+SHEET = f"{SAVE_AS}: save the sheet as CSV, or by pandas.read_excel(...).to_parquet(...)"
+READERS = {  # of pandas
+    **{
+        ".json": "read_json(...)",
+        ".jsonl": "read_json(..., lines=True)",
+        ".ndjson": "read_json(..., lines=True)",
+    },
+    **{".feather": "read_feather(...)", ".arrow": "read_feather(...)", ".orc": "read_orc(...)"},
+    **{".dta": "read_stata(...)", ".sav": "read_spss(...)", ".sas7bdat": "read_sas(...)"},
+    **{".pkl": "read_pickle(...)", ".h5": "read_hdf(...)", ".xml": "read_xml(...)"},
+}
 CONVERTIBLE = {
-    ".xlsx": f"{SAVE_AS}save the sheet as CSV, or by pandas.read_excel(...).to_parquet(...)",
-    ".xls": f"{SAVE_AS}save the sheet as CSV, or by pandas.read_excel(...).to_parquet(...)",
-    ".json": f"{SAVE_AS}convert it, as by pandas.read_json(...).to_parquet(...)",
-    ".jsonl": f"{SAVE_AS}convert it, as by pandas.read_json(..., lines=True).to_parquet(...)",
-    ".zip": "expected files that are not packed: unpack it, or pack a table as .csv.gz",
-    ".xz": "expected files that are not packed: unpack it, or pack a table as .csv.gz",
-    ".7z": "expected files that are not packed: unpack it, or pack a table as .csv.gz",
-    ".npz": "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays",
-    ".npy": "expected a table or images; arrays are trained on from Python, by tk.fit or tk.Arrays",
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), SHEET),
+    **{e: f"{SAVE_AS}: convert it, as by pandas.{r}.to_parquet(...)" for e, r in READERS.items()},
+    **dict.fromkeys((".zip", ".xz", ".7z", ".rar", ".tar", ".tgz"), UNPACK),
+    **dict.fromkeys((".npz", ".npy"), ARRAYS),
 }
 
 PathLike = str | Path
@@ -95,14 +106,19 @@ def detect_format(path: PathLike | Sequence[PathLike]) -> str:
         return next(iter(counts))
     if "images" in counts and {"csv", "parquet"} & set(counts):  # a table of the images' names and labels
         return "images"
-    other = next((e for e in CONVERTIBLE if str(path).lower().endswith(e)), None)
-    if not counts and other is not None:
-        raise UserError(f"data.path={path} is no file of a known format; {CONVERTIBLE[other]}.")
+    advice = conversion(path)
+    if not counts and advice:
+        raise UserError(f"data.path={path} is no file of a known format; {advice}.")
     found_files = ", ".join(f"{count} {name} files" for name, count in counts.items())
     raise UserError(
         f"data.path={path} has {found_files or 'no file of a known format'}; "
         f"set data.format to one of {', '.join(FORMATS)}."
     )
+
+
+def conversion(path: PathLike | Sequence[PathLike]) -> str:
+    """How to make a table of a file of another format, by its ending; "" if that is not known."""
+    return next((advice for e, advice in CONVERTIBLE.items() if str(path).lower().endswith(e)), "")
 
 
 def files_of(path: PathLike | Sequence[PathLike], name: str) -> list[Path]:
