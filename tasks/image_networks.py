@@ -73,7 +73,10 @@ def application(images: Any, name: str, weights: str | None) -> Any:
     if images.shape[-1] == 1:
         x = layers.Concatenate(name="three_channels")([images] * 3)
     if weights is not None and not Path(weights).is_file():
-        raise UserError(f"task.weights={weights}: there is no such file.")
+        raise UserError(
+            f"task.weights={weights}: there is no such file; expected one with weights without top, as "
+            f"keras.applications.{name}(include_top=False) loads into ~/.keras/models."
+        )
     try:
         network = build(
             include_top=False, weights=weights, input_shape=(*images.shape[1:3], 3), pooling="avg"

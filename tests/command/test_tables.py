@@ -191,6 +191,7 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
         ((*CLASSES, "data.source=mnist"), "expected one of both"),
         ((*CLASSES, "data.weight=joined"), "data.columns.joined: 60 of 60 cells are no number"),
         ((*CLASSES, "task.scores=[acuracy]"), "did you mean accuracy?"),
+        ((*CLASSES, "task.scores=[acc]"), "did you mean accuracy?"),
         ((*CLASSES, "task.scores=[{name: f1,averag: micro}]"), "averag"),
         ((*CLASSES, "task.loss_function=categorical_crossentropy"), "needs data.labels=one_hot"),
         ((*CLASSES, "task.loss_function=mse"), "task.loss_function=mse needs data.labels=one_hot"),

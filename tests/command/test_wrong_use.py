@@ -23,6 +23,8 @@ from trainkit.cli import main
         (["task.row=3"], "task.rows"),
         (["callback=none"], "callbacks"),
         (["task=minst"], "did you mean mnist?"),
+        (["trainer.lr=3"], "did you mean optimizer.learning_rate?"),
+        (["optimizer.learning_rate=0,001"], "or optimizer.learning_rate=0.001 if it is one number."),
         (["optimizer=adm"], "did you mean adam?"),
         (["optimizer.name=adm"], "did you mean adam?"),
         (["callbacks=early_stoping"], "early_stopping"),

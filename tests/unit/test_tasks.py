@@ -26,6 +26,7 @@ from trainkit.core.monitor import KERAS_DIRECTION
 from trainkit.core.task import Task
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.image_classification import ImageClassification
+from trainkit.tasks.image_networks import application
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
 from trainkit.tasks.tabular import TabularRegression
@@ -149,6 +150,12 @@ def test_a_task_from_python_is_checked_as_the_command_checks_it(
     with pytest.raises(UserError) as caught:
         make()
     assert str(caught.value).startswith(expected)
+
+
+def test_weights_of_a_network_that_are_no_file_are_told_with_where_they_come_from() -> None:
+    said = r"task\.weights=imagenet: .* one with weights without top, as \S+\.MobileNetV2\(include_top=F"
+    with pytest.raises(UserError, match=said):
+        application(keras.Input((32, 32, 3)), "MobileNetV2", "imagenet")
 
 
 # MNIST

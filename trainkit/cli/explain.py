@@ -81,9 +81,11 @@ def _of_words(error: Exception, overrides: Sequence[str]) -> str | None:
         )
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", text)
     if ambiguous:
+        number = re.fullmatch(r"(.*=[+-]?\d+),(\d+)", ambiguous[1])
+        or_one = f", or {number[1]}.{number[2]} if it is one number" if number else ""
         return (
             f"{ambiguous[1]}: several values; add -m to run them one after the other, "
-            "or write a list as key=[a,b]."
+            f"or write a list as key=[a,b]{or_one}."
         )
     return None
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 __all__ = ["UserError", "did_you_mean", "nearest_key", "one_line"]
 
+ABBREVIATIONS = {"lr": "learning_rate"}  # that are too short to be near
 MAX_LISTED = 20  # names that an error lists; more would bury the message
 
 
@@ -29,7 +30,8 @@ def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) ->
     """
     known = list(known)
     folded = {one.casefold(): one for one in reversed(known)}
-    near = difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
+    begun = {one for one in folded.values() if name and one.casefold().startswith(str(name).casefold())}
+    near = list(begun) if len(begun) == 1 else difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
     near = near or [folded[one] for one in difflib.get_close_matches(str(name).casefold(), folded, 1, 0.5)]
     hint = f"did you mean {near[0]}?" if near else ""
     listed = (
@@ -48,6 +50,7 @@ def nearest_key(key: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     section, _, last = key.rpartition(".")
+    last = ABBREVIATIONS.get(last, last)
     own = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
     others = {k.rpartition(".")[2]: k for k in reversed(known)}
     for keys in (own, others):
