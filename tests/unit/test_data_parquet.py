@@ -25,6 +25,16 @@ def written_parquet(folder: Path, columns: dict[str, Any], name: str = "table.pa
     return folder / name
 
 
+def test_numbers_with_marks_are_read_in_memory_as_from_stored_rows(tmp_path: Path) -> None:
+    prices = pa.array(250 * ["1.234,5", None, "n/a", "2,5"])
+    path = written_parquet(tmp_path, {name: prices for name in ("price", *"abcdefgh")})
+    options = TableOptions(decimal=",", thousands=".")
+    stored = read_any_table(path, options, 1_000_000, str(tmp_path / "cache"))
+    assert any(tmp_path.glob("cache/*"))
+    for table in (read_table(path, options), stored):
+        assert table.columns["price"][:4].tolist() == ["1234.5", "", "n/a", "2.5"]
+
+
 def test_types_of_a_parquet_file_are_kept(tmp_path: Path) -> None:
     moment = datetime(2024, 2, 29, 12, 30, 5)
     columns = {

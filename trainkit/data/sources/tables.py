@@ -12,6 +12,7 @@ import numpy as np
 from trainkit.config.data import thousands_problem
 from trainkit.core.datasets import Source
 from trainkit.core.errors import UserError, did_you_mean
+from trainkit.data.number_marks import plain_numbers
 from trainkit.data.sources import arrow, csv_files, paths
 from trainkit.data.sources.paths import PathLike
 from trainkit.data.sources.table_options import TableOptions
@@ -137,7 +138,8 @@ def _read_parquet(file: Path, options: TableOptions, notes: list[str]) -> dict[s
 
 
 def _columns(table: pyarrow.Table, options: TableOptions, notes: list[str]) -> dict[str, np.ndarray]:
-    return {
+    found = {
         name: arrow.to_numpy(name, table.column(name), notes, any_type=name in options.ignore)
         for name in table.column_names
     }
+    return {name: plain_numbers(c, options.decimal, options.thousands) for name, c in found.items()}
