@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -262,15 +260,6 @@ def test_models_that_are_trained_in_turns_are_traced_once_each(made: list[TrainP
     for model in 2 * models:
         tk.fit(model, X, Y, verbose=0)
     assert [program.traces for program in made] == [1, 1]
-
-
-def test_the_programs_of_a_model_go_with_it() -> None:
-    model = dense("sgd")
-    tk.fit(model, X, Y, verbose=0)
-    known = weakref.ref(model)
-    del model
-    gc.collect()
-    assert known() is None
 
 
 class Several(keras.metrics.Metric):

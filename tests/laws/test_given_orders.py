@@ -117,7 +117,8 @@ def test_a_fit_trains_what_was_prepared_and_the_next_one_the_same_rows() -> None
     trainer.fit(task)
     assert (setup.state.epoch, setup.state.step) == (EPOCHS, 2 * EPOCHS)
     assert_same(trainer.model.get_weights(), by_keras("batches", for_keras), "given rows")
-    trainer.fit(task)
+    with pytest.warns(UserWarning, match="its shuffle goes on"):
+        trainer.fit(task)
     assert trainer.setup.source.rows == len(numbers)
 
 

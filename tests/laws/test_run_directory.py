@@ -14,6 +14,7 @@ from tests.support.toys import Toy
 from tests.support.training import difference, fit
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
+from trainkit.callbacks.observer import Observer
 from trainkit.core.errors import UserError
 from trainkit.runs.lock import locked
 from trainkit.trainer.trainer import Trainer
@@ -59,11 +60,31 @@ def test_last_and_best_are_those_of_the_run_directory(tmp_path: Path) -> None:
         Trainer(epochs=2).fit(Toy(), resume="last")
 
 
+def test_a_damaged_best_checkpoint_is_told_and_chosen_anew_from_python(tmp_path: Path) -> None:
+    settings = {"batch_size": 16, "execution": "epoch", "run_dir": tmp_path / "run"}
+    Trainer(epochs=2, **settings).fit(Toy())
+    path = tmp_path / "run" / "checkpoints" / "best" / "variables.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    trainer = Trainer(epochs=4, **settings)
+    with pytest.warns(UserWarning, match="is damaged or gone"):
+        trainer.fit(Toy(), resume="last")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["best"]["epoch"] > 2
+    assert trainer.evaluate(checkpoint="best")
+
+
+class EachStep(Observer):
+    """Knows its steps from the beginning of a training on."""
+
+    def next_step(self, step: int) -> int | None:
+        return int(self.known) + step  # type: ignore[attr-defined]
+
+
 def test_what_model_fit_cannot_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     refused: list[dict[str, Any]] = [
         {"steps": 10},
         {"on_nonfinite": "restore"},
         {"callbacks": [Checkpoints(tmp_path / "own", every_steps=2)]},
+        {"callbacks": [EachStep()]},
     ]
     for settings in refused:
         with pytest.raises(UserError, match=r"model\.fit|whole epochs"):

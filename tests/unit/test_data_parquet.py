@@ -27,7 +27,7 @@ def written_parquet(folder: Path, columns: dict[str, Any], name: str = "table.pa
 
 def test_numbers_with_marks_are_read_in_memory_as_from_stored_rows(tmp_path: Path) -> None:
     prices = pa.array(250 * ["1.234,5", None, "n/a", "2,5"])
-    path = written_parquet(tmp_path, {name: prices for name in ("price", *"abcdefgh")})
+    path = written_parquet(tmp_path, dict.fromkeys(("price", *"abcdefgh"), prices))
     options = TableOptions(decimal=",", thousands=".")
     stored = read_any_table(path, options, 1_000_000, str(tmp_path / "cache"))
     assert any(tmp_path.glob("cache/*"))

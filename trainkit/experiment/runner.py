@@ -25,7 +25,6 @@ from trainkit.experiment.callback_factory import best_keeper, make_callbacks, mo
 from trainkit.experiment.failure import LOST_WORKER, reason
 from trainkit.experiment.finished import finish_report, finished, trains_no_more
 from trainkit.experiment.job import Job
-from trainkit.experiment.lost_best import forget_lost_best
 from trainkit.experiment.pictures import draw_results
 from trainkit.experiment.shared_programs import maker
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
@@ -36,6 +35,7 @@ from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.picture_names import other_pictures
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
+from trainkit.trainer.lost_best import forget_lost_best
 from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
 from trainkit.trainer.setup import TrainSetup

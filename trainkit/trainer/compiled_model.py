@@ -30,22 +30,20 @@ UNKNOWN = ModelFacts(None, NOTHING, NOTHING, 0, frozenset(), frozenset(), own_tr
 
 @dataclass(frozen=True)
 class CompiledModel(Task):
-    """A task around a compiled model.
+    """A task around a compiled model, which lives as long as that and so holds no rows.
 
     Args:
         compiled: The model, with its optimizer, losses and metrics.
-        splits: The rows.
     """
 
     compiled: keras.Model
-    splits: Splits
 
     @property
     def name(self) -> str:
         return str(self.compiled.name)
 
     def data(self) -> Splits:
-        return self.splits
+        return Splits(None)
 
     def model(self, train: Any) -> keras.Model:
         return self.compiled
@@ -82,7 +80,7 @@ def assemble_compiled(
         UserError: for an own `train_step` on replicas.
         Exception: whatever Keras raises for a model and rows that do not fit each other.
     """
-    task = CompiledModel(model, splits)
+    task = CompiledModel(model)
     strategy = model.distribute_strategy
     facts = UNKNOWN
     if not untouched:

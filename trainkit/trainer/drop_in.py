@@ -184,6 +184,7 @@ def fit(
         observed.on_failure()
         raise
     finally:
+        cache.let_rows_go()  # the model keeps the cache
         validation.close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
 from trainkit.checkpoint import members
@@ -68,9 +69,10 @@ def check_callbacks(
     Raises:
         UserError: naming the setting, or the values that are logged.
     """
-    if engine == "keras" and any(isinstance(one, Observer) and one.next_step(0) for one in callbacks):
+    by_steps = [_asks_for_steps(one) for one in callbacks if engine == "keras" and isinstance(one, Observer)]
+    if any(by_steps):
         raise UserError(
-            "Checkpoints(every_steps=...) needs trainer.engine=trainkit; model.fit saves at ends of epochs."
+            f"{next(filter(None, by_steps))} needs trainer.engine=trainkit; model.fit saves at ends of epochs."
         )
     for one in callbacks:
         if isinstance(one, Monitor):
@@ -81,6 +83,14 @@ def check_callbacks(
         follows = not isinstance(one, keras.callbacks.ModelCheckpoint) or one.save_best_only
         if isinstance(one, FOLLOWING) and follows and one.monitor != "learning_rate":
             direction(one.monitor, getattr(one, "mode", "auto"))
+
+
+def _asks_for_steps(observer: Observer) -> str:
+    """What asks for calls that end with certain steps; "" if the observer does not."""
+    if isinstance(observer, Checkpoints):
+        return "" if observer.every_steps is None else "Checkpoints(every_steps=...)"
+    kind = type(observer)
+    return "" if kind.next_step is Observer.next_step else f"{kind.__name__}.next_step"
 
 
 def _is_known(callback: keras.callbacks.Callback) -> bool:

@@ -16,6 +16,7 @@ from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.metrics_csv import MetricsCSV
 from trainkit.callbacks.plots import Plots
 from trainkit.callbacks.run_status import RunStatus
+from trainkit.checkpoint import members
 from trainkit.core import files
 from trainkit.core.logs import base_name
 from trainkit.reporting import REPORT_SECONDS, write_report
@@ -23,6 +24,7 @@ from trainkit.runs import manifest, run_dir
 from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.lock import locked
 from trainkit.runs.run_dir import RunDir
+from trainkit.trainer.lost_best import forget_lost_best
 from trainkit.trainer.run_summary import NOT_FINITE, FitReport, summarise
 from trainkit.trainer.setup import TrainSetup
 
@@ -52,11 +54,15 @@ class RunFiles:
         monitored = name if setup.splits.validation is not None else base_name(name)
         setup.direction(monitored)
         place = Path(path)
-        if resumed is not None and resumed.resolve().is_relative_to(place.resolve()):
+        goes_on = resumed is not None and resumed.resolve().is_relative_to(place.resolve())
+        if goes_on:
             self.run = RunDir(place)
         else:
             self.run = run_dir.create(run_dir.new_path("", "", str(place)), "", "")
         self.best = Checkpoints(self.run.checkpoints, monitored, agree=setup.chiefs_clock())
+        if resumed is not None and goes_on:
+            about = members.read_meta(resumed)
+            forget_lost_best(self.best, self.run, about.get("callbacks", {}), about["position"]["epoch"])
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """The callbacks that write the files."""

@@ -123,14 +123,11 @@ class TrainSetup:
         config = replace(self.config, epochs=1)
         return (repr(config), repr(self.source.spec), self.validation_batch, self.step.train_logs)
 
-    def can_begin_again(self, config: TrainerConfig) -> bool:
-        """Whether another fit may begin with this setup once it is rewound: not with other settings, after
-        `model.fit`, which traced the model, or after a shuffle gave its first orders away.
-
-        Args:
-            config: Settings of that fit.
-        """
-        return self.config == config and config.engine != "keras" and not self.source.shuffled
+    @property
+    def can_begin_again(self) -> bool:
+        """Whether another fit may begin with this setup once it is rewound: not after `model.fit`, which
+        traced the model, or after a shuffle gave its first orders away."""
+        return self.config.engine != "keras" and not self.source.shuffled
 
     def rewind(self) -> None:
         """Put model and position back to before any training."""

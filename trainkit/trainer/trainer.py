@@ -24,6 +24,7 @@ from trainkit.distributed.agreement import Agreement
 from trainkit.trainer import inference, states
 from trainkit.trainer.assembly import ONE_AT_A_TIME
 from trainkit.trainer.fit_loop import FitLoop
+from trainkit.trainer.given_data import GivenData
 from trainkit.trainer.given_objects import (
     as_callbacks,
     as_checkpoint,
@@ -34,7 +35,7 @@ from trainkit.trainer.given_objects import (
     check_callbacks,
 )
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
-from trainkit.trainer.program_cache import ProgramCache, evaluation_mode, made_ready
+from trainkit.trainer.program_cache import ProgramCache, made_ready
 from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_files import RunFiles, progress_display
 from trainkit.trainer.setup import TrainSetup
@@ -98,7 +99,7 @@ class Trainer(TrainerView):
         self.told_changes: Collection[str] = ()  # settings of which `fit` need not say that they changed
         super().__init__()
         self._trained = False
-        self._data: Splits | None = None  # in place of `task.data()`
+        self._given = GivenData()
         self._stop_reason: str | None = None
         self._agreement: Agreement | None = None
 
@@ -116,7 +117,8 @@ class Trainer(TrainerView):
         """
         with kept_generators():
             self._setup, self._cache = by(as_task(task), self.config, self.optimizer, as_data(data))
-        self._data = data
+        self._made_with = self.optimizer
+        self._given.keep(task, data)
         self._trained = False
         return self._setup
 
@@ -268,12 +270,14 @@ class Trainer(TrainerView):
 
     def _fresh(self, task: Task, data: Splits | None) -> tuple[TrainSetup, ProgramCache]:
         """A setup of the task before any training: the one that was prepared, or that of the last fit, put
-        back to its start, if nothing else changed."""
-        known = self._setup
+        back to its start, if no setting changed."""
+        known, given = self._setup, self._given
         if known is None or known.task is not task or data is not None:
-            self.prepare(task, data=data)
-        elif self._trained and not known.can_begin_again(self.config):
-            self.prepare(task, data=self._data)
+            self.prepare(task, data=given.of(task) if data is None else data)
+        elif known.config != self.config or self._made_with is not self.optimizer:
+            self.prepare(task, data=given.again(task, self._trained and known.source.shuffled))
+        elif self._trained and not known.can_begin_again:
+            self.prepare(task, data=given.again(task, known.source.shuffled))
         elif self._trained:
             known.rewind()
         with ONE_AT_A_TIME:
@@ -283,15 +287,11 @@ class Trainer(TrainerView):
 
     def _ready(self, task: Task | None) -> tuple[TrainSetup, ProgramCache]:
         if task is not None and (self._setup is None or self._setup.task is not task):
-            self.prepare(task)
+            self.prepare(task, data=self._given.of(task))
         setup = self.setup
         if self._cache is None:
             self._cache = ProgramCache(setup)
         return setup, self._cache
-
-    def _mode(self) -> tuple[bool, bool]:
-        """Whether evaluation and prediction use XLA, and our kernels: as the training did or would."""
-        return evaluation_mode(self.setup, self._loop.choice if self._loop else None)
 
     def _asked_to_stop(self) -> str | None:
         """Why the training should stop, if anybody asked for it."""

@@ -13,7 +13,7 @@ from trainkit.core.errors import UserError
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import loop as loops
 from trainkit.trainer.loop import Loop, StepCost
-from trainkit.trainer.program_cache import ProgramCache
+from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
 from trainkit.trainer.run_summary import FitReport
 from trainkit.trainer.setup import TrainSetup
 
@@ -114,3 +114,7 @@ class TrainerView:
             bottleneck=self.bottleneck,
             seconds=self.seconds,
         )
+
+    def _mode(self) -> tuple[bool, bool]:
+        """Whether evaluation and prediction use XLA, and our kernels: as the training did or would."""
+        return evaluation_mode(self.setup, self._loop.choice if self._loop else None)
