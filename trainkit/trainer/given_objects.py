@@ -72,7 +72,7 @@ def check_callbacks(
     by_steps = [_asks_for_steps(one) for one in callbacks if engine == "keras" and isinstance(one, Observer)]
     if any(by_steps):
         raise UserError(
-            f"{next(filter(None, by_steps))} needs trainer.engine=trainkit; model.fit saves at ends of epochs."
+            f"{next(filter(None, by_steps))} needs trainer.engine=trainkit; model.fit saves as epochs end."
         )
     for one in callbacks:
         if isinstance(one, Monitor):
