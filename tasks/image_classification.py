@@ -97,6 +97,8 @@ class ImageClassification(Classification):
         Raises:
             UserError: if they cannot be used, or have changed since.
         """
+        if self.run is not None:
+            fitted.check_same_split(self.config, self.fitted[0])
         found = image_data(self.config, self.validation)
         if self.run is not None:
             fitted.check_same_schema(found.schema, self.fitted[0], found.source)

@@ -92,9 +92,11 @@ class Tabular(Task):
         Raises:
             UserError: if it cannot be used, or has changed since.
         """
+        if self.run is not None:
+            fitted.check_same_split(self.config, self.fitted[0])
         found = table_data(self.config, self.problem, self.validation)
         if self.run is not None:
-            fitted.check_same_schema(found.schema, self.fitted[0], found.source)
+            fitted.check_same_schema(found.schema, self.fitted[0], found.source, found.joined_by)
         return found
 
     @cached_property

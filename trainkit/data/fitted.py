@@ -27,6 +27,7 @@ __all__ = [
     "PREPARATION_FILE",
     "SCHEMA_FILE",
     "check_same_schema",
+    "check_same_split",
     "fitted_files",
     "labelled_rows",
     "labels_of",
@@ -58,18 +59,45 @@ def read_fitted(run: Path) -> tuple[Schema, Preparation]:
     return Schema.from_dict(read_json(run / SCHEMA_FILE)), Preparation.load(run / PREPARATION_FILE)
 
 
-def check_same_schema(schema: Schema, before: Schema, source: Source) -> None:
-    """Refuse a table that is not the one that a run was trained on, or is read in another way.
+def check_same_split(config: DataConfig, before: Schema) -> None:
+    """Refuse a column or a file that would name the splits of a run whose rows were drawn: former versions
+    did not read these settings.
+
+    Args:
+        config: The settings.
+        before: That the run keeps.
+
+    Raises:
+        UserError: with the setting that goes on as the run began.
+    """
+    kind = config.split_kind
+    if config.split == "auto" and kind != "auto" and not before.split:
+        value = getattr(config, f"split_{kind}")
+        raise UserError(
+            f"data.split_{kind}={value} names the splits now, and was not read when the run began: its rows "
+            f"were drawn from all. Add data.split_{kind}=null, or start a new run."
+        )
+
+
+def check_same_schema(schema: Schema, before: Schema, source: Source, joined_by: str = "") -> None:
+    """Refuse a table that is not the one that a run was trained on, or is read or split in another way.
 
     Args:
         schema: Of the table as it is read now.
         before: That the run keeps.
         source: Where the rows come from now.
+        joined_by: As in `TableData`.
 
     Raises:
         UserError: naming the first difference.
     """
     before.check_unchanged(source)
+    if schema.split == "files" and not before.split:
+        remedy = "Train it anew; as it is, it predicts new rows only."
+        raise UserError(
+            f"data.path={source.origin}: the files are splits now, and were joined when the run began. "
+            + (f"Add data.split={joined_by}, or start a new run." if joined_by else remedy)
+        )
     names = [column.name for column in schema.columns]
     known = [column.name for column in before.columns]
     if names != known:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.config import DataConfig
+from trainkit.config.data import NAMED
 from trainkit.core.datasets import Arrays, Fold, NewRows, Source, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.row_view import selected
@@ -169,6 +170,7 @@ def _labelled(
         problem=problem,
         notes=table.notes,
     )
+    schema = replace(schema, split=config.split if config.split in NAMED else "")
     columns = schema.read(table.columns)
     labels = columns[target]
     kept = targets.rows_with_target(target, labels, problem, skip_bad=config.skip_bad)

@@ -141,6 +141,8 @@ class Schema:
         origin: Where the rows came from.
         sha256: Checksum of the file or files.
         notes: Decisions about the table as a whole.
+        split: What names the rows of each split: `column`, `file`, or `files` by their names; "" where they
+            are drawn, as those of all runs are that lack it.
     """
 
     columns: tuple[ColumnSchema, ...]
@@ -148,6 +150,7 @@ class Schema:
     origin: str = ""
     sha256: str = ""
     notes: tuple[str, ...] = ()
+    split: str = ""
 
     def __getitem__(self, name: str) -> ColumnSchema:
         found = next((column for column in self.columns if column.name == name), None)
@@ -253,8 +256,9 @@ class Schema:
             if content["format"] != FORMAT_NUMBER:
                 raise UserError(f"schema.json has format {content['format']}; expected {FORMAT_NUMBER}.")
             columns = tuple(_column(entry) for entry in content["columns"])
-            rest = {f.name: content[f.name] for f in fields(cls) if f.name not in ("columns", "notes")}
-            return cls(columns, notes=tuple(content["notes"]), **rest)
+            apart = ("columns", "notes", "split")
+            rest = {f.name: content[f.name] for f in fields(cls) if f.name not in apart}
+            return cls(columns, notes=tuple(content["notes"]), split=content.get("split", ""), **rest)
         except (KeyError, TypeError) as error:
             raise UserError(f"schema.json is damaged ({error}); expected what a run writes.") from error
 

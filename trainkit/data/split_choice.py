@@ -16,7 +16,7 @@ from trainkit.data.schema import Schema
 from trainkit.data.settings import refuse_unused
 from trainkit.data.splits import Rows, SplitSettings, k_folds, split_rows, time_folds
 
-__all__ = ["choose_rows", "split_by_settings"]
+__all__ = ["choose_rows", "drawn_by", "split_by_settings"]
 
 FEW = 0.5  # of all rows that may be of rare classes, which then train
 
@@ -102,19 +102,34 @@ def choose_rows(
     labels = None if classes is None else classes[kept]
     within = None if by is None else by[kept]
     kind = config.split
-    if kind == "auto" and labels is not None and config.folds is None:
-        rare = _rare(config, labels)
-        if 0 < rare.sum() <= FEW * len(rare):
+    if kind == "auto":
+        kind = drawn_by(config, labels)
+        if not kind:
+            assert labels is not None
+            rare = _rare(config, labels)
             parts = choose_rows(config, kept[~rare], classes, by, count)
             return {**parts, "train": np.sort(np.concatenate([parts["train"], kept[rare]]))}
-    if kind == "auto":
-        kind = "stratified" if labels is not None and _can_stratify(config, labels) else "shuffled"
     settings = SplitSettings(kind, config.validation, config.test, config.seed)
     if config.folds is None:
         parts = split_rows(len(kept), settings, labels=labels, by=within)
     else:
         parts = _fold(config, settings, len(kept), labels, within)
     return {name: kept[parts[name]] for name in SPLITS if name in parts}
+
+
+def drawn_by(config: DataConfig, labels: np.ndarray | None) -> str:
+    """What `data.split` draws the same rows as `auto` does; "" where none does, since rare classes train.
+
+    Args:
+        config: The settings.
+        labels: Class of each row that takes part `[n]`; None where there are none.
+    """
+    if labels is None:
+        return "shuffled"
+    rare = _rare(config, labels)
+    if config.folds is None and 0 < rare.sum() <= FEW * len(rare):
+        return ""
+    return "stratified" if _can_stratify(config, labels) else "shuffled"
 
 
 def _named(

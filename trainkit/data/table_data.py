@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from trainkit.config import DataConfig
+from trainkit.config.data import NAMED
 from trainkit.core.datasets import Arrays, Fold, Source, Splits
 from trainkit.core.row_view import selected
 from trainkit.data import cells, targets
@@ -20,7 +21,7 @@ from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
 from trainkit.data.sources.stored_columns import StoredColumns, StoredTexts
 from trainkit.data.sources.tables import Table
-from trainkit.data.split_choice import split_by_settings
+from trainkit.data.split_choice import drawn_by, split_by_settings
 from trainkit.data.splits import Rows, find_duplicates
 from trainkit.data.stored_rows import ReadColumns, prepared_rows
 from trainkit.data.table_sources import read_by_settings
@@ -40,6 +41,8 @@ class TableData:
         source: Where the rows came from.
         notes: What people should know of the splits, one sentence each.
         cache: Folder of the files of a table that is not held in memory; None: in the user's cache.
+        joined_by: Of files that are splits, what `data.split` draws rows from all of them as `auto` draws
+            those of other files; "" where none does.
     """
 
     schema: Schema
@@ -49,6 +52,7 @@ class TableData:
     source: Source
     notes: tuple[str, ...] = ()
     cache: str | None = None
+    joined_by: str = ""
 
     def texts(self, rows: np.ndarray) -> dict[str, list[str]]:
         """Rows by their numbers `[n]` as texts, by column; ignored columns are left out."""
@@ -140,8 +144,11 @@ def prepare_table(
     if config.weight is not None:
         targets.check_weights(config.weight, columns[config.weight])
     target = columns[config.target]
+    are_splits = bool(given and table.files)
     kept = targets.rows_with_target(config.target, target, problem, skip_bad=config.skip_bad)
     classes = target if problem == "classification" else None
+    joined_by = drawn_by(config, None if classes is None else classes[kept])
+    schema = replace(schema, split=config.split if config.split in NAMED else "files" if are_splits else "")
     rows, said = split_by_settings(config, schema, columns, kept, classes, len(table), given, held)
     if problem == "classification":
         targets.check_classes(config.target, target, rows)
@@ -151,7 +158,7 @@ def prepare_table(
     notes += said
     notes += targets.class_notes(problem, target, config.separator)
     notes += _duplicates(schema, columns, rows)
-    return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache)
+    return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache, joined_by)
 
 
 def _roles(config: DataConfig) -> dict[str, str]:
