@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainkit.core.errors import UserError
-from trainkit.data.sources import paths
+from trainkit.data.sources import csv_files, paths
 from trainkit.data.sources.stored_tables import read_any_table
 from trainkit.data.sources.tables import Table, TableOptions, read_table
 
@@ -255,6 +255,29 @@ def test_what_cannot_be_read_gives_one_clear_line(tmp_path: Path, case: str) -> 
     with pytest.raises(UserError, match=said) as error:
         read_table(given_path(tmp_path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("case", ["sep= of Excel", "a remark"])
+def test_a_line_above_the_names_is_told_where_bad_rows_are_left_out_too(tmp_path: Path, case: str) -> None:
+    given_path, said = BAD[case]
+    with pytest.raises(UserError, match=said):
+        read_table(given_path(tmp_path), TableOptions(skip_bad=True))
+
+
+def test_rows_that_can_be_read_are_however_many_bad_ones_come_first(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,b\n" + "1,2,3\n" * 25 + "1,2\n" * 5)
+    assert len(read_table(path, TableOptions(skip_bad=True))) == 5
+    with pytest.raises(UserError, match="is read as the names of the columns and has 2 cells, the rows"):
+        read_table(path)
+
+
+def test_a_row_that_is_cut_off_where_the_file_is_looked_at_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, "a,b,c\n" + "1000,2000,3000\n" * 3)
+    for size in range(7, 60):
+        monkeypatch.setattr(csv_files, "HEAD_BYTES", size)
+        assert len(read_table(path)) == 3
 
 
 @pytest.mark.parametrize("header", [b"gr\xf6\xdfe,b\n", b'"two\nlines \xf6",b\n', b"a,b\xf6"])

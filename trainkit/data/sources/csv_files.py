@@ -133,6 +133,9 @@ def _settings(
         yield settings, spanning
         if skipped and "\n" in str(skipped[-1].text):
             quotes.refuse_open(file, delimiter, options)
+        if skipped and not spanning.has_rows:
+            text = _begin(file, options)[0]
+            raise _no_header(file, text.splitlines()[0], len(names), skipped[0].actual_columns)
         spanning.check(notes)
     except (pa.ArrowInvalid, UnicodeError, LookupError) as error:
         if not undecoded and isinstance(error, pa.ArrowInvalid):
@@ -196,23 +199,33 @@ def _begin(file: Path, options: TableOptions) -> tuple[str, list[str], str, bool
     except csv.Error as error:
         raise UserError(f"Cannot read the first row of {file}: {error}. Expected a CSV file.") from error
     _refuse_undecoded(file, head, options, lines.line_num)
-    if options.header:
-        _refuse_other_rows(file, first_line, len(row), lines)
-    return text, [cell.strip() for cell in row], delimiter, len(head) < HEAD_BYTES
+    is_all = len(head) < HEAD_BYTES
+    if options.header and not options.skip_bad:  # or rows that can be read may follow
+        _refuse_other_rows(file, first_line, len(row), lines, is_all)
+    return text, [cell.strip() for cell in row], delimiter, is_all
 
 
-def _refuse_other_rows(file: Path, first_line: str, cells: int, lines: Iterator[list[str]]) -> None:
+def _refuse_other_rows(
+    file: Path, first_line: str, cells: int, lines: Iterator[list[str]], is_all: bool
+) -> None:
     """Refuse a first line that has another number of cells than all rows below: a remark, or `sep=;`."""
     try:
-        below = [row for row in itertools.islice(lines, LOOKED_AT) if row]
+        below = list(itertools.islice(lines, LOOKED_AT))
     except csv.Error:  # told when the row is read
         return
+    if not is_all and next(lines, None) is None:
+        del below[-1:]  # which is cut off
+    below = [row for row in below if row]
     lengths = {len(row) for row in below}
     if len(lengths) != 1 or cells in lengths or any("\n" in cell for row in below for cell in row):
         return
-    raise UserError(
+    raise _no_header(file, first_line, cells, lengths.pop())
+
+
+def _no_header(file: Path, first_line: str, cells: int, below: int) -> UserError:
+    return UserError(
         f"{file}: the first line, {quoted(first_line)}, is read as the names of the columns and has {cells} "
-        f"cells, the rows below have {lengths.pop()}. Delete the lines above the names, or mend that one."
+        f"cells, the rows below have {below}. Delete the lines above the names, or mend that one."
     )
 
 

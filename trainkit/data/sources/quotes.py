@@ -38,6 +38,7 @@ class SpanningCells:
         self.options = options
         self.swallowed: dict[int, list[str]] = {}  # by the column's number: the cells that look like rows
         self.of_texts: set[int] = set()  # columns with others
+        self.has_rows = False
         self.ends_in_one = True  # whether the last row has one; as long as there is none, the header may
 
     def add(self, rows: Any) -> None:
@@ -45,6 +46,7 @@ class SpanningCells:
         compute = arrow.require().compute
         if not rows.num_rows:
             return
+        self.has_rows = True
         (last,) = rows.slice(rows.num_rows - 1).to_pylist()
         self.ends_in_one = any(re.search(LINES, cell) for cell in last.values())
         for place, column in enumerate(rows.columns):
