@@ -16,7 +16,7 @@ from trainkit.data import booleans, cells, date_formats
 from trainkit.data.cells import MARKERS, NUMBER
 from trainkit.data.columns import gaps_of, setting_of
 from trainkit.data.date_formats import DateFormat
-from trainkit.data.number_marks import IN_BRACKETS, refuse_marks
+from trainkit.data.number_marks import IN_BRACKETS, note_on_codes, refuse_marks
 from trainkit.data.schema import ColumnSchema
 
 __all__ = ["LOOKED_AT", "Cells", "as_kind", "inferred"]
@@ -167,7 +167,10 @@ def inferred(column: Cells) -> ColumnSchema:
     others = [value for value in values if not NUMBER.fullmatch(value)]
     if not others:
         return _numeric(column, values)
-    refuse_marks(column.name, values)
+    code = note_on_codes(values) if len(column.raw) >= MIN_ROWS else ""
+    if code:
+        return _textual(column, code)
+    refuse_marks(column.name, values, may_be_ignored=True)
     _refuse_mixed(column, values, others, "numbers")
     date_format = _date_format(column)
     if date_format:

@@ -16,7 +16,7 @@ from trainkit.data import cells
 from trainkit.data.cells import NUMBER
 from trainkit.data.columns import setting_of
 
-__all__ = ["IN_BRACKETS", "plain_numbers", "refuse_marks"]
+__all__ = ["IN_BRACKETS", "note_on_codes", "plain_numbers", "refuse_marks"]
 
 MOSTLY = 0.8  # of the cells that are such numbers, or plain ones: the column then is one of numbers
 BLANK = f"[{THOUSANDS[2]}]"
@@ -29,6 +29,7 @@ POINTS = re.compile(r"[+-]?[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2,})", re.ASCII
 BLANKS = re.compile(rf"-?[1-9]\d{{0,2}}({BLANK}\d{{3}})+([.,]\d+)?", re.ASCII)  # `1 500,00`; no `+47 123 456`
 APOSTROPHES = re.compile(rf"[+-]?[1-9]\d{{0,2}}({APOSTROPHE}\d{{3}})+([.,]\d+)?", re.ASCII)  # `1'500.00`
 IN_BRACKETS = re.compile(rf"\(\d([\d.,]|{BLANK}|{APOSTROPHE})*\)", re.ASCII)  # `(1.5)`, for -1.5 in accounts
+CODE = re.compile(rf"\d{{3}}({BLANK}\d{{3}}){{2,}}", re.ASCII)  # `838 505 590`, of a firm or a phone
 FORMS = (DECIMAL_COMMA, ONLY_COMMAS, COMMAS, POINTS, BLANKS, APOSTROPHES)
 MARKED = re.compile("|".join(f"(?:{form.pattern})" for form in FORMS), re.ASCII)
 
@@ -40,12 +41,26 @@ BLANK_IN_THOUSANDS = in_shell('data.thousands=" "')
 APOSTROPHE_IN_THOUSANDS = '"data.thousands=\\"\'\\""'
 
 
-def refuse_marks(name: str, values: Mapping[str, int]) -> None:
+def note_on_codes(values: Mapping[str, int]) -> str:
+    """What to say of cells that name rows, as numbers of firms and phones do: all of them have the same
+    number of full groups of digits, and nearly all differ; "" for others.
+    """
+    first = next(iter(values))
+    is_code = all(CODE.fullmatch(value) and len(value) == len(first) for value in values)
+    if not is_code or len(values) < MOSTLY * sum(values.values()):
+        return ""
+    return (
+        f"{quoted(first)} may be a number with blanks between thousands; {BLANK_IN_THOUSANDS} reads it as one"
+    )
+
+
+def refuse_marks(name: str, values: Mapping[str, int], *, may_be_ignored: bool = False) -> None:
     """Refuse a column of numbers with marks, which would else be taken for categories or ids.
 
     Args:
         name: Of the column.
         values: Its different cells, gaps apart, and the number of their rows.
+        may_be_ignored: Whether the training can do without it.
 
     Raises:
         UserError: with the settings that read them.
@@ -58,6 +73,8 @@ def refuse_marks(name: str, values: Mapping[str, int]) -> None:
     if sum(values[v] for v in (*written, *plain, *in_brackets)) < MOSTLY * sum(values.values()):
         return
     remedy = setting_of(name, "category")
+    if may_be_ignored:
+        remedy += f", or {setting_of(name, 'ignore')} to leave it out"
     if not written:
         raise UserError(
             f"data.columns.{name}: {quoted(in_brackets[0])} may be a negative number in brackets; write it "
