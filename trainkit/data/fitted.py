@@ -16,6 +16,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.files import plain_json, read_json
 from trainkit.core.row_view import selected
 from trainkit.data import booleans, targets
+from trainkit.data.columns import setting_of
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import ColumnSchema, Schema
 from trainkit.data.sources.stored_columns import StoredColumns
@@ -107,15 +108,22 @@ def check_same_schema(schema: Schema, before: Schema, source: Source, joined_by:
         )
     for now, then in zip(schema.columns, before.columns, strict=True):
         changed = [f.name for f in fields(now) if getattr(now, f.name) != getattr(then, f.name)]
-        # Other versions may tell of the same columns in other words.
-        changed = [name for name in changed if name not in ("examples", "notes")]
+        # Other versions may tell of the same columns in other words, or need a setting to read them so.
+        changed = [name for name in changed if name not in ("examples", "notes", "chosen")]
         if changed and not now.role == then.role == "ignored":
             _refuse_spellings(now, then)
             name = changed[0]
             raise UserError(
                 f"data.columns.{now.name}: {name} is {getattr(now, name)!r} now, and was "
-                f"{getattr(then, name)!r} when the run began. Put the setting back, or start a new run."
+                f"{getattr(then, name)!r} when the run began. {_remedy(now, then, name)}, or start a new run."
             )
+
+
+def _remedy(now: ColumnSchema, then: ColumnSchema, changed: str) -> str:
+    """The setting by which a column is read as it was, also where another version judges it by its cells."""
+    if changed not in ("kind", "role") or not {now.role, then.role} <= {"feature", "ignored"}:
+        return "Put the setting back"
+    return f"Set {setting_of(now.name, 'ignore' if then.role == 'ignored' else then.kind)} to go on as it did"
 
 
 def _refuse_spellings(now: ColumnSchema, then: ColumnSchema) -> None:
