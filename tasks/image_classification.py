@@ -101,7 +101,7 @@ class ImageClassification(Classification):
             fitted.check_same_split(self.config, self.fitted[0])
         found = image_data(self.config, self.validation)
         if self.run is not None:
-            fitted.check_same_schema(found.schema, self.fitted[0], found.source)
+            fitted.check_same_schema(found.schema, self.fitted[0], found.source, found.former)
         return found
 
     @cached_property

@@ -96,7 +96,7 @@ class Tabular(Task):
             fitted.check_same_split(self.config, self.fitted[0])
         found = table_data(self.config, self.problem, self.validation)
         if self.run is not None:
-            fitted.check_same_schema(found.schema, self.fitted[0], found.source, found.joined_by)
+            fitted.check_same_schema(found.schema, self.fitted[0], found.source, found.former)
         return found
 
     @cached_property

@@ -34,5 +34,5 @@ def test_a_run_to_which_dates_were_texts_goes_on_with_the_setting_that_is_named(
 def test_a_setting_that_changed_the_role_is_to_be_put_back() -> None:
     columns = {"a": texts("1.5", "2.5"), "b": texts("3.5", "4.5")}
     before, now = (infer_schema(columns, roles={name: "target"}, problem="regression") for name in "ab")
-    with pytest.raises(UserError, match="a: role is 'feature' now, .* Put the setting back, or start"):
+    with pytest.raises(UserError, match=r"a: role is 'feature' now, .* Put the setting back, or start"):
         check_same_schema(now, before, Source())

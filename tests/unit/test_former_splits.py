@@ -37,7 +37,7 @@ def former(run: Path, task: TabularClassification | TabularRegression) -> None:
     for name, text in task.run_files().items():
         content = json.loads(text)
         if name == SCHEMA_FILE:
-            assert content.pop("split") == ""
+            assert content.pop("split") in ("", "column")
         (run / name).write_text(json.dumps(content))
 
 
@@ -52,7 +52,7 @@ def test_a_run_that_joined_files_of_splits_goes_on_as_it_drew_its_rows(
     one = {"path": str(write(tmp_path / "one", one_file=True)), "target": target}
     drawn = kind(settings=one).table.rows
     former(tmp_path / "run", kind(settings={**settings, "split": split}))
-    with pytest.raises(UserError, match=f"were joined when the run began. Add data.split={split}, or"):
+    with pytest.raises(UserError, match=rf"were joined when the run began\. Add data\.split={split}, or"):
         _ = kind(settings=settings, run=tmp_path / "run").table
     rows = kind(settings={**settings, "split": split}, run=tmp_path / "run").table.rows
     assert {name: part.tolist() for name, part in rows.items()} == {
@@ -65,8 +65,8 @@ def test_a_run_that_joined_files_with_a_rare_class_is_to_be_trained_anew(tmp_pat
     train = tmp_path / "files/train.csv"
     train.write_text(train.read_text() + "9.5,rare,1,test\n")
     found = TabularClassification(settings=settings).table
-    with pytest.raises(UserError, match=r"were joined when the run began\. Train it anew; as it is, it"):
-        check_same_schema(found.schema, replace(found.schema, split=""), found.source, found.joined_by)
+    with pytest.raises(UserError, match=r"were joined when the run began\. Train it anew"):
+        check_same_schema(found.schema, replace(found.schema, split=""), found.source, found.former)
 
 
 @pytest.mark.parametrize("name", ["split_column", "split_file"])
@@ -80,6 +80,17 @@ def test_a_run_that_did_not_read_what_names_the_splits_goes_on_without_it(name: 
         _ = TabularRegression({**settings, name: value}, run=tmp_path / "run").table
     rows = TabularRegression({**settings, name: None}, run=tmp_path / "run").table.rows
     assert np.array_equal(rows["test"], began.table.rows["test"])
+
+
+def test_a_run_all_of_whose_named_rows_trained_goes_on_with_all_of_them(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "one", one_file=True))
+    settings = {"path": path, "target": "y", "split": "column", "split_column": "part"}
+    former(tmp_path / "run", TabularRegression({**settings, "validation": 0.0}))
+    said = r"rows named train validate now, and trained when .* Add data\.validation=0, or"
+    with pytest.raises(UserError, match=said):
+        _ = TabularRegression(settings, run=tmp_path / "run").table
+    rows = TabularRegression({**settings, "validation": 0.0}, run=tmp_path / "run").table.rows
+    assert {name: len(part) for name, part in rows.items()} == {"train": 40, "test": 20}
 
 
 @pytest.mark.parametrize("name", ["", "split_column"])

@@ -8,6 +8,7 @@ import pytest
 
 from trainkit.cli import arguments, compose
 from trainkit.cli.compose import Composed
+from trainkit.cli.planning import checked
 from trainkit.cli.resumed import merged_with_run
 from trainkit.cli.settings import as_yaml, plain
 from trainkit.core.errors import UserError
@@ -48,3 +49,28 @@ def test_a_key_that_was_taken_out_of_an_option_by_hand_is_no_damage(tmp_path: Pa
     (tmp_path / "config.yaml").write_text(as_yaml(edited))
     merged, _ = merged_with_run(one.settings, set(), tmp_path)
     assert plain(merged)["optimizer"]["options"] == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "unread"),
+    [
+        (["data.folds=5", "data.fold=1", "data.test=0.3"], {"test": 0.2}),
+        (["data.fold=1"], {"fold": 0}),
+        (["data.split=column", "data.split_column=part", "data.test=0.3"], {"test": 0.2}),
+        (["data.split_column=part", "data.test=0.3"], {"split_column": None}),
+        (["data.split_column=part"], {}),
+        (["data.folds=5", "data.fold=1"], {}),
+    ],
+)
+def test_what_a_former_version_did_not_read_of_a_split_counts_as_not_set(
+    words: list[str], unread: dict[str, object], tmp_path: Path
+) -> None:
+    (mine,) = compose.compose(arguments.parse(["task=tabular_regression"]))
+    (former,) = compose.compose(arguments.parse(["task=tabular_regression", *words]))
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text(as_yaml(plain(former.settings)))
+    (tmp_path / "config.yaml").write_text(as_yaml(plain(former.settings, resolve=True)))
+    merged, changes = merged_with_run(mine.settings, set(), tmp_path)
+    assert plain(merged)["data"] == {**plain(former.settings)["data"], **unread}
+    assert not changes
+    checked(merged)

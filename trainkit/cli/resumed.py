@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from trainkit.cli import columns
 from trainkit.cli.hydra_app import ERRORS
 from trainkit.cli.settings import flatten, plain, with_types
+from trainkit.config import DataConfig
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.files import shown
 from trainkit.runs import run_dir
@@ -61,6 +62,8 @@ def merged_with_run(mine: DictConfig, named: Set[str], run: Path) -> tuple[DictC
         UserError: if the command line names another task, or the run's settings cannot be read.
     """
     saved, _ = _saved(run)
+    for name, value in cast(DataConfig, OmegaConf.to_object(saved.data)).unread_before().items():
+        columns.update(saved, f"data.{name}", value)
     if "task" in named and mine.name != saved.name:
         raise UserError(
             f"task={mine.name}: {shown(run)} is a run of task {saved.name}; leave task= out, "

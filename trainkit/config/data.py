@@ -155,6 +155,21 @@ class DataConfig:
         if self.channels == 2:
             raise UserError(f"{prefix}channels=2: expected 0 (by the images), 1 (gray) or 3 (RGB).")
 
+    def unread_before(self) -> dict[str, Any]:
+        """Settings of the split that are refused together now, and that a former version did not read, with
+        their defaults: where a run keeps them, these count."""
+        try:
+            self._check_split("data.")
+        except UserError:
+            unread = {
+                "split_column": self.split not in BY_COLUMN,
+                "split_file": self.split != "file",
+                "test": self.folds is not None or self.split in NAMED,
+                "fold": self.folds is None,
+            }
+            return {name: getattr(DataConfig, name) for name, is_unread in unread.items() if is_unread}
+        return {}
+
     def _check_split(self, prefix: str) -> None:
         """Refuse settings of the split that contradict each other, or that it would not look at."""
         if self.split in BY_COLUMN and self.split_column is None:

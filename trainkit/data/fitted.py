@@ -80,25 +80,26 @@ def check_same_split(config: DataConfig, before: Schema) -> None:
         )
 
 
-def check_same_schema(schema: Schema, before: Schema, source: Source, joined_by: str = "") -> None:
+def check_same_schema(schema: Schema, before: Schema, source: Source, former: str | None = None) -> None:
     """Refuse a table that is not the one that a run was trained on, or is read or split in another way.
 
     Args:
         schema: Of the table as it is read now.
         before: That the run keeps.
         source: Where the rows come from now.
-        joined_by: As in `TableData`.
+        former: As in `TableData`.
 
     Raises:
         UserError: naming the first difference.
     """
     before.check_unchanged(source)
-    if schema.split == "files" and not before.split:
-        remedy = "Train it anew; as it is, it predicts new rows only."
-        raise UserError(
-            f"data.path={source.origin}: the files are splits now, and were joined when the run began. "
-            + (f"Add data.split={joined_by}, or start a new run." if joined_by else remedy)
+    if former is not None and not before.split:
+        of_files = "the files are splits now, and were joined"
+        what = of_files if schema.split == "files" else "some rows named train validate now, and trained"
+        remedy = (
+            f"Add {former}, or start a new run." if former else "Train it anew; it predicts new rows only."
         )
+        raise UserError(f"data.path={source.origin}: {what} when the run began. {remedy}.")
     names = [column.name for column in schema.columns]
     known = [column.name for column in before.columns]
     if names != known:

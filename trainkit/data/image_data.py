@@ -46,6 +46,7 @@ class ImageData:
         rows: Row numbers of each split.
         source: Where the images came from.
         notes: What people should know of the splits, one sentence each.
+        former: What gives the splits of runs without `Schema.split`, as in `split_by_settings`.
     """
 
     x: np.ndarray
@@ -56,6 +57,7 @@ class ImageData:
     rows: Rows
     source: Source
     notes: tuple[str, ...] = ()
+    former: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -175,7 +177,9 @@ def _labelled(
     labels = columns[target]
     kept = targets.rows_with_target(target, labels, problem, skip_bad=config.skip_bad)
     classes = labels if problem == "classification" else None
-    rows, said = split_by_settings(config, schema, columns, kept, classes, len(table), given, asked.held)
+    rows, said, former = split_by_settings(
+        config, schema, columns, kept, classes, len(table), given, asked.held
+    )
     if problem == "classification":
         targets.check_classes(target, labels, rows)
     weight = None if config.weight is None else columns[config.weight]
@@ -185,7 +189,7 @@ def _labelled(
     preparation = Preparation((), (), fit_class_labels(target, labels[rows["train"]], settings))
     notes = said + targets.class_notes(problem, labels, config.separator)
     notes += map(str, find_duplicates([x], rows, prints))
-    return ImageData(x, schema, preparation, labels, weight, rows, table.source, tuple(notes))
+    return ImageData(x, schema, preparation, labels, weight, rows, table.source, tuple(notes), former)
 
 
 def new_images(

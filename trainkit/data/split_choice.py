@@ -30,8 +30,9 @@ def split_by_settings(
     count: int,
     given: Rows | None = None,
     held: float | Fold | None = None,
-) -> tuple[Rows, list[str]]:
-    """The row numbers of each split, and what people should know of them, one sentence each.
+) -> tuple[Rows, list[str], str | None]:
+    """The row numbers of each split; what people should know of them, one sentence each; and the setting that
+    splits as runs without `Schema.split` were: "" where none does, None where the splits are the same.
 
     Args:
         config: The settings, in which `split` is not `auto` where a column or a file names the splits.
@@ -47,8 +48,12 @@ def split_by_settings(
         by = schema[config.split_column].times(by) if config.split == "time" else by
     known = _named(config, kept, by, count, given)
     split = config.split
+    former = None
+    if schema.split == "files":
+        kind = drawn_by(config, None if classes is None else classes[kept])
+        former = kind and f"data.split={kind}"
     if known or split in NAMED:
-        _refuse_unread(config, known, held)
+        _refuse_unread(config, known, held, f", which {former} would join" if former else "")
         config = replace(config, split="auto" if split in NAMED else split, test=0.0)
     rows = choose_rows(config, kept, classes, by, count, known, held)
     notes = []
@@ -60,7 +65,8 @@ def split_by_settings(
             f"the data name no validation rows: {len(rows['validation'])} of the training rows validate, "
             f"data.validation={config.validation:g} of them"
         )
-    return rows, notes
+        former = "data.validation=0" if split in NAMED else former
+    return rows, notes, former
 
 
 def choose_rows(
@@ -147,12 +153,12 @@ def _named(
     return {name: rows for name, rows in parts.items() if len(rows)}
 
 
-def _refuse_unread(config: DataConfig, given: Rows, held: float | Fold | None) -> None:
+def _refuse_unread(config: DataConfig, given: Rows, held: float | Fold | None, how: str) -> None:
     """Refuse settings that would choose what is given."""
-    refuse_unused(config, ("folds",), "the data name their splits")
+    refuse_unused(config, ("folds",), f"the data name their splits{how}")
     for name in given:
         if name == "test" or held is None:
-            refuse_unused(config, (name,), f"the data name their {name} rows")
+            refuse_unused(config, (name,), f"the data name their {name} rows{how}")
 
 
 def _fold(

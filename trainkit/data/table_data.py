@@ -21,7 +21,7 @@ from trainkit.data.request import Request, request
 from trainkit.data.schema import Schema
 from trainkit.data.sources.stored_columns import StoredColumns, StoredTexts
 from trainkit.data.sources.tables import Table
-from trainkit.data.split_choice import drawn_by, split_by_settings
+from trainkit.data.split_choice import split_by_settings
 from trainkit.data.splits import Rows, find_duplicates
 from trainkit.data.stored_rows import ReadColumns, prepared_rows
 from trainkit.data.table_sources import read_by_settings
@@ -41,8 +41,7 @@ class TableData:
         source: Where the rows came from.
         notes: What people should know of the splits, one sentence each.
         cache: Folder of the files of a table that is not held in memory; None: in the user's cache.
-        joined_by: Of files that are splits, what `data.split` draws rows from all of them as `auto` draws
-            those of other files; "" where none does.
+        former: What gives the splits of runs without `Schema.split`, as in `split_by_settings`.
     """
 
     schema: Schema
@@ -52,7 +51,7 @@ class TableData:
     source: Source
     notes: tuple[str, ...] = ()
     cache: str | None = None
-    joined_by: str = ""
+    former: str | None = None
 
     def texts(self, rows: np.ndarray) -> dict[str, list[str]]:
         """Rows by their numbers `[n]` as texts, by column; ignored columns are left out."""
@@ -147,9 +146,8 @@ def prepare_table(
     are_splits = bool(given and table.files)
     kept = targets.rows_with_target(config.target, target, problem, skip_bad=config.skip_bad)
     classes = target if problem == "classification" else None
-    joined_by = drawn_by(config, None if classes is None else classes[kept])
     schema = replace(schema, split=config.split if config.split in NAMED else "files" if are_splits else "")
-    rows, said = split_by_settings(config, schema, columns, kept, classes, len(table), given, held)
+    rows, said, former = split_by_settings(config, schema, columns, kept, classes, len(table), given, held)
     if problem == "classification":
         targets.check_classes(config.target, target, rows)
     preparation = fit_preparation(schema, columns, rows["train"], _preparation_settings(config, own))
@@ -158,7 +156,7 @@ def prepare_table(
     notes += said
     notes += targets.class_notes(problem, target, config.separator)
     notes += _duplicates(schema, columns, rows)
-    return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache, joined_by)
+    return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache, former)
 
 
 def _roles(config: DataConfig) -> dict[str, str]:
