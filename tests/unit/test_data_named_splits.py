@@ -151,6 +151,18 @@ def test_rows_without_a_target_need_not_be_named(tmp_path: Path) -> None:
     assert sizes(found) == {"train": 24, "validation": 6, "test": 10}
 
 
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_files_of_splits_without_targets_are_refused_with_how_to_predict_them(
+    skip_bad: bool, tmp_path: Path
+) -> None:
+    settings = named_by("folder", tmp_path)
+    (tmp_path / "d/Test.csv").write_text("x,y\n30.25,\n31.25,\n")
+    said = r"^data\.target=y has no value in Test\.csv, .*path=\.\.\./train\.csv, .*path=\.\.\./Test\.csv\.$"
+    with pytest.raises(UserError, match=said):
+        read(**settings, skip_bad=skip_bad)
+    assert sizes(read(**settings, skip_bad=True, split="shuffled"))["test"] == 6
+
+
 def test_a_file_that_counts_rows_from_1_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": [1, 2, 3], "test": [4, 5]}))

@@ -144,6 +144,8 @@ def prepare_table(
         targets.check_weights(config.weight, columns[config.weight])
     target = columns[config.target]
     are_splits = bool(given and table.files)
+    if are_splits and problem != "multi_label":
+        targets.check_files(config.target, target, table.files)
     kept = targets.rows_with_target(config.target, target, problem, skip_bad=config.skip_bad)
     classes = target if problem == "classification" else None
     schema = replace(schema, split=config.split if config.split in NAMED else "files" if are_splits else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "MAX_CLASSES",
     "check_apart",
     "check_classes",
+    "check_files",
     "check_target",
     "check_weights",
     "class_notes",
@@ -134,13 +135,39 @@ def rows_with_target(name: str, target: np.ndarray, problem: str, *, skip_bad: b
     """
     if problem == "multi_label":
         return np.arange(len(target))
-    gap = target == "" if cells.is_text(target) else np.isnan(target)
+    gap = _gaps(target)
     if gap.any() and not skip_bad:
         raise UserError(
             f"data.target={name} has no value in {gap.sum()} of {len(gap)} rows, the first is row "
             f"{int(np.flatnonzero(gap)[0]) + 1}. Fill them, or leave these rows out by data.skip_bad=true."
         )
     return np.flatnonzero(~gap)
+
+
+def check_files(name: str, target: np.ndarray, files: Sequence[tuple[str, int]]) -> None:
+    """Refuse files that are splits, some of which have no target at all, as the test rows of a competition.
+
+    Args:
+        name: Of the target's column.
+        target: As for `rows_with_target`.
+        files: Name and rows of each, in their order.
+
+    Raises:
+        UserError: naming the first.
+    """
+    ends = np.cumsum([count for _, count in files])
+    parts = np.split(_gaps(target), ends[:-1])
+    without = [file for (file, _), gaps in zip(files, parts, strict=True) if gaps.all()]
+    others = [file for file, _ in files if file not in without]
+    if without and others:
+        raise UserError(
+            f"data.target={name} has no value in {without[0]}, which is a split by its name; train with "
+            f"data.path=.../{others[0]}, and predict the rest by mode=predict predict.path=.../{without[0]}."
+        )
+
+
+def _gaps(target: np.ndarray) -> np.ndarray:
+    return np.asarray(target == "" if cells.is_text(target) else np.isnan(target))
 
 
 def check_weights(name: str, weights: np.ndarray) -> None:
