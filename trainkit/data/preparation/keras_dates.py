@@ -97,7 +97,7 @@ def _parts(written: DateFormat, raw: Tensor) -> tuple[dict[str, Tensor], Tensor]
     What is shorter than its place is made longer, from left to right: `6/10/2020` becomes `06/10/2020`.
     """
     places = written.places
-    end = max(last for _, last in places.values())
+    end = max([last for _, last in places.values()] + [at + 1 for at in written.literals])
     text = _Characters(written, raw, end + 1)
     zero = ops.zeros_like(text.codes[:, 0])
     parts = dict.fromkeys("HMSz", zero)
@@ -121,9 +121,8 @@ def _parts(written: DateFormat, raw: Tensor) -> tuple[dict[str, Tensor], Tensor]
         conditions.append(are_digits)
         parts[name] = _number(digits)
     for at, literal in written.literals.items():
-        if at <= end:
-            conditions.append(ops.equal(text.codes[:, at], text.code(literal)))
-    if end not in written.literals:
+        conditions.append(ops.equal(text.codes[:, at], text.code(literal)))
+    if "%f" not in written.text:  # of which any number of digits stands behind
         conditions.append(ops.equal(text.codes[:, end], NO_CHARACTER))
     if "y" in parts:
         parts["Y"] = parts["y"] + ops.where(parts["y"] >= FIRST_OF_1900, 1900, 2000)
