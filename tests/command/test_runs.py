@@ -18,6 +18,7 @@ from tests.support.commands import QUIET, read, table
 from tests.support.repository import ROOT
 from trainkit.cli import main
 from trainkit.config import Config
+from trainkit.experiment import shared_programs
 
 
 @pytest.mark.slow
@@ -74,7 +75,10 @@ def test_a_run_leaves_its_directory(train: Callable[..., int], capsys: pytest.Ca
     assert str(run.relative_to(Path.cwd())) in lines[-5]
 
 
-def test_a_run_of_a_shuffled_dataset_reads_it_once_and_tells_where_it_ends(train: Callable[..., int]) -> None:
+def test_a_run_of_a_shuffled_dataset_reads_it_once_and_tells_where_it_ends(
+    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_programs, "_shared", None)  # where it is shared, rows that draw are read twice
     assert train("task._target_=mine.Shuffled", "trainer.epochs=1") == 0
     assert sys.modules["mine"].Shuffled.reads == 1
     told = [read(name) for name in ("summary.json", "status.json")]
