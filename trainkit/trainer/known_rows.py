@@ -26,8 +26,7 @@ def hides_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
     if setup.rows_as_keras:
         return first.trace("train", setup.keras_batches).rows is None
     own = setup.facts.own_train_step or compat.has_own(setup.model, "test_step")
-    chosen_here = setup.config.execution in ("auto", "measure")
-    return own or (not xla and (setup.config.dynamic_rows or (chosen_here and _shares_trace(setup))))
+    return own or (not xla and (setup.config.dynamic_rows or _shares_trace(setup)))
 
 
 def hides_validation_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
