@@ -27,6 +27,7 @@ __all__ = [
     "of_any_rows",
     "resident",
     "row_spec",
+    "shown_batch",
 ]
 
 
@@ -122,6 +123,18 @@ def keras_batch(batch: Structure) -> Structure:
     """A batch as Keras hands it to `train_step`: lone inputs come without a tuple around them."""
     alone = isinstance(batch, tuple) and len(batch) == 1 and not isinstance(batch[0], (tuple, list))
     return batch[0] if alone else batch
+
+
+def shown_batch(spec: Any, rows: int, size: int) -> Any:
+    """The structure of `tf.TypeSpec` of batches of arrays as Keras shows them to a trace: it says how many
+    rows they have where no batch is ragged.
+
+    Args:
+        spec: As of `row_spec`.
+        rows: Rows in all.
+        size: Rows per batch.
+    """
+    return keras_batch(batch_spec(spec, None if rows % size else size))
 
 
 def hidden_count(step: tf.Tensor, size: int, rows: int, zero: tf.Tensor) -> tf.Tensor:

@@ -40,6 +40,8 @@ class TrainStep:
         overwrite_every: Steps after which the average weights become the weights, under several replicas,
             where Keras's own way fails; None: never, or Keras does it.
         host_resets: Whether the host resets the metrics: a model that does it in its own way.
+        as_they_came: Whether training batches are handed on in the structure they came in; else those of
+            arrays `(x,)` lose their tuple, as in Keras.
     """
 
     model: keras.Model
@@ -48,6 +50,7 @@ class TrainStep:
     test_logs: LogLayout
     overwrite_every: int | None = None
     host_resets: bool = False
+    as_they_came: bool = False
 
     def train(
         self, tensors: Structure, rows: tf.Tensor, size: int, zero: tf.Tensor | None, direct: bool = False
@@ -68,7 +71,7 @@ class TrainStep:
             self.split.train(tensors, rows, size, zero)
             return tf.zeros([0], self.train_logs.dtype)
         batch = tensors if direct else self._whole(tensors, rows, size, zero)
-        logs = self.model.train_step(keras_batch(batch))
+        logs = self.model.train_step(batch if self.as_they_came else keras_batch(batch))
         return self._logged(logs, self.train_logs)
 
     def evaluate(self, tensors: Structure, rows: tf.Tensor, size: int, zero: tf.Tensor | None) -> tf.Tensor:

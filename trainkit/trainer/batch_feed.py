@@ -174,6 +174,12 @@ class BatchFeed(Feed):
                 f"Step {start + 1} of the epoch got a batch of no rows, which cannot be divided over "
                 "replicas; leave such batches out, or set exact=True."
             )
+        if self.split and not _of_one_length(rows):
+            counts = [tuple(t.shape[:1]) for t in leaves(rows)]
+            raise UserError(
+                f"Step {start + 1} of the epoch got a batch of tensors with different numbers of rows, "
+                f"{counts}, which cannot be divided over replicas; train on one device, or set exact=True."
+            )
         if self.split:
             return Window(rows, tf.range(count)[None], start, start + 1, EpochShape(count, 1), start)
         return direct_window(rows, start)
@@ -252,13 +258,21 @@ def _no_order() -> tf.Tensor:
 
 
 def _rows(batch: Structure) -> int:
-    first: Any = leaves(batch)[0]
-    return int(first.shape[0])
+    """Rows of the longest tensor of a batch; 0 if any has none."""
+    counts = [int(t.shape[0]) for t in leaves(batch) if t.shape.rank] or [1]
+    return max(counts) if all(counts) else 0
+
+
+def _of_one_length(batch: Structure) -> bool:
+    """Whether all tensors of a batch have the same number of rows: only then does a row number mean the same
+    in each."""
+    return len({t.shape[0] if t.shape.rank else None for t in leaves(batch)} | {_rows(batch)}) == 1
 
 
 def _signature(batch: Structure) -> Any:
     """Shapes and types of a batch; None if it cannot be joined with others, or has no rows."""
     tensors = tf.nest.flatten(batch)
-    if not _rows(batch) or not all(t is None or (isinstance(t, tf.Tensor) and t.shape.rank) for t in tensors):
+    dense = all(t is None or isinstance(t, tf.Tensor) for t in tensors)
+    if not dense or not _rows(batch) or not _of_one_length(batch):
         return None
     return tuple(None if t is None else (tuple(t.shape), t.dtype) for t in tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from trainkit.checkpoint.train_state import TrainState
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.task import Task
-from trainkit.engine.inputs import EpochShape, row_spec
+from trainkit.engine.inputs import EpochShape, row_spec, shown_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.trainer import model_checks
 from trainkit.trainer.assembly import make_step
@@ -84,11 +84,19 @@ def assemble_compiled(
     strategy = model.distribute_strategy
     facts = UNKNOWN
     if not untouched:
-        test_spec = None if splits.validation is None else row_spec(splits.validation)
+        held = splits.validation
+        test_spec = None if held is None else row_spec(held)
+        shown = source.batch_spec
+        if shown is None:
+            shown = shown_batch(source.spec, source.rows, config.batch_size)
+        test_shown = None if held is None else shown_batch(test_spec, len(held), validation_batch)
         with strategy.scope():
-            facts = model_checks.examine(task, model, source.spec, test_spec, as_keras=True)
+            facts = model_checks.examine(
+                task, model, source.spec, test_spec, as_keras=True, batches=(shown, test_shown)
+            )
     replicas = int(strategy.num_replicas_in_sync)
     state = TrainState(model, unlisted_variables(model))
+    step = make_step(task, model, config, facts, replicas, micro_rows=WHOLE, reduce_first=False)
     return TrainSetup(
         task=task,
         config=config,
@@ -97,7 +105,7 @@ def assemble_compiled(
         source=source,
         model=model,
         state=state,
-        step=make_step(task, model, config, facts, replicas, micro_rows=WHOLE, reduce_first=False),
+        step=replace(step, as_they_came=source.batch_spec is not None),
         facts=facts,
         shape=EpochShape.of(source.rows, config.batch_size)
         if source.arrays is not None

@@ -133,12 +133,22 @@ def _count(dataset: tf.data.Dataset, batched: bool, most: int | None) -> int:
     number = 0
     with unwrapped():
         for element in unopened(dataset):
-            number += int(tf.shape(tf.nest.flatten(element)[0])[0]) if batched else 1
+            number += _rows_of_batch(element) if batched else 1
             if most is not None and number >= most:
                 return most
     if not number:
         raise UserError("There are no training rows: the Dataset is empty.")
     return number
+
+
+def _rows_of_batch(batch: Any) -> int:
+    counts = [int(tensor.shape[0]) for tensor in tf.nest.flatten(batch)]
+    if len(set(counts)) != 1:
+        raise UserError(
+            f"A batch of the training rows has tensors of {counts} rows; a task cuts batches anew, and needs "
+            "the same number in all. Train such batches as they come by trainkit.fit(model, dataset)."
+        )
+    return counts[0]
 
 
 def _is_batched(dataset: tf.data.Dataset) -> bool:

@@ -52,7 +52,13 @@ class ModelFacts:
 
 
 def examine(
-    task: Task, model: keras.Model, spec: Any, test_spec: Any, *, as_keras: bool = False
+    task: Task,
+    model: keras.Model,
+    spec: Any,
+    test_spec: Any,
+    *,
+    as_keras: bool = False,
+    batches: tuple[Any, Any] = (None, None),
 ) -> ModelFacts:
     """Trace the model on symbolic rows: builds model, loss and metrics, and finds shapes that do not fit.
 
@@ -61,6 +67,8 @@ def examine(
             whole ragged or sparse batch.
         test_spec: The same of the rows that the model's own `test_step` is for; None: it is for none.
         as_keras: Take what Keras takes, and raise what Keras raises.
+        batches: Structures of `tf.TypeSpec` of the batches of both that own steps get; None: batches of any
+            number of such rows.
 
     Raises:
         UserError: if model, loss, metrics and rows do not fit each other.
@@ -114,9 +122,14 @@ def examine(
             f"Task {task.name}: the loss has shape {tuple(loss.shape)}; expected one number. "
             "A Keras loss needs reduction='sum_over_batch_size'."
         )
+    size = _fixed_batch(model)
+    own_batches = [
+        keras_batch(batch_spec(rows, size)) if known is None and rows is not None else known
+        for rows, known in zip((spec, test_spec), batches, strict=True)
+    ]
     train_logs, test_logs = (
-        _layout(task, model, name, rows, logs, as_keras)
-        for name, rows in (("train_step", spec), ("test_step", test_spec))
+        _layout(task, model, name, batch, logs, as_keras)
+        for name, batch in zip(("train_step", "test_step"), own_batches, strict=True)
     )
     return ModelFacts(
         outputs=seen["outputs"],
@@ -163,12 +176,12 @@ def traced(function: Any, spec: Any, size: int | None) -> Any:
     return compat.traced_outputs(function, *batch_spec(spec, size))
 
 
-def _layout(task: Task, model: keras.Model, name: str, spec: Any, logs: Any, as_keras: bool) -> LogLayout:
+def _layout(task: Task, model: keras.Model, name: str, batch: Any, logs: Any, as_keras: bool) -> LogLayout:
     """What training or evaluation steps log: the metrics, or what the model's own step returns."""
     own = compat.has_own(model, name)
-    if (own and spec is None) or not (own or compat.has_own(model, "compute_metrics")):
+    if (own and batch is None) or not (own or compat.has_own(model, "compute_metrics")):
         return LogLayout.of(compat.symbolic_call(model.get_metrics_result))
-    returned = _returned(task, model, name, spec, as_keras) if own else logs
+    returned = _returned(task, model, name, batch, as_keras) if own else logs
     metrics = compat.symbolic_call(model.get_metrics_result)
     if not isinstance(returned, dict) or not returned:
         what = "an empty dict" if isinstance(returned, dict) else type(returned).__name__
@@ -179,13 +192,12 @@ def _layout(task: Task, model: keras.Model, name: str, spec: Any, logs: Any, as_
     return LogLayout.of(metrics) if set(returned) == set(metrics) else LogLayout.of(returned, from_step=True)
 
 
-def _returned(task: Task, model: keras.Model, name: str, spec: Any, as_keras: bool) -> Any:
+def _returned(task: Task, model: keras.Model, name: str, batch: Any, as_keras: bool) -> Any:
     """What a step of the model's own returns, found by tracing it once."""
-    batch = batch_spec(spec, _fixed_batch(model))
     step = getattr(model, name)
     try:
         with patched(task_steps(task, model)):
-            return compat.traced_outputs(step, keras_batch(batch))
+            return compat.traced_outputs(step, batch)
     except Exception as error:
         if as_keras:
             raise

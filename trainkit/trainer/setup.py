@@ -25,7 +25,7 @@ from trainkit.core.task import Task
 from trainkit.distributed import cluster
 from trainkit.distributed.agreement import ChiefsNumber
 from trainkit.distributed.strategy import strategy_name
-from trainkit.engine.inputs import EpochShape, batch_spec, keras_batch, row_spec
+from trainkit.engine.inputs import EpochShape, batch_spec, keras_batch, row_spec, shown_batch
 from trainkit.engine.loss_parts import loss_part_metrics, loss_part_reduction
 from trainkit.engine.train_step import TrainStep, task_steps
 from trainkit.trainer import model_checks
@@ -159,7 +159,7 @@ class TrainSetup:
         """The same of the batches that a split is evaluated in."""
         rows = self.arrays(split)
         size = self.validation_batch if split == "validation" else self.config.batch_size
-        return keras_batch(batch_spec(row_spec(rows), None if len(rows) % size else size))
+        return shown_batch(row_spec(rows), len(rows), size)
 
     def arrays(self, split: str) -> Arrays:
         """The rows of a split.
