@@ -22,7 +22,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.data import checks
 from trainkit.distributed import cluster
-from trainkit.distributed.strategy import make_strategy
+from trainkit.distributed.strategy import make_strategy, strategy_name
 from trainkit.engine.inputs import EpochShape
 from trainkit.engine.objective import own_objective
 from trainkit.engine.split_step import SplitStep
@@ -102,7 +102,7 @@ def lay_out(task: Task, config: TrainerConfig, data: Splits | None = None) -> La
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config, cluster.workers(), by_slurm=cluster.by_slurm())
-    _check_execution(config, int(strategy.num_replicas_in_sync))
+    _check_execution(config, strategy)
     limit = config.limit_train_batches
     most_rows = limit * config.batch_size * config.accumulate if limit else None
     if data is None:
@@ -237,8 +237,8 @@ def make_step(
         what = f"trainer.accumulate={config.accumulate}" if config.accumulate > 1 else f"{replicas} replicas"
         raise UserError(
             f"Task {task.name}: {type(model).__name__} has its own train_step, which trains a batch as "
-            f"a whole; {what} would split it. Use one device and trainer.accumulate=1, or "
-            "trainer.engine=keras."
+            f"a whole; {what} would split it. Use one device and trainer.accumulate=1 or, in one process, "
+            "trainer.engine=keras (trainkit.fit: exact=True)."
         )
     split = SplitStep(
         task=task,
@@ -255,7 +255,13 @@ def make_step(
     return TrainStep(model, split, facts.train_logs, facts.test_logs, overwrite_every, own_reset)
 
 
-def _check_execution(config: TrainerConfig, replicas: int) -> None:
+def _check_execution(config: TrainerConfig, strategy: tf.distribute.Strategy) -> None:
+    replicas = int(strategy.num_replicas_in_sync)
+    if config.engine == "keras" and strategy_name(strategy) == "multi_worker":
+        raise UserError(
+            "trainer.engine=keras cannot train on several workers, where Keras's model.fit fails before its "
+            "first step. Use trainer.engine=trainkit, or one process."
+        )
     if config.execution.endswith("_xla") and replicas > 1 and config.engine == "trainkit":
         raise UserError(
             f"trainer.execution={config.execution} cannot work with {replicas} replicas: an XLA program runs "

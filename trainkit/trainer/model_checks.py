@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -197,7 +198,7 @@ def _returned(task: Task, model: keras.Model, name: str, batch: Any, as_keras: b
     step = getattr(model, name)
     try:
         with patched(task_steps(task, model)):
-            return compat.traced_outputs(step, batch)
+            return compat.traced_outputs(partial(_on_first_replica, step), batch)
     except Exception as error:
         if as_keras:
             raise
@@ -206,6 +207,14 @@ def _returned(task: Task, model: keras.Model, name: str, batch: Any, as_keras: b
             f"Task {task.name}: {type(model).__name__}.{name} cannot be traced into a graph: {first}. "
             "Use trainer.engine=keras with run_eagerly, or TensorFlow operations in the step."
         ) from error
+
+
+def _on_first_replica(step: Any, batch: Any) -> Any:
+    """What a step returns on the first replica: only on one may it change variables."""
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return step(batch)
+    return strategy.experimental_local_results(strategy.run(step, args=(batch,)))[0]
 
 
 def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception) -> str:
