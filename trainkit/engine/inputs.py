@@ -21,6 +21,7 @@ __all__ = [
     "EpochShape",
     "batch_spec",
     "gather",
+    "gather_apart",
     "has_unknown_sizes",
     "hidden_count",
     "keras_batch",
@@ -117,6 +118,25 @@ def _in_memory(array: Any) -> Any:
 def gather(tensors: Structure, rows: tf.Tensor) -> Structure:
     """The given rows `[n]` of all tensors."""
     return tf.nest.map_structure(lambda t: None if t is None else tf.gather(t, rows), tensors)
+
+
+def gather_apart(tensors: Structure, rows: tf.Tensor, zero: tf.Tensor) -> Structure:
+    """The given rows `[n]` of all tensors, where the graph does not know that all are equally many, as in
+    `model.fit`: TensorFlow reorders products of tensors that it knows to be of one size, and so rounds them
+    otherwise.
+
+    Args:
+        tensors: All rows.
+        rows: Which of them.
+        zero: A number 0 that only the run knows.
+    """
+    if tf.get_static_value(zero) is not None:  # XLA knows all sizes
+        return gather(tensors, rows)
+    flat = [
+        None if one is None else tf.gather(one, tf.slice(rows, [zero * (number + 1)], [-1]))
+        for number, one in enumerate(tf.nest.flatten(tensors))
+    ]
+    return tf.nest.pack_sequence_as(tensors, flat)
 
 
 def keras_batch(batch: Structure) -> Structure:

@@ -16,7 +16,7 @@ from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scal
 from trainkit.backend.replica import replica
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure
-from trainkit.engine.inputs import gather, keras_batch
+from trainkit.engine.inputs import gather_apart, keras_batch
 from trainkit.engine.log_layout import LogLayout
 from trainkit.engine.objective import computed, own_objective
 from trainkit.engine.split_step import SplitStep
@@ -85,7 +85,9 @@ class TrainStep:
 
     def _whole(self, tensors: Structure, rows: tf.Tensor, size: int, zero: tf.Tensor | None) -> Structure:
         """A batch in one piece; with a hidden number of rows, `rows` are as many as there are."""
-        return gather(tensors, rows) if zero is not None else self.split.part(tensors, rows, 0, size, zero)
+        if zero is None:
+            return self.split.part(tensors, rows, 0, size, zero)
+        return gather_apart(tensors, rows, zero)
 
     @staticmethod
     def _logged(logs: Any, layout: LogLayout) -> tf.Tensor:
