@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.repository import ROOT
 from trainkit.backend import compile_cache
+from trainkit.experiment.failure import reason
 
 PROGRAM = """
 import gc
@@ -28,12 +29,19 @@ print(program(tf.ones([8, 8]))[0, 0].numpy(), compile_cache.kept_in())
 """
 
 
-def run(home: Path, **environment: str) -> tuple[str, dict[str, bytes]]:
+NO_ROOM = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))  # as on a full disk: no file grows
+"""
+
+
+def run(home: Path, before: str = "", **environment: str) -> tuple[str, dict[str, bytes]]:
     """What the program prints, and the files that are kept after it."""
     given = {k: v for k, v in os.environ.items() if k not in ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL")}
     given |= {"XDG_CACHE_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=given
+        [sys.executable, "-c", before + PROGRAM], capture_output=True, text=True, check=False, env=given
     )
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stderr
@@ -63,6 +71,40 @@ def test_where_nothing_can_be_kept_programs_are_compiled(tmp_path: Path) -> None
     printed, kept = run(tmp_path)
     assert printed == "9.0 None\n"
     assert not kept
+
+
+@pytest.mark.slow
+def test_where_there_is_no_room_programs_are_read_and_none_is_written(tmp_path: Path) -> None:
+    assert run(tmp_path, NO_ROOM) == ("9.0 None\n", {})
+    _, kept = run(tmp_path)
+    assert run(tmp_path, NO_ROOM) == ("9.0 None\n", kept)
+
+
+def test_little_room_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(compile_cache.FLAGS, "")
+    monkeypatch.setattr(compile_cache.atexit, "register", lambda function: function)
+    monkeypatch.setattr(compile_cache, "ROOM", float("inf"))
+    using = compile_cache.using()
+    with pytest.warns(UserWarning, match="^There is little room in .*$"):
+        using.__enter__()
+    assert compile_cache.kept_in() is None
+    assert compile_cache.READ_ONLY in os.environ[compile_cache.FLAGS]
+    using.__exit__(None, None, None)
+    compile_cache.keep_no_more()
+    assert os.environ[compile_cache.FLAGS] == ""
+
+
+def test_a_disk_that_is_full_in_the_middle_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(compile_cache.FLAGS, f"{compile_cache.OPTION}{tmp_path}")
+    file = f"{tmp_path}/xla_compile_cache__1__2__XLA_CPU_JIT.pbhost-1.tmp"
+    error = RuntimeError(f"Graph execution error:\n{file}; No space left on device [Op:__inference_f_1]")
+    assert reason(error, lost=False) == (
+        f"Cannot keep a compiled program in {tmp_path}: No space left on device. Make room there, or set "
+        "compile_cache=false."
+    )
 
 
 def test_processes_that_drop_the_same_programs_do_not_disturb_each_other(

@@ -2,7 +2,8 @@
 
 TensorFlow reads the folder's name once, after it is imported. It trusts what it finds there, and a damaged
 file makes XLA fail; so each file has its checksum, and one without a right checksum is dropped before
-anything is compiled.
+anything is compiled. Where it cannot write a file, the program that it has compiled does not run; so nothing
+is written where there is little room.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import contextlib
 import hashlib
 import os
 import platform
+import resource
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -21,29 +24,37 @@ from typing import Any
 from trainkit.core import files
 from trainkit.core.errors import UserError
 
-__all__ = ["keep_no_more", "kept_in", "note", "using"]
+__all__ = ["keep_no_more", "kept_in", "note", "unkept", "using"]
 
 FLAGS = "TF_XLA_FLAGS"
 OPTION = "--tf_xla_persistent_cache_directory="
+READ_ONLY = "--tf_xla_persistent_cache_read_only=true"
 CHECKSUMS = "checksums.json"
+FILE_PREFIX = "xla_compile_cache"
 MAX_BYTES = 500e6  # of all files; the oldest go first
+ROOM = 100e6  # bytes without which nothing is written: what a training compiles takes less
 
 
 @contextlib.contextmanager
 def using() -> Iterator[None]:
     """Keep compiled programs, unless the user chose a folder. TensorFlow is imported in the block, and the
-    programs that are there are checked meanwhile, in another thread.
-
-    Raises:
-        UserError: if a damaged program cannot be removed.
+    programs that are there are checked meanwhile, in another thread; without it, and with a warning, where
+    they cannot be.
     """
     folder = _private_folder()
-    chosen = kept_in()
+    chosen = _named()
     if folder is None or chosen not in (None, folder):
         yield
         return
     if chosen is None:  # else the process that started this one has named it
-        os.environ[FLAGS] = f"{os.environ.get(FLAGS, '')} {OPTION}{folder}".strip()
+        words = [os.environ.get(FLAGS, ""), f"{OPTION}{folder}"]
+        if not _has_room(folder):
+            words.append(READ_ONLY)
+            warnings.warn(
+                f"There is little room in {folder}: what XLA compiles is not kept for the next run.",
+                stacklevel=2,
+            )
+        os.environ[FLAGS] = " ".join(words).strip()
     atexit.register(note)
     with ThreadPoolExecutor(1) as thread:
         checked = thread.submit(_drop_damaged, folder)
@@ -51,10 +62,20 @@ def using() -> Iterator[None]:
     try:
         checked.result()
     except OSError as error:
-        raise UserError(
-            f"Cannot check the compiled programs in {folder}: {error.strerror}. Remove the folder, or set "
-            "compile_cache=false."
-        ) from error
+        _forget()
+        warnings.warn(
+            f"Cannot check the compiled programs in {folder}: {error.strerror}. They are left alone; remove "
+            "the folder, or set compile_cache=false.",
+            stacklevel=2,
+        )
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether programs can be written there, as far as the disk and the limits of this process tell."""
+    disk = os.statvfs(folder)
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    free = disk.f_bavail * disk.f_frsize if disk.f_blocks else ROOM  # some file systems do not tell
+    return free >= ROOM and (limit == resource.RLIM_INFINITY or limit >= ROOM)
 
 
 def _private_folder() -> Path | None:
@@ -85,17 +106,40 @@ def _make_private(folder: Path) -> None:
 
 def kept_in() -> Path | None:
     """The folder in which this process keeps compiled programs; None: it does not."""
-    words = [word for word in os.environ.get(FLAGS, "").split() if word.startswith(OPTION)]
+    return None if READ_ONLY in _words() else _named()
+
+
+def _named() -> Path | None:
+    """The folder from which this process reads compiled programs; None: from none."""
+    words = [word for word in _words() if word.startswith(OPTION)]
     return Path(words[-1].removeprefix(OPTION)) if words else None
+
+
+def _words() -> list[str]:
+    return os.environ.get(FLAGS, "").split()
 
 
 def keep_no_more() -> None:
     """Keep nothing of this process, and let those that it starts keep nothing, unless the user chose a
     folder."""
-    folder = kept_in()
+    folder = _named()
     if folder is not None and folder == _private_folder():
-        words = [word for word in os.environ[FLAGS].split() if not word.startswith(OPTION)]
-        os.environ[FLAGS] = " ".join(words)
+        _forget()
+
+
+def _forget() -> None:
+    words = [word for word in _words() if word != READ_ONLY and not word.startswith(OPTION)]
+    os.environ[FLAGS] = " ".join(words)
+
+
+def unkept(error: BaseException) -> str:
+    """What to say of an error that came since a compiled program could not be written; else empty."""
+    lines = [line for line in str(error).splitlines() if FILE_PREFIX in line and ".tmp" in line]
+    folder = _named()
+    if folder is None or not lines:
+        return ""
+    why = lines[0].rpartition(";")[2].split("[Op")[0].strip()
+    return f"Cannot keep a compiled program in {folder}: {why}. Make room there, or set compile_cache=false."
 
 
 def note() -> None:

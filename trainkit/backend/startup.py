@@ -44,7 +44,7 @@ def import_tensorflow(*, keep_programs: bool = True) -> None:
         keep_programs: Keep what XLA compiles for the next process.
 
     Raises:
-        UserError: if Keras is told to use another backend, or a damaged program cannot be removed.
+        UserError: if Keras is told to use another backend.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if not _trains_here():
@@ -69,9 +69,6 @@ def starting(*, keep_programs: bool = True) -> Iterator[None]:
 
     Args:
         keep_programs: Keep what XLA compiles for the next process.
-
-    Raises:
-        UserError: if a damaged program cannot be removed.
     """
     if "running" in _state or not _trains_here():
         yield

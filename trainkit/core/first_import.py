@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
-
-from trainkit.core.errors import UserError
 
 __all__ = ["Finder", "watch"]
 
@@ -62,9 +59,5 @@ class _Prepared(Loader):
             module.__spec__.loader = self.usual
         module.__loader__ = self.usual
         startup = importlib.import_module("trainkit.backend.startup")
-        try:
-            with startup.starting():
-                self.usual.exec_module(module)
-        except UserError as error:  # of the kept programs, once the module is there
-            startup.compile_cache.keep_no_more()
-            warnings.warn(str(error), stacklevel=2)
+        with startup.starting():
+            self.usual.exec_module(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from trainkit.backend import compile_cache
 from trainkit.core.errors import UserError, one_line
 
 __all__ = ["LOST_WORKER", "reason"]
@@ -27,6 +28,8 @@ def reason(error: Exception, *, lost: bool) -> str:
     """
     if lost:
         return f"another worker ended or no longer answers ({type(error).__name__})"
+    if unkept := compile_cache.unkept(error):
+        return unkept
     first_line = one_line(str(error).strip().partition("\n")[0])
     if isinstance(error, UserError):
         return first_line
