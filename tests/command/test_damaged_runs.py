@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import pytest
 
+from tests.faults.disks import TakesNo
 from tests.support.commands import QUIET, read
 from trainkit.cli import main
+from trainkit.core import files
 
 BEST = Path("run/checkpoints/best/variables.bin")
 # The first epoch is the best one, whatever comes.
@@ -87,6 +89,24 @@ def test_a_complete_run_that_was_killed_before_its_report_gets_it(train: Callabl
     report.write_text("newer")
     assert main.main(["resume=run"]) == 0
     assert report.read_text() == "newer"
+
+
+def test_what_the_disk_does_not_take_is_left_out_and_the_rest_is_made(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [f"callbacks.{name}=true" for name in ("csv", "plots", "report")]
+    with files.using(TakesNo(".png", ".keras", ".html")), pytest.warns(UserWarning, match="No space") as told:
+        assert train("trainer.epochs=1", "run_dir=run", *wanted) == 1
+    texts = [str(one.message) for one in told]
+    for name in ("plots/loss.png", "plots/accuracy.png", "model.keras", "report.html"):
+        assert len([text for text in texts if text.startswith(f"Cannot write run/{name}: No space")]) == 1
+    assert read("summary.json", "run")["test"]
+    said = capsys.readouterr()
+    assert "Test last:" in said.out
+    assert "loss.png: No space left on device, and 2 more. Resume: " in said.err
+    assert main.main(["resume=run", "progress=none"]) == 0
+    for name in ("plots/loss.png", "model.keras", "report.html"):
+        assert Path("run", name).is_file()
 
 
 def test_a_resumed_run_that_came_to_its_end_keeps_nothing_of_attempts_that_did_not(

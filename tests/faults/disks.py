@@ -10,7 +10,7 @@ from typing import Any
 
 from trainkit.core import files
 
-__all__ = ["FailsOnce", "LosesPower", "ReadOnly"]
+__all__ = ["FailsOnce", "LosesPower", "ReadOnly", "TakesNo"]
 
 
 class FailsOnce(files.Disk):
@@ -52,6 +52,18 @@ class ReadOnly(files.Disk):
         if self.left < 0:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
         super().write(path, parts)
+
+
+class TakesNo(files.Disk):
+    """Has no room for files with some endings."""
+
+    def __init__(self, *endings: str) -> None:
+        self.endings = endings
+
+    def flush(self, path: Path) -> None:
+        if path.suffix in self.endings:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        super().flush(path)
 
 
 class LosesPower(files.Disk):

@@ -96,6 +96,27 @@ def test_an_event_that_cannot_be_written_is_told_of(tmp_path: Path, monkeypatch:
         file.close()
 
 
+def test_a_full_disk_ends_the_events_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = begin(TensorBoard(tmp_path, {}, {}, graph=False))
+
+    def full(self: EventFile, data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(EventFile, "_write", full)
+    with pytest.warns(UserWarning, match=r"^TensorBoard is written no more: No space .*$") as told:
+        _end_with_results(board)
+    assert len(told) == 1
+
+
+def _end_with_results(board: TensorBoard) -> None:
+    for epoch in (1, 2, 3):
+        end_epoch(board, epoch)
+    board.on_train_end()
+    board.write_results({"test/loss": 0.5}, 3)
+
+
 def test_rates_are_written_where_they_are_known(tmp_path: Path) -> None:
     board = begin(TensorBoard(tmp_path, {}, {}, graph=False))
     end_epoch(board, 1, roofline_fraction=0.5)

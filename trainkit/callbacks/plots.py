@@ -8,6 +8,7 @@ from typing import Any
 
 from trainkit.callbacks.observer import Observer
 from trainkit.core.logs import is_validation, validation_name
+from trainkit.core.unwritten import Unwritten
 from trainkit.runs.figures import draw
 from trainkit.runs.metrics_csv import curves, read_rows
 from trainkit.runs.picture_names import file_names
@@ -21,12 +22,16 @@ class Plots(Observer):
     Args:
         folder: Where the pictures go.
         metrics: The `metrics.csv` to draw, which also has the epochs before a resumption.
+
+    Attributes:
+        unwritten: Pictures that could not be written, which a warning says.
     """
 
     def __init__(self, folder: Path | str, metrics: Path | str) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.metrics = Path(metrics)
+        self.unwritten = Unwritten()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         found = curves(read_rows(self.metrics))
@@ -36,4 +41,5 @@ class Plots(Observer):
         names = file_names(name for name in found if not is_validation(name))
         for name, file_name in names.items():
             pair = {"training": found[name], "validation": found.get(validation_name(name), ([], []))}
-            draw(self.folder / f"{file_name}.png", name, pair, title)
+            with self.unwritten.left_out():
+                draw(self.folder / f"{file_name}.png", name, pair, title)

@@ -13,6 +13,7 @@ import keras
 
 from trainkit.backend import devices
 from trainkit.core import files
+from trainkit.core.unwritten import Unwritten
 from trainkit.experiment.job import Job
 from trainkit.experiment.pictures import draw_augmented
 from trainkit.runs import manifest, run_dir
@@ -25,11 +26,17 @@ __all__ = ["model_summary", "opened_run_dir"]
 
 
 @contextmanager
-def opened_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[RunDir]:
+def opened_run_dir(job: Job, trainer: Trainer, setup: TrainSetup, unwritten: Unwritten) -> Iterator[RunDir]:
     """Make the run directory, or take the resumed one, and write what is known before the training.
 
     It is locked in the block: no other process writes it. A worker that is not the chief does the same as the
     chief, since saving and testing need all workers; but its files are dropped, and it is silent.
+
+    Args:
+        job: What is trained.
+        trainer: Trains it.
+        setup: The task made ready.
+        unwritten: Notes the picture of the augmented images, if it cannot be written.
 
     Raises:
         UserError: if it cannot be written, or another process writes it.
@@ -57,6 +64,9 @@ def opened_run_dir(job: Job, trainer: Trainer, setup: TrainSetup) -> Iterator[Ru
         with suppress(OSError):
             run.error.unlink()  # of an attempt before this one
         _write_beginning(job, trainer, setup, run, about)
+        if setup.source.augmented is not None and job.config.callbacks.plots:
+            with unwritten.left_out():
+                draw_augmented(setup.source.augmented, setup.source.rows, run.plots)
         yield run
 
 
@@ -74,8 +84,6 @@ def _write_beginning(
         about = {"created": files.now(), **about}
     files.write_json(run.manifest, about)
     files.write_text(run.model_summary, model_summary(setup.model))
-    if setup.source.augmented is not None and job.config.callbacks.plots:
-        draw_augmented(setup.source.augmented, setup.source.rows, run.plots)
 
 
 def model_summary(model: keras.Model) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,12 @@ REPEATS = 3  # shuffles of each column
 SAMPLE = 20_000  # rows in files whose columns are shuffled
 
 Predict = Callable[[Any], np.ndarray]
+Guard = Callable[[], AbstractContextManager[None]]
 
 
-def draw_results(task: Task, outputs: Any, rows: Arrays, folder: Path, split: str = "test") -> list[Path]:
+def draw_results(
+    task: Task, outputs: Any, rows: Arrays, folder: Path, split: str = "test", guard: Guard = nullcontext
+) -> list[Path]:
     """Draw what suits the task: classes, or one number per row.
 
     Classes: `confusion.png`, `roc_pr.png`, `calibration.png`; a number: `actual.png`, with the residuals; of
@@ -41,6 +45,7 @@ def draw_results(task: Task, outputs: Any, rows: Arrays, folder: Path, split: st
         rows: The rows, with labels.
         folder: Where the pictures go.
         split: Which rows these are, for the titles.
+        guard: Each file is written inside of what it gives.
 
     Returns:
         The files.
@@ -50,14 +55,20 @@ def draw_results(task: Task, outputs: Any, rows: Arrays, folder: Path, split: st
     kind = output_kind(task.loss(), outputs, rows.y)
     if outputs.ndim == 2 and kind.name == "classes" and not kind.from_logits and outputs.shape[1] > 1:
         labels = rows.y.argmax(axis=1) if rows.y.ndim == 2 and rows.y.shape[1] > 1 else rows.y.reshape(-1)
-        return _of_classes(task, outputs, labels.astype(np.int64), rows, folder, split)
+        return _of_classes(task, outputs, labels.astype(np.int64), rows, folder, split, guard)
     if outputs.size == len(outputs) and kind.name == "values" and rows.y.size == len(outputs):
-        return _of_numbers(task, outputs, rows, folder, split)
+        return _of_numbers(task, outputs, rows, folder, split, guard)
     return []
 
 
 def _of_classes(
-    task: Task, scores: np.ndarray, labels: np.ndarray, rows: Arrays, folder: Path, split: str
+    task: Task,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    rows: Arrays,
+    folder: Path,
+    split: str,
+    guard: Guard,
 ) -> list[Path]:
     names = list(task.class_names() or map(str, range(scores.shape[1])))
     predicted = scores.argmax(axis=1)
@@ -67,9 +78,12 @@ def _of_classes(
     title = f"{split} rows, {share:.1%} right"
     made = [folder / "confusion.png", folder / "roc_pr.png", folder / "calibration.png"]
     shown = figures.drawable(names)
-    figures.draw_confusion(made[0], counts, shown, title)
-    figures.draw_panels(made[1], _curves(scores, labels, short_names(shown, figures.NAME_WIDTH)))
-    figures.draw_panels(made[2], [_calibration(scores, labels, predicted)])
+    with guard():
+        figures.draw_confusion(made[0], counts, shown, title)
+    with guard():
+        figures.draw_panels(made[1], _curves(scores, labels, short_names(shown, figures.NAME_WIDTH)))
+    with guard():
+        figures.draw_panels(made[2], [_calibration(scores, labels, predicted)])
     own = scores[np.arange(len(labels)), labels]
     short = short_names(shown, figures.CAPTION_WIDTH)
     captions = [
@@ -81,7 +95,7 @@ def _of_classes(
         "predicted": [names[i] for i in predicted],
         "probability_of_actual": [f"{value:.6g}" for value in own],
     }
-    return [*made, *_worst(task, np.argsort(own, kind="stable"), rows, folder, split, captions, facts)]
+    return [*made, *_worst(task, np.argsort(own, kind="stable"), rows, folder, split, captions, facts, guard)]
 
 
 def _curves(scores: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[Panel]:
@@ -138,41 +152,44 @@ def _calibration(scores: np.ndarray, labels: np.ndarray, predicted: np.ndarray) 
     )
 
 
-def _of_numbers(task: Task, outputs: np.ndarray, rows: Arrays, folder: Path, split: str) -> list[Path]:
+def _of_numbers(
+    task: Task, outputs: np.ndarray, rows: Arrays, folder: Path, split: str, guard: Guard
+) -> list[Path]:
     predicted = task.in_unit(outputs.reshape(-1))
     actual = task.in_unit(np.asarray(rows.y).reshape(-1))
     residuals = predicted - actual
     unit = f" ({task.unit()})" if task.unit() else ""
     path = folder / "actual.png"
     error = float(np.sqrt((residuals**2).mean()))
-    figures.draw_panels(
-        path,
-        [
-            Panel(
-                f"{split} rows, error {error:.4g}{unit}",
-                f"actual{unit}",
-                f"predicted{unit}",
-                {"rows": (actual, predicted)},
-                dots=True,
-                diagonal=True,
-            ),
-            Panel(
-                "residuals",
-                f"predicted{unit}",
-                f"predicted - actual{unit}",
-                {"rows": (predicted, residuals)},
-                dots=True,
-                level=0.0,
-            ),
-        ],
-    )
+    with guard():
+        figures.draw_panels(
+            path,
+            [
+                Panel(
+                    f"{split} rows, error {error:.4g}{unit}",
+                    f"actual{unit}",
+                    f"predicted{unit}",
+                    {"rows": (actual, predicted)},
+                    dots=True,
+                    diagonal=True,
+                ),
+                Panel(
+                    "residuals",
+                    f"predicted{unit}",
+                    f"predicted - actual{unit}",
+                    {"rows": (predicted, residuals)},
+                    dots=True,
+                    level=0.0,
+                ),
+            ],
+        )
     captions = [f"{a:.4g}, predicted {p:.4g}" for a, p in zip(actual, predicted, strict=True)]
     facts = {
         "actual": number_texts(np.asarray(rows.y).reshape(-1), task.in_unit),
         "predicted": number_texts(outputs.reshape(-1), task.in_unit),
     }
     order = np.argsort(-np.abs(residuals), kind="stable")
-    return [path, *_worst(task, order, rows, folder, split, captions, facts)]
+    return [path, *_worst(task, order, rows, folder, split, captions, facts, guard)]
 
 
 def _worst(
@@ -183,6 +200,7 @@ def _worst(
     split: str,
     captions: Sequence[str],
     facts: Mapping[str, Sequence[str]],
+    guard: Guard,
 ) -> list[Path]:
     """The rows that come first in an order: as a picture of images, else as a table of their columns."""
     chosen = order[:WORST]
@@ -190,13 +208,17 @@ def _worst(
     if isinstance(x, (np.ndarray, RowView)) and x.dtype == np.uint8 and x.ndim in (3, 4):
         images = x[chosen] if x.ndim == 4 else x[chosen][..., None]
         path = folder / "worst.png"
-        figures.draw_images(path, images, [captions[i] for i in chosen], f"worst {split} rows")
+        with guard():
+            figures.draw_images(path, images, [captions[i] for i in chosen], f"worst {split} rows")
         return [path]
     shown = task.shown_columns(split, chosen)
     if not shown:
         return []
     columns = {**{name: [values[i] for i in chosen] for name, values in facts.items()}, **shown}
-    return [files.write_text(folder / "worst.csv", files.csv_text(columns))]
+    path = folder / "worst.csv"
+    with guard():
+        files.write_text(path, files.csv_text(columns))
+    return [path]
 
 
 def draw_augmented(augmented: Callable[[int, np.ndarray], tuple[Any, ...]], rows: int, folder: Path) -> None:

@@ -14,17 +14,18 @@ import keras
 
 from trainkit.backend.compat.names import kept_names
 from trainkit.callbacks.checkpoints import Checkpoints
-from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.monitor import Monitor
-from trainkit.callbacks.weight_average import WeightAverage
+from trainkit.callbacks.plots import Plots
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
+from trainkit.core.unwritten import Unwritten
 from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.failure import LOST_WORKER, reason
 from trainkit.experiment.finished import finish_report, finished, trains_no_more
 from trainkit.experiment.job import Job
+from trainkit.experiment.last_weights import average, early_stop, last_weights
 from trainkit.experiment.pictures import draw_results
 from trainkit.experiment.shared_programs import maker
 from trainkit.experiment.signals import EXIT_CODES, stop_on_signals
@@ -82,14 +83,19 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
         return 0
     if note := trains_no_more(job, trainer):
         write(note)
-    with opened_run_dir(job, trainer, setup) as run, Heartbeat(run, setup.state.position) as status:
+    unwritten = Unwritten()
+    with (
+        opened_run_dir(job, trainer, setup, unwritten) as run,
+        Heartbeat(run, setup.state.position) as status,
+    ):
         best = best_keeper(job, run, setup, monitor)
         forget_lost_best(best, job.found.run if job.found else None, memory, trainer.state.epoch)
-        training = _Training(job, trainer, setup, run, status, best, write, write_error)
+        training = _Training(job, trainer, setup, run, status, best, unwritten, write, write_error)
         try:
-            return training.run_to_the_end(extra)
+            code = training.run_to_the_end(extra)
         finally:
-            training.leave()
+            left = training.leave()
+        return code or left
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class _Training:
     run: RunDir
     status: Heartbeat
     best: Monitor
+    unwritten: Unwritten
     write: Write
     write_error: Write
 
@@ -125,19 +132,23 @@ class _Training:
                 trainer.callbacks = [*make_callbacks(job, run, self.setup, self.best, self.write), *extra]
                 resume = job.found.checkpoint if job.found else None
                 history = trainer.fit(job.task, resume=resume)
+                for drawn in (one for one in trainer.callbacks if isinstance(one, Plots)):
+                    self.unwritten.errors += drawn.unwritten.errors
                 self.check_ceiling()
                 report = trainer.report()
                 summary = summarise(job.config.name, self.setup, run, history.history, self.best, report)
                 if report.status == "completed":
                     self.test_and_save(summary)
                     self.write_results(summary)
-                files.write_json(run.summary, summary)
+                with self.unwritten.left_out():
+                    files.write_json(run.summary, summary)
                 if report.status == "failed":
                     raise UserError(f"{NOT_FINITE}; trainer.on_nonfinite=stop names the step.")
             if trainer.stopped is not None:
                 return self.stopped(trainer.stopped)
             files.sweep(run.checkpoints, unnamed=True)
-            self.status.end("completed")
+            if not self.unwritten.errors:
+                self.status.end("completed")
         except KeyboardInterrupt:
             return self.stopped("SIGINT")
         except Exception as error:
@@ -149,12 +160,12 @@ class _Training:
                 run.shown,
                 "Evaluate",
                 command,
-                self.last_weights(),
-                stopped=self.early_stop(),
+                last_weights(trainer),
+                stopped=early_stop(trainer),
                 feed=self.setup.source.reason,
             )
         )
-        return 0
+        return self.failed(self.unwritten.error()) if self.unwritten.errors else 0
 
     def measure_ceiling(self) -> None:
         """Time what a step computes, alone, so that speeds are also told as a share of it."""
@@ -172,8 +183,9 @@ class _Training:
         tested = isinstance(trainer.splits.test, Arrays)
         if tested:
             summary["test"] = trainer.evaluate()
-        if self.average() is not None:
-            keras_format.save_or_tell(trainer.model, self.run.average)
+        if average(trainer) is not None:
+            with self.unwritten.left_out():
+                keras_format.save_or_tell(trainer.model, self.run.average)
         checkpoint = self.best_checkpoint()
         if checkpoint is not None:
             position = trainer.state.position()
@@ -182,10 +194,12 @@ class _Training:
             trainer.state.seek(position)  # the weights are the best ones; the run still stands where it ended
             if tested:
                 summary["best"]["test"] = trainer.evaluate()
-        keras_format.save_or_tell(trainer.model, self.run.model)
+        with self.unwritten.left_out():
+            keras_format.save_or_tell(trainer.model, self.run.model)
         test = trainer.splits.test
         if self.job.config.callbacks.plots and self.setup.is_chief and isinstance(test, Arrays):
-            draw_results(self.job.task, trainer.predict(split="test"), test, self.run.plots)
+            outputs = trainer.predict(split="test")
+            draw_results(self.job.task, outputs, test, self.run.plots, guard=self.unwritten.left_out)
 
     def write_results(self, summary: Mapping[str, Any]) -> None:
         """Hand the results to the callbacks that keep them beside the curves, such as TensorBoard's."""
@@ -208,38 +222,18 @@ class _Training:
             runs.append(self.job.found.run)  # from before the resumption; a follower's own run begins empty
         return next((run.best for run in runs if run.best.is_dir()), None)
 
-    def leave(self) -> None:
-        """Write `report.html`, and tell trackers how the run ended; a full disk has been told of already."""
+    def leave(self) -> int:
+        """Write `report.html`, and tell trackers how the run ended; the exit code, which is 1 if the report
+        could not be written."""
+        report = Unwritten()
         if self.setup.is_chief and self.job.config.callbacks.report:
-            with suppress(UserError):
+            command = self.job.command(mode="report", resume=self.run.shown)
+            with suppress(UserError), report.left_out(f"{command} writes it."):
                 write_report(self.run.path)
         for callback in self.trainer.callbacks:
             if hasattr(callback, "finish_run"):
                 callback.finish_run(files.read_json(self.run.status)["status"])
-
-    def early_stop(self) -> str:
-        """Why early stopping ended the training, and what it put back; empty if it did not."""
-        for callback in self.trainer.callbacks:
-            if isinstance(callback, EarlyStopping) and callback.out_of_patience:
-                put_back = callback.restore_best_weights and callback.best_epoch
-                weights = f"; the weights of epoch {callback.best_epoch} are put back" if put_back else ""
-                return f"early: {callback.monitor} has not improved for {callback.wait} epochs{weights}"
-        return ""
-
-    def average(self) -> WeightAverage | None:
-        """What averaged the weights that the training ended with."""
-        found = [c for c in self.trainer.callbacks if isinstance(c, WeightAverage) and c.count]
-        return found[0] if found else None
-
-    def last_weights(self) -> str:
-        """Name of the weights that the training ended with."""
-        average = self.average()
-        if average is not None:
-            return f"average of {average.count} epochs, average.keras"
-        for callback in self.trainer.callbacks:
-            if isinstance(callback, EarlyStopping) and callback.restore_best_weights and callback.best_epoch:
-                return f"last weights, put back to epoch {callback.best_epoch} by early stopping"
-        return f"last weights, step {self.trainer.state.step:,}"
+        return 1 if report.errors else 0
 
     def stopped(self, reason: str) -> int:
         """Leave a run that a signal stopped so that it can be resumed, and say how."""

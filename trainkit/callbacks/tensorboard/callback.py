@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from trainkit.callbacks.tensorboard.event_file import EventFile
 from trainkit.config import TensorBoardConfig
 from trainkit.config.fields import settings_of
 from trainkit.config.validation import check_arguments
+from trainkit.core.errors import one_line
 from trainkit.core.logs import base_name, is_validation, validation_name
 
 __all__ = ["TensorBoard", "forward_graph"]
@@ -47,7 +50,8 @@ class TensorBoard(Observer):
 
     Training and validation have the tags `<metric>/train` and `<metric>/validation`, which the tab Custom
     Scalars shows in one chart; the rates of `EpochRecord` are beside them. Protocol buffers are written
-    directly, in about 10 microseconds per value; `tf.summary` takes ten times that.
+    directly, in about 10 microseconds per value; `tf.summary` takes ten times that. Where they cannot be
+    written, as on a full disk, a warning says so, and the training goes on without.
 
     Args:
         folder: Folder of the event files.
@@ -76,12 +80,14 @@ class TensorBoard(Observer):
         self.graph = graph
         self.trial = trial
         self._file: EventFile | None = None
+        self._works = True
 
     def due(self, epoch: int) -> bool:
         return bool(self.histograms_every) and epoch % (self.histograms_every or 1) == 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._file = EventFile(self.folder)
+        self._works = True
+        self._open()
         # A reader drops what an earlier process wrote of the epochs that are trained again.
         restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._write(self.run.initial_epoch + 1, session_log=restart)
@@ -101,9 +107,10 @@ class TensorBoard(Observer):
             self._write_histograms(epoch + 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with self._telling():
+                file.close()
 
     def write_results(
         self, results: Mapping[str, float], step: int, pictures: Mapping[str, bytes] | None = None
@@ -115,7 +122,7 @@ class TensorBoard(Observer):
             step: The epoch that they belong to.
             pictures: PNG files by name.
         """
-        self._file = EventFile(self.folder)
+        self._open()
         values = [_scalar(name, value) for name, value in results.items()]
         for name, png in (pictures or {}).items():
             image = summary_pb2.Summary.Image(encoded_image_string=png)
@@ -146,10 +153,29 @@ class TensorBoard(Observer):
             summary = histogram_pb(f"weights/{variable.path}", np.asarray(variable))
             self._write(epoch, summary=_own_class(summary))
 
+    def _open(self) -> None:
+        if self._works:
+            with self._telling():
+                self._file = EventFile(self.folder)
+
     def _write(self, step: int, **content: Any) -> None:
+        if not self._works:
+            return
         if self._file is None:
             raise RuntimeError("TensorBoard writes between on_train_begin and on_train_end.")
-        self._file.add(step, **content)
+        with self._telling():
+            self._file.add(step, **content)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Write no more after an event that could not be written."""
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            if self._works:
+                text = one_line(str(error))
+                warnings.warn(f"TensorBoard is written no more: {text}. The training goes on.", stacklevel=4)
+            self._works = False
 
 
 def _layout(metrics: Sequence[str]) -> layout_pb2.Layout:
