@@ -73,6 +73,23 @@ def test_who_searches_along_stops_when_the_first_process_dies(monkeypatch: pytes
     assert (parents, sent) == ([], [(os.getpid(), signal.SIGTERM)])
 
 
+@pytest.mark.parametrize(
+    ("does", "says"), [("exit 0", ""), ("kill -9 $$", "was killed"), ("exec sleep 60", "no longer answered")]
+)
+def test_only_a_process_of_a_search_that_did_not_end_by_itself_is_told(
+    does: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nsleep 0.3\n{does}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(search_jobs.sys, "executable", str(program))
+    monkeypatch.setattr(search_jobs, "END_SECONDS", 1.5)
+    search_jobs.SearchJobs([], tmp_path, 2).end(0.1, stopped=False)
+    assert capsys.readouterr().out == (
+        says and f"trainkit: a job of the search {says}; its trials were taken up.\n"
+    )
+
+
 @pytest.mark.slow
 def test_a_search_in_postgresql_is_continued(train: Callable[..., int], postgresql: str) -> None:
     address = f"tune.storage='{postgresql}'"

@@ -18,6 +18,7 @@ __all__ = ["SearchJobs", "stop_without", "wait", "waits"]
 
 SET_FOR_JOBS = ("run_dir=", "tune.jobs=", "progress=", "tune.refit=")
 LOOK_SECONDS = 1.0
+END_SECONDS = 30.0  # that a process on a busy machine may take to end
 LOG = "TRAINKIT_SEARCH_LOG"  # of a process that waits: where it is to write what it says
 
 
@@ -65,23 +66,23 @@ class SearchJobs:
         """Wait for them, once they have nothing left to do.
 
         Args:
-            seconds: How long; one that does not answer by then is killed.
+            seconds: After which one that does not answer is taken for dead, if that is longer than a process
+                may take to end.
             stopped: Whether they are asked to stop.
         """
         self.close()
         for process, log in zip(self._processes, self._logs, strict=True):
             if stopped:
                 process.terminate()
+            died = "was killed"
             try:
-                code = process.wait(seconds)
+                code = process.wait(max(seconds, END_SECONDS))
             except subprocess.TimeoutExpired:
+                died = "no longer answered"
                 process.kill()
                 code = process.wait()
             if code == -signal.SIGKILL:
-                print(
-                    "trainkit: a job of the search was killed, or no longer answered; "
-                    "its trials were taken up."
-                )
+                print(f"trainkit: a job of the search {died}; its trials were taken up.")
             elif code not in (0, 130, 143, -15):
                 print(
                     f"trainkit: a job of the search ended with exit code {code}; see {log}.", file=sys.stderr
