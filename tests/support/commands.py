@@ -63,6 +63,18 @@ class Shuffled(Tiny):
         return replace(splits, train=rows.shuffle(self.rows).batch(8))
 
 
+@dataclass(frozen=True)
+class Cut(Tiny):
+    """Cuts its validation rows itself, and none is no part."""
+
+    validation: float = 0.5
+
+    def data(self):
+        splits = super().data()
+        held = int(len(splits.train) * self.validation)
+        return replace(splits, validation=splits.train.take(slice(0, held)))
+
+
 class Unfinished(Task):
     pass
 

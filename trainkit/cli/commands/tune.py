@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainkit.cli.commands.search_jobs import SearchJobs
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, one_line
 from trainkit.core.words import command
 from trainkit.experiment.job import Job
 from trainkit.runs import run_dir
@@ -50,6 +50,8 @@ def run(job: Job) -> int:
     if job.path is None or job.space is None or job.variant is None:
         raise ValueError("A search needs a path, a space and variants.")
     board = Board(job.config.progress, sys.stdout)
+    if job.config.tune.refit:
+        _check_refit(job)
     part = search.Search(_plan(job), board)
     board.begin(part)
     if job.before_run is not None:
@@ -124,6 +126,30 @@ def _plan(job: Job) -> SearchPlan:
         experiment=job.experiment,
         config_dir=job.config_dir,
     )
+
+
+def _check_refit(job: Job) -> None:
+    """Refuse a task that gives no rows where none are to validate: the search would learn of it at its end.
+
+    Raises:
+        UserError: naming the setting and the task.
+    """
+    from trainkit.data.folds import unsplit
+
+    if job.variant is None:
+        raise ValueError("A search needs variants.")
+    made = job.variant(TRAINING)
+    task, splits = unsplit(made.task, made.data())
+    if splits is not None:
+        return
+    try:
+        task.data()
+    except Exception as error:  # whatever the task raises
+        first = one_line(str(error).strip().partition("\n")[0])
+        raise UserError(
+            f"tune.refit=true: task {task.name} with validation=0.0 gives no rows ({first}); let its data() "
+            "return Splits(train, None, test) then, as trainkit.data.holdout does, or leave tune.refit out."
+        ) from error
 
 
 def _refit(job: Job, part: Search) -> int:
