@@ -53,6 +53,10 @@ def test_folds_that_are_continued_equal_uninterrupted_ones(
     begun = read("repeats.json", "parts")
     assert (begun["done"], begun["of"]) == (0, 2)
     assert begun["exits"] == {"fold-1": 130, "fold-2": None}
+    assert main.main(["resume=parts/fold-1", "callbacks.extra=[]", *QUIET]) == 0
+    whole, alone = read("repeats.json", "whole"), read("repeats.json", "parts")
+    assert (alone["done"], alone["exits"]) == (1, {"fold-1": 0, "fold-2": None})
+    assert alone["runs"] == {"fold-1": whole["runs"]["fold-1"]}
     assert main.main(["resume=parts", "callbacks.extra=[]", *QUIET]) == 0
     assert read("repeats.json", "parts") == read("repeats.json", "whole")
     assert read("manifest.json", "parts/fold-1")["resumed"][0]["epoch"] == 2

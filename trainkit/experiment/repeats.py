@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from trainkit.runs import locate, run_dir
 from trainkit.runs.lock import locked
 from trainkit.runs.run_dir import CHECKPOINT, CONFIG, REPEATS, RunDir
 
-__all__ = ["Train", "repeat"]
+__all__ = ["Train", "note_alone", "repeat"]
 
 Train = Callable[[Job], int]
 Write = Callable[[str], None]
@@ -77,6 +77,34 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
             raise
     write("\n".join(whole.closing_lines()))
     return max(code, *(code for code in whole.exits.values() if code is not None))
+
+
+def note_alone(run: RunDir, code: int) -> None:
+    """Bring `repeats.json` up to date after one of several runs was resumed by itself; who trains all of them
+    meanwhile notes it.
+
+    Args:
+        run: The run.
+        code: How it ended.
+    """
+    folder = run.path.parent
+    if run.path.name not in files.read_or_set_aside(folder / REPEATS).get("exits", {}):
+        return
+    with suppress(UserError), locked(folder):
+        known = files.read_json(folder / REPEATS)
+        known["exits"][run.path.name] = code
+        values = {**known["runs"], run.path.name: _values(files.read_json(run.summary))}
+        found = {name: values[name] for name, ended in known["exits"].items() if ended == 0}
+        _write(folder, known["exits"], found, known["cv"])
+
+
+def _write(
+    folder: Path, exits: Mapping[str, int | None], found: Mapping[str, Mapping[str, float]], cv: int | None
+) -> None:
+    """Write `repeats.json`."""
+    mean, spread = _together(list(found.values()))
+    counts = {"done": len(found), "of": len(exits), "cv": cv, "exits": exits}
+    files.write_json(folder / REPEATS, {**counts, "runs": found, "mean": mean, "spread": spread})
 
 
 def _train(job: Job, train: Train, whole: _Whole, write_error: Write) -> int:
@@ -159,11 +187,8 @@ class _Whole:
         self.write()
 
     def write(self) -> None:
-        """Write `repeats.json`."""
-        mean, spread = _together(list(self.found.values()))
-        counts = {"done": len(self.found), "of": len(self.exits), "cv": self.job.config.fit.cv}
-        values = {"runs": self.found, "mean": mean, "spread": spread}
-        files.write_json(self.file, {**counts, "exits": self.exits, **values})
+        """Write what is known of all runs."""
+        _write(self.folder.path, self.exits, self.found, self.job.config.fit.cv)
 
     def command(self) -> str:
         """The command that continues them."""

@@ -26,4 +26,7 @@ def run(job: Job) -> int:
     config = job.config.fit
     if config.seeds or (config.cv and not config.fold):
         return repeats.repeat(job, train, print_wrapped, write_error)
-    return train(job)
+    code = train(job)
+    if job.found is not None and job.found.run is not None:
+        repeats.note_alone(job.found.run, code)
+    return code
