@@ -18,6 +18,7 @@ from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
 from trainkit.export import arguments, keras_format, litert, onnx, saved_model
 from trainkit.export.comparison import Unusable, largest_difference, outputs_of
+from trainkit.export.leavings import sweeping
 from trainkit.export.runtimes import Named
 from trainkit.export.scores import check_labels, metrics_of
 from trainkit.export.serving import Serving
@@ -149,10 +150,11 @@ def export_model(
         if len(names) > len(formats):
             check_labels(work.serving, rows.take(slice(0, compare)), work.expected)
         done = []
-        for name in names:
-            done.append(work.write(name))
-            if on_file is not None:
-                on_file(done[-1])
+        with sweeping(work.folder, {*FILES.values(), *map(_file, names)}):
+            for name in names:
+                done.append(work.write(name))
+                if on_file is not None:
+                    on_file(done[-1])
     return ExportReport(work.folder, work.inputs(), work.outputs(), done)
 
 
@@ -183,7 +185,7 @@ class _Export:
     def write(self, name: str) -> ExportedFile:
         """Write and compare one format."""
         kind = name.partition("_")[2] if name.startswith("litert_") else ""
-        file = f"model-{kind}.tflite" if kind else FILES[name]
+        file = _file(name)
         path = self.folder / file
         difference: float | None = None
         metrics: dict[str, Any] = {}
@@ -260,6 +262,11 @@ class _Export:
         named = serving.rows(rows.x)
         outputs = {"model": serving.outputs(named), "file": outputs_of(path, named)}
         return {which: metrics_of(self.serving, rows, values) for which, values in outputs.items()}
+
+
+def _file(name: str) -> str:
+    """The name of a format's file."""
+    return FILES.get(name) or f"model-{name.partition('_')[2]}.tflite"
 
 
 def _replacing(path: Path, *, folder: bool) -> AbstractContextManager[Path]:
