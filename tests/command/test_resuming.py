@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.commands import read, table
+from tests.support.commands import QUIET, read, table
 from trainkit.cli import main
+from trainkit.core.errors import UserError
+from trainkit.runs import run_dir
+from trainkit.runs.lock import locked
 
 
 @pytest.mark.slow
@@ -211,3 +214,20 @@ def test_where_results_cannot_be_written_nothing_is_computed(
     shown = capsys.readouterr()
     assert "cannot be written. Copy it" in shown.err
     assert "Checkpoint:" not in shown.out
+
+
+def test_a_run_that_is_being_written_is_refused_before_anything_else(
+    trained: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a new run, with a resumed one, and with two that begin at the same moment."""
+    run = Path("runs/tiny/latest").resolve()
+    shown = f"runs/tiny/{run.name}"
+    with locked(run):
+        assert trained(f"run_dir={shown}") == 2
+        assert main.main([f"resume={shown}", *QUIET]) == 2
+        with pytest.raises(UserError, match="is being written by process"):
+            run_dir.create(run, "runs", "tiny")
+    said = capsys.readouterr()
+    begin = f"trainkit: Run {shown} is being written by process {os.getpid()} on "
+    assert [line.startswith(begin) for line in said.err.splitlines()] == [True, True]
+    assert said.out == ""

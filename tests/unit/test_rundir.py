@@ -47,7 +47,7 @@ def test_a_run_that_was_killed_while_it_wrote_its_first_file_begins_again(tmp_pa
     path = run_dir.create(tmp_path / "run", "", "").path
     with locked(path):
         (path / ".0123abcd-config.yaml").write_text("task")
-        with pytest.raises(UserError, match="already holds something"):
+        with pytest.raises(UserError, match="is being written by process"):
             run_dir.new_path("runs", "t", str(path))
     assert run_dir.new_path("runs", "t", str(path)) == path
     assert run_dir.create(path, "", "").path == path

@@ -29,7 +29,7 @@ from trainkit.data.folds import fold_of
 from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
 from trainkit.experiment.undamaged import undamaged
-from trainkit.runs import locate, run_dir
+from trainkit.runs import locate, lock, run_dir
 from trainkit.runs.locate import Found
 from trainkit.runs.run_dir import RunDir
 from trainkit.tuning.space import Space
@@ -163,6 +163,8 @@ def plan(composed: Composed, arguments: Arguments) -> Plan:
     if run is not None:
         settings, changed = merged_with_run(settings, composed.named, run.path)
         config = checked(settings)
+        if config.mode == "fit" and not cluster.is_follower(config.trainer.strategy):
+            lock.refuse_held(run.path)
     config_dir = _origin(run, arguments.config_dir)
     path = several.path if several is not None else _new_path(config, resumes=run is not None)
     # Where a run lies is no part of what it is.

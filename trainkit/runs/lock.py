@@ -15,7 +15,7 @@ from pathlib import Path
 from trainkit.core.errors import UserError
 from trainkit.core.files import now, shown
 
-__all__ = ["LOCK", "holder", "is_locked", "locked"]
+__all__ = ["LOCK", "holder", "is_locked", "locked", "refuse_held"]
 
 LOCK = ".lock"
 
@@ -57,8 +57,10 @@ def is_locked(run: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # a file system without locks
+        return False
     finally:
         os.close(descriptor)
     return False
@@ -67,6 +69,16 @@ def is_locked(run: Path) -> bool:
 def holder(run: Path) -> str | None:
     """The process that holds the lock of a run directory, for people; None: none does."""
     return _named((run / LOCK).read_bytes()) if is_locked(run) else None
+
+
+def refuse_held(run: Path) -> None:
+    """Refuse a run directory that another process writes, before anything is done for it.
+
+    Raises:
+        UserError: naming the process.
+    """
+    if is_locked(run):
+        raise UserError(_refusal(run, (run / LOCK).read_bytes()))
 
 
 def _refusal(run: Path, content: bytes) -> str:

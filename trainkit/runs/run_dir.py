@@ -15,7 +15,7 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import LEAVING, link, make_folder, now, read_json, shown, write_json
-from trainkit.runs.lock import LOCK, is_locked
+from trainkit.runs.lock import LOCK, is_locked, refuse_held
 
 __all__ = [
     "BEST_TRIAL",
@@ -152,15 +152,16 @@ def new_path(runs_dir: str, name: str, run_dir: str | None) -> Path:
     """The path for a new run: `run_dir`, or a fresh `<runs_dir>/<name>/<timestamp>-<id>`. Creates nothing.
 
     Raises:
-        UserError: if `run_dir` is not empty, or cannot be written.
+        UserError: if `run_dir` is not empty, is being written, or cannot be.
     """
     if run_dir is None:
         path = Path(runs_dir, name, f"{datetime.now():{TIME}}-{secrets.token_hex(4)}")
     else:
         path = Path(run_dir)
         if path.is_dir() and any(path.iterdir()) and not begins_anew(path):
+            refuse_held(path)
             todo = "To continue the run there, add resume=last."
-            if RunDir(path).status.is_file() and not has_saved(path) and not is_locked(path):
+            if RunDir(path).status.is_file() and not has_saved(path):
                 todo = "The run there has no checkpoint to go on from: choose another, or remove that folder."
             raise UserError(
                 f"run_dir={run_dir} already holds something; expected a new or empty folder. {todo}"
@@ -179,6 +180,7 @@ def create(path: Path, runs_dir: str, name: str) -> RunDir:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
         if path.exists() and not begins_anew(path):
+            refuse_held(path)
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         make_folder(path)
         RunDir(path).error.unlink(missing_ok=True)  # of a run that failed here before it had saved anything
