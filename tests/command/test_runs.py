@@ -243,3 +243,18 @@ def test_a_failure_keeps_its_traceback_and_is_one_line(
     assert read("status.json")["status"] == "failed"
     assert read("manifest.json")["task"] == "tiny"
     assert "mine.py" in Path("runs/tiny/latest/error.txt").read_text()
+
+
+def test_a_training_that_diverged_is_not_to_be_resumed_from_where_it_ended(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would diverge again. The weights of the best epoch, which were validated, are another matter."""
+    diverges = ("optimizer=sgd", "optimizer.learning_rate=3e38", "trainer.on_nonfinite=skip", "run_dir=a")
+    assert train(*diverges) == 1
+    text = capsys.readouterr().err
+    assert "not finite; 1 of 12 steps left out. Lower optimizer.learning_rate" in text
+    assert text.endswith(
+        "start anew, or go on from the best epoch: python -m trainkit resume=a/checkpoints/best\n"
+    )
+    assert train(*diverges[:-1], "checkpoint.monitor=loss", "run_dir=b") == 1  # of the steps before the end
+    assert capsys.readouterr().err.endswith("With one of these, start anew.\n")

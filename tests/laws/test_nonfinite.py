@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import Toy
-from tests.support.training import difference, fit
+from tests.support.training import difference, fit, fit_again
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
@@ -179,3 +179,23 @@ def test_looking_does_not_change_a_training() -> None:
     watched, _ = fit(Toy(dropout=0.3, batch_norm=True))
     ignored, _ = fit(Toy(dropout=0.3, batch_norm=True), on_nonfinite="ignore")
     assert difference(watched, ignored) == 0.0
+
+
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_an_epoch_without_a_trained_step_logs_nan_and_is_never_the_best(
+    by_batch: bool, tmp_path: Path
+) -> None:
+    """Its metrics have counted nothing, which is not a loss of 0."""
+    task = Poisoned(n=16, row=5)  # one step per epoch
+    keeper = Checkpoints(tmp_path, "loss")
+    seen: list[float] = []
+    hook = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: seen.append(logs["loss"]))
+    callbacks = [keeper, hook] if by_batch else [keeper]
+    trainer, history = fit(task, epochs=2, on_nonfinite="skip", callbacks=callbacks)
+    assert np.isnan([*history["loss"], *history["accuracy"], *seen]).all()
+    assert np.isfinite(history["val_loss"]).all()
+    assert keeper.best_epoch == 0
+    assert trainer.report().status == "failed"
+    assert trainer.model.optimizer.iterations.numpy() == 0
+    fit_again(trainer, task, resume=tmp_path / "last")  # nothing is left to train
+    assert trainer.report().status == "failed"

@@ -115,3 +115,9 @@ def test_the_last_lines_say_that_rows_came_too_slowly() -> None:
 def test_the_last_lines_of_a_run_without_results_say_so() -> None:
     lines = closing_lines({"monitor": "val_loss", "best": {}, "test": {}}, "here", "Resume", "command")
     assert lines == "Run:       here\nBest:      no epoch is complete\nResume:    command"
+
+
+def test_the_last_lines_say_how_many_steps_were_left_out() -> None:
+    summary = {"monitor": "loss", "best": {}, "test": {}, "epochs": 2, "steps": 1022, "skipped_steps": 21}
+    lines = closing_lines(summary, "here", "Evaluate", "command")
+    assert lines.splitlines()[2] == "Skipped:   21 of 1,022 steps left out, since they were not finite"

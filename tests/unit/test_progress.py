@@ -160,3 +160,9 @@ def test_long_lines_are_wrapped_between_words_and_commands_are_not() -> None:
         "           words that goes on",
         "Evaluate:  python -m trainkit resume=a/long/run",
     ]
+
+
+def test_a_line_tells_how_many_steps_were_left_out() -> None:
+    out = io.StringIO()
+    end_epoch(begin(Lines(out)), 1, {"loss": 1.0}, skipped_steps=3)
+    assert "steps left out so far)" in out.getvalue()

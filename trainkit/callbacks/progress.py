@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from trainkit.callbacks.notebook import NotebookTable, in_notebook
 from trainkit.callbacks.observer import Observer
-from trainkit.core.figures import duration, rate, share
+from trainkit.core.figures import duration, left_out, rate, share
 from trainkit.core.logs import in_reading_order, split_logs
 from trainkit.core.run_info import EpochRecord
 
@@ -59,6 +59,8 @@ def format_epoch(epoch: int, epochs: int, logs: Mapping[str, Any] | None, record
     left = (epochs - epoch - 1) * record.seconds
     if left >= LEFT:
         parts.append(f"{duration(left)} left")
+    if skipped := left_out(record.skipped_steps, record.step):
+        parts.append(f"{skipped} so far")
     number = f"Epoch {epoch + 1:>{len(str(epochs))}}/{epochs}"
     return f"{number}  {format_values(logs)}  ({', '.join(parts)})"
 

@@ -56,6 +56,7 @@ def record(
     content = {
         "position": dict(position or state.position()),
         "skipped": state.skipped,
+        "idle": state.idle,
         "execution": execution,
         "step_rows": step_rows,
         "rows": rows,
@@ -107,6 +108,7 @@ def restore(state: TrainState, folder: Path | str) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"{folder / META} is damaged: {error!r}. Use another checkpoint.") from error
     state.skipped = int(meta.get("skipped", 0))
+    state.idle = bool(meta.get("idle", False))
     state.swapped = any(one.get(SWAPPED, False) for one in callbacks.values())
     return {
         "callbacks": callbacks,

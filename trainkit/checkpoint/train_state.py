@@ -36,6 +36,7 @@ class TrainState:
         step_in_epoch: Optimizer steps done in the epoch that is not complete.
         step: Optimizer steps in all.
         skipped: Steps among them that were left out, since they were not finite.
+        idle: Whether all steps were left out of the epoch so far, or of the last one if that is complete.
         swapped: Whether the weights are the average already, as `SwapEMAWeights` leaves them between epochs.
         groups: The variables by where they belong: `model`, `optimizer`, `metrics`.
         names: Name of each variable, in order: `model/sequential/dense/kernel`.
@@ -48,6 +49,7 @@ class TrainState:
         self.step_in_epoch = 0
         self.step = 0
         self.skipped = 0
+        self.idle = False
         self.swapped = False
         self.groups: dict[str, list[tf.Variable]] = {}
         self.names: list[str] = []
@@ -140,14 +142,14 @@ class TrainState:
     def lent(self) -> Iterator[None]:
         """After the block, whatever it did, the state is as it was."""
         values, parts, position = self.values(), self.parts.read(), self.position()
-        others = (self.skipped, self.swapped, self._averaged)
+        others = (self.skipped, self.idle, self.swapped, self._averaged)
         try:
             yield
         finally:
             self.assign(values)
             self.parts.assign(parts)
             self.seek(position)
-            self.skipped, self.swapped, self._averaged = others
+            self.skipped, self.idle, self.swapped, self._averaged = others
 
     def values(self) -> list[np.ndarray]:
         """Host copies of all variables, in the order of `variables`."""

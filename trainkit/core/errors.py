@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["UserError", "did_you_mean", "nearest_key", "one_line"]
+__all__ = ["NotFinite", "UserError", "did_you_mean", "nearest_key", "one_line"]
 
 ABBREVIATIONS = {"lr": "learning_rate"}  # that are too short to be near
 MAX_LISTED = 20  # names that an error lists; more would bury the message
@@ -17,6 +17,10 @@ class UserError(Exception):
 
     The message is one line: what came, what was expected, what to do.
     """
+
+
+class NotFinite(UserError):
+    """A training is not finite; from where it ended, it would not be so again."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) -> str:

@@ -6,7 +6,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-__all__ = ["NOTHING", "duration", "moment", "number", "rate", "share", "size"]
+__all__ = ["NOTHING", "duration", "left_out", "moment", "number", "rate", "share", "size"]
 
 NOTHING = "–"  # in place of a value that is not there
 
@@ -36,6 +36,11 @@ def share(fraction: float | None) -> str:
     if fraction is None or not 0.005 <= fraction < math.inf:
         return ""
     return f"{min(fraction, 1.0):.0%}"
+
+
+def left_out(skipped: int | None, steps: int) -> str:
+    """`21 of 22 steps left out`; empty where none was."""
+    return f"{skipped:,} of {steps:,} steps left out" if skipped else ""
 
 
 def duration(seconds: Any) -> str:

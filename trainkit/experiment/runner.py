@@ -18,7 +18,8 @@ from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.plots import Plots
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
-from trainkit.core.errors import UserError
+from trainkit.core.errors import NotFinite, UserError
+from trainkit.core.files import shown
 from trainkit.core.unwritten import Unwritten
 from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
@@ -38,13 +39,17 @@ from trainkit.runs.run_dir import RunDir
 from trainkit.trainer import roofline
 from trainkit.trainer.lost_best import forget_lost_best
 from trainkit.trainer.resumed import check_resumed
-from trainkit.trainer.run_summary import NOT_FINITE, best_epoch, summarise
+from trainkit.trainer.run_summary import best_epoch, not_finite, summarise
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 
 __all__ = ["fit"]
 
 Write = Callable[[str], None]
+CALMER = (
+    "Lower optimizer.learning_rate, or clip gradients (optimizer.clip.global_norm=1); "
+    "trainer.on_nonfinite=stop names the step"
+)
 
 
 @kept_names()
@@ -143,7 +148,7 @@ class _Training:
                 with self.unwritten.left_out():
                     files.write_json(run.summary, summary)
                 if report.status == "failed":
-                    raise UserError(f"{NOT_FINITE}; trainer.on_nonfinite=stop names the step.")
+                    raise NotFinite(f"{not_finite(self.setup)}. {CALMER}")
             if trainer.stopped is not None:
                 return self.stopped(trainer.stopped)
             files.sweep(run.checkpoints, unnamed=True)
@@ -270,7 +275,12 @@ class _Training:
         where = f"the training in {run.shown}" if chief else "the training of this worker"
         hint = ""
         # A worker with an error of its own leaves this to the chief, which loses it.
-        if run.last.is_dir() if chief else lost:
+        if isinstance(error, NotFinite):
+            hint = " With one of these, start anew."
+            if run.best.is_dir() and self.best.rule.needs_validation:  # these weights have served
+                go_on = self.job.command(resume=shown(run.best))
+                hint = f"{hint[:-1]}, or go on from the best epoch: {go_on}"
+        elif run.last.is_dir() if chief else lost:
             place = run.shown if chief else self.job.config.run_dir or "last"
             hint = f" Resume: {self.job.command(resume=place)}"
         self.write_error(f"trainkit: {where} failed: {text.rstrip('.')}.{hint}")

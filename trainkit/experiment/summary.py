@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainkit.callbacks.progress import format_values
+from trainkit.core.figures import left_out
 
 __all__ = ["closing_lines"]
 
@@ -25,7 +26,7 @@ def closing_lines(
     """The last lines of a run: where it is, its best value, its test results, and the command to go on with.
 
     Args:
-        summary: `monitor`, `best`, `test` and `bottleneck`, as `summarise` makes them.
+        summary: `monitor`, `best`, `test`, `steps`, `skipped_steps`, `bottleneck`, as `summarise` makes them.
         run: The run directory.
         action: What the command does: `Evaluate` or `Resume`.
         command: To be copied.
@@ -34,6 +35,7 @@ def closing_lines(
         feed: How the rows came.
     """
     best = summary["best"]
+    skipped = left_out(summary.get("skipped_steps"), summary.get("steps", 0))
     value = "none" if summary.get("epochs") else "no epoch is complete"
     if best:
         value = f"{summary['monitor']} {best['value']:.6g} in epoch {best['epoch']}"
@@ -42,6 +44,8 @@ def closing_lines(
         lines["Test last"] = f"{format_values(summary['test'])}  ({last_weights})"
     if best.get("test"):
         lines["Test best"] = f"{format_values(best['test'])}  (best weights, epoch {best['epoch']})"
+    if skipped:
+        lines["Skipped"] = f"{skipped}, since they were not finite"
     waited = summary.get("bottleneck", {}).get("input_share", 0.0)
     if waited >= WAITED_SHARE:
         lines["Waited"] = f"for rows, {waited:.0%} of the time of the training ({feed})"

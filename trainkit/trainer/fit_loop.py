@@ -219,7 +219,7 @@ class FitLoop:
         if not whole:
             self.mid_epoch.keep(self.choice.execution)
         if (self.exact or self.callbacks.needs_train_batches) and logs.train:
-            logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
+            logs = self.guard.counted(self.runner.run_nothing(validate=False)[0])  # as callbacks left it
         if self.validates(epoch):
             logs = replace(logs, validation=self.validation())
         if whole:

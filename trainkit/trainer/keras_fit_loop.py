@@ -153,6 +153,7 @@ class _Position(keras.callbacks.Callback):
         loop = self.loop
         steps = loop.setup.shape.steps
         seconds = time.perf_counter() - self._epoch_began
+        loop.state.idle = False
         loop.state.seek({"epoch": epoch + 1, "step_in_epoch": 0, "step": loop.state.step + steps})
         loop.times.trained(seconds - self._validation, steps, loop.setup.shape.rows)
         loop.times.validate += self._validation

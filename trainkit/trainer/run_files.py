@@ -25,7 +25,7 @@ from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.lock import locked
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.lost_best import forget_lost_best
-from trainkit.trainer.run_summary import NOT_FINITE, FitReport, summarise
+from trainkit.trainer.run_summary import FitReport, not_finite, summarise
 from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["RunFiles", "progress_display"]
@@ -94,7 +94,7 @@ class RunFiles:
             files.write_json(self.run.summary, summary)
             if done.status == "completed":
                 files.sweep(self.run.checkpoints, unnamed=True)
-            status.end(done.status, reason=done.stopped or ("" if done.finite else NOT_FINITE))
+            status.end(done.status, reason=done.stopped or ("" if done.finite else not_finite(self.setup)))
         self._write_report()
 
     def _write_report(self) -> None:

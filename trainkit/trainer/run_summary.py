@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainkit.callbacks.monitor import Monitor
+from trainkit.core.figures import left_out
 from trainkit.core.files import read_or_set_aside
-from trainkit.core.logs import split_logs
+from trainkit.core.logs import split_logs, validation_name
 from trainkit.runs.metrics_csv import logged_values, read_rows
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
 
-__all__ = ["NOT_FINITE", "FitReport", "best_epoch", "summarise"]
-
-NOT_FINITE = "the training ended with a loss or weights that are not finite"
+__all__ = ["FitReport", "best_epoch", "ended_finite", "not_finite", "summarise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class FitReport:
 
     Args:
         stopped: Why it was stopped; None: it came to its end.
-        finite: Whether its last loss and all weights are finite.
+        finite: Whether its last losses and all weights are finite, and its last epoch trained any step.
         execution: Mode of execution.
         execution_reason: Why it was chosen.
         throughput: Rows and steps per second.
@@ -46,6 +46,23 @@ class FitReport:
         if self.stopped is not None:
             return "preempted"
         return "completed" if self.finite else "failed"
+
+
+def ended_finite(setup: TrainSetup, history: Mapping[str, Sequence[float]]) -> bool:
+    """Whether a training has ended with a model that is finite, and has trained in its last epoch."""
+    # A loss scale leaves steps out by itself; then only the weights tell.
+    names = () if setup.config.precision == "mixed_float16" else ("loss", validation_name("loss"))
+    last = [value for name in names for value in history.get(name, [])[-1:]]
+    return not setup.state.idle and setup.state.is_finite() and all(map(math.isfinite, last))
+
+
+def not_finite(setup: TrainSetup) -> str:
+    """Why a training that did not end finite has failed."""
+    skipped = left_out(setup.state.skipped, setup.state.step)
+    if setup.state.idle:
+        return f"no step of the last epoch was trained, since none was finite; {skipped}"
+    why = "the training ended with a loss or weights that are not finite"
+    return f"{why}; {skipped}" if skipped else why
 
 
 def summarise(

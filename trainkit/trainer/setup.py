@@ -134,6 +134,7 @@ class TrainSetup:
         self.state.assign(self.initial)
         self.state.seek({"epoch": 0, "step_in_epoch": 0, "step": 0})
         self.state.skipped = 0
+        self.state.idle = False
         self.model.stop_training = False
         forget_initial_epoch(self.model)
 

@@ -12,12 +12,13 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from trainkit.backend import compat
 from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scale
 from trainkit.checkpoint.train_state import all_finite
-from trainkit.core.errors import UserError
+from trainkit.core.errors import NotFinite, UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.trainer.epochs_per_call import SNAPSHOT_BYTES
 from trainkit.trainer.nonfinite_report import describe
@@ -107,6 +108,7 @@ class StepGuard:
         if not self.active or self._finite(logs):
             if self._limit is not None:
                 self._limit = None if end >= self._sought else 2 * self._limit
+            self.state.idle = False
             return False
         self._sought = max(self._sought, end)
         self._limit = max(1, steps // 2)
@@ -121,7 +123,7 @@ class StepGuard:
         """Undo the steps `start : stop`; if that is a single step, do with it what the policy says.
 
         Raises:
-            UserError: which names the step, if the training is to stop.
+            NotFinite: which names the step, if the training is to stop.
         """
         weight = next((v.name for v in self._watched if not all_finite([v])), None)
         self.put_back()
@@ -133,7 +135,7 @@ class StepGuard:
         copied = self._copy is not None
         self._restores += 1
         if self.policy == "stop" or self._restores > self.setup.config.max_restores:
-            raise UserError(describe(self.setup, epoch, start, stop, weight, copied=copied))
+            raise NotFinite(describe(self.setup, epoch, start, stop, weight, copied=copied))
         return self._restore(epoch, start)
 
     def passes(self, epoch: int, start: int) -> bool:
@@ -144,8 +146,15 @@ class StepGuard:
         """Go on after a step without having trained it; the logs of the epoch so far."""
         logs = self.runner.run_steps(window, start, start, reset=start == 0) or NOTHING
         self.state.skipped += 1
+        self.state.idle = self.state.idle or start == 0
         self.state.seek({"epoch": epoch, "step_in_epoch": start + 1, "step": self.state.step + 1})
-        return logs
+        return self.counted(logs)
+
+    def counted(self, logs: EpochLogs) -> EpochLogs:
+        """The logs of the epoch so far: metrics that have counted no step give 0, which is no result."""
+        if not self.state.idle:
+            return logs
+        return replace(logs, train=dict.fromkeys(logs.train, math.nan))
 
     def _restore(self, epoch: int, start: int) -> EpochLogs:
         """Go back to the begin of the epoch, and pass the step over or train more slowly."""
@@ -189,6 +198,7 @@ class _Copy:
         self.times = runner.times
         self.position = self.state.position()
         self.skipped = self.state.skipped
+        self.idle = self.state.idle
         self.counts = (self.times.steps, self.times.rows)
         # On one device a value that is read stays as it is when the variable moves on: no copy is made here.
         one_device = setup.replicas == 1
@@ -203,6 +213,7 @@ class _Copy:
         self.state.parts.assign(self.parts)
         self.state.seek(self.position)
         self.state.skipped = self.skipped
+        self.state.idle = self.idle
         self.times.steps, self.times.rows = self.counts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
@@ -38,6 +37,7 @@ from trainkit.trainer.keras_fit_loop import KerasFitLoop
 from trainkit.trainer.program_cache import ProgramCache, made_ready
 from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_files import RunFiles, progress_display
+from trainkit.trainer.run_summary import ended_finite
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer_view import TrainerView
 
@@ -195,9 +195,7 @@ class Trainer(TrainerView):
                 callbacks.on_failure()
                 raise
         self._loop.times.total = time.perf_counter() - begin
-        # A loss scale leaves steps out by itself; then only the weights tell.
-        losses = [] if self.config.precision == "mixed_float16" else history.history.get("loss", [])[-1:]
-        self._finite = setup.state.is_finite() and all(math.isfinite(loss) for loss in losses)
+        self._finite = ended_finite(setup, history.history)
         self._stop_reason = None
         return history
 
