@@ -241,7 +241,7 @@ def test_nan_in_the_data_is_refused_with_its_row() -> None:
             splits.train.x[5, 2] = np.nan
             return splits
 
-    with pytest.raises(UserError, match="1 rows, the first is row 5"):
+    with pytest.raises(UserError, match="1 rows, the first is row 6 of the training rows"):
         fit(Holes())
 
 
@@ -284,7 +284,9 @@ class Gaps(Toy):
 
 
 def test_gaps_in_the_inputs_are_refused_by_column_or_trained_on_as_asked() -> None:
-    with pytest.raises(UserError, match=r"in x, column 4: 2 rows, the first is row 3\..*allow_nonfinite"):
+    with pytest.raises(
+        UserError, match=r"in x, column 4: 2 rows, the first is row 4 of the training rows\..*allow_nonfinite"
+    ):
         Trainer(epochs=1).fit(Gaps())
     history = Trainer(epochs=1, allow_nonfinite=True).fit(Gaps()).history
     assert np.isfinite(history["loss"]).all()

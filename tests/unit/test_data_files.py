@@ -46,7 +46,7 @@ BAD_FILES: dict[str, tuple[DataSet, Callable[[], bytes], str]] = {
     "NaN": (
         BOSTON,
         lambda: packed(houses() | {"x": with_value(houses()["x"], np.nan)}),
-        "x has NaN or infinite values in 1 rows, the first is row 0",
+        "x has NaN or infinite values in 1 rows, the first is row 1",
     ),
     "infinite": (
         BOSTON,

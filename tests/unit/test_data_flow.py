@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import tensorflow as tf
 
 import trainkit.data as data
 from trainkit.config import DataConfig
+from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json, write_json
+from trainkit.data.checks import check_rows
 from trainkit.data.fitted import new_table
+from trainkit.data.table_data import table_data
 
 ROWS = 400
 HEADER = ("zip", "row", "age", "country", "since", "note", "buys")
@@ -126,3 +130,17 @@ def test_new_rows_with_categories_or_gaps_that_the_training_did_not_have_are_tol
 
 def _csv(rows: list[tuple[str, str, str]]) -> str:
     return "".join(",".join(row) + "\n" for row in [("town", "member", "buys"), *rows])
+
+
+def test_messages_number_the_rows_of_a_split_as_the_file_does(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "table.csv", 0, 50)
+    table = table_data(DataConfig(path=str(path), target="buys"), "classification")
+    train, rows = table.splits().train, table.rows["train"]
+    assert train.named([0, 3], "training") == ([rows[0] + 1, rows[3] + 1], "of the data")
+    assert train.select(slice(2, 9)).named([1], "training")[0] == [rows[3] + 1]
+    spoilt = replace(train.take(slice(0, 9)), y=np.where(np.arange(9) == 4, np.nan, 0.0))
+    with pytest.raises(UserError, match=f"the first is row {rows[4] + 1} of the data"):
+        check_rows(spoilt, "training")
+    others = Arrays(np.array([[0.0], [np.inf]]))
+    with pytest.raises(UserError, match="the first is row 2 of the validation rows"):
+        check_rows(others, "validation")

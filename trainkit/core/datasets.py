@@ -35,6 +35,7 @@ class Arrays:
         y: Array `[N, ...]`, or nested tuples, lists or dicts of them; None for a model that needs no labels.
         weight: Array `[N]` or `[N, T]` that multiplies the loss of each row, or of each of its steps; None:
             all weigh 1.
+        numbers: Which rows of a file these are `[N]`, from 0, for messages; None: not known.
 
     Raises:
         UserError: if the arrays disagree on the number of rows, or there are none; for what is no array.
@@ -43,6 +44,7 @@ class Arrays:
     x: Structure
     y: Structure = None
     weight: Structure = None
+    numbers: np.ndarray | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in PARTS:
@@ -57,6 +59,8 @@ class Arrays:
                 "Arrays need one and the same number of rows (at least 1) in x, y and weight; got "
                 f"{sorted(rows)}."
             )
+        if self.numbers is not None and len(self.numbers) not in rows:
+            object.__setattr__(self, "numbers", None)  # of the rows that these have replaced
 
     def __len__(self) -> int:
         return len(leaves(self.x)[0])
@@ -70,12 +74,23 @@ class Arrays:
     def take(self, rows: Any) -> Arrays:
         """The given rows (a slice, or an index array `[n]`) as new `Arrays` in memory."""
         x, y, weight = map_leaves(lambda a: taken(a, rows), (self.x, self.y, self.weight))
-        return Arrays(x, y, weight)
+        return Arrays(x, y, weight, numbers=None if self.numbers is None else self.numbers[rows])
 
     def select(self, rows: Any) -> Arrays:
         """The given rows as new `Arrays`; those of arrays in files are not read before they are needed."""
         x, y, weight = map_leaves(lambda a: selected(a, rows), (self.x, self.y, self.weight))
-        return Arrays(x, y, weight)
+        return Arrays(x, y, weight, numbers=None if self.numbers is None else self.numbers[rows])
+
+    def named(self, rows: Sequence[int] | np.ndarray, name: str) -> tuple[list[int], str]:
+        """Rows as messages number them, from 1; and what they are rows of: the data, or the split.
+
+        Args:
+            rows: Places in these arrays, from 0.
+            name: Of the split: `training`.
+        """
+        known = self.numbers is not None
+        places = np.asarray(rows, int) if self.numbers is None else self.numbers[rows]
+        return (places + 1).tolist(), "of the data" if known else f"of the {name} rows"
 
     @property
     def in_files(self) -> bool:

@@ -36,10 +36,11 @@ def check_rows(arrays: Arrays, name: str) -> None:
         named = array.ndim == 2 and array.shape[1] > 1
         where = f"{path}, column {columns[0]}" if named else path
         where += f" and {len(columns) - 1} more columns" if named and len(columns) > 1 else ""
+        first, of = arrays.named(rows[:1], name)
         raise UserError(
             f"The {name} rows have NaN or infinite values in {where}: {len(rows)} rows, the first is row "
-            f"{rows[0]}. Drop or fill them in the task's data(), or set trainer.allow_nonfinite=true for a "
-            "model and loss that leave them out."
+            f"{first[0]} {of}. Drop or fill them in the task's data(), or set trainer.allow_nonfinite=true "
+            "for a model and loss that leave them out."
         )
 
 

@@ -70,7 +70,8 @@ class TableData:
             parts = {name: self._stored(x, chosen, rows, weight) for name, rows in self.rows.items()}
         else:
             parts = {name: chosen.arrays(self.columns, rows, weight) for name, rows in self.rows.items()}
-        return Splits(source=self.source, **parts)
+        numbered = {name: replace(part, numbers=self.rows[name]) for name, part in parts.items()}
+        return Splits(source=self.source, **numbered)
 
     def _stored(
         self, x: Mapping[str, np.ndarray], chosen: Preparation, rows: np.ndarray, weight: np.ndarray | None

@@ -51,14 +51,15 @@ def _rows(setup: TrainSetup, epoch: int, start: int, stop: int) -> tuple[Any, st
     batch = next(source.batches(epoch, size, start), None)
     count = len(leaves(batch)[0]) if batch is not None else size
     first, last = start * size, start * size + count * (stop - start)
-    if not source.seekable:
-        return batch, f"rows {first} to {last - 1} of the dataset"
-    numbers = source.order(epoch)[first:last]
-    listed = ", ".join(str(n) for n in numbers[:MAX_ROWS])
+    if not source.seekable or source.arrays is None:
+        return batch, f"rows {first + 1} to {last} of the dataset"
+    numbers, of = source.arrays.named(source.order(epoch)[first:last], "training")
+    listed = ", ".join(map(str, numbers[:MAX_ROWS]))
     more = f", ... ({len(numbers)} rows)" if len(numbers) > MAX_ROWS else ""
-    bad = [] if batch is None or stop - start > 1 else [int(numbers[i]) for i in _bad_rows(batch)]
+    bad = [] if batch is None or stop - start > 1 else [numbers[i] for i in _bad_rows(batch)]
     values = f"; row {bad[0]} holds values that are not finite" if bad else ""
-    return batch if stop - start == 1 else None, f"the rows {listed}{more}{values}"
+    kind = "row" if len(numbers) == 1 else "rows"
+    return batch if stop - start == 1 else None, f"{kind} {listed}{more} {of}{values}"
 
 
 def _bad_rows(batch: Any) -> np.ndarray:

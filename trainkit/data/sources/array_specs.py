@@ -86,7 +86,7 @@ def _mismatch(array: np.ndarray, spec: ArraySpec, sizes: dict[str, int]) -> str:
         return f"has dtype {array.dtype}"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-        return f"has NaN or infinite values in {len(bad)} rows, the first is row {bad[0]}"
+        return f"has NaN or infinite values in {len(bad)} rows, the first is row {bad[0] + 1}"
     return _out_of_range(array, spec)
 
 
@@ -99,5 +99,5 @@ def _out_of_range(array: np.ndarray, spec: ArraySpec) -> str:
 def _wrong_lists(array: np.ndarray, spec: ArraySpec) -> str:
     for row, numbers in enumerate(array.tolist()):
         if not isinstance(numbers, np.ndarray) or numbers.dtype != np.int32 or numbers.ndim != 1:
-            return f"has no list of whole numbers in row {row}"
+            return f"has no list of whole numbers in row {row + 1}"
     return _out_of_range(np.concatenate(array.tolist()), spec)
