@@ -30,6 +30,12 @@ from trainkit.cli import main
         (["callbacks=early_stoping"], "early_stopping"),
         (["checkpoint.monitor=val_acuracy"], "val_accuracy"),
         (["callbacks.early_stopping.enabled=true", "callbacks.early_stopping.monitor=val_los"], "val_loss"),
+        (["callbacks.extra=[{_target_: keras.callbacks.EarlyStopping, monitor: val_acc}]"], "val_accuracy?"),
+        (
+            ["checkpoint.every_epochs=2", 'checkpoint.pattern="{epoch}-{val_acc}"'],
+            "did you mean val_accuracy?",
+        ),
+        (["checkpoint.every_epochs=2", 'checkpoint.pattern="{epoch}{val_loss:d}"'], "does not fit"),
         (["mode=evaluat"], "evaluate"),
         (["mode=reprot"], "did you mean report?"),
         (["trainer.epochs=-1"], "at least 1"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,18 +35,24 @@ from trainkit.experiment.job import Job
 from trainkit.reporting import REPORT_SECONDS, write_report
 from trainkit.runs import run_dir
 from trainkit.runs.run_dir import RunDir
+from trainkit.trainer.given_objects import check_callbacks, check_pattern
 from trainkit.trainer.setup import TrainSetup
 
 __all__ = ["best_keeper", "make_callbacks", "monitored_value"]
 
 
-def monitored_value(job: Job, setup: TrainSetup) -> str:
+def monitored_value(job: Job, setup: TrainSetup, extra: Sequence[keras.callbacks.Callback] = ()) -> str:
     """The logged value that decides which epoch is best.
 
     The config's, else the task's; where nothing is validated, the task's value over the training rows.
 
+    Args:
+        job: What to train.
+        setup: The task, ready to be trained.
+        extra: Callbacks that the config adds.
+
     Raises:
-        UserError: if this training does not log it, or what early stopping monitors.
+        UserError: if this training does not log it, or what callbacks monitor, or names of checkpoints hold.
     """
     asked = job.config.checkpoint.monitor
     name = asked or job.task.monitor()
@@ -54,6 +60,9 @@ def monitored_value(job: Job, setup: TrainSetup) -> str:
         name = base_name(name)
     setup.direction(name, job.config.checkpoint.mode)
     _check_callbacks(job, setup)
+    check_callbacks(extra, setup)
+    if job.config.checkpoint.enabled:
+        check_pattern(job.config.checkpoint, extra, setup)
     early = job.config.callbacks.early_stopping
     if early.enabled:
         setup.direction(early.monitor or name, _early_mode(job, early.monitor or name))

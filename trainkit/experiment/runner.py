@@ -76,7 +76,7 @@ def fit(job: Job, *, write: Write, write_error: Write) -> int:
     trainer = Trainer(job.config.trainer, optimizer=job.config.optimizer)
     extra = job.callbacks()
     setup = trainer.prepare(job.task, data=job.data(), by=maker(job.config, extra))
-    monitor = monitored_value(job, setup)
+    monitor = monitored_value(job, setup, extra)
     memory: Mapping[str, Any] = {}
     if job.found:
         trainer.told_changes = check_resumed(setup, job.found.checkpoint, told=job.changed)

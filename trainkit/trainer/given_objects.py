@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.monitor import Monitor
 from trainkit.callbacks.observer import Observer
 from trainkit.checkpoint import members
-from trainkit.config import OptimizerConfig
+from trainkit.config import CheckpointConfig, OptimizerConfig
 from trainkit.core.datasets import Splits
-from trainkit.core.errors import UserError, one_line
+from trainkit.core.errors import UserError, did_you_mean, one_line
+from trainkit.core.logs import is_validation
 from trainkit.core.task import Task
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.runs.run_dir import RunDir
+from trainkit.trainer.setup import TrainSetup
 
 __all__ = [
     "as_callbacks",
@@ -30,6 +32,7 @@ __all__ = [
     "as_path",
     "as_task",
     "check_callbacks",
+    "check_pattern",
 ]
 
 OURS = ("keras", "trainkit")
@@ -38,6 +41,7 @@ FOLLOWING = (
     keras.callbacks.ModelCheckpoint,
     keras.callbacks.ReduceLROnPlateau,
 )
+LOGGING_RATES = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 def as_callbacks(given: Any) -> list[keras.callbacks.Callback]:
@@ -53,9 +57,7 @@ def as_callbacks(given: Any) -> list[keras.callbacks.Callback]:
     return found
 
 
-def check_callbacks(
-    callbacks: Sequence[keras.callbacks.Callback], direction: Callable[[str, str], str], engine: str
-) -> None:
+def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], setup: TrainSetup) -> None:
     """Refuse callbacks that save within epochs of `model.fit`, and those that follow a value which the
     training does not log, or of which nobody says what is better: Keras warns of it after an epoch, or fails
     then.
@@ -63,26 +65,59 @@ def check_callbacks(
     Args:
         callbacks: Those of the training. A callback of the user's own may log more values, which those of
             Keras see.
-        direction: Gives `min` or `max` for a value and the mode of its callback; raises for an unknown one.
-        engine: Which loop trains.
+        setup: The task, ready to be trained.
 
     Raises:
         UserError: naming the setting, or the values that are logged.
     """
-    by_steps = [_asks_for_steps(one) for one in callbacks if engine == "keras" and isinstance(one, Observer)]
+    observers = [one for one in callbacks if isinstance(one, Observer)]
+    by_steps = [_asks_for_steps(one) for one in observers if setup.config.engine == "keras"]
     if any(by_steps):
         raise UserError(
             f"{next(filter(None, by_steps))} needs trainer.engine=trainkit; model.fit saves as epochs end."
         )
     for one in callbacks:
         if isinstance(one, Monitor):
-            direction(one.monitor, one.mode)
+            setup.direction(one.monitor, one.mode)
     if not all(_is_known(one) for one in callbacks):
         return
     for one in callbacks:
         follows = not isinstance(one, keras.callbacks.ModelCheckpoint) or one.save_best_only
         if isinstance(one, FOLLOWING) and follows and one.monitor != "learning_rate":
-            direction(one.monitor, getattr(one, "mode", "auto"))
+            setup.direction(one.monitor, getattr(one, "mode", "auto"))
+        if isinstance(one, Checkpoints):
+            check_pattern(one, callbacks, setup)
+
+
+def check_pattern(
+    saves: Checkpoints | CheckpointConfig, callbacks: Sequence[keras.callbacks.Callback], setup: TrainSetup
+) -> None:
+    """Refuse a `checkpoint.pattern` with a value that the training does not log, which would be missed only
+    when the first such checkpoint is due.
+
+    Args:
+        saves: Holds `pattern` and `every_epochs`.
+        callbacks: Those of the training; one of the user's own may log more values.
+        setup: The task, ready to be trained.
+
+    Raises:
+        UserError: naming the value, and those that are logged.
+    """
+    if saves.every_epochs is None or not all(map(_is_known, callbacks)):
+        return
+    known = ["epoch", "step", *setup.logged()]
+    if saves.every_epochs % setup.config.validate_every:
+        known = [name for name in known if not is_validation(name)]
+    if any(isinstance(one, LOGGING_RATES) for one in callbacks):
+        known.append("learning_rate")
+    said = f"checkpoint.pattern={saves.pattern!r}"
+    try:
+        saves.pattern.format(**{**dict.fromkeys(known, 0.5), "epoch": 1, "step": 1})
+    except KeyError as error:
+        hint = did_you_mean(error.args[0], known)
+        raise UserError(f"{said}: {error.args[0]!r} is not logged when it is due; {hint}") from error
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise UserError(f"{said} does not fit: {error}; known: {', '.join(known)}.") from error
 
 
 def _asks_for_steps(observer: Observer) -> str:

@@ -159,7 +159,7 @@ class Trainer(TrainerView):
         resume = as_checkpoint(resume, self.run_dir)
         with kept_generators():
             setup, cache = self._fresh(task, data)
-            check_callbacks(self.callbacks, setup.direction, self.config.engine)
+            check_callbacks(self.callbacks, setup)
             if resume is not None:
                 check_resumed(setup, resume, self.callbacks, self.told_changes)
             self.stopped = None
