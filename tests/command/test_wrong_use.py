@@ -51,6 +51,7 @@ from trainkit.cli import main
         (["trainer.deterministic=perhaps"], "true or false"),
         (["trainer.batch_size=0"], "at least 1"),
         (["trainer.batch_size=1000"], "larger than the data"),
+        (["trainer.replicas=200"], "a batch has 8 rows" ),
         (["trainer.precision=float7"], "float32"),
         (["trainer.engine=keras", "trainer.steps=10"], "instead of trainer.steps"),
         (["trainer.engine=keras", "trainer.on_nonfinite=skip"], "undoes steps, which model.fit cannot"),

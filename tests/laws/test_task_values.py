@@ -125,15 +125,6 @@ def test_what_compute_must_not_return_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_compute_of_other_parameters_is_refused_by_them() -> None:
-    class Bad(Toy):
-        def compute(self, model: Any, batch: Any, train: bool) -> Any:  # type: ignore[override]
-            return super().compute(model, batch, train)
-
-    with pytest.raises(UserError, match=r"is called as compute\(model, batch, training=True\): missing"):
-        Trainer(epochs=1, batch_size=16).prepare(Bad())
-
-
 def test_compute_may_return_no_outputs_where_nothing_compares_them() -> None:
     class Bare(Toy):
         def metrics(self) -> Any:

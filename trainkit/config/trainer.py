@@ -73,7 +73,7 @@ class TrainerConfig:
     heartbeat_seconds: float = setting(30.0, "multi_worker: silence after which a worker is lost", above=0)
 
     def check(self, prefix: str) -> None:
-        """Refuse what `model.fit` does not have, if it is to train.
+        """Refuse replicas that no batch has rows for, and what `model.fit` does not have, if it is to train.
 
         Args:
             prefix: Dotted key of this section with a final dot, for the message.
@@ -87,6 +87,11 @@ class TrainerConfig:
             raise UserError(
                 f"{prefix}on_nonfinite={self.on_nonfinite} undoes steps, which model.fit cannot; use "
                 f"{prefix}engine=trainkit, or {prefix}on_nonfinite=stop."
+            )
+        if (self.replicas or 1) > self.batch_size:
+            raise UserError(
+                f"{prefix}replicas={self.replicas}: a batch has {self.batch_size} rows; expected a row for "
+                f"each replica: fewer replicas, or more rows by {prefix}batch_size."
             )
 
 

@@ -53,7 +53,10 @@ class Arrays:
             raise UserError(f"x is {self.x!r}; expected an array of numbers or texts, rows first.")
         rows = {len(a) if np.ndim(a) else 0 for a in leaves((self.x, self.y, self.weight))}
         if rows == {0} and all(map(np.ndim, leaves((self.x, self.y, self.weight)))):
-            raise UserError("There are no rows: the arrays are empty. Expected at least one row.")
+            raise UserError(
+                f"There are no rows: the arrays are empty, x has shape {list(np.shape(leaves(self.x)[0]))}. "
+                "Expected at least one row; leave out validation or test rows that are none: Splits(train)."
+            )
         if len(rows) != 1 or rows == {0}:
             raise UserError(
                 "Arrays need one and the same number of rows (at least 1) in x, y and weight; got "

@@ -33,7 +33,8 @@ METHODS = (
 
 
 def check_members(task: Task) -> None:
-    """Refuse a task with something else in place of a method, or of its name.
+    """Refuse a task with something else in place of a method, or of its name, or with a method that cannot be
+    called as the one of `Task`.
 
     Raises:
         UserError: naming what came.
@@ -47,12 +48,27 @@ def check_members(task: Task) -> None:
         if not callable(getattr(task, name)):
             value = getattr(task, name)
             raise UserError(f"Task {task.name}: {name} is {type(value).__name__}; expected a method.")
+    for name, ours in vars(Task).items():
+        own = None if name.startswith("_") else getattr(task, name)
+        if inspect.isfunction(ours) and callable(own) and getattr(own, "__func__", None) is not ours:
+            _check_call(task, name, own, [*inspect.signature(ours).parameters])
+
+
+def _check_call(task: Task, name: str, own: Any, parameters: list[str]) -> None:
+    """Refuse a method that does not take what is passed to it: all by position, but `training` by name."""
     try:
-        inspect.signature(task.compute).bind(None, (), training=True)
+        signature = inspect.signature(own)
+    except ValueError:  # of a function that is not of Python
+        return
+    given = [None for parameter in parameters[1:] if parameter != "training"]
+    by_name = {"training": True} if "training" in parameters else {}
+    try:
+        signature.bind(*given, **by_name)
     except TypeError as error:
+        call = ", ".join(f"{p}=True" if p in by_name else p for p in parameters[1:])
         raise UserError(
-            f"Task {task.name}: compute{inspect.signature(task.compute)} is called as compute(model, batch, "
-            f"training=True): {error}; expected parameters of these names."
+            f"Task {task.name}: {name}{signature} is called as {name}({call}): {error}; "
+            f"expected def {name}({', '.join(parameters)})."
         ) from error
 
 
