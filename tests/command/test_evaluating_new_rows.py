@@ -73,7 +73,7 @@ def test_labels_of_new_rows_are_those_of_the_training_and_rows_without_one_are_r
     names = [line.split(",")[5] for line in lines]
     assert [task.labels.classes[code] for code in rows.arrays.y] == names
     for new, message in (
-        ("goes", "'goes' is no class of the training"),
+        ("goes", "'goes' in row 1 is no class of the training.* Correct the cell"),
         ("", "has no value in 1 of 60 rows"),
     ):
         bad = lines[0].split(",")

@@ -248,6 +248,8 @@ def test_nan_in_the_data_is_refused_with_its_row() -> None:
 def test_an_unknown_setting_names_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean batch_size"):
         Trainer(batchsize=3)
+    with pytest.raises(UserError, match=r"did you mean optimizer\? Such as .*Adam\(learning_rate=\.\.\.\)"):
+        Trainer(lr=0.1)
 
 
 def test_validation_batches_are_told_with_running_values() -> None:

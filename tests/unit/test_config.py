@@ -28,7 +28,7 @@ from trainkit.config import (
 )
 from trainkit.config.fields import Setting, find, group_meaning, group_of, settings_of, walk
 from trainkit.config.kinds import has_kind, kind_of
-from trainkit.core.errors import UserError
+from trainkit.core.errors import UserError, did_you_mean
 
 SETTINGS = dict(walk(Config))
 
@@ -213,3 +213,9 @@ VALUES = st.recursive(
 def test_settings_are_written_so_that_omegaconf_reads_them(values: dict[str, Any]) -> None:
     text = as_yaml(values)
     assert OmegaConf.to_container(OmegaConf.create(text)) == values
+
+
+def test_names_that_are_far_apart_are_not_suggested_for_each_other() -> None:
+    assert did_you_mean("age", ["name", "town"]) == "known: name, town."
+    assert did_you_mean("test", ["evaluate", "tune"]).startswith("did you mean evaluate?")
+    assert did_you_mean("test", ["train", "tests"]).startswith("did you mean tests?")

@@ -42,6 +42,10 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         inferring(NUMBERS, overrides={"y": {"knd": "id"}}),
         r"data\.columns\.y\.knd is no setting",
     ),
+    "a text for a regression": (
+        inferring(texts("Oslo", "Rome", "Oslo"), roles=TARGET, problem="regression"),
+        r"40 of 40 cells are no number, e\.g\. 'Oslo'; .* Use task=tabular_classification\.$",
+    ),
     "no such role": (inferring(NUMBERS, roles={"y": "label"}), "'label' is no role"),
     "constant target": (inferring(texts("1"), roles=TARGET), r"data\.target=y is '1' in every row"),
     "empty target": (inferring(texts(""), roles=TARGET), r"data\.target=y has no values"),

@@ -156,8 +156,8 @@ def _check_same_variables(state: TrainState, folder: Path, meta: Mapping[str, An
         if mine is None or theirs is None or not same(mine, theirs):
             raise UserError(
                 f"Checkpoint {folder} is of another model or optimizer: {len(there)} variables against "
-                f"{len(here)} here; "
-                f"first difference: {_shown(theirs)} there, {_shown(mine)} here."
+                f"{len(here)} here; first difference: {_shown(theirs)} there, {_shown(mine)} here. "
+                "Take the model and optimizer that it was saved with, or start anew without it."
             )
 
 

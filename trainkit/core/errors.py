@@ -6,9 +6,10 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["NotFinite", "UserError", "did_you_mean", "nearest_key", "one_line"]
+__all__ = ["ABBREVIATIONS", "NotFinite", "UserError", "did_you_mean", "nearest_key", "one_line"]
 
 ABBREVIATIONS = {"lr": "learning_rate"}  # that are too short to be near
+MEANT = {"test": "evaluate", "train": "fit"}  # words for modes that are near to others
 MAX_LISTED = 20  # names that an error lists; more would bury the message
 
 
@@ -35,8 +36,9 @@ def did_you_mean(name: str, known: Iterable[str], *, list_known: bool = True) ->
     known = list(known)
     folded = {one.casefold(): one for one in reversed(known)}
     begun = {one for one in folded.values() if name and one.casefold().startswith(str(name).casefold())}
-    near = list(begun) if len(begun) == 1 else difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
-    near = near or [folded[one] for one in difflib.get_close_matches(str(name).casefold(), folded, 1, 0.5)]
+    near = [MEANT[name]] if MEANT.get(name) in known else list(begun) if len(begun) == 1 else []
+    near = near or difflib.get_close_matches(str(name), known, 1, cutoff=0.6)
+    near = near or [folded[one] for one in difflib.get_close_matches(str(name).casefold(), folded, 1, 0.6)]
     hint = f"did you mean {near[0]}?" if near else ""
     listed = (
         f"{'Known' if hint else 'known'}: {', '.join(known)}."

@@ -17,6 +17,7 @@ from trainkit.core.files import plain_json, read_json
 from trainkit.core.row_view import selected
 from trainkit.data import booleans, targets
 from trainkit.data.columns import setting_of
+from trainkit.data.preparation.labels import ClassLabels
 from trainkit.data.preparation.preparation import Preparation
 from trainkit.data.schema import ColumnSchema, Schema
 from trainkit.data.sources.stored_columns import StoredColumns
@@ -243,4 +244,6 @@ def labels_of(
         targets.check_weights(found["weight"].name, weight)
         weight = weight[kept].astype(np.float32)
     assert preparation.target is not None
-    return kept, preparation.target.encode(values["target"][kept]), weight
+    target, given = preparation.target, values["target"][kept]
+    labels = target.encode(given, kept) if isinstance(target, ClassLabels) else target.encode(given)
+    return kept, labels, weight

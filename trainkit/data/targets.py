@@ -55,10 +55,11 @@ def check_target(column: Cells, problem: str) -> None:
         refuse_marks(column.name, values)
         count = sum(values[value] for value in no_numbers)
         known = [gap for gap in column.gaps(kind) if gap in column.counts]
+        # Where all cells are text, none of them is a gap.
+        gaps = f", or {gaps_of(column.name, [*known, *no_numbers])}" if len(no_numbers) < len(values) else ""
         raise UserError(
             f"{key}: {count} of {sum(values.values())} cells {'is' if count == 1 else 'are'} no number, e.g. "
-            f"{quoted(no_numbers[0])}; a regression needs numbers. Use task=tabular_classification, or "
-            f"{gaps_of(column.name, [*known, *no_numbers])}."
+            f"{quoted(no_numbers[0])}; a regression needs numbers. Use task=tabular_classification{gaps}."
         )
     if problem == "regression":
         check_apart(column.name, len(set(map(float, values))), values, "as float64", "Subtract a constant")

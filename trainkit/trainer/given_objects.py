@@ -6,6 +6,7 @@ import copy
 import inspect
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainkit.callbacks.observer import Observer
 from trainkit.checkpoint import members
 from trainkit.config import CheckpointConfig, OptimizerConfig
 from trainkit.core.datasets import Splits
-from trainkit.core.errors import UserError, did_you_mean, one_line
+from trainkit.core.errors import ABBREVIATIONS, UserError, did_you_mean, one_line
 from trainkit.core.logs import is_validation
 from trainkit.core.task import Task
 from trainkit.optim.factory import GivenOptimizer
@@ -33,6 +34,7 @@ __all__ = [
     "as_task",
     "check_callbacks",
     "check_pattern",
+    "nearest_setting",
 ]
 
 OURS = ("keras", "trainkit")
@@ -150,6 +152,14 @@ def as_optimizer(given: Any) -> GivenOptimizer:
             f"optimizer: got {_shown(given)}; expected a Keras optimizer, its name, or an OptimizerConfig: "
             f"{one_line(str(error))}"
         ) from error
+
+
+def nearest_setting(name: str, known: Sequence[str]) -> str:
+    """What was meant by a setting that a trainer does not have: another of them, or one of its optimizer."""
+    of_optimizer = ABBREVIATIONS.get(name, name)
+    if of_optimizer in (f.name for f in fields(OptimizerConfig)):
+        return f"did you mean optimizer? Such as keras.optimizers.Adam({of_optimizer}=...)."
+    return did_you_mean(name, known)
 
 
 def as_task(given: Any) -> Task:

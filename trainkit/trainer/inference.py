@@ -71,7 +71,8 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
     x = as_arrays(x, "x")
     lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}
     if len(lengths) != 1 or lengths == {0}:
-        raise UserError(f"predict: expected one and the same number of rows in x, at least 1; got {lengths}.")
+        came = "x has no rows" if lengths == {0} else f"the arrays of x have {sorted(lengths)} rows"
+        raise UserError(f"predict: {came}; expected one and the same number of rows, at least 1.")
     _check_text(x, cache.setup.source.spec[0])
     hooks = _hooks(callbacks, cache, -(-lengths.pop() // size))
     hooks.on_predict_begin()

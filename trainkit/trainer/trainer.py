@@ -32,6 +32,7 @@ from trainkit.trainer.given_objects import (
     as_path,
     as_task,
     check_callbacks,
+    nearest_setting,
 )
 from trainkit.trainer.keras_fit_loop import KerasFitLoop
 from trainkit.trainer.program_cache import ProgramCache, made_ready
@@ -82,7 +83,7 @@ class Trainer(TrainerView):
         known = [f.name for f in fields(TrainerConfig)]
         for name in settings:
             if name not in known:
-                raise UserError(f"Trainer has no setting {name!r}; {did_you_mean(name, known)}")
+                raise UserError(f"Trainer has no setting {name!r}; {nearest_setting(name, known)}")
         if config is not None and settings:
             raise UserError(f"Trainer got a config and also {', '.join(settings)}; give one of both.")
         plain: Any = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}

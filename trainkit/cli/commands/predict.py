@@ -8,6 +8,7 @@ from trainkit.cli.commands.exported import predict_by_file
 from trainkit.cli.commands.opened import Opened, open_checkpoint, refuse_empty_split
 from trainkit.core import files
 from trainkit.core.datasets import Splits
+from trainkit.core.errors import UserError
 from trainkit.experiment.job import Job
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ def run(job: Job) -> int:
 def _of_split(job: Job) -> tuple[Opened, Predictions]:
     from trainkit.experiment.predictions import Predictions, rows_of_split
 
-    opened = open_checkpoint(job)
+    try:
+        opened = open_checkpoint(job)
+    except UserError as error:
+        if "data.path" not in job.changed:
+            raise
+        raise UserError(f"{error} New rows are predicted by predict.path, in place of data.path.") from error
     split = job.config.predict.split
     found = getattr(opened.trainer.splits, split)
     refuse_empty_split(job, split, found, f"predict.split={split}")

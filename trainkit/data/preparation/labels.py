@@ -46,21 +46,23 @@ class ClassLabels:
     def _position(self) -> dict[str, int]:
         return {label: i for i, label in enumerate(self.classes)}
 
-    def encode(self, values: np.ndarray) -> np.ndarray:
+    def encode(self, values: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
         """Labels of class names `[N]`: int32 `[N]` for `integer`, else float32 `[N, C]`.
+
+        Args:
+            values: Class names.
+            numbers: Which rows of the file these are `[N]`, from 0, for the message.
 
         Raises:
             UserError: for a class that the training rows did not have.
         """
         different, codes = cells.distinct(values)
         labels = [self._labels_of(value) for value in different]
-        unknown = [label for each in labels for label in each if label not in self._position]
-        if unknown:
-            known = ", ".join(map(printed, self.classes[:10])) + (", ..." if len(self.classes) > 10 else "")
-            raise UserError(
-                f"data.target={self.name}: {quoted(unknown[0])} is no class of the training rows; they "
-                f"had {known}."
-            )
+        for i, each in enumerate(labels):
+            unknown = [label for label in each if label not in self._position]
+            if unknown:
+                place = int(np.flatnonzero(codes == i)[0])
+                self._refuse(unknown[0], None if numbers is None else int(numbers[place]) + 1)
         if self.encoding == "integer":
             positions = np.array([self._position[each[0]] for each in labels], np.int32)
             return np.asarray(positions[codes])
@@ -68,6 +70,14 @@ class ClassLabels:
         for row, each in zip(rows, labels, strict=True):
             row[[self._position[label] for label in each]] = 1
         return np.asarray(rows[codes])
+
+    def _refuse(self, label: str, row: int | None) -> None:
+        known = ", ".join(map(printed, self.classes[:10])) + (", ..." if len(self.classes) > 10 else "")
+        where = "" if row is None else f" in row {row}"
+        raise UserError(
+            f"data.target={self.name}: {quoted(label)}{where} is no class of the training rows; they had "
+            f"{known}. Correct the cell, leave such rows out, or train anew with rows of this class."
+        )
 
     def _labels_of(self, value: str) -> list[str]:
         return _split(value, self.separator) if self.encoding == "multi_label" else [value]
