@@ -6,13 +6,21 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 import trainkit as tk
 from tests.support.toys import Toy
 from tests.support.training import fit
+from trainkit.trainer import given_rows, short_trainings
 
 X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
 Y = X.sum(1)
+
+
+@pytest.fixture(autouse=True)
+def whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let these short trainings run as long ones do."""
+    monkeypatch.setattr(given_rows, "SHORT_STEPS_OF_ARRAYS", 0)
 
 
 class Counted(keras.layers.Dense):
@@ -60,7 +68,8 @@ def test_where_numbers_are_drawn_each_step_knows_its_rows() -> None:
     assert {6, 8} <= set(trained(22, keras.layers.Dropout(0.5))[0])
 
 
-def test_recurrent_kernels_know_their_rows() -> None:
+def test_recurrent_kernels_know_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_trainings, "KERNEL_SECONDS", 0.0)
     rows = np.random.default_rng(0).normal(size=(22, 5, 3)).astype("float32")
     known: list[Any] = []
 

@@ -33,6 +33,7 @@ CHECKSUMS = "checksums.json"
 FILE_PREFIX = "xla_compile_cache"
 MAX_BYTES = 500e6  # of all files; the oldest go first
 ROOM = 100e6  # bytes without which nothing is written: what a training compiles takes less
+_as_noted: dict[Path, int] = {}  # when a folder was last changed that holds what is noted
 
 
 @contextlib.contextmanager
@@ -148,10 +149,15 @@ def note() -> None:
     if folder is None or not folder.is_dir():
         return
     with contextlib.suppress(OSError, UserError):
+        changed = folder.stat().st_mtime_ns
+        if _as_noted.get(folder) == changed:
+            return  # nothing was compiled: programs without XLA start sooner
         known = _noted(folder)
         found = {path.name: known.get(path.name) or _checksum(path) for path in _programs(folder)}
         if found != known:
             files.write_json(folder / CHECKSUMS, found)
+        else:
+            _as_noted[folder] = changed
 
 
 def _key() -> str:
@@ -169,6 +175,7 @@ def _key() -> str:
 def _drop_damaged(folder: Path) -> None:
     """Remove the files that are not what was noted of them, and the oldest beyond the limit. Another process
     may do the same at the same time."""
+    _as_noted[folder] = folder.stat().st_mtime_ns
     noted = _noted(folder)
     good = []
     for path in _programs(folder):

@@ -39,14 +39,19 @@ ROUNDS = 13  # the fewest that pass BigCrush; the usual 20 leave a margin that m
 SMALLEST_EPSILON = 1.001e-5  # that the batch normalisation of GPUs takes
 
 
-def fast_kernels(xla: bool) -> list[Replacement]:
-    """The kernels for a program that XLA compiles, or for one that it does not."""
+def fast_kernels(xla: bool, *, recurrent: bool = True) -> list[Replacement]:
+    """The kernels for a program that XLA compiles, or for one that it does not.
+
+    Args:
+        xla: Whether XLA compiles the program.
+        recurrent: Whether those of recurrent layers are among them.
+    """
     found = [
         Replacement(compat.random_ops, "dropout", _dropout(compat.random_ops.dropout, xla)),
         *fused_adam(),
     ]
     gpu = bool(tf.config.list_logical_devices("GPU"))
-    if not gpu:
+    if recurrent and not gpu:
         found += recurrent_kernels(xla)
     if xla:
         if not gpu:

@@ -106,6 +106,7 @@ class BatchFeed(Feed):
         batches: The rows.
         split: Whether a batch is trained in several parts, on replicas: then it is gathered from a window.
         joins: Whether batches may be joined; else each is a window by itself.
+        alone: The first batches that are windows by themselves in any case; None: all.
         chunk_bytes: Size of a window; it holds one batch at the least.
     """
 
@@ -115,12 +116,14 @@ class BatchFeed(Feed):
         *,
         split: bool = False,
         joins: bool = True,
+        alone: int | None = 0,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         super().__init__(EpochShape(1, 1))
         self.batches = batches
         self.split = split
         self.joins = joins
+        self.alone = alone
         self.chunk_bytes = chunk_bytes
         self._thread = ThreadPoolExecutor(1)
         self._epoch: Iterator[Structure] | None = None
@@ -189,7 +192,10 @@ class BatchFeed(Feed):
         first = self._next()
         if first is None:
             return None
-        signature = _signature(first) if self.joins else None
+        joins = self.joins and self.alone == 0
+        if self.alone:
+            self.alone -= 1
+        signature = _signature(first) if joins else None
         begins = self._usual is None
         if begins and signature is not None:
             self._usual = signature

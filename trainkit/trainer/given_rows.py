@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from trainkit.backend import compat
+from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves
@@ -19,6 +20,7 @@ from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.known_rows import joins_unseen, shares_traces
 from trainkit.trainer.loop import HostValidation
+from trainkit.trainer.row_feed import RowFeed
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.windows import Feed
@@ -27,6 +29,7 @@ __all__ = ["GivenRows", "GivenValidation"]
 
 DEFAULT_BATCH = 32
 SHORT_STEPS = 128  # of which each costs the host less than a millisecond more
+SHORT_STEPS_OF_ARRAYS = 64  # and less than two, where whole epochs run without the host
 
 
 class GivenRows:
@@ -77,28 +80,37 @@ class GivenRows:
         self.batches = KerasBatches(iterator)
 
     def feed(self, setup: TrainSetup, *, direct: bool) -> Feed | None:
-        """Where the loop reads the rows, if they come in batches.
+        """Where the loop reads the rows; None: they stay on the device.
 
         Args:
             setup: The model made ready.
             direct: Read no batch ahead.
         """
         if self.batches is None:
-            return None
+            return RowFeed(setup) if self._is_short(setup) else None
         if self.exact:
             return KerasFeed(self.batches, setup.state)
         if direct and not self.split:
             return DirectFeed(self.batches)
         joins = not setup.rows_as_keras or self.split or joins_unseen(self.source.batch_spec)
-        joins = joins and not self._is_short(setup)
-        return BatchFeed(self.batches, split=self.split, joins=joins)
+        return BatchFeed(self.batches, split=self.split, joins=joins, alone=self._alone(setup))
 
     def _is_short(self, setup: TrainSetup) -> bool:
-        """Whether one trace for each batch as it comes costs less than a faster program of joined ones, which
-        leaves a ragged last batch to a trace of its own."""
-        config = setup.config
-        short = self.steps is not None and self.steps * (config.epochs - setup.state.epoch) <= SHORT_STEPS
-        return short and config.execution == "auto" and shares_traces(setup)
+        """Whether arrays are trained batch by batch, by one trace for all."""
+        if setup.source.kind != "resident" or self.split or setup.config.execution != "auto" or has_gpu():
+            return False
+        short = setup.shape.steps * (setup.config.epochs - setup.state.epoch) <= SHORT_STEPS_OF_ARRAYS
+        return short and (not setup.shape.rest or setup.rows_as_keras or shares_traces(setup))
+
+    def _alone(self, setup: TrainSetup) -> int | None:
+        """The first batches that are trained as they come; None: all. One trace for them all costs less than
+        a faster program of joined ones, which leaves a ragged last batch to a trace of its own."""
+        one_trace = setup.rows_as_keras or shares_traces(setup)
+        if self.split or setup.config.execution != "auto" or not one_trace:
+            return 0
+        if self.steps is None:
+            return SHORT_STEPS
+        return None if self.steps * (setup.config.epochs - setup.state.epoch) <= SHORT_STEPS else 0
 
 
 class GivenValidation:

@@ -25,14 +25,28 @@ def hides_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
     """
     if setup.rows_as_keras:
         return first.trace("train", setup.keras_batches).rows is None
+    rest = setup.shape.rest if setup.source.kind == "resident" else 0
+    return _hides(setup, xla, rest and setup.step.split.is_whole(setup.shape.step_rows))
+
+
+def _hides(setup: TrainSetup, xla: bool, ragged: Any) -> bool:
+    """The same of rows of which a last step is `ragged`, where code of the user's does not decide.
+
+    It shares the trace of the full ones in a program without XLA: these do not know their number of rows
+    then, as in `model.fit`.
+    """
     own = setup.facts.own_train_step or compat.has_own(setup.model, "test_step")
-    return own or (not xla and (setup.config.dynamic_rows or _shares_trace(setup)))
+    shares = ragged and setup.replicas == 1 and needs_no_number(setup)
+    return own or (not xla and (setup.config.dynamic_rows or bool(shares)))
 
 
 def hides_validation_rows(setup: TrainSetup, first: FirstTrace, xla: bool) -> bool:
     """The same for the steps of the validation, whose rows are arrays."""
-    if not setup.rows_as_keras or setup.splits.validation is None:
+    if setup.splits.validation is None:
         return hides_rows(setup, first, xla)
+    if not setup.rows_as_keras:
+        full, rest = divmod(len(setup.splits.validation), setup.validation_batch)
+        return _hides(setup, xla, full and rest)
     return first.trace("test", setup.keras_evaluation_batches("validation")).rows is None
 
 
@@ -51,7 +65,7 @@ def joins_unseen(batch_spec: Any) -> bool:
 
 def shares_traces(setup: TrainSetup) -> bool:
     """Whether batches of any number of rows, as they came, share one trace without XLA."""
-    specs = _specs(setup.source.batch_spec)
+    specs = _specs(setup.batches)
     dense = bool(specs) and all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in specs)
     return dense and setup.replicas == 1 and needs_no_number(setup)
 
@@ -60,20 +74,12 @@ def _specs(batch_spec: Any) -> list[Any]:
     return [spec for spec in tf.nest.flatten(batch_spec) if spec is not None]
 
 
-def _shares_trace(setup: TrainSetup) -> bool:
-    """Whether a ragged last step shares the trace of the full ones in a program without XLA: these do not
-    know their number of rows then, as in `model.fit`."""
-    if not setup.shape.rest or setup.source.kind != "resident":
-        return False
-    if setup.replicas > 1 or not setup.step.split.is_whole(setup.shape.step_rows):
-        return False
-    return needs_no_number(setup)
-
-
 def needs_no_number(setup: TrainSetup) -> bool:
     """Whether a program of TensorFlow is as good where it does not know the rows of a batch:
     recurrent kernels have to, to divide them over cores, and so has dropout, to draw the masks that it draws
     under XLA."""
     known = setup.facts.operations and not setup.facts.own_train_step
     random = not known or any(any_of(one, DRAWING) for one in setup.facts.operations)
-    return not random and not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
+    if random or not setup.recurrent_kernels:
+        return not random
+    return not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))

@@ -18,6 +18,7 @@ from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.row_view import RowView
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure, leaves, map_leaves
+from trainkit.engine.batch_program import BatchProgram
 from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
 from trainkit.engine.inputs import EpochShape, resident
 from trainkit.engine.program_spec import ProgramSpec
@@ -32,6 +33,8 @@ from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.windows import ChunkFeed
 
 __all__ = ["ProgramCache", "evaluation_mode", "made_ready"]
+
+MOST = 16  # programs of a kind that the next fit finds: the newest
 
 
 class ProgramCache:
@@ -55,7 +58,7 @@ class ProgramCache:
         self.step_seconds = 0.0
         self.in_use = False
         self._trace: KerasTrace | None = None  # that `model.fit` would run
-        self._programs: dict[tuple[ProgramSpec, tuple[int, int], KerasTrace], TrainProgram] = {}
+        self._programs: dict[tuple[ProgramSpec, tuple[int, int], KerasTrace, bool], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
@@ -65,13 +68,14 @@ class ProgramCache:
         """The training program of a spec; compiled when it is called."""
         if self._trace is None:
             self._trace = self.first.trace("train", self.setup.keras_batches)
-        key = (spec, self.first.versions(), self._trace)
+        key = (spec, self.first.versions(), self._trace, self.setup.recurrent_kernels)
         if key not in self._programs:
             # What Keras knows of the batches, where that matters; else each shape by itself.
             unknown = spec.hidden_rows or self.setup.rows_as_keras
             known = spec.direct and (unknown or (not spec.xla and shares_traces(self.setup)))
-            batch_spec = self.setup.source.batch_spec if known else None
-            self._programs[key] = TrainProgram(
+            batch_spec = self.setup.batches if known else None
+            kind = BatchProgram if spec.direct and not spec.xla else TrainProgram
+            self._programs[key] = kind(
                 spec,
                 self.setup.step,
                 self.setup.state,
@@ -154,8 +158,10 @@ class ProgramCache:
         self.setup = setup
         self._trace = None
         versions = self.first.versions()
-        self._programs = {key: one for key, one in self._programs.items() if key[1] == versions}
-        self._evaluators = {key: one for key, one in self._evaluators.items() if key[-1] == versions[1]}
+        programs = [(key, one) for key, one in self._programs.items() if key[1] == versions]
+        evaluators = [(key, one) for key, one in self._evaluators.items() if key[-1] == versions[1]]
+        self._programs = dict(programs[-MOST:])
+        self._evaluators = dict(evaluators[-MOST:])
         if not keep_rows:
             self.forget_rows()
 
@@ -200,7 +206,8 @@ class ProgramCache:
     ) -> EvaluationProgram:
         """The evaluation program of a split."""
         shape = self.evaluation_shape(split)
-        key = (shape, xla, by_step, fast, hidden_rows, self.first.versions()[1])
+        kernels = fast and self.setup.recurrent_kernels
+        key = (shape, xla, by_step, fast, kernels, hidden_rows, self.first.versions()[1])
         if key not in self._evaluators:
             self._evaluators[key] = EvaluationProgram(
                 self.setup.step,

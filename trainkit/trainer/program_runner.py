@@ -138,8 +138,7 @@ class ProgramRunner:
 
     def _trace(self, window: Window) -> None:
         self.setup.build_optimizer()
-        program = self.program(window)
-        if not program.traces:
+        if not (program := self.program(window)).traces:
             program.trace(window.rows, window.orders, validation=self._validation_rows())
 
     def close(self) -> None:
@@ -180,16 +179,17 @@ class ProgramRunner:
         streamed = self.setup.source.kind != "resident"
         chosen_here = config.execution in ("auto", "measure")
         fast = config.fast_kernels if config.fast_kernels is not None else xla or chosen_here
-        fast = fast and self._kernels_fit
+        inside = self.validates_in_graph
+        alone = window.direct and not xla  # a batch by itself, which knows as much as Keras's
         return ProgramSpec(
             shape=window.shape,
-            validation=self.cache.evaluation_shape("validation") if self.validates_in_graph else None,
+            validation=self.cache.evaluation_shape("validation") if inside else None,
             rules=self.callbacks.rules if window.shape.max_epochs > 1 else (),
             xla=xla,
             by_step=xla and streamed and execution.startswith("step"),
-            fast=fast,
-            hidden_rows=window.is_empty or hides_rows(self.setup, self.cache.first, xla),
-            hidden_validation_rows=hides_validation_rows(self.setup, self.cache.first, xla),
+            fast=fast and self._kernels_fit,
+            hidden_rows=window.is_empty or (not alone and hides_rows(self.setup, self.cache.first, xla)),
+            hidden_validation_rows=inside and hides_validation_rows(self.setup, self.cache.first, xla),
             direct=window.direct,
         )
 
@@ -197,8 +197,9 @@ class ProgramRunner:
 
     @property
     def validates_in_graph(self) -> bool:
-        """Whether the training program validates, in one piece."""
-        return self.setup.validates_in_graph and not self.callbacks.needs_test_batches
+        """Whether the training program validates: where it runs whole epochs, or XLA has to compile both."""
+        whole = isinstance(self.feed, ResidentFeed) or self.choice.xla
+        return whole and self.setup.validates_in_graph and not self.callbacks.needs_test_batches
 
     def program(self, window: Window) -> TrainProgram:
         """The program for the rows of a window."""
@@ -285,7 +286,8 @@ class ProgramRunner:
     def evaluate_batches(self, start: int, stop: int) -> dict[str, Any]:
         """Validate batches `start : stop`; the values so far."""
         spec = self._spec(self._latest, self.choice.execution)
-        kinds = {"xla": spec.xla, "fast": spec.fast, "hidden_rows": spec.hidden_validation_rows}
+        kinds = {"xla": spec.xla, "fast": spec.fast}
+        kinds["hidden_rows"] = hides_validation_rows(self.setup, self.cache.first, spec.xla)
         kinds["by_step"] = spec.by_step or self.setup.model.jit_compile is True
         return self.cache.evaluate("validation", start, stop, **kinds)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainkit.backend import patches
+from trainkit.backend import compat, patches, recurrent
 from trainkit.backend.compat.callbacks import forget_initial_epoch
 from trainkit.backend.generators import GeneratorStates
 from trainkit.backend.patches import Replacement
@@ -29,6 +29,7 @@ from trainkit.engine.inputs import EpochShape, batch_spec, keras_batch, row_spec
 from trainkit.engine.loss_parts import loss_part_metrics, loss_part_reduction
 from trainkit.engine.train_step import TrainStep, task_steps
 from trainkit.trainer import model_checks
+from trainkit.trainer.short_trainings import recurrent_kernels_pay
 from trainkit.trainer.sources import RowSource
 
 __all__ = ["TrainSetup"]
@@ -119,9 +120,11 @@ class TrainSetup:
         return -(-rows // self.validation_batch)
 
     def signature(self) -> Any:
-        """What compiled programs of this set-up depend on, besides the model and its compilation."""
-        config = replace(self.config, epochs=1)
-        return (repr(config), repr(self.source.spec), self.validation_batch, self.step.train_logs)
+        """What compiled programs of this set-up depend on, besides the model, its compilation, and the sizes
+        and structure of the rows, by which they are kept."""
+        config = replace(self.config, epochs=1, batch_size=1)
+        divisors = self.facts.dynamic_divisors if self.replicas > 1 else 0
+        return (repr(config), self.step.train_logs, self.step.test_logs, divisors)
 
     @property
     def can_begin_again(self) -> bool:
@@ -150,6 +153,14 @@ class TrainSetup:
         self.state.relist()
 
     @cached_property
+    def batches(self) -> Any:
+        """Structure of `tf.TypeSpec` of the training batches, where each is trained as it comes; None: nobody
+        knows."""
+        if self.source.kind != "resident":
+            return self.source.batch_spec
+        return batch_spec(self.source.spec, None if self.shape.rest else self.shape.step_rows)
+
+    @cached_property
     def keras_batches(self) -> Any:
         """Structure of `tf.TypeSpec` of the training batches, as `model.fit` shows them to a trace."""
         if self.source.batch_spec is not None:
@@ -174,6 +185,13 @@ class TrainSetup:
                 f"Task {self.task.name} has no split {split!r} in memory; it has {', '.join(have) or 'none'}."
             )
         return have[split]
+
+    @cached_property
+    def recurrent_kernels(self) -> bool:
+        """Whether programs use our kernels of recurrent layers, where they use any."""
+        if not any(recurrent.takes(layer) for layer in compat.flat_layers(self.model)):
+            return True
+        return recurrent_kernels_pay(self.config, self.steps_per_epoch, self.source.spec)
 
     def logged(self) -> list[str]:
         """Keras's names of the values that an epoch logs, for people: the loss first, then the metrics."""
@@ -222,7 +240,11 @@ class TrainSetup:
         if self.model.optimizer is not None:
             reduced = self.step.split.reduce_first
             found += patches.optimizer_reduction(self.model.optimizer, reduced=reduced, single=single)
-        return [*found, *self.value_replacements(), *(fast_kernels(xla) if fast else [])]
+        return [
+            *found,
+            *self.value_replacements(),
+            *(fast_kernels(xla, recurrent=self.recurrent_kernels) if fast else []),
+        ]
 
     def value_replacements(self) -> list[Replacement]:
         """What makes a program read values from variables, and what settings change of layers; every program

@@ -57,14 +57,13 @@ class Validation:
         self.callbacks.on_test_begin()
         if self.setup.step.host_resets:
             model.reset_metrics()
-        whole = model.jit_compile is True or "validation" in self.setup.streamed
-        if whole and not self.callbacks.needs_test_batches:
-            # With jit_compile as `model.evaluate` compiles it, so that both give the same value.
-            values = self.runner.evaluate_batches(0, self.setup.validation_steps)
-        elif self.runner.validates_in_graph and not model.stop_evaluating:
+        if self.callbacks.needs_test_batches or model.stop_evaluating:
+            values = self._by_batch()
+        elif self.runner.validates_in_graph and model.jit_compile is not True:
             values = dict(self.runner.run_nothing(validate=True)[0].validation)
         else:
-            values = self._by_batch()
+            # With jit_compile as `model.evaluate` compiles it, so that both give the same value.
+            values = self.runner.evaluate_batches(0, self.setup.validation_steps)
         self.callbacks.on_test_end(values)
         return values
 

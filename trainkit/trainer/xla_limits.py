@@ -59,8 +59,7 @@ OTHERWISE_IN_XLA = (
 # XLA cannot compile these either, and the attempt may end the process.
 OF_TEXT = ("HashTable", "LookupTable", "String")
 FUNCTIONS = ("PartitionedCall", "While", "If", "Case")
-# Operations that draw random numbers, and functions, which may.
-DRAWING = ("Random", *FUNCTIONS)
+DRAWING = ("Random",)  # operations that draw random numbers
 LABELS = "SparseSoftmaxCrossEntropyWithLogits"
 TO_INTEGERS = "CastToIntegers"  # our name for a Cast from floating-point numbers
 INTEGER_DIVISION = "IntegerDivision"  # and for divisions of whole numbers
@@ -76,8 +75,10 @@ def any_of(operation: str, parts: Iterable[str]) -> bool:
 
 
 def operation_names(graph: tf.Graph) -> frozenset[str]:
-    """The names of a graph's operations; of those in its functions the ones that decide about XLA."""
-    inner = {name for name in _names_in_functions(graph) if any_of(name, NOT_IN_XLA) or is_otherwise(name)}
+    """The names of a graph's operations; of those in its functions the ones that decide about XLA, and those
+    that draw."""
+    decisive = (*NOT_IN_XLA, *DRAWING)
+    inner = {name for name in _names_in_functions(graph) if any_of(name, decisive) or is_otherwise(name)}
     return own_names(graph) | inner
 
 

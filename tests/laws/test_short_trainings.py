@@ -1,0 +1,160 @@
+"""A short training costs no more than `model.fit`: one trace of a step, which later trainings share, and no
+kernel that takes longer to compile than it saves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import trainkit as tk
+from trainkit.backend import compile_cache, recurrent
+from trainkit.config import TrainerConfig
+from trainkit.engine.train_loop import TrainProgram
+from trainkit.trainer import given_rows, short_trainings
+from trainkit.trainer.batch_feed import BatchFeed
+from trainkit.trainer.short_trainings import recurrent_kernels_pay
+
+X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
+Y = X.sum(1, keepdims=True)
+
+
+class Hook(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """It is called at every batch."""
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[TrainProgram]:
+    """The training programs that are made in the test."""
+    found: list[TrainProgram] = []
+    begin = TrainProgram.__init__
+
+    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
+        found.append(self)
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainProgram, "__init__", noted)
+    return found
+
+
+def dense() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def several_fits(fit: Any) -> list[float]:
+    """The losses of trainings on rows of many forms, one after the other."""
+    model = dense()
+    data = tf.data.Dataset.from_tensor_slices((X, Y))
+
+    def generated() -> Iterator[Any]:
+        for begin in (0, 8, 16):
+            yield X[begin : begin + 8], Y[begin : begin + 8]
+
+    known = {"verbose": 0, "shuffle": False}
+    histories = [
+        fit(model, data.batch(8), epochs=2, callbacks=[Hook()], verbose=0),
+        fit(model, generated(), steps_per_epoch=3, verbose=0),
+        fit(model, data.repeat().batch(5), steps_per_epoch=3, validation_data=(X, Y), verbose=0),
+        fit(model, data.batch(4), steps_per_epoch=4, callbacks=[Hook()], verbose=0),
+    ]
+    for rows in (22, 21, 19):
+        histories.append(fit(model, X[:rows], Y[:rows], batch_size=8, **known))
+    return [loss for one in histories for values in one.history.values() for loss in values]
+
+
+def test_short_trainings_on_rows_of_many_forms_share_programs(made: list[TrainProgram]) -> None:
+    mine = several_fits(tk.fit)
+    assert sum(program.traces for program in made) == 1
+    np.testing.assert_allclose(mine, several_fits(keras.Model.fit), rtol=1e-4)
+
+
+class Own(keras.Model):
+    """A model with a step of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = layers.Dense(1)
+        self.mean = keras.metrics.Mean(name="loss")
+
+    def call(self, x: Any) -> Any:
+        return self.layer(x)
+
+    def train_step(self, data: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = keras.ops.mean((self(data[0]) - data[1]) ** 2)
+        self.optimizer.apply(tape.gradient(loss, self.trainable_weights), self.trainable_weights)
+        self.mean.update_state(loss)
+        return {"loss": self.mean.result()}
+
+
+def test_an_own_step_is_traced_once_for_a_ragged_last_batch(made: list[TrainProgram]) -> None:
+    model = Own()
+    model.compile("sgd")
+    tk.fit(model, tf.data.Dataset.from_tensor_slices((X, Y)).batch(8), epochs=2, verbose=0)
+    assert [program.traces for program in made] == [1]
+
+
+def test_batches_of_unknown_number_are_joined_once_the_training_turns_out_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    direct = []
+    window = BatchFeed.window
+
+    def noted(self: BatchFeed, epoch: int, start: int) -> Any:
+        found = window(self, epoch, start)
+        direct.extend([] if found is None else [found.direct])
+        return found
+
+    monkeypatch.setattr(given_rows, "SHORT_STEPS", 5)
+    monkeypatch.setattr(BatchFeed, "window", noted)
+    rows = tf.data.Dataset.from_tensor_slices((X[:16], Y[:16])).filter(lambda x, y: True).batch(2)
+    tk.fit(dense(), rows, epochs=2, verbose=0)
+    assert direct[:5] == [True] * 5
+    assert not any(direct[5:])
+
+
+def test_a_short_training_runs_keras_s_recurrent_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    usual = recurrent._compiled
+    monkeypatch.setattr(recurrent, "_compiled", lambda one: compiled.append(one) or usual(one))
+    sequences = np.repeat(X[:, None], 2, 1)
+    for seconds in (short_trainings.TIME_STEP_SECONDS, 1.0):
+        monkeypatch.setattr(short_trainings, "TIME_STEP_SECONDS", seconds)
+        model = keras.Sequential([keras.Input((2, 3)), layers.LSTM(3), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        tk.fit(model, sequences, Y, batch_size=8, verbose=0)
+        assert bool(compiled) is (seconds == 1.0)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "time_steps", "pay"), [(1, 60, False), (20, 60, True), (20, 5, False), (20, None, True)]
+)
+def test_recurrent_kernels_pay_where_time_steps_are_many(
+    epochs: int, time_steps: int | None, pay: bool
+) -> None:
+    spec = (tf.TensorSpec([time_steps, 3]), tf.TensorSpec([1]))
+    found = recurrent_kernels_pay(TrainerConfig(epochs=epochs, execution="auto"), 10, spec)
+    assert found is pay
+
+
+def test_what_xla_has_not_compiled_is_not_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv(compile_cache.FLAGS, f"{compile_cache.OPTION}{tmp_path}")
+    reads = []
+    noted = compile_cache._noted
+    monkeypatch.setattr(compile_cache, "_noted", lambda folder: reads.append(folder) or noted(folder))
+    (tmp_path / "checksums.json").write_text("{}")
+    compile_cache._drop_damaged(tmp_path)
+    compile_cache.note()
+    assert len(reads) == 1
+    (tmp_path / "new.pb").write_bytes(b"program")
+    compile_cache.note()
+    assert list(noted(tmp_path)) == ["new.pb"]
