@@ -16,7 +16,7 @@ import trainkit as tk
 from trainkit.backend import compile_cache, recurrent
 from trainkit.config import TrainerConfig
 from trainkit.engine.train_loop import TrainProgram
-from trainkit.trainer import given_rows, short_trainings
+from trainkit.trainer import given_rows, pacing, short_trainings
 from trainkit.trainer.batch_feed import BatchFeed
 from trainkit.trainer.short_trainings import recurrent_kernels_pay
 
@@ -158,3 +158,28 @@ def test_what_xla_has_not_compiled_is_not_read_again(monkeypatch: pytest.MonkeyP
     (tmp_path / "new.pb").write_bytes(b"program")
     compile_cache.note()
     assert list(noted(tmp_path)) == ["new.pb"]
+
+
+def test_a_call_trains_many_batches_of_a_long_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as last about as long as a call should, from one step on."""
+    calls = []
+    call = TrainProgram.__call__
+
+    def counted(self: TrainProgram, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("epochs", 1):  # else it is traced
+            calls.append(kwargs["stop"] - kwargs["start"])
+        return call(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainProgram, "__call__", counted)
+    monkeypatch.setattr(
+        pacing.Pacing, "record", lambda self, seconds, steps: setattr(self, "step_seconds", 1e-6)
+    )
+    x, y = np.tile(X, (200, 1)), np.tile(Y, (200, 1))
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    ours = tk.fit(model := dense(), data, epochs=1, verbose=0).history
+    assert sum(calls) == 550 == model.optimizer.iterations
+    assert len(calls) < 50
+    theirs = (keras_model := dense()).fit(data, epochs=1, verbose=0).history
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-5)
+    for one, other in zip(model.get_weights(), keras_model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

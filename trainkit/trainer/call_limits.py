@@ -6,7 +6,7 @@ from trainkit.callbacks.callback_list import CallbackList
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.step_guard import StepGuard
 
-__all__ = ["CallLimits"]
+__all__ = ["NO_LIMIT", "CallLimits"]
 
 NO_LIMIT = 1 << 60
 

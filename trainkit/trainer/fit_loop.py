@@ -14,7 +14,7 @@ from trainkit.callbacks.callback_list import CallbackList
 from trainkit.checkpoint import store
 from trainkit.core.logs import EpochLogs
 from trainkit.trainer import fit_timing
-from trainkit.trainer.call_limits import CallLimits
+from trainkit.trainer.call_limits import NO_LIMIT, CallLimits
 from trainkit.trainer.compilation import Compilation
 from trainkit.trainer.execution import Choice
 from trainkit.trainer.keras_steps import KerasFeed
@@ -288,7 +288,7 @@ class FitLoop:
         # Set before the first batch, Keras still trains that one.
         if self.setup.model.stop_training or self.choice.execution.startswith("step"):
             return 1
-        return int(self.chiefs_clock(min(self.pacing.units_per_call(1), self.setup.shape.steps)))
+        return int(self.chiefs_clock(min(self.pacing.units_per_call(1), self.runner.feed.steps or NO_LIMIT)))
 
     # After an epoch.
 
