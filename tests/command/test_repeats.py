@@ -19,6 +19,10 @@ from trainkit.core.datasets import Arrays, Fold, Splits
 from trainkit.core.errors import UserError
 from trainkit.data.folds import fold_of, unsplit
 from trainkit.data.splits import holdout
+from trainkit.experiment import runner
+from trainkit.experiment.job import Job
+from trainkit.experiment.repeats import note_alone
+from trainkit.runs.run_dir import RunDir
 
 
 @pytest.mark.slow
@@ -86,6 +90,36 @@ def test_a_run_that_fails_does_not_end_the_others(
     assert "(0/2 runs done, 2 failed)" in capsys.readouterr().out
     assert main.main(["resume=all", "callbacks.extra=[]", *QUIET]) == 0
     assert read("repeats.json", "all")["done"] == 2
+
+
+def test_a_run_that_came_to_its_end_is_done_whoever_ended_it(
+    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a signal came while it was tested, or another process resumed it meanwhile."""
+    assert train("fit.seeds=2", "trainer.epochs=1", "run_dir=all") == 0
+    whole = read("repeats.json", "all")
+    note_alone(RunDir(Path("all/seed-0")), 143)
+    assert read("repeats.json", "all") == whole
+    status = Path("all/seed-0/status.json")
+    done = status.read_text()
+    status.unlink()
+
+    def fail(job: Job) -> int:
+        status.write_text(done)  # by the other process
+        return 1
+
+    monkeypatch.setattr(runner, "fit", lambda job, **others: fail(job))
+    assert main.main(["resume=all", *QUIET]) == 0
+    assert read("repeats.json", "all") == whole
+    assert list(read("repeats.json", "all")["runs"]) == ["seed-0", "seed-1"]
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", '{"exits": ["run"]}', '{"exits": {"run": 0}}'])
+def test_a_file_of_the_users_that_has_this_name_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "repeats.json").write_text(content)
+    note_alone(RunDir(tmp_path / "run"), 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["repeats.json"]
+    assert (tmp_path / "repeats.json").read_text() == content
 
 
 def test_a_folder_of_several_runs_is_the_newest_and_names_them_where_one_is_needed(

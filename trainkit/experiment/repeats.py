@@ -75,6 +75,9 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
             if whole.exists:
                 write(f"Continue:  {whole.command()}")
             raise
+        for name, one in jobs.items():  # by another process meanwhile, which cannot note it
+            if whole.exits[name] != 0 and _is_done(one):
+                whole.note(name, 0)
     write("\n".join(whole.closing_lines()))
     return max(code, *(code for code in whole.exits.values() if code is not None))
 
@@ -87,15 +90,24 @@ def note_alone(run: RunDir, code: int) -> None:
         run: The run.
         code: How it ended.
     """
-    folder = run.path.parent
-    if run.path.name not in files.read_or_set_aside(folder / REPEATS).get("exits", {}):
-        return
-    with suppress(UserError), locked(folder):
-        known = files.read_json(folder / REPEATS)
-        known["exits"][run.path.name] = code
-        values = {**known["runs"], run.path.name: _values(files.read_json(run.summary))}
-        found = {name: values[name] for name, ended in known["exits"].items() if ended == 0}
-        _write(folder, known["exits"], found, known["cv"])
+    folder, name = run.path.parent, run.path.name
+    with suppress(UserError, OSError):  # a file that somebody else has named so is left alone
+        if not _tells_of(name, files.read_json(folder / REPEATS)):
+            return
+        with locked(folder):
+            known = files.read_json(folder / REPEATS)
+            # A signal while it was tested has let it come to its end.
+            done = files.read_json(run.status).get("status") == "completed"
+            exits = {**known["exits"], name: 0 if done else code}
+            values = {**known["runs"], name: _values(files.read_json(run.summary))}
+            found = {one: values[one] for one, ended in exits.items() if ended == 0 and one in values}
+            _write(folder, exits, found, known.get("cv"))
+
+
+def _tells_of(name: str, known: Mapping[str, Any]) -> bool:
+    """Whether this is what `repeats.json` holds, with a run of that name."""
+    exits, runs = known.get("exits"), known.get("runs")
+    return isinstance(exits, dict) and isinstance(runs, dict) and name in exits
 
 
 def _write(
@@ -183,7 +195,8 @@ class _Whole:
         """Note how a run ended."""
         self.exits[name] = code
         if code == 0:
-            self.found[name] = _values(files.read_json(RunDir(self.folder.path / name).summary))
+            found = {**self.found, name: _values(files.read_json(RunDir(self.folder.path / name).summary))}
+            self.found = {one: found[one] for one in self.exits if one in found}
         self.write()
 
     def write(self) -> None:
