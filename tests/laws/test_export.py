@@ -20,7 +20,6 @@ from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.export import export_model, keras_format, load
 from trainkit.export.comparison import Unusable, largest_difference
-from trainkit.export.leavings import sweeping
 from trainkit.export.serving import Serving
 from trainkit.export.twins import float32_twin, is_half_precision
 from trainkit.metrics import F1
@@ -115,17 +114,6 @@ def test_a_model_is_exported_without_what_trained_it(tmp_path: Path) -> None:
     kept = [name for name, _ in tf.train.list_variables(str(variables))]
     assert kept
     assert not any("optimizer" in name or "momentum" in name for name in kept)
-
-
-def test_an_export_removes_what_killed_ones_have_left_unless_another_is_at_it(tmp_path: Path) -> None:
-    left = tmp_path / ".0123abcd-saved_model"
-    (left / "variables").mkdir(parents=True)
-    (tmp_path / ".0123abcd-mine.txt").touch()
-    with sweeping(tmp_path, ["saved_model"]):
-        with sweeping(tmp_path, ["saved_model"]):
-            pass
-        assert left.exists()
-    assert [path.name for path in tmp_path.iterdir()] == [".0123abcd-mine.txt"]
 
 
 def test_a_model_inside_of_another_is_saved_without_what_trained_it(tmp_path: Path) -> None:
