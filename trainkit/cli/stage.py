@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from trainkit.core.figures import duration
 
@@ -13,7 +15,7 @@ __all__ = ["stage"]
 
 @contextmanager
 def stage(what: str, *, shown: bool) -> Iterator[None]:
-    """Print `what ...` at once, and at the end of the block how long it took.
+    """Print `what ...` at once, and at the end of the block how long it took; warnings come after it.
 
     Args:
         what: What the block does.
@@ -24,9 +26,16 @@ def stage(what: str, *, shown: bool) -> Iterator[None]:
         return
     print(f"{what} ...", end="", flush=True)
     begin = time.perf_counter()
+    show, held = warnings.showwarning, list[tuple[Any, ...]]()
+    warnings.showwarning = lambda *warning: held.append(warning)  # not in the middle of the line
     try:
         yield
     except BaseException:
         print(flush=True)
         raise
-    print(f" {duration(time.perf_counter() - begin)}", flush=True)
+    else:
+        print(f" {duration(time.perf_counter() - begin)}", flush=True)
+    finally:
+        warnings.showwarning = show
+        for warning in held:
+            show(*warning)
