@@ -100,7 +100,9 @@ def test_what_the_disk_does_not_take_is_left_out_and_the_rest_is_made(
     texts = [str(one.message) for one in told]
     for name in ("plots/loss.png", "plots/accuracy.png", "model.keras", "report.html"):
         assert len([text for text in texts if text.startswith(f"Cannot write run/{name}: No space")]) == 1
-    assert read("summary.json", "run")["test"]
+    summary, status = read("summary.json", "run"), read("status.json", "run")
+    assert summary["test"]
+    assert summary["status"] == status["status"] == "failed"
     said = capsys.readouterr()
     assert "Test last:" in said.out
     assert "loss.png: No space left on device, and 2 more. Resume: " in said.err

@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.repository import ROOT
 from trainkit.backend import compile_cache
+from trainkit.experiment import ceiling
 from trainkit.experiment.failure import reason
+from trainkit.trainer.execution import why_without_xla
 
 PROGRAM = """
 import gc
@@ -86,22 +89,48 @@ def test_little_room_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(compile_cache.atexit, "register", lambda function: function)
     monkeypatch.setattr(compile_cache, "ROOM", float("inf"))
     using = compile_cache.using()
-    with pytest.warns(UserWarning, match="^There is little room in .*$"):
-        using.__enter__()
+    using.__enter__()
     assert compile_cache.kept_in() is None
     assert compile_cache.READ_ONLY in os.environ[compile_cache.FLAGS]
-    using.__exit__(None, None, None)
+    with pytest.warns(UserWarning, match="^There is little room in .*$"):
+        using.__exit__(None, None, None)
     compile_cache.keep_no_more()
     assert os.environ[compile_cache.FLAGS] == ""
+
+
+def test_a_disk_that_does_not_tell_its_room_has_some(tmp_path: Path) -> None:
+    assert compile_cache._has_room(tmp_path / "gone")
+
+
+def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> RuntimeError:
+    """What TensorFlow raises when the disk is full."""
+    monkeypatch.setenv(compile_cache.FLAGS, f"{compile_cache.OPTION}{folder}")
+    file = f"{folder}/xla_compile_cache__1__2__XLA_CPU_JIT.pbhost-1.tmp"
+    return RuntimeError(f"Graph execution error:\n{file}; No space left on device [Op:__inference_f_1]")
+
+
+def test_a_disk_that_is_full_before_the_training_costs_the_ceiling_or_xla_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = full(tmp_path, monkeypatch)
+
+    def fail(*given: Any, **settings: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ceiling.roofline, "measure", fail)
+    with pytest.warns(UserWarning, match="^Cannot keep .*No space left.* Speeds are told without a ceiling"):
+        assert ceiling.step_cost(None).matmul_seconds == 0  # type: ignore[arg-type]
+    assert why_without_xla(error).startswith(f"Cannot keep a compiled program in {tmp_path}: No space")
+    error = RuntimeError("of another kind")
+    with pytest.raises(RuntimeError, match="of another kind"):
+        ceiling.step_cost(None)  # type: ignore[arg-type]
+    assert why_without_xla(error) == "XLA cannot compile this model (of another kind)"
 
 
 def test_a_disk_that_is_full_in_the_middle_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(compile_cache.FLAGS, f"{compile_cache.OPTION}{tmp_path}")
-    file = f"{tmp_path}/xla_compile_cache__1__2__XLA_CPU_JIT.pbhost-1.tmp"
-    error = RuntimeError(f"Graph execution error:\n{file}; No space left on device [Op:__inference_f_1]")
-    assert reason(error, lost=False) == (
+    assert reason(full(tmp_path, monkeypatch), lost=False) == (
         f"Cannot keep a compiled program in {tmp_path}: No space left on device. Make room there, or set "
         "compile_cache=false."
     )

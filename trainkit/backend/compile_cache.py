@@ -30,6 +30,7 @@ FLAGS = "TF_XLA_FLAGS"
 OPTION = "--tf_xla_persistent_cache_directory="
 READ_ONLY = "--tf_xla_persistent_cache_read_only=true"
 CHECKSUMS = "checksums.json"
+UNKEPT = "Cannot keep a compiled program"
 FILE_PREFIX = "xla_compile_cache"
 MAX_BYTES = 500e6  # of all files; the oldest go first
 ROOM = 100e6  # bytes without which nothing is written: what a training compiles takes less
@@ -47,14 +48,9 @@ def using() -> Iterator[None]:
     if folder is None or chosen not in (None, folder):
         yield
         return
+    narrow = chosen is None and not _has_room(folder)
     if chosen is None:  # else the process that started this one has named it
-        words = [os.environ.get(FLAGS, ""), f"{OPTION}{folder}"]
-        if not _has_room(folder):
-            words.append(READ_ONLY)
-            warnings.warn(
-                f"There is little room in {folder}: what XLA compiles is not kept for the next run.",
-                stacklevel=2,
-            )
+        words = [os.environ.get(FLAGS, ""), f"{OPTION}{folder}", READ_ONLY if narrow else ""]
         os.environ[FLAGS] = " ".join(words).strip()
     atexit.register(note)
     with ThreadPoolExecutor(1) as thread:
@@ -69,13 +65,21 @@ def using() -> Iterator[None]:
             "the folder, or set compile_cache=false.",
             stacklevel=2,
         )
+        return
+    if narrow:
+        warnings.warn(
+            f"There is little room in {folder}: what XLA compiles is not kept for the next run.",
+            stacklevel=2,
+        )
 
 
 def _has_room(folder: Path) -> bool:
     """Whether programs can be written there, as far as the disk and the limits of this process tell."""
-    disk = os.statvfs(folder)
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    free = disk.f_bavail * disk.f_frsize if disk.f_blocks else ROOM  # some file systems do not tell
+    free = ROOM  # some file systems do not tell
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize if disk.f_blocks else ROOM
     return free >= ROOM and (limit == resource.RLIM_INFINITY or limit >= ROOM)
 
 
@@ -140,7 +144,7 @@ def unkept(error: BaseException) -> str:
     if folder is None or not lines:
         return ""
     why = lines[0].rpartition(";")[2].split("[Op")[0].strip()
-    return f"Cannot keep a compiled program in {folder}: {why}. Make room there, or set compile_cache=false."
+    return f"{UNKEPT} in {folder}: {why}. Make room there, or set compile_cache=false."
 
 
 def note() -> None:

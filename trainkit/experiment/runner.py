@@ -23,6 +23,7 @@ from trainkit.core.files import shown
 from trainkit.core.unwritten import Unwritten
 from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
+from trainkit.experiment.ceiling import step_cost
 from trainkit.experiment.failure import LOST_WORKER, reason
 from trainkit.experiment.finished import finish_report, finished, trains_no_more
 from trainkit.experiment.job import Job
@@ -36,7 +37,6 @@ from trainkit.reporting import write_report
 from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.picture_names import other_pictures
 from trainkit.runs.run_dir import RunDir
-from trainkit.trainer import roofline
 from trainkit.trainer.lost_best import forget_lost_best
 from trainkit.trainer.resumed import check_resumed
 from trainkit.trainer.run_summary import best_epoch, not_finite, summarise
@@ -145,6 +145,8 @@ class _Training:
                 if report.status == "completed":
                     self.test_and_save(summary)
                     self.write_results(summary)
+                    if self.unwritten.errors:
+                        summary["status"] = "failed"
                 with self.unwritten.left_out():
                     files.write_json(run.summary, summary)
                 if report.status == "failed":
@@ -175,12 +177,12 @@ class _Training:
     def measure_ceiling(self) -> None:
         """Time what a step computes, alone, so that speeds are also told as a share of it."""
         if self.setup.is_chief:
-            self.trainer.step_cost = roofline.measure(self.setup)
+            self.trainer.step_cost = step_cost(self.setup)
 
     def check_ceiling(self) -> None:
         """Measure again where the training was faster: a busy moment gave a ceiling that is too low."""
         if self.setup.is_chief and self.trainer.throughput.get("roofline_fraction", 0.0) > 1:
-            self.trainer.step_cost = roofline.measure(self.setup, again=True)
+            self.trainer.step_cost = step_cost(self.setup, again=True)
 
     def test_and_save(self, summary: dict[str, Any]) -> None:
         """Add the test results of the last and the best weights to the summary; save the best model."""

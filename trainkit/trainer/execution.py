@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainkit.backend import compat, recurrent
+from trainkit.backend import compat, compile_cache, recurrent
 from trainkit.backend.devices import has_gpu
 from trainkit.backend.machine_cache import MachineCache
 from trainkit.backend.precision import inner_optimizer
@@ -31,6 +31,7 @@ __all__ = [
     "choose",
     "step_seconds",
     "undone",
+    "why_without_xla",
     "xla_by_rule",
 ]
 
@@ -140,7 +141,8 @@ def choose(
     if isinstance(before, bool):
         return Choice(f"{unit}_xla" if before else unit, "measured before on this machine")
     choice = _measured(unit, measure)
-    kept.set(what, choice.xla)
+    if not choice.reason.startswith(compile_cache.UNKEPT):  # which is not so the next time
+        kept.set(what, choice.xla)
     return choice
 
 
@@ -203,6 +205,12 @@ def _recurrent_units(model: keras.Model) -> list[int]:
     return [max(keras.tree.flatten(layer.state_size)) for layer in found]
 
 
+def why_without_xla(error: Exception) -> str:
+    """Why a training goes on without XLA, after an error of it."""
+    first = str(error).strip().partition("\n")[0]
+    return compile_cache.unkept(error) or f"XLA cannot compile this model ({first[:160]})"
+
+
 def _measured(unit: str, measure: Callable[[bool, float], float]) -> Choice:
     plain = measure(False, float("inf"))
     try:
@@ -213,8 +221,7 @@ def _measured(unit: str, measure: Callable[[bool, float], float]) -> Choice:
     except XLA_ERRORS as error:
         if isinstance(error, UserError):
             raise
-        first = str(error).strip().partition("\n")[0]
-        return Choice(unit, f"XLA cannot compile this model ({first[:160]})", plain)
+        return Choice(unit, why_without_xla(error), plain)
     numbers = f"measured {duration(fast)} per step with XLA, {duration(plain)} without"
     return Choice(f"{unit}_xla", numbers, fast) if fast < plain else Choice(unit, numbers, plain)
 

@@ -128,10 +128,10 @@ class ProgramRunner:
         """After a trace that failed: go on without XLA, then without our kernels; False: without neither."""
         spec = self._spec(window, self.choice.execution)
         if spec.xla:
-            first = str(error).strip().partition("\n")[0][:160]
             plain = self.choice.execution.removesuffix("_xla")
-            self.choice = Choice(plain, f"XLA cannot compile this model ({first})")
-            warnings.warn(f"{self.choice.reason}; the training goes on without.", stacklevel=2)
+            self.choice = Choice(plain, modes.why_without_xla(error))
+            said = self.choice.reason.rstrip(".")
+            warnings.warn(f"{said}; the training goes on without XLA.", stacklevel=2)
         elif spec.fast:
             self._kernels_fit = False
         return spec.xla or spec.fast
