@@ -111,6 +111,18 @@ def test_what_the_disk_does_not_take_is_left_out_and_the_rest_is_made(
         assert Path("run", name).is_file()
 
 
+def test_a_run_that_lacks_its_report_alone_has_failed_too(
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files.using(TakesNo(".html")), pytest.warns(UserWarning, match="mode=report resume=run writes it"):
+        assert train("trainer.epochs=1", "run_dir=run", "callbacks.report=true") == 1
+    assert read("summary.json", "run")["status"] == read("status.json", "run")["status"] == "failed"
+    assert "Cannot write run/report.html: No space left on device. Resume: " in capsys.readouterr().err
+    assert main.main(["resume=run", "progress=none"]) == 0
+    assert read("summary.json", "run")["status"] == read("status.json", "run")["status"] == "completed"
+    assert Path("run/report.html").is_file()
+
+
 def test_a_resumed_run_that_came_to_its_end_keeps_nothing_of_attempts_that_did_not(
     train: Callable[..., int],
 ) -> None:

@@ -231,16 +231,20 @@ class _Training:
 
     def leave(self) -> int:
         """Write `report.html`, and tell trackers how the run ended; the exit code, which is 1 if the report
-        could not be written."""
-        report = Unwritten()
+        could not be written: then the run has failed, as without any other of its files."""
+        report, code = Unwritten(), 0
         if self.setup.is_chief and self.job.config.callbacks.report:
             command = self.job.command(mode="report", resume=self.run.shown)
             with suppress(UserError), report.left_out(f"{command} writes it."):
                 write_report(self.run.path)
+        if report.errors and files.read_json(self.run.status)["status"] == "completed":
+            code = self.failed(report.error())
+            with suppress(UserError):
+                files.write_json(self.run.summary, {**files.read_json(self.run.summary), "status": "failed"})
         for callback in self.trainer.callbacks:
             if hasattr(callback, "finish_run"):
                 callback.finish_run(files.read_json(self.run.status)["status"])
-        return 1 if report.errors else 0
+        return code
 
     def stopped(self, reason: str) -> int:
         """Leave a run that a signal stopped so that it can be resumed, and say how."""
