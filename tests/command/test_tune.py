@@ -162,6 +162,7 @@ WRONG = [
     ((RATE, "tune.objectives=[loss,loss]"), "expected a list of different logged values"),
     ((RATE, "tune.storage=nosuch://x"), "cannot be reached"),
     ((RATE, "tune.refit=true", "task._target_=mine.Cut"), "tune.refit=true: task cut with validation=0.0"),
+    ((RATE, "tune.refit=true", "task._target_=mine.Cut", "task.rows=65"), "trainkit: KeyError at "),
     ((RATE, "resume=last"), "a search is continued by its command with run_dir="),
     ((RATE, "tune.cv=3", "trainer.batch_size=4000"), "larger than the data"),
     ((RATE, "trainer.engine=keras"), "trials are trained by trainkit's loop"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -142,14 +143,20 @@ def _check_refit(job: Job) -> None:
     task, splits = unsplit(made.task, made.data())
     if splits is not None:
         return
+    refused = None
     try:
         task.data()
     except Exception as error:  # whatever the task raises
-        first = one_line(str(error).strip().partition("\n")[0])
-        raise UserError(
-            f"tune.refit=true: task {task.name} with validation=0.0 gives no rows ({first}); let its data() "
-            "return Splits(train, None, test) then, as trainkit.data.holdout does, or leave tune.refit out."
-        ) from error
+        with suppress(Exception):  # what it raises with validation rows too, the search says
+            made.task.data()
+            refused = error
+    if refused is None:
+        return
+    first = one_line(str(refused).strip().partition("\n")[0])
+    raise UserError(
+        f"tune.refit=true: task {task.name} with validation=0.0 gives no rows ({first}); let its data() "
+        "return Splits(train, None, test) then, as trainkit.data.holdout does, or leave tune.refit out."
+    ) from refused
 
 
 def _refit(job: Job, part: Search) -> int:
