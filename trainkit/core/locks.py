@@ -11,7 +11,30 @@ from pathlib import Path
 from trainkit.core.errors import UserError
 from trainkit.core.files import make_folder
 
-__all__ = ["exclusive"]
+__all__ = ["closing", "exclusive"]
+
+_held: set[int] = set()  # descriptors
+
+
+@contextmanager
+def closing(descriptor: int) -> Iterator[None]:
+    """Close a descriptor that holds a lock at the end of the block, and at once in a process that is forked
+    in it: that one would hold the lock when this one has died."""
+    _held.add(descriptor)
+    try:
+        yield
+    finally:
+        if descriptor in _held:  # else this is such a process
+            _held.remove(descriptor)
+            os.close(descriptor)
+
+
+def _close_all() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_close_all)
 
 
 @contextmanager
@@ -32,7 +55,7 @@ def exclusive(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
         raise UserError(
             f"Cannot write {path}: {error.strerror}. Check the disk and its permissions."
         ) from error
-    try:
+    with closing(descriptor):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -41,5 +64,3 @@ def exclusive(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"{path} cannot be locked: {error.strerror}. Use another folder.") from error
         yield
-    finally:
-        os.close(descriptor)

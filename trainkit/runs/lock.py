@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import now, shown
+from trainkit.core.locks import closing
 
 __all__ = ["LOCK", "holder", "is_locked", "locked", "refuse_held"]
 
@@ -32,7 +33,7 @@ def locked(run: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise UserError(f"Cannot write to the run directory {shown(run)}: {error.strerror}.") from error
-    try:
+    with closing(descriptor):
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UserError(f"{shown(path)} is no plain file, and cannot be the lock of the run; remove it.")
         try:
@@ -45,8 +46,6 @@ def locked(run: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(me).encode(), 0)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def is_locked(run: Path) -> bool:
@@ -56,7 +55,7 @@ def is_locked(run: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may look too
     except BlockingIOError:
         return True
     except OSError:  # a file system without locks
