@@ -32,6 +32,7 @@ from trainkit.trainer import given_splits, label_checks, model_checks, objective
 from trainkit.trainer.augmented_rows import augmented_rows, first_batch
 from trainkit.trainer.metric_checks import check_metrics
 from trainkit.trainer.optimizers import make_optimizer
+from trainkit.trainer.own_steps import check_own_test_step, check_own_train_step
 from trainkit.trainer.same_rows import check_same_rows
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.shaped_feed import check_steps
@@ -184,6 +185,7 @@ def completed(
         replicas,
         micro_rows=config.batch_size,
         reduce_first=clip.scope == "global",
+        evaluates=layout.splits.validation is not None or layout.splits.test is not None,
     )
     state = TrainState(model, unlisted_variables(model))
     return TrainSetup(
@@ -227,19 +229,17 @@ def make_step(
     *,
     micro_rows: int,
     reduce_first: bool,
+    evaluates: bool = False,
 ) -> TrainStep:
     """The steps of a model.
 
     Raises:
-        UserError: for a `train_step` of the model's own that would have to train a batch in several parts.
+        UserError: for a step of the model's own that would have to take a batch in several parts.
     """
-    if facts.own_train_step and (config.accumulate > 1 or replicas > 1) and config.engine == "trainkit":
-        what = f"trainer.accumulate={config.accumulate}" if config.accumulate > 1 else f"{replicas} replicas"
-        raise UserError(
-            f"Task {task.name}: {type(model).__name__} has its own train_step, which trains a batch as "
-            f"a whole; {what} would split it. Use one device and trainer.accumulate=1 or, in one process, "
-            "trainer.engine=keras (trainkit.fit: exact=True)."
-        )
+    if facts.own_train_step:
+        check_own_train_step(task, model, config, replicas)
+    if evaluates:
+        check_own_test_step(task, model, config, replicas)
     split = SplitStep(
         task=task,
         model=model,

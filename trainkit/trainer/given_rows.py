@@ -136,7 +136,10 @@ class GivenValidation:
             steps_per_epoch=steps,
             shuffle=False,
         )
-        own = any(compat.has_own(model, name) for name in ("evaluate", "make_test_function"))
+        named = ["evaluate", "make_test_function"]
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            named.append("test_step")  # which takes the batch of a replica as a whole
+        own = any(compat.has_own(model, name) for name in named)
         arrays = compat.adapter_arrays(self._iterator) if steps is None and not exact and not own else None
         if arrays is not None and len(leaves(arrays)[0]):  # of no rows, Keras says something, too
             self.arrays = Arrays(*arrays)

@@ -9,11 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainkit.backend import compat
 from trainkit.callbacks.callback_list import needs_test_batches
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.tree import Structure, leaves
+from trainkit.trainer.keras_fit_loop import evaluated_by_keras
+from trainkit.trainer.own_steps import check_own_test_step
 from trainkit.trainer.program_cache import ProgramCache
 
 __all__ = ["evaluate", "predict"]
@@ -24,7 +27,16 @@ Callbacks = Sequence[keras.callbacks.Callback]
 def evaluate(
     cache: ProgramCache, split: str, callbacks: Callbacks, *, xla: bool, fast: bool
 ) -> dict[str, Any]:
-    """Loss and metrics over all rows of a split; in one call, or one per batch if a callback acts on them."""
+    """Loss and metrics over all rows of a split; in one call, or one per batch if a callback acts on them.
+    With `trainer.engine=keras`, Keras evaluates on replicas a model that has its own `test_step`.
+
+    Raises:
+        UserError: for an own `test_step` on replicas, by the other engine.
+    """
+    setup = cache.setup
+    check_own_test_step(setup.task, setup.model, setup.config, setup.replicas)
+    if setup.replicas > 1 and compat.has_own(setup.model, "test_step"):
+        return evaluated_by_keras(setup, setup.arrays(split), callbacks)
     steps = cache.evaluation_shape(split).steps
     hooks = _hooks(callbacks, cache, steps)
     hooks.on_test_begin()

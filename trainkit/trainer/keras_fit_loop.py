@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from trainkit.backend.precision import inner_optimizer, learning_rate, loss_scal
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.callbacks.callback_state import load_callback_states, named_callbacks
 from trainkit.checkpoint import store
+from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs, split_logs
 from trainkit.engine.train_step import task_steps
@@ -29,7 +30,23 @@ from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.timing import FitTimes
 
-__all__ = ["KerasFitLoop"]
+__all__ = ["KerasFitLoop", "evaluated_by_keras"]
+
+
+def evaluated_by_keras(
+    setup: TrainSetup, rows: Arrays, callbacks: Sequence[keras.callbacks.Callback]
+) -> dict[str, Any]:
+    """Loss and metrics over rows, by `model.evaluate`."""
+    batches = _once(setup, rows, min(setup.config.batch_size, len(rows)))
+    with patched([*task_steps(setup.task, setup.model), *setup.model_replacements()]):
+        found = setup.model.evaluate(batches, callbacks=list(callbacks), verbose=0, return_dict=True)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _once(setup: TrainSetup, rows: Arrays, batch: int) -> tf.data.Dataset:
+    """The batches of rows, in their order; Keras, which is told how many, counts none too often."""
+    batches = batches_for_keras(arrays_source(rows, setup.strategy, None), batch, len(rows), lambda: range(1))
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-len(rows) // batch)))
 
 
 class KerasFitLoop:
@@ -114,8 +131,7 @@ class KerasFitLoop:
         rows = setup.splits.validation
         if rows is None or batch is None or setup.validates_in_graph:
             return rows.batch() if rows is not None else None
-        source = arrays_source(rows, setup.strategy, None)
-        return batches_for_keras(source, batch, len(rows), lambda: range(1))
+        return _once(setup, rows, batch)
 
     def _dataset(self) -> tf.data.Dataset:
         config, shape = self.setup.config, self.setup.shape
