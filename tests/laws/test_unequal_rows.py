@@ -152,11 +152,32 @@ def test_tensors_of_a_batch_keep_their_own_numbers_of_rows(
         np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
 
 
-def test_unequal_rows_are_not_divided_over_replicas() -> None:
-    def on_two() -> keras.Model:
-        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-            return Call()
+def on_two() -> keras.Model:
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        return Call()
 
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (with_scalar, r"\[\(\), \(None,\), \(None,\)\] rows.*repeat the number"),
+        (
+            lambda: zipped(drop_remainder=True),
+            r"different numbers of rows, \[\(6,\), \(6,\), \(2,\), \(2,\)\]",
+        ),
+    ],
+    ids=["scalar", "static"],
+)
+def test_rows_that_are_seen_to_be_unequal_are_not_divided_over_replicas(data: Data, words: str) -> None:
+    def opened(*_: Any) -> Any:
+        raise AssertionError("a training began")
+
+    callback = keras.callbacks.LambdaCallback(on_train_begin=opened)
+    with pytest.raises(tk.UserError, match=words):
+        trained(tk.fit, on_two, data, callbacks=[callback])
+
+
+def test_unequal_rows_are_not_divided_over_replicas() -> None:
     with pytest.raises(tk.UserError, match=r"different numbers of rows, \[\(1,\), \(6,\), \(2,\), \(2,\)\]"):
         trained(tk.fit, on_two, one_and_many)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.devices import has_gpu
@@ -72,6 +73,8 @@ class GivenRows:
             self.steps: int | None = math.ceil(self.source.rows / self.batch_rows)
             return
         self.source = batches_source(compat.batch_spec(iterator))
+        if self.split and not exact:
+            _check_divisible(self.source.batch_spec)
         self.batch_rows = 1
         self.steps = steps_per_epoch or iterator.num_batches
         if exact:
@@ -155,6 +158,26 @@ class GivenValidation:
         """Let Keras forget the iterator."""
         if self.by_host is not None:
             compat.cache_evaluation(self.model, None)
+
+
+def _check_divisible(batch_spec: Any) -> None:
+    """Refuse batches whose structure of `tf.TypeSpec` shows that replicas cannot divide them.
+
+    Raises:
+        UserError: naming what it shows of the numbers of rows.
+    """
+    shapes = [spec.shape for spec in tf.nest.flatten(batch_spec) if hasattr(spec, "shape")]
+    counts = [tuple(shape[:1]) for shape in shapes if shape.rank is not None]
+    if () in counts:
+        raise UserError(
+            f"A batch has tensors with {counts} rows: a number of rank 0 has none, and cannot be divided "
+            "over replicas; train on one device, or repeat the number for each row."
+        )
+    if len(set(counts) - {(None,)}) > 1:
+        raise UserError(
+            f"A batch has tensors with different numbers of rows, {counts}, which cannot be divided over "
+            "replicas; train on one device, or set exact=True."
+        )
 
 
 def _check_types(arrays: Any) -> None:
