@@ -133,7 +133,8 @@ def gather_apart(tensors: Structure, rows: tf.Tensor, zero: tf.Tensor) -> Struct
     if tf.get_static_value(zero) is not None:  # XLA knows all sizes
         return gather(tensors, rows)
     flat = [
-        None if one is None else tf.gather(one, tf.slice(rows, [zero * (number + 1)], [-1]))
+        # The first of n needs no size of its own: n - 1 unknown ones tell all apart.
+        None if one is None else tf.gather(one, tf.slice(rows, [zero * number], [-1]) if number else rows)
         for number, one in enumerate(tf.nest.flatten(tensors))
     ]
     return tf.nest.pack_sequence_as(tensors, flat)
