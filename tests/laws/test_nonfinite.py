@@ -15,8 +15,9 @@ import tensorflow as tf
 from tests.support.toys import Toy
 from tests.support.training import difference, fit, fit_again
 from trainkit.callbacks.checkpoints import Checkpoints
-from trainkit.core.datasets import Splits
+from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
+from trainkit.data.order import order
 from trainkit.trainer import step_guard
 
 MODES = ["epoch", "epoch_xla", "step"]
@@ -55,8 +56,6 @@ class Without(Poisoned):
 
 def bad_step(task: Poisoned, seed: int = 0, epoch: int = 0, size: int = 16) -> int:
     """The step of the epoch that reads the poisoned row."""
-    from trainkit.data.order import order
-
     return int(np.flatnonzero(order(seed, epoch, task.n) == task.row)[0]) // size
 
 
@@ -193,10 +192,36 @@ def test_an_epoch_without_a_trained_step_logs_nan_and_is_never_the_best(
     hook = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: seen.append(logs["loss"]))
     callbacks = [keeper, hook] if by_batch else [keeper]
     trainer, history = fit(task, epochs=2, on_nonfinite="skip", callbacks=callbacks)
-    assert np.isnan([*history["loss"], *history["accuracy"], *seen]).all()
+    assert np.isnan([*history["loss"], *history["accuracy"]]).all()
+    assert np.isfinite(seen).all()
     assert np.isfinite(history["val_loss"]).all()
     assert keeper.best_epoch == 0
     assert trainer.report().status == "failed"
     assert trainer.model.optimizer.iterations.numpy() == 0
     fit_again(trainer, task, resume=tmp_path / "last")  # nothing is left to train
     assert trainer.report().status == "failed"
+
+
+@pytest.mark.parametrize("policy", ["skip", "restore"])
+def test_a_first_step_that_is_left_out_ends_no_training_that_looks_for_nan(policy: str) -> None:
+    task = Poisoned()
+    task = replace(task, row=int(order(0, 0, task.n)[0]))
+    stops = keras.callbacks.TerminateOnNaN()
+    trainer, history = fit(task, on_nonfinite=policy, callbacks=[stops])
+    assert len(history["loss"]) == trainer.config.epochs
+    assert np.isfinite(history["loss"]).all()
+    assert trainer.report().status == "completed"
+
+
+def test_a_validation_loss_that_is_not_finite_is_never_the_best_but_fails_no_training(tmp_path: Path) -> None:
+    class Bad(Toy):
+        def data(self) -> Splits:
+            splits = super().data()
+            assert isinstance(splits.validation, Arrays)
+            return replace(splits, validation=replace(splits.validation, x=splits.validation.x * 1e38))
+
+    keeper = Checkpoints(tmp_path, "val_loss")
+    trainer, history = fit(Bad(), epochs=1, allow_nonfinite=True, callbacks=[keeper])
+    assert not np.isfinite(history["val_loss"]).any()
+    assert keeper.best_epoch == 0
+    assert trainer.report().status == "completed"

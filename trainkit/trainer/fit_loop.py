@@ -210,8 +210,7 @@ class FitLoop:
             ended = True
             self.runner.feed.cut_off()
             self.logs = self.logs if self.logs.train else former
-        logs = self.logs
-        compiling = self.times.compile - compiling
+        logs, compiling = self.logs, self.times.compile - compiling
         train_seconds = time.perf_counter() - begin - compiling
         whole = ended or state.step_in_epoch == self.runner.feed.steps
         if not whole and self.limits.steps_left() > 0 and not model.stop_training:
@@ -219,7 +218,8 @@ class FitLoop:
         if not whole:
             self.mid_epoch.keep(self.choice.execution)
         if (self.exact or self.callbacks.needs_train_batches) and logs.train:
-            logs = self.guard.counted(self.runner.run_nothing(validate=False)[0])  # as callbacks left it
+            logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
+        logs = self.guard.counted(logs)
         if self.validates(epoch):
             logs = replace(logs, validation=self.validation())
         if whole:

@@ -148,10 +148,10 @@ class StepGuard:
         self.state.skipped += 1
         self.state.idle = self.state.idle or start == 0
         self.state.seek({"epoch": epoch, "step_in_epoch": start + 1, "step": self.state.step + 1})
-        return self.counted(logs)
+        return logs
 
     def counted(self, logs: EpochLogs) -> EpochLogs:
-        """The logs of the epoch so far: metrics that have counted no step give 0, which is no result."""
+        """The logs of an epoch that ends: metrics that have counted no step give 0, which is no result."""
         if not self.state.idle:
             return logs
         return replace(logs, train=dict.fromkeys(logs.train, math.nan))
