@@ -10,7 +10,7 @@ from typing import Any
 from trainkit.callbacks.monitor import Monitor
 from trainkit.core.figures import left_out
 from trainkit.core.files import read_or_set_aside
-from trainkit.core.logs import split_logs, validation_name
+from trainkit.core.logs import split_logs
 from trainkit.runs.metrics_csv import logged_values, read_rows
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.setup import TrainSetup
@@ -24,7 +24,7 @@ class FitReport:
 
     Args:
         stopped: Why it was stopped; None: it came to its end.
-        finite: Whether its last losses and all weights are finite, and its last epoch trained any step.
+        finite: Whether its last loss and all weights are finite, and its last epoch trained any step.
         execution: Mode of execution.
         execution_reason: Why it was chosen.
         throughput: Rows and steps per second.
@@ -51,8 +51,7 @@ class FitReport:
 def ended_finite(setup: TrainSetup, history: Mapping[str, Sequence[float]]) -> bool:
     """Whether a training has ended with a model that is finite, and has trained in its last epoch."""
     # A loss scale leaves steps out by itself; then only the weights tell.
-    names = () if setup.config.precision == "mixed_float16" else ("loss", validation_name("loss"))
-    last = [value for name in names for value in history.get(name, [])[-1:]]
+    last = () if setup.config.precision == "mixed_float16" else history.get("loss", ())[-1:]
     return not setup.state.idle and setup.state.is_finite() and all(map(math.isfinite, last))
 
 
