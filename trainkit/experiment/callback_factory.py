@@ -62,7 +62,8 @@ def monitored_value(job: Job, setup: TrainSetup, extra: Sequence[keras.callbacks
     _check_callbacks(job, setup)
     check_callbacks(extra, setup)
     if job.config.checkpoint.enabled:
-        check_pattern(job.config.checkpoint, extra, setup)
+        own = [keras.callbacks.ReduceLROnPlateau()] if job.config.callbacks.reduce_lr.enabled else []
+        check_pattern(job.config.checkpoint, [*extra, *own], setup)
     early = job.config.callbacks.early_stopping
     if early.enabled:
         setup.direction(early.monitor or name, _early_mode(job, early.monitor or name))

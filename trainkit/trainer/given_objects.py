@@ -105,7 +105,9 @@ def check_pattern(
     Raises:
         UserError: naming the value, and those that are logged.
     """
-    if saves.every_epochs is None or not all(map(_is_known, callbacks)):
+    if saves.every_epochs is None or saves.every_epochs > setup.config.epochs:
+        return  # none is due
+    if not all(map(_is_known, callbacks)):
         return
     known = ["epoch", "step", *setup.logged()]
     if saves.every_epochs % setup.config.validate_every:
