@@ -34,7 +34,7 @@ METHODS = (
 
 def check_members(task: Task) -> None:
     """Refuse a task with something else in place of a method, or of its name, or with a method that cannot be
-    called as the one of `Task`.
+    called as a training calls it.
 
     Raises:
         UserError: naming what came.
@@ -45,19 +45,17 @@ def check_members(task: Task) -> None:
             f"Task {type(task).__name__}: name is {came}; expected a text, as a property or a field."
         )
     for name in METHODS:
-        if not callable(getattr(task, name)):
-            value = getattr(task, name)
-            raise UserError(f"Task {task.name}: {name} is {type(value).__name__}; expected a method.")
-    for name, ours in vars(Task).items():
-        own = None if name.startswith("_") else getattr(task, name)
-        if inspect.isfunction(ours) and callable(own) and getattr(own, "__func__", None) is not ours:
+        own, ours = getattr(task, name), getattr(Task, name)
+        if not callable(own):
+            raise UserError(f"Task {task.name}: {name} is {type(own).__name__}; expected a method.")
+        if getattr(own, "__func__", None) is not ours:
             _check_call(task, name, own, [*inspect.signature(ours).parameters])
 
 
 def _check_call(task: Task, name: str, own: Any, parameters: list[str]) -> None:
     """Refuse a method that does not take what is passed to it: all by position, but `training` by name."""
     try:
-        signature = inspect.signature(own)
+        signature = inspect.signature(own, follow_wrapped=False)  # a decorator may supply arguments
     except ValueError:  # of a function that is not of Python
         return
     given = [None for parameter in parameters[1:] if parameter != "training"]
