@@ -219,3 +219,11 @@ def test_names_that_are_far_apart_are_not_suggested_for_each_other() -> None:
     assert did_you_mean("age", ["name", "town"]) == "known: name, town."
     assert did_you_mean("test", ["evaluate", "tune"]).startswith("did you mean evaluate?")
     assert did_you_mean("test", ["train", "tests"]).startswith("did you mean tests?")
+
+
+def test_replicas_without_a_row_are_refused_beyond_the_cores_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    TrainerConfig(batch_size=1, replicas=2).check("trainer.")
+    TrainerConfig(batch_size=8, replicas=8).check("trainer.")
+    with pytest.raises(UserError, match="a batch has 1 rows, and this machine 2 cores"):
+        TrainerConfig(batch_size=1, replicas=3).check("trainer.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -73,7 +74,7 @@ class TrainerConfig:
     heartbeat_seconds: float = setting(30.0, "multi_worker: silence after which a worker is lost", above=0)
 
     def check(self, prefix: str) -> None:
-        """Refuse replicas that no batch has rows for, and what `model.fit` does not have, if it is to train.
+        """Refuse replicas that outnumber rows and cores, and what `model.fit` does not have, if it trains.
 
         Args:
             prefix: Dotted key of this section with a final dot, for the message.
@@ -88,10 +89,10 @@ class TrainerConfig:
                 f"{prefix}on_nonfinite={self.on_nonfinite} undoes steps, which model.fit cannot; use "
                 f"{prefix}engine=trainkit, or {prefix}on_nonfinite=stop."
             )
-        if (self.replicas or 1) > self.batch_size:
+        if (self.replicas or 1) > max(self.batch_size, os.cpu_count() or 1):
             raise UserError(
-                f"{prefix}replicas={self.replicas}: a batch has {self.batch_size} rows; expected a row for "
-                f"each replica: fewer replicas, or more rows by {prefix}batch_size."
+                f"{prefix}replicas={self.replicas}: a batch has {self.batch_size} rows, and this machine "
+                f"{os.cpu_count()} cores; expected fewer replicas, or more rows by {prefix}batch_size."
             )
 
 
