@@ -15,7 +15,7 @@ from trainkit.config import DataConfig
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.files import read_json, write_json
-from trainkit.data.checks import check_rows
+from trainkit.data.checks import check_rows, weighted
 from trainkit.data.fitted import new_table
 from trainkit.data.table_data import table_data
 
@@ -140,7 +140,23 @@ def test_messages_number_the_rows_of_a_split_as_the_file_does(tmp_path: Path) ->
     assert train.select(slice(2, 9)).named([1], "training")[0] == [rows[3] + 1]
     spoilt = replace(train.take(slice(0, 9)), y=np.where(np.arange(9) == 4, np.nan, 0.0))
     with pytest.raises(UserError, match=f"the first is row {rows[4] + 1} of the data"):
-        check_rows(spoilt, "training")
+        check_rows(spoilt.numbered(rows[:9]), "training")
+    weighed = weighted(train, {0: 2.0})
+    assert weighed.named([3], "training") == train.named([3], "training")
     others = Arrays(np.array([[0.0], [np.inf]]))
     with pytest.raises(UserError, match="the first is row 2 of the validation rows"):
         check_rows(others, "validation")
+
+
+def test_rows_that_no_file_numbers_so_are_named_by_their_split(tmp_path: Path) -> None:
+    """Those of several files, of lines some of which are left out, and rows that were put in their place."""
+    for name, first in (("train", 0), ("test", 50)):
+        write_table(tmp_path / f"{name}.csv", first, first + 50)
+    of_two = table_data(DataConfig(path=str(tmp_path), target="buys"), "classification").splits()
+    assert of_two.test.named([0], "test") == ([1], "of the test rows")
+    one = DataConfig(path=str(tmp_path / "train.csv"), target="buys")
+    train = table_data(one, "classification").splits().train
+    turned = replace(train, y=train.y[::-1])
+    assert turned.named([2], "training") == ([3], "of the training rows")
+    some = table_data(replace(one, skip_bad=True), "classification").splits().train
+    assert some.named([2], "training") == ([3], "of the training rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ class Arrays:
         y: Array `[N, ...]`, or nested tuples, lists or dicts of them; None for a model that needs no labels.
         weight: Array `[N]` or `[N, T]` that multiplies the loss of each row, or of each of its steps; None:
             all weigh 1.
-        numbers: Which rows of a file these are `[N]`, from 0, for messages; None: not known.
+
+    Attributes:
+        numbers: Which rows of a file these are `[N]`, from 0, for messages; None: not known. Rows that
+            replace these have none.
 
     Raises:
         UserError: if the arrays disagree on the number of rows, or there are none; for what is no array.
@@ -44,7 +48,7 @@ class Arrays:
     x: Structure
     y: Structure = None
     weight: Structure = None
-    numbers: np.ndarray | None = field(default=None, kw_only=True, repr=False, compare=False)
+    numbers: np.ndarray | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in PARTS:
@@ -62,11 +66,15 @@ class Arrays:
                 "Arrays need one and the same number of rows (at least 1) in x, y and weight; got "
                 f"{sorted(rows)}."
             )
-        if self.numbers is not None and len(self.numbers) not in rows:
-            object.__setattr__(self, "numbers", None)  # of the rows that these have replaced
 
     def __len__(self) -> int:
         return len(leaves(self.x)[0])
+
+    def numbered(self, numbers: np.ndarray | None) -> Arrays:
+        """The same rows, which are the rows `numbers` `[N]` of a file, from 0."""
+        made = copy.copy(self)
+        object.__setattr__(made, "numbers", numbers)
+        return made
 
     def batch(self) -> tuple[Structure, ...]:
         """The arrays as Keras takes them: `(x,)`, `(x, y)` or `(x, y, weight)`."""
@@ -77,12 +85,12 @@ class Arrays:
     def take(self, rows: Any) -> Arrays:
         """The given rows (a slice, or an index array `[n]`) as new `Arrays` in memory."""
         x, y, weight = map_leaves(lambda a: taken(a, rows), (self.x, self.y, self.weight))
-        return Arrays(x, y, weight, numbers=None if self.numbers is None else self.numbers[rows])
+        return Arrays(x, y, weight).numbered(None if self.numbers is None else self.numbers[rows])
 
     def select(self, rows: Any) -> Arrays:
         """The given rows as new `Arrays`; those of arrays in files are not read before they are needed."""
         x, y, weight = map_leaves(lambda a: selected(a, rows), (self.x, self.y, self.weight))
-        return Arrays(x, y, weight, numbers=None if self.numbers is None else self.numbers[rows])
+        return Arrays(x, y, weight).numbered(None if self.numbers is None else self.numbers[rows])
 
     def named(self, rows: Sequence[int] | np.ndarray, name: str) -> tuple[list[int], str]:
         """Rows as messages number them, from 1; and what they are rows of: the data, or the split.

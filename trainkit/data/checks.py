@@ -76,4 +76,4 @@ def weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays
     one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     classes = labels.argmax(axis=-1) if one_hot else np.round(labels.reshape(-1))
     weights = np.array([class_weight.get(int(label), 1.0) for label in classes], np.float32)
-    return replace(arrays, weight=weights)
+    return replace(arrays, weight=weights).numbered(arrays.numbers)

@@ -42,7 +42,7 @@ def with_class_weights(train: Arrays, labels: ClassLabels, weights: Any) -> Arra
     else:
         each = _given(labels, weights)
     own = np.ones(len(indices)) if train.weight is None else np.asarray(train.weight)
-    return replace(train, weight=(own * each[indices]).astype(np.float32))
+    return replace(train, weight=(own * each[indices]).astype(np.float32)).numbered(train.numbers)
 
 
 def _given(labels: ClassLabels, weights: Any) -> np.ndarray:

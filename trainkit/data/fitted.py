@@ -245,5 +245,7 @@ def labels_of(
         weight = weight[kept].astype(np.float32)
     assert preparation.target is not None
     target, given = preparation.target, values["target"][kept]
-    labels = target.encode(given, kept) if isinstance(target, ClassLabels) else target.encode(given)
+    # Rows of several files, or of lines some of which are left out, have no numbers that a file has.
+    numbers = kept if len(table.files) == 1 and not config.skip_bad else None
+    labels = target.encode(given, numbers) if isinstance(target, ClassLabels) else target.encode(given)
     return kept, labels, weight

@@ -42,6 +42,7 @@ class TableData:
         notes: What people should know of the splits, one sentence each.
         cache: Folder of the files of a table that is not held in memory; None: in the user's cache.
         former: What gives the splits of runs without `Schema.split`, as in `split_by_settings`.
+        one_file: Whether its rows are numbered as those of one file.
     """
 
     schema: Schema
@@ -52,6 +53,7 @@ class TableData:
     notes: tuple[str, ...] = ()
     cache: str | None = None
     former: str | None = None
+    one_file: bool = False
 
     def texts(self, rows: np.ndarray) -> dict[str, list[str]]:
         """Rows by their numbers `[n]` as texts, by column; ignored columns are left out."""
@@ -70,8 +72,9 @@ class TableData:
             parts = {name: self._stored(x, chosen, rows, weight) for name, rows in self.rows.items()}
         else:
             parts = {name: chosen.arrays(self.columns, rows, weight) for name, rows in self.rows.items()}
-        numbered = {name: replace(part, numbers=self.rows[name]) for name, part in parts.items()}
-        return Splits(source=self.source, **numbered)
+        if self.one_file:
+            parts = {name: part.numbered(self.rows[name]) for name, part in parts.items()}
+        return Splits(source=self.source, **parts)
 
     def _stored(
         self, x: Mapping[str, np.ndarray], chosen: Preparation, rows: np.ndarray, weight: np.ndarray | None
@@ -159,7 +162,9 @@ def prepare_table(
     notes += said
     notes += targets.class_notes(problem, target, config.separator)
     notes += _duplicates(schema, columns, rows)
-    return TableData(schema, preparation, columns, rows, table.source, tuple(notes), config.cache, former)
+    one_file = len(table.files) == 1 and not config.skip_bad
+    read = (schema, preparation, columns, rows, table.source, tuple(notes))
+    return TableData(*read, cache=config.cache, former=former, one_file=one_file)
 
 
 def _roles(config: DataConfig) -> dict[str, str]:
