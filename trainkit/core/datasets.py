@@ -73,8 +73,11 @@ class Arrays:
     def numbered(self, numbers: np.ndarray | None) -> Arrays:
         """The same rows, which are the rows `numbers` `[N]` of a file, from 0."""
         made = copy.copy(self)
-        object.__setattr__(made, "numbers", numbers)
+        made._number(numbers)
         return made
+
+    def _number(self, numbers: np.ndarray | None) -> None:
+        object.__setattr__(self, "numbers", numbers)
 
     def batch(self) -> tuple[Structure, ...]:
         """The arrays as Keras takes them: `(x,)`, `(x, y)` or `(x, y, weight)`."""
