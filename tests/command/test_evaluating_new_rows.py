@@ -82,6 +82,9 @@ def test_labels_of_new_rows_are_those_of_the_training_and_rows_without_one_are_r
         Path("bad.csv").write_text("\n".join([head, ",".join(bad), *lines[1:]]) + "\n")
         with pytest.raises(UserError, match=message):
             task.labelled_rows("bad.csv")
+        if new:  # a second file, of which the rows would run on
+            with pytest.raises(UserError, match="'goes' is no class of the training"):
+                task.labelled_rows([LABELLED, "bad.csv"])
     kept = TabularClassification(settings={**given, "skip_bad": True}).labelled_rows("bad.csv")
     assert len(kept.arrays) == 59
     stored = {**given, "memory": 65_000, "cache": "cache"}
