@@ -1,4 +1,5 @@
-"""`trainkit.fit` beside `model.fit`: the same compiled model and arguments, one line changed.
+"""`trainkit.fit` beside `model.fit`: the same compiled model and arguments, one line changed, on rows in each
+of the forms that Keras takes.
 
     python -m benchmarks.drop_in --rounds 5
 
@@ -16,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import trainkit as tk
 from trainkit.data.sources.keras_datasets import BOSTON, MNIST, load
@@ -32,6 +34,7 @@ class Row:
         y: Labels.
         batch_size: Rows per step.
         epochs: Epochs per fit.
+        given: Makes the arguments of a fit from rows, labels and rows per step.
     """
 
     name: str
@@ -40,6 +43,41 @@ class Row:
     y: np.ndarray
     batch_size: int
     epochs: int
+    given: Callable[[np.ndarray, np.ndarray, int], dict[str, Any]]
+
+
+def arrays(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Any]:
+    """Arrays, with a validation."""
+    return {"x": x, "y": y, "batch_size": size, "validation_split": 0.2}
+
+
+def batches(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Any]:
+    """A Dataset of batches."""
+    return {"x": tf.data.Dataset.from_tensor_slices((x, y)).batch(size)}
+
+
+def hooked(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Any]:
+    """The same, and a callback that is called at each of them."""
+    return {**batches(x, y, size), "callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=seen)]}
+
+
+def seen(batch: int, logs: Any) -> None:
+    """What a callback does that does nothing."""
+
+
+class Sequence(keras.utils.PyDataset):
+    """Batches that Python makes."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, size: int) -> None:
+        super().__init__()
+        self.x, self.y, self.size = x, y, size
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.size)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = slice(number * self.size, (number + 1) * self.size)
+        return self.x[rows], self.y[rows]
 
 
 def mnist_mlp() -> keras.Model:
@@ -67,24 +105,25 @@ def rows() -> list[Row]:
     houses, _ = load(BOSTON)
     x = houses["x"].astype(np.float32)
     x = (x - x.mean(0)) / x.std(0)
+    y = houses["y"].astype(np.float32)
+    many, labels = np.tile(x, (20, 1)), np.tile(y, 20)
+    mnist = (mnist_mlp, digits["x_train"], digits["y_train"], 128, 2)
+    long = (boston_mlp, many, labels, 32, 4)
     return [
-        Row("MNIST MLP, batch 128", mnist_mlp, digits["x_train"], digits["y_train"], 128, 2),
-        Row("Boston, batch 32", boston_mlp, x, houses["y"].astype(np.float32), 32, 100),
+        Row("MNIST MLP, batch 128", *mnist, arrays),
+        Row("MNIST MLP, a Dataset", *mnist, batches),
+        Row("Boston, batch 32", boston_mlp, x, y, 32, 100, arrays),
+        Row("Boston 20 times, a Dataset", *long, batches),
+        Row("Boston 20 times, a Dataset and a callback at each batch", *long, hooked),
+        Row("Boston 20 times, a PyDataset", *long, lambda *rows: {"x": Sequence(*rows)}),
     ]
 
 
 def seconds_per_epoch(row: Row, fit: Callable[..., Any], model: keras.Model) -> float:
     """Seconds per epoch of one fit, validation included."""
+    given = row.given(row.x, row.y, row.batch_size)
     begin = time.perf_counter()
-    fit(
-        model,
-        row.x,
-        row.y,
-        batch_size=row.batch_size,
-        epochs=row.epochs,
-        validation_split=0.2,
-        verbose=0,
-    )
+    fit(model, **given, epochs=row.epochs, verbose=0)
     return (time.perf_counter() - begin) / row.epochs
 
 
