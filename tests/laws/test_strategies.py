@@ -262,7 +262,7 @@ def test_combinations_that_cannot_work_are_refused_with_what_to_use(
     settings: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        Trainer(TrainerConfig(epochs=1, batch_size=16, **settings)).prepare(
+        Trainer(TrainerConfig(epochs=1, batch_size=64, **settings)).prepare(
             Toy()
         )  # so before a run directory is made
     assert words in str(caught.value)

@@ -92,11 +92,13 @@ def fault_learning_rate_off_by_a_millionth(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def fault_rows_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = split_step.gather
+    def reversed_labels(original: Any) -> Any:
+        def gather(*args: Any) -> Any:
+            return tf.nest.map_structure(
+                lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, original(*args)
+            )
 
-    def gather(tensors: Any, rows: Any) -> Any:
-        picked = original(tensors, rows)
-        return tf.nest.map_structure(lambda t: tf.reverse(t, [0]) if t.shape.rank == 1 else t, picked)
+        return gather
 
-    for module in (split_step, train_step):
-        monkeypatch.setattr(module, "gather", gather)
+    for module, name in ((split_step, "gather"), (train_step, "gather_apart")):
+        monkeypatch.setattr(module, name, reversed_labels(getattr(module, name)))
