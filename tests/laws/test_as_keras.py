@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import trainkit as tk
+from tests.support.training import programs_made
 from trainkit.engine.train_loop import TrainProgram
 
 X = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
@@ -233,15 +234,7 @@ def test_a_verbosity_that_keras_takes_for_silence_is_taken(verbose: Any, capsys:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[TrainProgram]:
     """The programs that are made in the test."""
-    found: list[TrainProgram] = []
-    begin = TrainProgram.__init__
-
-    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
-        found.append(self)
-        begin(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainProgram, "__init__", noted)
-    return found
+    return programs_made(monkeypatch)
 
 
 @pytest.mark.parametrize(

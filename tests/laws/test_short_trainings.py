@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import trainkit as tk
+from tests.support.training import programs_made
 from trainkit.backend import compile_cache, recurrent
 from trainkit.config import TrainerConfig
 from trainkit.engine.train_loop import TrainProgram
@@ -32,15 +33,7 @@ class Hook(keras.callbacks.Callback):
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[TrainProgram]:
     """The training programs that are made in the test."""
-    found: list[TrainProgram] = []
-    begin = TrainProgram.__init__
-
-    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
-        found.append(self)
-        begin(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainProgram, "__init__", noted)
-    return found
+    return programs_made(monkeypatch)
 
 
 def dense() -> keras.Model:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from trainkit.core.task import Task
+from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.trainer import Trainer
 
-__all__ = ["difference", "fit", "fit_again", "traces", "weights"]
+__all__ = ["difference", "fit", "fit_again", "programs_made", "traces", "weights"]
 
 
 def fit(
@@ -47,3 +49,16 @@ def difference(a: Trainer, b: Trainer) -> float:
 def traces(trainer: Trainer) -> list[int]:
     """How often each training program of a trainer was traced."""
     return [program.traces for program in trainer.programs]
+
+
+def programs_made(monkeypatch: pytest.MonkeyPatch) -> list[TrainProgram]:
+    """The training programs that are made from here on, in a list that grows."""
+    found: list[TrainProgram] = []
+    begin = TrainProgram.__init__
+
+    def noted(self: TrainProgram, *args: Any, **kwargs: Any) -> None:
+        found.append(self)
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainProgram, "__init__", noted)
+    return found

@@ -3,7 +3,6 @@ quickly as Keras's own train function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -35,15 +34,10 @@ class BatchProgram(TrainProgram):
         rows: Structure,
         orders: tf.Tensor,
         *,
-        validation: Structure = None,
-        base: int = 0,
-        epochs: int = 1,
         start: int = 0,
         stop: int | None = None,
         reset: bool | None = None,
-        validate: Sequence[bool] = (False,),
-        best: Sequence[float] = (),
-        wait: Sequence[int] = (),
+        **_: Any,
     ) -> list[EpochLogs]:
         """Train the batch `rows`, if `start` is before `stop`; see `TrainProgram`."""
         if stop is None or start < stop:
