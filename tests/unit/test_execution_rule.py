@@ -19,10 +19,21 @@ def recurrent(units: int, **settings: Any) -> keras.Model:
     )
 
 
-def decided(model: keras.Model, *operations: str, steps: int = 100_000) -> bool:
+def decided(model: keras.Model, *operations: str, steps: int = 100_000, alone: bool = False) -> bool:
     if not model.compiled:
         model.compile("adam")
-    return xla_by_rule(Situation("auto", False, 1, steps, 32, "", frozenset(operations)), model)[0]
+    return xla_by_rule(Situation("auto", alone, 1, steps, 32, "", frozenset(operations), alone), model)[0]
+
+
+def test_small_steps_that_are_called_one_by_one_are_not_compiled() -> None:
+    if has_gpu():
+        pytest.skip("on a GPU, XLA is always right")
+    small, large = (
+        keras.Sequential([keras.Input((n,)), layers.Dense(n), layers.Dense(1)]) for n in (20, 4000)
+    )
+    assert decided(small, "MatMul")
+    assert not decided(small, "MatMul", alone=True)
+    assert decided(large, "MatMul", alone=True)
 
 
 def test_narrow_recurrent_layers_are_compiled_and_wide_ones_are_not() -> None:

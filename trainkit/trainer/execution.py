@@ -40,6 +40,9 @@ CLOSE = 1.5  # candidates within this factor are timed once more, since a busy m
 # Of XLA, times the root of the number of trainable variables (0.8 s for 6, 1.1 for 12, 2.8 for 102): a
 # training that saves less cannot win by it.
 COMPILE_SECONDS = 0.3
+# What a call that trains one batch costs more under XLA: `engine/batch_program.py` is called sooner. A small
+# step with a callback took 2.9 to 3.6 ms, and 2.0 without XLA; that of `model.fit` 1.9 to 2.1.
+ALONE_SECONDS = 1e-3
 OP_SECONDS = 25e-6  # that XLA saves of a step, per trainable variable: what starting its operations costs
 FLOPS_PER_SECOND = 1.5e11  # of two CPU cores, about
 # A recurrent layer: what XLA saves per step, and takes to compile it; of 60 time steps in batches of 32, XLA
@@ -91,6 +94,7 @@ class Situation:
         resumed: Execution of the training that is resumed: `auto` keeps to it, since another rounds
             otherwise.
         operations: Names of TensorFlow's operations in the forward pass.
+        alone: Whether each call trains one batch as it came.
     """
 
     asked: str
@@ -100,6 +104,7 @@ class Situation:
     step_rows: int
     resumed: str
     operations: frozenset[str]
+    alone: bool = False
 
 
 def choose(
@@ -176,7 +181,8 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     embedded = sum(layer.count_params() for layer in layers)
     flops = 6.0 * (model.count_params() - embedded) * situation.step_rows
     step = FUSED_SHARE * flops / FLOPS_PER_SECOND + OP_SECONDS * variables + RECURRENT_SECONDS * len(units)
-    saved = situation.steps_left * (step + _update_seconds(model, embedded))
+    step += _update_seconds(model, embedded) - (ALONE_SECONDS if situation.alone else 0.0)
+    saved = situation.steps_left * max(step, 0.0)
     compiling = COMPILE_SECONDS * variables**0.5 + RECURRENT_COMPILE_SECONDS * len(units)
     if saved < compiling + EMBEDDING_COMPILE_SECONDS * len(layers):
         return False, f"XLA would save about {duration(saved)}: less than its compilation takes"

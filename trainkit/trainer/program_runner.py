@@ -19,6 +19,7 @@ from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import execution as modes
+from trainkit.trainer.batch_feed import DirectFeed
 from trainkit.trainer.epochs_per_call import max_epochs_per_call
 from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation
 from trainkit.trainer.index_checks import why_not_xla
@@ -83,8 +84,7 @@ class ProgramRunner:
                 self.setup, self.callbacks, validated_by_host=self.validated_by_host
             )
             self._feed = self._make_feed()
-        steps = self.setup.steps_per_epoch or 1
-        left = (self.config.epochs - self.setup.state.epoch) * steps
+        left = (self.config.epochs - self.setup.state.epoch) * (self.setup.steps_per_epoch or 1)
         situation = Situation(
             asked=self.config.execution,
             every_batch=self.callbacks.needs_train_batches,
@@ -93,13 +93,13 @@ class ProgramRunner:
             step_rows=self.setup.shape.step_rows,
             resumed=self.callbacks.resumed_execution,
             operations=self.setup.facts.operations,
+            alone=isinstance(self._feed, DirectFeed),
         )
         kept = MachineCache(files.cache_folder() / "execution.json")
         self.choice = modes.choose(situation, self.setup.model, self._measure, kept)
-        if self.choice.xla and self.config.execution in ("auto", "measure"):
-            reason = why_not_xla(self.setup)
-            if reason:
-                self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
+        chosen = self.choice.xla and self.config.execution in ("auto", "measure")
+        if chosen and (reason := why_not_xla(self.setup)):
+            self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
         self.times.compile += time.perf_counter() - begin
         return self.choice
 
