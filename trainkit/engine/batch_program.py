@@ -23,11 +23,8 @@ class BatchProgram(TrainProgram):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._run = compat.without_tracing_warning(
-            tf.function(self._step, autograph=False, reduce_retracing=True)
-        )
-        self._read = compat.without_tracing_warning(tf.function(self._results, autograph=False))
-        self._step_logs = tf.constant(self._no_logs)
+        self._run = compat.TracedFunction(tf.function(self._step, autograph=False, reduce_retracing=True))
+        self._read = compat.TracedFunction(tf.function(self._results, autograph=False))
 
     def __call__(
         self,
@@ -54,7 +51,7 @@ class BatchProgram(TrainProgram):
 
     def trace(self, rows: Structure, orders: tf.Tensor, *, validation: Structure = None) -> None:
         """Trace the step; the first one that runs has it compiled."""
-        self._run.get_concrete_function(rows if self.batch_spec is None else self.batch_spec)
+        self._run.trace(rows if self.batch_spec is None else self.batch_spec)
 
     def _step(self, rows: Structure) -> tuple[tf.Tensor, ...]:
         self.traces += 1

@@ -153,7 +153,7 @@ class EvaluationProgram:
         self.by_step = xla and by_step
         self.hidden_rows = hidden_rows
         self.in_xla = xla and not by_step
-        self._run = compat.without_tracing_warning(
+        self._run = compat.TracedFunction(
             tf.function(self._program, autograph=False, jit_compile=self.in_xla or None)
         )
         layout = step.test_logs

@@ -65,15 +65,16 @@ class TrainProgram:
         self.traces = 0
         rules = spec.rules if spec.shape.max_epochs > 1 else ()
         self._best = BestEpochs(rules, step.train_logs, step.test_logs, state)
-        self._run = compat.without_tracing_warning(
+        self._run = compat.TracedFunction(
             tf.function(
                 self._program, autograph=False, jit_compile=self.in_xla or None, reduce_retracing=spec.direct
             )
         )
-        self._no_logs = np.zeros(
-            [step.train_logs.width if step.train_logs.from_step else 0], step.train_logs.dtype
-        )
-        self._step_logs: Any = self._no_logs
+        self._content: list[bytes] = []
+        self._tensors: list[tf.Tensor] = []
+        width = step.train_logs.width if step.train_logs.from_step else 0
+        self._no_logs = np.zeros([width], step.train_logs.dtype)
+        self._step_logs: tf.Tensor = tf.constant(self._no_logs)
 
     def __call__(
         self,
@@ -116,23 +117,23 @@ class TrainProgram:
         end = shape.steps if stop is None else stop
         begins = start == 0 if reset is None else reset
         control = np.array([epochs, start, end, base, int(begins), 0], np.int32)
-        given = (
-            validation,
-            orders,
-            tf.constant(control),
-            tf.constant(flags),
-            tf.constant(np.array(best, np.float32)),
-            tf.constant(np.array(wait, np.int32)),
-            tf.constant(self._step_logs),
-        )
+        kept = self._kept(flags, np.array(best, np.float32), np.array(wait, np.int32))
+        given = (validation, orders, tf.constant(control), *kept, self._step_logs)
         if self.batch_spec is not None and not self.traces:
-            self._run.get_concrete_function(self.batch_spec, *given)
+            self._run.trace(self.batch_spec, *given)
         done, values, rates, updates, self._step_logs = self._run(rows, *given)
         count = int(done)  # the one host-device sync of a call; what follows is there already
         values = values.numpy()
         rates = rates.numpy()
         updates = updates.numpy()
         return [self._logs(values[i], rates[i], int(updates[i]), bool(flags[i])) for i in range(count)]
+
+    def _kept(self, *arrays: np.ndarray) -> list[tf.Tensor]:
+        """Arrays that seldom change from call to call, as tensors that are made anew only then."""
+        content = [array.tobytes() for array in arrays]
+        if content != self._content:
+            self._content, self._tensors = content, [tf.constant(array) for array in arrays]
+        return self._tensors
 
     @property
     def in_xla(self) -> bool:

@@ -27,11 +27,13 @@ from tensorflow.python.framework import func_graph
 from tensorflow.python.framework import random_seed as seeds
 
 from trainkit.backend.compat.iterator import LaterIterator
+from trainkit.backend.compat.traced import TracedFunction, without_tracing_warning
 
 __all__ = [
     "FORGET_KERNELS",
     "INITIALIZE",
     "UPDATE_ALL",
+    "TracedFunction",
     "adam_slots",
     "adapter_arrays",
     "all_layers",
@@ -111,16 +113,6 @@ def traced_outputs(function: Callable[..., Any], *specs: Any) -> Any:
     """What `function` returns for a batch of these `tf.TypeSpec`s, as symbolic tensors of a graph that is
     traced once and never run."""
     return func_graph.func_graph_from_py_func("traced", function, specs, {}).structured_outputs
-
-
-def without_tracing_warning(function: Any) -> Any:
-    """A `tf.function` of whose traces TensorFlow does not warn.
-
-    It counts those of all functions with the same code together, and warns after a few: a program that each
-    training traces once, as it should, looks like one that is traced at every call.
-    """
-    function._omit_frequent_tracing_warning = True
-    return function
 
 
 def supports_xla(model: keras.Model) -> bool:
