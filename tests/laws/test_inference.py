@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import Toy
+from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
+from trainkit.trainer import execution
 from trainkit.trainer.trainer import Trainer
 
 
@@ -106,3 +108,37 @@ def test_text_rows_are_predicted_by_a_model_of_text_alone() -> None:
         assert trainer.predict(x).shape == (2, 3)
     with pytest.raises(UserError, match="rows of float32 do not fit the model, which was made for text"):
         trainer.predict(np.ones([4], "float32"))
+
+
+class Words(Toy):
+    """Rows of two words, of five."""
+
+    name = "words"
+
+    def data(self) -> Splits:
+        x = np.arange(32, dtype="int32").reshape(16, 2) % 5
+        return Splits(Arrays(x, np.arange(16) % 3), test=Arrays(x, np.arange(16) % 3))
+
+    def model(self, train: Any) -> keras.Model:
+        inside = [keras.layers.Embedding(5, 3), keras.layers.Flatten(), keras.layers.Dense(3)]
+        return keras.Sequential([keras.Input((2,), dtype="int32"), *inside])
+
+
+def test_rows_that_come_to_be_predicted_are_looked_at_before_xla_gets_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It trains by XLA, which would take the nearest word for one that there is not."""
+    if has_gpu():
+        pytest.skip("on a GPU TensorFlow does not raise either")
+    monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
+    monkeypatch.setattr(execution, "EMBEDDING_COMPILE_SECONDS", 0.0)
+    trainer = Trainer(epochs=1, batch_size=8)
+    trainer.fit(Words())
+    assert trainer.execution == "epoch_xla"
+    x = trainer.splits.test.x
+    np.testing.assert_allclose(trainer.predict(x), trainer.model.predict(x, verbose=0), atol=1e-6)
+    x = x.copy()
+    x[3, 1] = 5
+    for predict in (trainer.model.predict, trainer.predict):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            predict(x)

@@ -250,8 +250,11 @@ def test_texts_are_never_given_to_xla() -> None:
             tk.fit(make(), words, Y[:6], batch_size=4, verbose=0, execution="epoch_xla")
 
 
+@pytest.mark.parametrize("form", ["arrays", "Dataset"])
 @pytest.mark.parametrize("wrong", ["index", "label", "assertion"])
-def test_what_keras_raises_for_is_not_trained_on(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keras_raises_for_is_not_trained_on(
+    wrong: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where XLA, which checks nothing, would pay."""
     monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.0)
     monkeypatch.setattr(execution, "EMBEDDING_COMPILE_SECONDS", 0.0)
@@ -270,15 +273,20 @@ def test_what_keras_raises_for_is_not_trained_on(wrong: str, monkeypatch: pytest
         model.compile("adam", "sparse_categorical_crossentropy")
         return model
 
+    def rows() -> dict[str, Any]:
+        if form == "arrays":
+            return {"x": x, "y": y, "batch_size": 4}
+        return {"x": tf.data.Dataset.from_tensor_slices((x, y)).repeat(30).batch(4)}
+
     if wrong != "assertion":
         kept: list[str] = []
-        tk.fit(make(), x, y, batch_size=4, epochs=2, verbose=0, callbacks=[_Seen(kept)])
-        assert kept == ["epoch_xla"], "the rule is not what keeps XLA out"
+        tk.fit(make(), **rows(), epochs=2, verbose=0, callbacks=[_Seen(kept)])
+        assert kept == ["epoch_xla"] * 2, "the rule is not what keeps XLA out"
     x[3, 1] = 7 if wrong == "index" else x[3, 1]
     y[5] = 3 if wrong == "label" else y[5]
     for fit in (keras.Model.fit, tk.fit):
         with pytest.raises(tf.errors.InvalidArgumentError):
-            fit(make(), x, y, batch_size=4, epochs=2, verbose=0)
+            fit(make(), **rows(), epochs=2, verbose=0)
 
 
 class _Seen(Observer):
@@ -286,5 +294,5 @@ class _Seen(Observer):
         super().__init__()
         self.kept = kept
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.kept.append(self.run.execution)

@@ -16,7 +16,7 @@ from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.engine.inputs import row_spec
 from trainkit.trainer.execution import Situation, xla_by_rule
-from trainkit.trainer.index_checks import why_not_xla
+from trainkit.trainer.index_checks import index_check
 from trainkit.trainer.model_checks import examine
 
 X = np.arange(20, dtype="int32").reshape(10, 2) % 5
@@ -33,10 +33,10 @@ def asked(model: keras.Model, x: Any, y: Any, order: Any = None, loss: Any = Non
         task=task,
         model=model,
         splits=Splits(arrays),
-        source=SimpleNamespace(arrays=arrays),
+        source=SimpleNamespace(arrays=arrays, spec=row_spec(arrays), batch_spec=None),
         facts=examine(task, model, row_spec(arrays), None),
     )
-    return why_not_xla(setup)
+    return index_check(setup)[0]
 
 
 def words(*more: layers.Layer) -> keras.Model:

@@ -42,7 +42,7 @@ CLOSE = 1.5  # candidates within this factor are timed once more, since a busy m
 COMPILE_SECONDS = 0.3
 # What a call that trains one batch costs more under XLA: `engine/batch_program.py` is called sooner. A small
 # step with a callback took 2.9 to 3.6 ms, and 2.0 without XLA; that of `model.fit` 1.9 to 2.1.
-ALONE_SECONDS = 1e-3
+ALONE_SECONDS = 2e-3
 OP_SECONDS = 25e-6  # that XLA saves of a step, per trainable variable: what starting its operations costs
 FLOPS_PER_SECOND = 1.5e11  # of two CPU cores, about
 # A recurrent layer: what XLA saves per step, and takes to compile it; of 60 time steps in batches of 32, XLA
@@ -95,6 +95,7 @@ class Situation:
             otherwise.
         operations: Names of TensorFlow's operations in the forward pass.
         alone: Whether each call trains one batch as it came.
+        programs: What is compiled.
     """
 
     asked: str
@@ -105,6 +106,7 @@ class Situation:
     resumed: str
     operations: frozenset[str]
     alone: bool = False
+    programs: int = 1
 
 
 def choose(
@@ -184,7 +186,8 @@ def xla_by_rule(situation: Situation, model: keras.Model) -> tuple[bool, str]:
     step += _update_seconds(model, embedded) - (ALONE_SECONDS if situation.alone else 0.0)
     saved = situation.steps_left * max(step, 0.0)
     compiling = COMPILE_SECONDS * variables**0.5 + RECURRENT_COMPILE_SECONDS * len(units)
-    if saved < compiling + EMBEDDING_COMPILE_SECONDS * len(layers):
+    compiling += EMBEDDING_COMPILE_SECONDS * len(layers)
+    if saved < compiling * situation.programs:
         return False, f"XLA would save about {duration(saved)}: less than its compilation takes"
     return True, "XLA fuses the operations of a step"
 

@@ -13,7 +13,6 @@ import tensorflow as tf
 from trainkit.backend import compat
 from trainkit.backend.compat.handles import shape_of
 from trainkit.backend.devices import has_gpu
-from trainkit.core.datasets import Arrays
 from trainkit.core.tree import leaves, pack_leaves
 from trainkit.engine.inputs import has_unknown_sizes, keras_batch
 from trainkit.engine.objective import computed, own_objective
@@ -29,7 +28,7 @@ from trainkit.trainer.xla_limits import (
     operation_name,
 )
 
-__all__ = ["why_not_xla"]
+__all__ = ["IndexCheck", "index_check"]
 
 ROWS = 8192  # that are looked at together
 WORDS = {
@@ -37,6 +36,7 @@ WORDS = {
     TO_INTEGERS: "a number is outside of its type",
     INTEGER_DIVISION: "a whole number is divided by zero",
 }
+UNKNOWN = "whether all indexes are in range is known to TensorFlow alone"
 # What such an operation gives in one step tells nothing about the next.
 CHANGING = ("ReadVariable", "Random", "Multinomial", "ResourceGather", *FUNCTIONS)
 SHAPES = ("Shape", "ShapeN", "Size", "Rank", "BroadcastGradientArgs")
@@ -46,48 +46,76 @@ class _Unknown(Exception):
     """Only the training itself shows whether a number is in range."""
 
 
-def why_not_xla(setup: TrainSetup) -> str:
-    """Why XLA might train where TensorFlow would raise; empty: it would not.
+class IndexCheck:
+    """Looks at every operation of the model and its loss of which XLA checks nothing, with the numbers that
+    it gets from rows; nothing else of the model is computed.
 
-    Looks at every operation of the model and its loss of which XLA checks nothing, with the numbers that it
-    gets from all rows in memory; nothing else of the model is computed. On a GPU TensorFlow does not raise
-    either.
+    Args:
+        setup: The task made ready.
+
+    Raises:
+        Exception: where only the training itself shows whether a number is in range.
+    """
+
+    def __init__(self, setup: TrainSetup) -> None:
+        batch_spec = leaves(setup.source.batch_spec)
+        if any(not isinstance(one, tf.TensorSpec) or not one.shape.rank for one in batch_spec):
+            raise _Unknown
+        rows = setup.source.spec
+        specs = [tf.TensorSpec([None, *one.shape], one.dtype) for one in leaves(rows)]
+        wrapped = tf.compat.v1.wrap_function(lambda *flat: _compute(setup, pack_leaves(rows, flat)), specs)
+        places = {tensor.name: place for place, tensor in enumerate(wrapped.graph.inputs[: len(specs)])}
+        self._checks = list(_checks(wrapped.graph, places))
+        self._wrapped = wrapped
+        self._looks: dict[int, tuple[list[str], list[int], Any]] = {}  # by how many arrays there are
+
+    def __call__(self, given: Sequence[Any]) -> str:
+        """Why TensorFlow would raise for rows, the leaves of a batch `[N, ...]`; empty: it would not.
+
+        Rows to predict have no labels, and what needs them is not looked at.
+        """
+        wrong = {kind for kind, inside, _ in self._checks if inside is False}
+        try:
+            kinds, needed, look = self._look(len(given))
+            for block in _blocks([given[place] for place in needed]) if kinds else ():
+                found = look(*map(tf.constant, block))
+                wrong |= {kind for kind, inside in zip(kinds, found, strict=True) if not inside}
+        except Exception:  # whatever keeps us from looking, TensorFlow looks by itself
+            return UNKNOWN
+        return next((WORDS.get(kind, "an index is outside of its table") for kind in sorted(wrong)), "")
+
+    def _look(self, count: int) -> tuple[list[str], list[int], Any]:
+        """What is asked of so many arrays: kinds of operations, the arrays that these need, the function."""
+        if count not in self._looks:
+            asked = [one for one in self._checks if one[1] is not False and max(one[2], default=0) < count]
+            needed = sorted(set().union(*(places for _, _, places in asked)))
+            feeds = [self._wrapped.graph.inputs[place] for place in needed]
+            look = self._wrapped.prune(feeds, [inside for _, inside, _ in asked]) if asked else None
+            self._looks[count] = [kind for kind, _, _ in asked], needed, look
+        return self._looks[count]
+
+
+def index_check(setup: TrainSetup) -> tuple[str, IndexCheck | None]:
+    """Why XLA might train where TensorFlow would raise, as far as the rows in memory tell (empty: it would
+    not); and what looks at other rows, if they need that.
+
+    On a GPU TensorFlow does not raise either.
     """
     facts = setup.facts
     looks = facts.own_train_step or any(any_of(one, UNCHECKED + FUNCTIONS) for one in facts.operations)
     if setup.source.arrays is None and has_unknown_sizes(setup.source.spec):
-        return "XLA compiles anew for each shape, and rows of unknown width may have many"
+        return "XLA compiles anew for each shape, and rows of unknown width may have many", None
     if has_gpu() or not looks:
-        return ""
-    if setup.source.arrays is None or not isinstance(setup.splits.train, Arrays):
-        return "indexes of rows that are read one after the other are checked by TensorFlow alone"
+        return "", None
     try:
-        wrong = _wrong_kinds(setup)
-    except Exception:  # whatever keeps us from looking, TensorFlow looks by itself
-        return "whether all indexes are in range is known to TensorFlow alone"
-    return next((WORDS.get(kind, "an index is outside of its table") for kind in sorted(wrong)), "")
-
-
-def _wrong_kinds(setup: TrainSetup) -> set[str]:
-    """The operations that get an index out of range from any row in memory."""
-    rows = setup.splits.train.batch()
-    specs = [tf.TensorSpec([None, *one.shape[1:]], one.dtype) for one in leaves(rows)]
-    wrapped = tf.compat.v1.wrap_function(lambda *flat: _compute(setup, pack_leaves(rows, flat)), specs)
-    places = {tensor.name: place for place, tensor in enumerate(wrapped.graph.inputs[: len(specs)])}
-    checks = list(_checks(wrapped.graph, places))
-    wrong = {kind for kind, inside, _ in checks if inside is False}
-    for part in setup.splits.in_memory().values():
-        given = leaves(part.batch())
-        # Rows to predict have no labels.
-        asked = [one for one in checks if one[1] is not False and max(one[2], default=0) < len(given)]
-        needed = sorted(set().union(*(places for _, _, places in asked)))
-        if asked:
-            feeds = [wrapped.graph.inputs[place] for place in needed]
-            look = wrapped.prune(feeds, [inside for _, inside, _ in asked])
-            for block in _blocks([given[place] for place in needed]):
-                found = look(*map(tf.constant, block))
-                wrong |= {kind for (kind, _, _), inside in zip(asked, found, strict=True) if not inside}
-    return wrong
+        check = IndexCheck(setup)
+    except Exception:  # whatever it is
+        return UNKNOWN, None
+    parts = setup.splits.in_memory()
+    if setup.source.arrays is None:
+        parts.pop("train", None)  # what stands for rows that come by and by
+    found = (check(leaves(part.batch())) for part in parts.values())
+    return next(filter(None, found), ""), check
 
 
 def _compute(setup: TrainSetup, batch: Any) -> None:

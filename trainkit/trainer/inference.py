@@ -89,6 +89,7 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
     hooks = _hooks(callbacks, cache, -(-lengths.pop() // size))
     hooks.on_predict_begin()
     parts = []
+    xla = xla and not cache.why_rows_not_in_xla(x)
     batches: Iterator[Structure] = cache.predicted_batches(x, size, xla=xla)
     for number in range(hooks.params["steps"]):
         hooks.on_predict_batch_begin(number)

@@ -25,15 +25,16 @@ from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.optim.factory import GivenOptimizer
 from trainkit.trainer.assembly import assemble
-from trainkit.trainer.execution import Choice, Situation, xla_by_rule
 from trainkit.trainer.first_trace import FirstTrace, KerasTrace
+from trainkit.trainer.index_checks import IndexCheck, index_check
 from trainkit.trainer.known_rows import shares_traces
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import arrays_source
 from trainkit.trainer.windows import ChunkFeed
 
-__all__ = ["ProgramCache", "evaluation_mode", "made_ready"]
+__all__ = ["BY_RULE", "ProgramCache", "made_ready"]
 
+BY_RULE = ("auto", "measure")  # modes of execution of which a rule decides about XLA
 MOST = 16  # programs of a kind that the next fit finds: the newest
 
 
@@ -63,6 +64,7 @@ class ProgramCache:
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
         self._predict: dict[bool, Callable[..., Any]] = {}
+        self._indexes: tuple[TrainSetup, str, IndexCheck | None] | None = None
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
         """The training program of a spec; compiled when it is called."""
@@ -85,6 +87,22 @@ class ProgramCache:
                 batch_spec,
             )
         return self._programs[key]
+
+    @property
+    def why_not_xla(self) -> str:
+        """Why XLA might train where TensorFlow would raise; empty: the rows in memory give no reason."""
+        return self._checked()[0]
+
+    def why_rows_not_in_xla(self, batch: Structure, count: int | None = None) -> str:
+        """The same of the first `count` rows of a batch, or all; empty, too, where XLA was asked for."""
+        by_rule = self.setup.config.execution in BY_RULE and self.setup.config.engine != "keras"
+        check = self._checked()[1] if by_rule else None
+        return check([array[:count] for array in leaves(batch)]) if check else ""
+
+    def _checked(self) -> tuple[str, IndexCheck | None]:
+        if self._indexes is None or self._indexes[0] is not self.setup:
+            self._indexes = (self.setup, *index_check(self.setup))
+        return self._indexes[1:]
 
     def _replacements(self, spec: ProgramSpec) -> list[Replacement]:
         """The changes of Keras that hold while a training program is traced."""
@@ -229,7 +247,7 @@ class ProgramCache:
                 with patched(self.setup.value_replacements() if self.setup.traced else []):
                     return self.setup.model.predict_step((batch,))
 
-            self._predict[xla] = compat.without_tracing_warning(
+            self._predict[xla] = compat.TracedFunction(
                 tf.function(outputs, autograph=False, jit_compile=xla or None)
             )
         for begin in range(0, rows, size):
@@ -256,32 +274,3 @@ def made_ready(
     """A task made ready by itself, with programs of its own; see `assemble`."""
     setup = assemble(task, config, optimizer, data)
     return setup, ProgramCache(setup)
-
-
-def evaluation_mode(setup: TrainSetup, choice: Choice | None) -> tuple[bool, bool]:
-    """Whether evaluation and prediction use XLA, and our kernels: as the training did, else as it would.
-
-    Args:
-        setup: The task made ready.
-        choice: How it was trained in this process; None: it was not.
-    """
-    config = setup.config
-    if config.engine == "keras":
-        return config.execution.endswith("_xla"), False
-    if choice is not None:
-        xla = choice.xla
-    elif config.execution in ("auto", "measure"):
-        steps = config.epochs * setup.shape.steps
-        situation = Situation(
-            asked=config.execution,
-            every_batch=False,
-            replicas=setup.replicas,
-            steps_left=steps,
-            step_rows=setup.shape.step_rows,
-            resumed="",
-            operations=setup.facts.operations,
-        )
-        xla = setup.replicas == 1 and xla_by_rule(situation, setup.model)[0]
-    else:
-        xla = config.execution.endswith("_xla")
-    return xla, xla if config.fast_kernels is None else config.fast_kernels

@@ -11,18 +11,16 @@ from typing import Any
 import tensorflow as tf
 
 from trainkit.backend import compile_cache
-from trainkit.backend.machine_cache import MachineCache
 from trainkit.callbacks.callback_list import CallbackList
-from trainkit.core import files
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import execution as modes
 from trainkit.trainer.batch_feed import DirectFeed
+from trainkit.trainer.chosen_execution import chosen_execution
 from trainkit.trainer.epochs_per_call import max_epochs_per_call
-from trainkit.trainer.execution import XLA_ERRORS, Choice, Situation
-from trainkit.trainer.index_checks import why_not_xla
+from trainkit.trainer.execution import XLA_ERRORS, Choice
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.known_rows import hides_rows, hides_validation_rows
 from trainkit.trainer.program_cache import ProgramCache
@@ -72,6 +70,7 @@ class ProgramRunner:
         self._kernels_fit = True
         self.validated_by_host = validated_by_host
         self._latest: Window
+        self._checked: Window | None = None
 
     # Before the first step.
 
@@ -84,27 +83,16 @@ class ProgramRunner:
                 self.setup, self.callbacks, validated_by_host=self.validated_by_host
             )
             self._feed = self._make_feed()
-        left = (self.config.epochs - self.setup.state.epoch) * (self.setup.steps_per_epoch or 1)
-        situation = Situation(
-            asked=self.config.execution,
-            every_batch=self.callbacks.needs_train_batches,
-            replicas=self.setup.replicas,
-            steps_left=min(left, self.config.steps or left),
-            step_rows=self.setup.shape.step_rows,
-            resumed=self.callbacks.resumed_execution,
-            operations=self.setup.facts.operations,
-            alone=isinstance(self._feed, DirectFeed),
-        )
-        kept = MachineCache(files.cache_folder() / "execution.json")
-        self.choice = modes.choose(situation, self.setup.model, self._measure, kept)
-        chosen = self.choice.xla and self.config.execution in ("auto", "measure")
-        if chosen and (reason := why_not_xla(self.setup)):
-            self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
+        self._choose(self.setup.shape.step_rows, alone=isinstance(self._feed, DirectFeed))
         self.times.compile += time.perf_counter() - begin
         return self.choice
 
+    def _choose(self, rows: int, *, alone: bool) -> None:
+        self.choice = chosen_execution(self.cache, self.callbacks, self._measure, step_rows=rows, alone=alone)
+
     def compile(self, window: Window) -> bool:
-        """Trace the program; whether that changed the choice, since XLA cannot compile the model.
+        """Trace the program; whether the choice is another now, since XLA cannot compile the model, or since
+        only the first batch says how many rows a step has.
 
         A model that our kernels do not take (a gradient of a gradient through a loop) is traced without.
         """
@@ -112,6 +100,8 @@ class ProgramRunner:
         if isinstance(self.feed, KerasFeed):
             return False
         before = self.choice
+        if self.config.execution == "auto" and window.step_rows != self.setup.shape.step_rows:
+            self._choose(window.step_rows, alone=window.direct)
         try:
             while True:
                 try:
@@ -222,6 +212,7 @@ class ProgramRunner:
             found = self.feed.train()
             self.times.trained(time.perf_counter() - begin, stop - start, stop - start)
             return found
+        self._check_indexes(window)
         logs = self.program(window)(
             window.rows,
             window.orders,
@@ -235,6 +226,14 @@ class ProgramRunner:
         rows = window.rows_between(start, stop)
         self.times.trained(time.perf_counter() - begin, stop - start, rows)
         return logs
+
+    def _check_indexes(self, window: Window) -> None:
+        """Go on without XLA where TensorFlow would raise for rows that only come now."""
+        if self.choice.xla and self.setup.source.arrays is None and window is not self._checked:
+            self._checked = window
+            count = window.rows_between(window.base, window.stop)
+            if reason := self.cache.why_rows_not_in_xla(window.rows, count):
+                self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
 
     def run_epochs(self, first: int, count: int, start: int, validate: Sequence[bool]) -> list[EpochLogs]:
         """Run `count` epochs, the first of them from step `start` on; fewer if a rule stops the training."""

@@ -215,7 +215,7 @@ class Trainer(TrainerView):
         """
         setup, cache = self._ready(task)
         setup.arrays(split)
-        xla, fast = self._mode()
+        xla, fast = self._mode(cache)
         folder = as_checkpoint(checkpoint, self.run_dir)
         with states.of_checkpoint(setup.state, folder), setup.strategy.scope():
             return inference.evaluate(cache, split, self.callbacks, xla=xla, fast=fast)
@@ -248,7 +248,8 @@ class Trainer(TrainerView):
         setup, cache = self._ready(task)
         rows = setup.arrays(split).x if x is None else x
         with states.of_checkpoint(setup.state, as_checkpoint(checkpoint, self.run_dir)):
-            return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=self._mode()[0])
+            xla, _ = self._mode(cache)
+            return inference.predict(cache, rows, self.config.batch_size, self.callbacks, xla=xla)
 
     def save_checkpoint(self, path: Path | str) -> Path:
         """Write the whole state, before callbacks put the best weights or others in place at the end, as the

@@ -12,8 +12,9 @@ from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import loop as loops
+from trainkit.trainer.chosen_execution import evaluation_mode
 from trainkit.trainer.loop import Loop, StepCost
-from trainkit.trainer.program_cache import ProgramCache, evaluation_mode
+from trainkit.trainer.program_cache import ProgramCache
 from trainkit.trainer.run_summary import FitReport
 from trainkit.trainer.setup import TrainSetup
 
@@ -115,6 +116,6 @@ class TrainerView:
             seconds=self.seconds,
         )
 
-    def _mode(self) -> tuple[bool, bool]:
+    def _mode(self, cache: ProgramCache) -> tuple[bool, bool]:
         """Whether evaluation and prediction use XLA, and our kernels: as the training did or would."""
-        return evaluation_mode(self.setup, self._loop.choice if self._loop else None)
+        return evaluation_mode(cache, self._loop.choice if self._loop else None)

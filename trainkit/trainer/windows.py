@@ -56,6 +56,11 @@ class Window:
         does not."""
         return self.direct and not self.count
 
+    @property
+    def step_rows(self) -> int:
+        """Rows of a step."""
+        return self.count if self.direct else self.shape.step_rows
+
     def rows_between(self, start: int, stop: int) -> int:
         """Rows that steps `start : stop` of the epoch train."""
         if self.direct:

@@ -20,7 +20,9 @@ from trainkit.core.errors import UserError, one_line
 from trainkit.data.folds import fold_of
 from trainkit.runs import metrics_csv
 from trainkit.runs.run_dir import SEARCH
-from trainkit.trainer.execution import Situation, xla_by_rule
+from trainkit.trainer.chosen_execution import situation_of
+from trainkit.trainer.execution import xla_by_rule
+from trainkit.trainer.index_checks import index_check
 from trainkit.trainer.optimizers import make_optimizer
 from trainkit.trainer.program_pool import ProgramPool
 from trainkit.trainer.setup import TrainSetup
@@ -235,17 +237,9 @@ def _execution(setup: TrainSetup, trainings: int) -> str:
     """What `trainer.execution=auto` means here: XLA where it pays over the trainings that share a program."""
     if setup.replicas > 1:
         return "epoch"
-    steps = setup.config.epochs * setup.shape.steps * trainings
-    situation = Situation(
-        asked="auto",
-        every_batch=False,
-        replicas=1,
-        steps_left=steps,
-        step_rows=setup.shape.step_rows,
-        resumed="",
-        operations=setup.facts.operations,
-    )
-    return "epoch_xla" if xla_by_rule(situation, setup.model)[0] else "epoch"
+    situation = situation_of(setup, setup.config.epochs * setup.shape.steps * trainings)
+    xla = xla_by_rule(situation, setup.model)[0] and not index_check(setup)[0]
+    return "epoch_xla" if xla else "epoch"
 
 
 def _opened(plan: SearchPlan, execution: str) -> tuple[str, str]:

@@ -1,0 +1,85 @@
+"""The mode of execution of a training, and of what is evaluated without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trainkit.backend.machine_cache import MachineCache
+from trainkit.callbacks.callback_list import CallbackList
+from trainkit.core import files
+from trainkit.trainer.execution import Choice, Situation, choose, xla_by_rule
+from trainkit.trainer.program_cache import BY_RULE, ProgramCache
+from trainkit.trainer.setup import TrainSetup
+
+__all__ = ["chosen_execution", "evaluation_mode", "situation_of"]
+
+
+def situation_of(setup: TrainSetup, steps_left: int, **more: Any) -> Situation:
+    """What the choice depends on, of a training that no callback looks into, unless `more` says otherwise."""
+    usual: dict[str, Any] = {
+        "asked": setup.config.execution,
+        "every_batch": False,
+        "replicas": setup.replicas,
+        "step_rows": setup.shape.step_rows,
+        "resumed": "",
+        "operations": setup.facts.operations,
+        # Rows that come as batches: a last one of fewer rows has a program of its own.
+        "programs": 2 if setup.source.batch_spec is not None else 1,
+    }
+    return Situation(**usual | more, steps_left=steps_left)
+
+
+def chosen_execution(
+    cache: ProgramCache,
+    callbacks: CallbackList,
+    measure: Callable[[bool, float], float],
+    *,
+    step_rows: int,
+    alone: bool,
+) -> Choice:
+    """How a training is run.
+
+    Args:
+        cache: Of its programs.
+        callbacks: What they require decides how much a call may run.
+        measure: As for `choose`.
+        step_rows: Rows of a step, as far as they are known.
+        alone: Whether each call trains one batch as it came.
+    """
+    setup = cache.setup
+    config = setup.config
+    left = (config.epochs - setup.state.epoch) * (setup.steps_per_epoch or 1)
+    situation = situation_of(
+        setup,
+        min(left, config.steps or left),
+        every_batch=callbacks.needs_train_batches,
+        step_rows=step_rows,
+        resumed=callbacks.resumed_execution,
+        alone=alone,
+    )
+    choice = choose(situation, setup.model, measure, MachineCache(files.cache_folder() / "execution.json"))
+    if choice.xla and config.execution in BY_RULE and (reason := cache.why_not_xla):
+        return Choice(choice.execution.removesuffix("_xla"), reason)
+    return choice
+
+
+def evaluation_mode(cache: ProgramCache, choice: Choice | None) -> tuple[bool, bool]:
+    """Whether evaluation and prediction use XLA, and our kernels: as the training did, else as it would.
+
+    Args:
+        cache: Programs of the task.
+        choice: How it was trained in this process; None: it was not.
+    """
+    setup = cache.setup
+    config = setup.config
+    if config.engine == "keras":
+        return config.execution.endswith("_xla"), False
+    if choice is not None:
+        xla = choice.xla
+    elif config.execution in BY_RULE:
+        situation = situation_of(setup, config.epochs * setup.shape.steps)
+        xla = setup.replicas == 1 and xla_by_rule(situation, setup.model)[0] and not cache.why_not_xla
+    else:
+        xla = config.execution.endswith("_xla")
+    return xla, xla if config.fast_kernels is None else config.fast_kernels
