@@ -22,6 +22,8 @@ import tensorflow as tf
 import trainkit as tk
 from trainkit.data.sources.keras_datasets import BOSTON, MNIST, load
 
+Given = Callable[[np.ndarray, np.ndarray, int], dict[str, Any]]  # the arguments of a fit, of rows and labels
+
 
 @dataclass(frozen=True)
 class Row:
@@ -43,7 +45,7 @@ class Row:
     y: np.ndarray
     batch_size: int
     epochs: int
-    given: Callable[[np.ndarray, np.ndarray, int], dict[str, Any]]
+    given: Given
 
 
 def arrays(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Any]:
@@ -56,9 +58,10 @@ def batches(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Any]:
     return {"x": tf.data.Dataset.from_tensor_slices((x, y)).batch(size)}
 
 
-def hooked(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Any]:
-    """The same, and a callback that is called at each of them."""
-    return {**batches(x, y, size), "callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=seen)]}
+def hooked(given: Given) -> Given:
+    """The same, and a callback that is called at each batch."""
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=seen)
+    return lambda *rows: {**given(*rows), "callbacks": [callback]}
 
 
 def seen(batch: int, logs: Any) -> None:
@@ -112,9 +115,11 @@ def rows() -> list[Row]:
     return [
         Row("MNIST MLP, batch 128", *mnist, arrays),
         Row("MNIST MLP, a Dataset", *mnist, batches),
+        Row("MNIST MLP, a Dataset and a callback at each batch", *mnist, hooked(batches)),
         Row("Boston, batch 32", boston_mlp, x, y, 32, 100, arrays),
+        Row("Boston 20 times, and a callback at each batch", *long, hooked(arrays)),
         Row("Boston 20 times, a Dataset", *long, batches),
-        Row("Boston 20 times, a Dataset and a callback at each batch", *long, hooked),
+        Row("Boston 20 times, a Dataset and a callback at each batch", *long, hooked(batches)),
         Row("Boston 20 times, a PyDataset", *long, lambda *rows: {"x": Sequence(*rows)}),
     ]
 

@@ -62,7 +62,7 @@ class TracedFunction:
             self._known.clear()
         # One tensor may be given twice, where later calls give two.
         apart = tf.nest.map_structure(lambda one: None if one is None else tf.identity(one), arguments)
-        trace = self.function.get_concrete_function(*apart)
+        trace = self.function._get_concrete_function_garbage_collected(*apart)  # which goes with the function
         read = trace.function_type.unpack_inputs(trace.function_type.bind(*apart))
         places = {id(tensor): place for place, tensor in enumerate(tf.nest.flatten(apart))}
         if all(id(tensor) in places for tensor in read):  # else TensorFlow converts some
