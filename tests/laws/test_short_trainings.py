@@ -176,3 +176,21 @@ def test_a_call_trains_many_batches_of_a_long_dataset(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-5)
     for one, other in zip(model.get_weights(), keras_model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_what_comes_before_an_error_of_the_data_is_trained() -> None:
+    """A window of batches that are read together ends there."""
+
+    def batches() -> Iterator[Any]:
+        for _ in range(20):
+            yield np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+        raise OSError("no such disk")
+
+    trained = []
+    for fit in (keras.Model.fit, tk.fit):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        with pytest.raises(tf.errors.UnknownError, match="no such disk"):
+            fit(model, batches(), steps_per_epoch=200, epochs=2, verbose=0)
+        trained.append(int(model.optimizer.iterations))
+    assert trained == [21, 20]  # Keras counts half a step more, see docs/model_fit.md

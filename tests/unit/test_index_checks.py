@@ -22,11 +22,14 @@ from trainkit.trainer.model_checks import examine
 X = np.arange(20, dtype="int32").reshape(10, 2) % 5
 
 
-def asked(model: keras.Model, x: Any, y: Any, order: Any = None, loss: Any = None) -> str:
+def asked(
+    model: keras.Model, x: Any, y: Any, order: Any = None, loss: Any = None, metrics: Any = None
+) -> str:
     """Why not, of rows that may be taken in another order."""
     if has_gpu():
         pytest.skip("on a GPU TensorFlow does not raise either")
-    model.compile("adam", loss or "sparse_categorical_crossentropy")
+    metrics = [one for one in metrics or [] if one is not None]
+    model.compile("adam", loss or "sparse_categorical_crossentropy", metrics=metrics)
     arrays = Arrays(x, y) if order is None else Arrays(x, y).select(order)
     task = Toy()
     setup: Any = SimpleNamespace(
@@ -225,3 +228,44 @@ def test_rows_in_a_file_are_looked_at_some_at_a_time(tmp_path: Any) -> None:
     np.save(tmp_path / "y.npy", np.arange(10) % 3)
     kept = np.load(tmp_path / "y.npy", mmap_mode="r")
     assert asked(flat(), X, kept, order=np.arange(10)[::-1]) == ""
+
+
+@pytest.mark.parametrize(
+    "of_batch",
+    [
+        lambda x: tf.reduce_sum(tf.cast(x > 0, "int32")),
+        lambda x: tf.reduce_max(x, 0, keepdims=True),
+        lambda x: tf.cumsum(x),
+        lambda x: x[:1],
+        lambda x: x[0],
+    ],
+)
+def test_what_depends_on_which_rows_are_in_a_batch_is_not_known_before(of_batch: Any) -> None:
+    """Of many rows together it may be in range, and of those of a batch not."""
+
+    def divided(x: Any) -> Any:
+        return tf.cast(100 // (tf.cast(of_batch(x), "int32") + tf.cast(0 * x, "int32")), "float32")
+
+    model = plain(divided)
+    assert "TensorFlow alone" in asked(model, np.ones((10, 2), "float32"), np.arange(10) % 3)
+
+
+class MeanTaken(keras.metrics.Mean):
+    """Of values by their labels."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return super().update_state(taken(y_true, y_pred))
+
+
+def taken(y_true: Any, y_pred: Any) -> Any:
+    return tf.gather(tf.constant([1.0, 2.0]), tf.cast(y_true, "int32"))
+
+
+@pytest.mark.parametrize("metric", [taken, MeanTaken, None])
+def test_own_metrics_are_looked_at(metric: Any) -> None:
+    model = flat()
+    metric = metric() if isinstance(metric, type) else metric
+    labels = np.arange(10) % 3
+    assert asked(model, X, labels % 2, metrics=[metric]) == ""
+    told = asked(model, X, labels, metrics=[metric])
+    assert told == ("" if metric is None else "an index is outside of its table")

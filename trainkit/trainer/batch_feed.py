@@ -128,6 +128,7 @@ class BatchFeed(Feed):
         self._thread = ThreadPoolExecutor(1)
         self._epoch: Iterator[Structure] | None = None
         self._held: Structure | None = None  # the batch that did not fit the window before
+        self._failed: Exception | None = None  # of the batch after those of the window before
         self._ahead: Future[tuple[Any, ...] | None] | None = None
         self._current: Window | None = None
         self._number: int | None = None  # of the epoch that is being read
@@ -165,6 +166,7 @@ class BatchFeed(Feed):
             self._ahead.result()
         self._ahead = None
         self._held = None
+        self._failed = None
         self._current = None
         self._epoch = self.batches.epoch()
 
@@ -206,7 +208,11 @@ class BatchFeed(Feed):
             return first, _rows(first), 1, True
         joined = [first]
         while len(joined) < self._steps:
-            batch = self._next()
+            try:
+                batch = self._next()
+            except Exception as error:  # what came before it trains first, as in Keras
+                self._failed = error
+                break
             if batch is None:
                 break
             if _signature(batch) != self._usual:
@@ -222,6 +228,8 @@ class BatchFeed(Feed):
         if self._held is not None:
             batch, self._held = self._held, None
             return batch
+        if self._failed is not None:
+            raise self._failed
         if self._epoch is None:
             return None
         batch = next(self._epoch, None)

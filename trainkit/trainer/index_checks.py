@@ -16,6 +16,7 @@ from trainkit.backend.devices import has_gpu
 from trainkit.core.tree import leaves, pack_leaves
 from trainkit.engine.inputs import has_unknown_sizes, keras_batch
 from trainkit.engine.objective import computed, own_objective
+from trainkit.trainer.own_code import has_own_metrics
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.xla_limits import (
     FUNCTIONS,
@@ -40,6 +41,7 @@ UNKNOWN = "whether all indexes are in range is known to TensorFlow alone"
 # What such an operation gives in one step tells nothing about the next.
 CHANGING = ("ReadVariable", "Random", "Multinomial", "ResourceGather", *FUNCTIONS)
 SHAPES = ("Shape", "ShapeN", "Size", "Rank", "BroadcastGradientArgs")
+ALONG_ROWS = ("Cum", "Segment", "Roll")  # these may keep the number of rows
 
 
 class _Unknown(Exception):
@@ -119,19 +121,22 @@ def index_check(setup: TrainSetup) -> tuple[str, IndexCheck | None]:
 
 
 def _compute(setup: TrainSetup, batch: Any) -> None:
-    """What a step computes, but for metrics and update if these are Keras's, and for a model of
-    which XLA has nothing to check."""
+    """What a step computes, but for the update and metrics if these are Keras's, and for a model of which XLA
+    has nothing to check."""
     model, task = setup.model, setup.task
     x, y, weight = (*batch, None, None)[:3]
     if setup.facts.own_train_step:
         model.train_step(keras_batch(batch))
-    elif own_objective(task):
-        computed(task, model, batch, training=True)
+        return
+    if own_objective(task):
+        _, outputs = computed(task, model, batch, training=True)
     else:
         takes = any(any_of(one, UNCHECKED + FUNCTIONS) for one in setup.facts.layer_operations)
         outputs = model(x, training=True) if takes else _like(setup.facts.outputs)
         if compat.compiled_losses(model) is not None or compat.has_own(model, "compute_loss"):
             compat.model_loss(model, x, y, outputs, weight, True)
+    if has_own_metrics(model):
+        model.compute_metrics(x, y, outputs, sample_weight=weight)
 
 
 def _like(outputs: Any) -> Any:
@@ -154,8 +159,11 @@ def _checks(graph: tf.Graph, places: dict[str, int]) -> Iterator[tuple[str, Any,
                 if not np.all((known >= low) & (known < np.asarray(limit))):
                     yield kind, False, set()
             elif kind != INTEGER_DIVISION or _inputs_of(numbers, places, constants, SHAPES):
+                needed = _inputs_of(numbers, places, constants)
+                if _mixes_rows(numbers, places, constants):
+                    raise _Unknown
                 inside = (numbers >= low) & (numbers < tf.constant(limit, numbers.dtype))
-                yield kind, tf.reduce_all(inside), _inputs_of(numbers, places, constants)
+                yield kind, tf.reduce_all(inside), needed
 
 
 def _range(kind: str, op: tf.Operation) -> tuple[tf.Tensor, int, Any]:
@@ -206,6 +214,27 @@ def _inputs_of(
             raise _Unknown
         left += one.op.inputs
     return found
+
+
+def _mixes_rows(tensor: tf.Tensor, places: dict[str, int], constants: set[str]) -> bool:
+    """Whether a tensor is computed from several rows of a batch together, such as their sum: then it is
+    another one for each way to cut batches. Such a number has a shape that no number of rows is in."""
+    seen, left = set(), [tensor]
+    while left:
+        one = left.pop()
+        if one.name in seen or one.op.type in SHAPES:
+            continue
+        seen.add(one.name)
+        mixed = one.shape.is_fully_defined() or any_of(one.op.type, ALONG_ROWS) or _is_of_some_rows(one.op)
+        if mixed and _inputs_of(one, places, constants, SHAPES):
+            return True
+        left += one.op.inputs
+    return False
+
+
+def _is_of_some_rows(op: tf.Operation) -> bool:
+    whole = op.type != "StridedSlice" or (op.get_attr("begin_mask") & op.get_attr("end_mask") & 1)
+    return not whole
 
 
 def _blocks(columns: list[Any]) -> Iterator[list[Any]]:
