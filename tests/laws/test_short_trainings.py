@@ -194,3 +194,33 @@ def test_what_comes_before_an_error_of_the_data_is_trained() -> None:
             fit(model, batches(), steps_per_epoch=200, epochs=2, verbose=0)
         trained.append(int(model.optimizer.iterations))
     assert trained == [21, 20]  # Keras counts half a step more, see docs/model_fit.md
+
+
+@pytest.mark.parametrize("form", ["arrays", "Dataset"])
+def test_a_later_training_on_such_rows_looks_at_the_model_no_more(form: str) -> None:
+    """Nor does Keras, which calls its layers in Python where it traces them alone."""
+    called: list[int] = []
+
+    class Counting(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            called.append(1)
+            return inputs
+
+    def given(shift: float) -> dict[str, Any]:
+        x = X + shift
+        return (
+            {"x": x, "y": Y}
+            if form == "arrays"
+            else {"x": tf.data.Dataset.from_tensor_slices((x, Y)).batch(8)}
+        )
+
+    model = keras.Sequential([keras.Input((3,)), Counting(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    tk.fit(model, **given(0.0), verbose=0)
+    called.clear()
+    for shift in (1.0, 2.0):
+        tk.fit(model, **given(shift), verbose=0)
+    assert not called
+    model.compile("sgd", "mae")
+    tk.fit(model, **given(0.0), verbose=0)
+    assert called

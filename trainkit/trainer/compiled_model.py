@@ -21,11 +21,28 @@ from trainkit.trainer.own_code import has_own_code
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource, streamed_splits
 
-__all__ = ["CompiledModel", "assemble_compiled"]
+__all__ = ["AboutModel", "CompiledModel", "assemble_compiled"]
 
 WHOLE = 1 << 30  # rows of a micro-batch: each batch is trained in one piece
 NOTHING = LogLayout((), (), ())
+MOST = 64  # kinds of rows of which the facts are kept
 UNKNOWN = ModelFacts(None, NOTHING, NOTHING, 0, frozenset(), frozenset(), own_train_step=False)
+
+
+@dataclass(frozen=True)
+class AboutModel:
+    """What a symbolic pass told about a compiled model, for rows of a kind. Keras does not look again either
+    at a model that it has traced for such rows, until the next `compile`.
+
+    Args:
+        facts: As the pass told them.
+        unlisted: Variables that the model does not list.
+        has_own_code: Whether a step runs code of the user's.
+    """
+
+    facts: ModelFacts
+    unlisted: list[Any]
+    has_own_code: bool
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,7 @@ def assemble_compiled(
     validation_batch: int,
     *,
     untouched: bool = False,
+    known: dict[str, AboutModel] | None = None,
 ) -> TrainSetup:
     """Make a compiled model ready; its variables are as they were.
 
@@ -75,6 +93,7 @@ def assemble_compiled(
         steps: Steps per epoch; None: until the rows end.
         validation_batch: Rows per batch of the validation.
         untouched: Leave model, losses and metrics to the first step too: Keras's own builds them.
+        known: What former fits found out about the model as it is compiled; gets what is found out now.
 
     Raises:
         UserError: for an own `train_step` on replicas.
@@ -82,7 +101,7 @@ def assemble_compiled(
     """
     task = CompiledModel(model)
     strategy = model.distribute_strategy
-    facts = UNKNOWN
+    about = AboutModel(UNKNOWN, [], has_own_code=False)
     if not untouched:
         held = splits.validation
         test_spec = None if held is None else row_spec(held)
@@ -90,13 +109,10 @@ def assemble_compiled(
         if shown is None:
             shown = shown_batch(source.spec, source.rows, config.batch_size)
         test_shown = None if held is None else shown_batch(test_spec, len(held), validation_batch)
-        with strategy.scope():
-            facts = model_checks.examine(
-                task, model, source.spec, test_spec, as_keras=True, batches=(shown, test_shown)
-            )
+        about = _about(task, source.spec, test_spec, (shown, test_shown), {} if known is None else known)
     replicas = int(strategy.num_replicas_in_sync)
-    state = TrainState(model, unlisted_variables(model))
-    step = make_step(task, model, config, facts, replicas, micro_rows=WHOLE, reduce_first=False)
+    state = TrainState(model, unlisted_variables(model) if untouched else about.unlisted)
+    step = make_step(task, model, config, about.facts, replicas, micro_rows=WHOLE, reduce_first=False)
     return TrainSetup(
         task=task,
         config=config,
@@ -106,7 +122,7 @@ def assemble_compiled(
         model=model,
         state=state,
         step=replace(step, as_they_came=source.batch_spec is not None),
-        facts=facts,
+        facts=about.facts,
         shape=EpochShape.of(source.rows, config.batch_size)
         if source.arrays is not None
         else EpochShape(1, 1),
@@ -114,5 +130,23 @@ def assemble_compiled(
         validation_batch=validation_batch,
         initial=(),
         streamed=streamed_splits(splits, strategy),
-        rows_as_keras=not untouched and has_own_code(model),
+        rows_as_keras=about.has_own_code,
     )
+
+
+def _about(
+    task: CompiledModel, spec: Any, test_spec: Any, batches: tuple[Any, Any], known: dict[str, AboutModel]
+) -> AboutModel:
+    """What is known of the model, or found out by a symbolic pass, which takes as long as a trace."""
+    asked = repr((spec, test_spec, batches))
+    if asked in known:
+        return known[asked]
+    model = task.compiled
+    with model.distribute_strategy.scope():
+        facts = model_checks.examine(task, model, spec, test_spec, as_keras=True, batches=batches)
+    about = AboutModel(facts, unlisted_variables(model), has_own_code(model))
+    if all(isinstance(one, keras.KerasTensor) for one in keras.tree.flatten(facts.outputs)):
+        if len(known) >= MOST:
+            known.clear()
+        known[asked] = about  # other outputs would hold a graph
+    return about

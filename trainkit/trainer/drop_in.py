@@ -20,7 +20,7 @@ from trainkit.config import TrainerConfig
 from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
-from trainkit.trainer.compiled_model import assemble_compiled
+from trainkit.trainer.compiled_model import AboutModel, assemble_compiled
 from trainkit.trainer.first_trace import FirstTrace
 from trainkit.trainer.fit_arguments import listed_callbacks, schedule, whole_number
 from trainkit.trainer.fit_loop import FitLoop
@@ -154,8 +154,9 @@ def fit(
     rows = GivenRows(model, seed, steps_per_epoch, batch_size, exact, others, **given)
     config = _config(model, rows, epochs, exact, execution)
     splits = Splits(rows.source.arrays or Arrays(np.zeros([1])), validation.arrays)
+    known = {} if exact else _Kept.about(model)
     setup = assemble_compiled(
-        model, config, rows.source, splits, rows.steps, validation.batch_rows, untouched=exact
+        model, config, rows.source, splits, rows.steps, validation.batch_rows, untouched=exact, known=known
     )
     setup.state.seek({"epoch": initial_epoch, "step_in_epoch": 0, "step": 0})
     listed = listed_callbacks(callbacks, verbose)
@@ -166,6 +167,7 @@ def fit(
     observed.verbose = verbose
     validates = schedule(validation_data is not None, validation_freq)
     cache = ProgramCache(setup) if exact else _Kept.cache(setup)
+    cache.first.about = known
     loop = FitLoop(
         setup,
         cache,
@@ -207,14 +209,22 @@ class _Kept:
         return programs
 
     @classmethod
+    def about(cls, model: keras.Model) -> dict[str, AboutModel]:
+        """What former fits found out about a model as it is compiled, by its rows."""
+        known, first = cls.compiled.get(model, (None, None))
+        if first is None or known != _compilation(model):
+            return {}
+        first.versions()
+        return first.about
+
+    @classmethod
     def first(cls, model: keras.Model) -> FirstTrace:
         """What the compilation of a model has read.
 
         Raises:
             UserError: if Keras would go on with what it compiled before, and we cannot.
         """
-        parts = (model.optimizer, compat.loss_tracker(model))  # which each compile makes anew
-        compilation = [None if part is None else weakref.ref(part) for part in parts]
+        compilation = _compilation(model)
         known, first = cls.compiled.get(model, (None, None))
         if known is not None and known[0] != compilation[0] and known[1] == compilation[1]:
             raise UserError(
@@ -237,6 +247,11 @@ class _Kept:
                 "compiled it, and Keras goes on without them; call model.compile(...) again."
             )
         return first
+
+
+def _compilation(model: keras.Model) -> list[Any]:
+    parts = (model.optimizer, compat.loss_tracker(model))  # which each compile makes anew
+    return [None if part is None else weakref.ref(part) for part in parts]
 
 
 def _check_optimizer(optimizer: Any) -> None:

@@ -49,6 +49,9 @@ class FirstTrace:
 
     Args:
         model: A model with a train function, if somebody may make it anew.
+
+    Attributes:
+        about: What is known of the model by the rows that it was traced for.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -57,6 +60,7 @@ class FirstTrace:
         self._versions = {"train": 0, "test": 0}
         self._traces: dict[str, list[KerasTrace]] = {"train": [], "test": []}
         self._found: dict[str, KerasTrace] = {}  # by what was asked for
+        self.about: dict[str, Any] = {}
         self._known: list[weakref.ref[Any]] = []  # variables that the model had at a trace
 
     def versions(self) -> tuple[int, int]:
@@ -76,6 +80,7 @@ class FirstTrace:
         self._versions[kind] += 1
         self._traces[kind] = []
         self._found.clear()
+        self.about = {}
 
     def lacks_weights(self) -> bool:
         """Whether the model has weights to train by now that it had not at its first trace."""
