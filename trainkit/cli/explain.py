@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import re
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import InterpolationResolutionError, InterpolationValidationError
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    InterpolationValidationError,
+    OmegaConfBaseException,
+)
 
 from trainkit.cli.columns import as_written, key_of
+from trainkit.cli.groups import GLOBAL
 from trainkit.cli.hydra_app import ERRORS, PLAIN_HYDRA, run_hydra
 from trainkit.cli.settings import flatten, plain, with_types
 from trainkit.config import Config
@@ -23,6 +30,9 @@ __all__ = ["explain"]
 
 UNKNOWN_KEY = r"not in struct|Key '.*' not in|Could not override"
 WRONG_OVERRIDE = r"(?:Could not (?:override|append)|Error merging override) '?([^'\n=]+)(?:=([^\n]*))?"
+FORM = "lines such as `trainer: {epochs: 3}`"
+OF_FILE = r"In '(.+)': \w+ raised while composing config"
+VALUE = r"(?s)Value '(.*)' (?:of type|is not)|to string: '(.*?)'\n"  # in an error of OmegaConf
 
 
 def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str] = ()) -> str:
@@ -36,6 +46,9 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
     known_form = _of_words(error, overrides)
     if known_form is not None:
         return known_form
+    of_file = re.match(OF_FILE, str(error))
+    if of_file and isinstance(error.__context__, OmegaConfBaseException):
+        return _of_file(as_written(of_file[1]), error.__context__, flags, overrides)
     text = as_written(str(error))
     cause = as_written(str(error.__cause__ or error))
     key, value = (part and as_written(part) for part in _culprit(error))
@@ -64,6 +77,9 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
 def _of_words(error: Exception, overrides: Sequence[str]) -> str | None:
     """A line for an error about words, rather than about the value of a key; None for any other."""
     text = as_written(str(error))
+    if isinstance(error, UnicodeDecodeError):
+        came = f"byte {error.object[error.start]:#04x} is no UTF-8"
+        return f"{_open_file(error) or 'a config file'}: {came}; expected YAML. Save the file as UTF-8."
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={option}: unknown; {did_you_mean(option, error.options)}"
@@ -88,6 +104,41 @@ def _of_words(error: Exception, overrides: Sequence[str]) -> str | None:
             f"or write a list as key=[a,b]{or_one}."
         )
     return None
+
+
+def _open_file(error: Exception) -> str | None:
+    """The file that was being read when an error was raised."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.TextIOWrapper):
+                return str(value.name)
+    return None
+
+
+def _of_file(path: str, error: Exception, flags: Sequence[str], overrides: Sequence[str]) -> str:
+    """A line for a config file whose content the settings do not take.
+
+    Args:
+        path: Of the file in its config folder: `experiment/mine`.
+        error: Of OmegaConf.
+        flags: The flags of the command line.
+        overrides: Its overrides.
+    """
+    file = f"{path.removesuffix('.yaml')}.yaml"
+    text = as_written(str(error))
+    key = _culprit(error)[0]
+    if not key:
+        return f"{file}: has a list in place of keys, or keys in place of a list; expected {FORM}."
+    group, _, option = path.partition("/")
+    if option and key == group and re.search(UNKNOWN_KEY, text):
+        return (
+            f"{file}: its keys would go below {key}, which is no setting; expected `# {GLOBAL}` as the first "
+            f"line, then {FORM}."
+        )
+    if find(Config, _without_index(key)) is None:
+        return f"{file}: {explain(error, flags, overrides)}"
+    value = re.search(VALUE, text)
+    return f"{file}: {_wrong_value(key, value and (value[1] or value[2]), text)}"
 
 
 def _in_quotes(word: str) -> str | None:
@@ -132,12 +183,17 @@ def _first_line(text: str) -> str:
 def _wrong_value(key: str, value: str | None, cause: str) -> str:
     """A line for a key that exists with a value that it does not take."""
     came = f"{key}={value}" if value is not None else key
-    setting = find(Config, re.sub(r"\[\d+\]$", "", key))
+    setting = find(Config, _without_index(key))
     if setting is None:
         return f"{came}: {_first_line(cause)}"
-    if "not Optional" in cause:
+    if "not Optional" in cause or "value 'None'" in cause:
         return f"{key}: expected {setting.expected}, not null."
     return f"{came}: expected {setting.expected}."
+
+
+def _without_index(key: str) -> str:
+    """The key of a list for that of one of its values: `trainer.devices[0]` -> `trainer.devices`."""
+    return re.sub(r"\[\d+\]$", "", key)
 
 
 def _known(wrong: str, flags: Sequence[str], overrides: Sequence[str]) -> list[str]:

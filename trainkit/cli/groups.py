@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from trainkit.cli.settings import flatten, plain
 
-__all__ = ["Groups"]
+__all__ = ["GLOBAL", "Groups"]
 
 GLOBAL = "@package _global_"  # in the first line of a file whose keys are whole ones
 
