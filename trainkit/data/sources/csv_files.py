@@ -140,6 +140,8 @@ def _settings(
     except (pa.ArrowInvalid, UnicodeError, LookupError) as error:
         if not undecoded and isinstance(error, pa.ArrowInvalid):
             quotes.refuse_open(file, delimiter, options)
+        if skipped and not options.skip_bad:
+            raise UserError(_bad_row(file, options, skipped[0])) from error
         raise UserError(_damaged(file, options, undecoded[0] if undecoded else error)) from error
     except OSError as error:
         raise UserError(f"Cannot read {file}: {error.strerror or error}. Check its permissions.") from error
@@ -156,9 +158,15 @@ def _damaged(file: Path, options: TableOptions, error: BaseException) -> str:
     reason = one_line(str(error)).rstrip(".")
     if "UTF8" in reason or isinstance(error, UnicodeError | LookupError):
         return f"Cannot read {file} as {options.encoding}: {reason}. Set data.encoding, e.g. latin-1."
-    if "Expected" in reason and "columns" in reason:
-        return f"{file}: {reason}. Mend the row, or leave such rows out by data.skip_bad=true."
     return f"Cannot read {file} as CSV: {reason}. Expected a header and rows with the same number of cells."
+
+
+def _bad_row(file: Path, options: TableOptions, row: Any) -> str:
+    number = row.number - options.header  # pyarrow counts the header
+    return (
+        f"{file}: row {number} has {row.actual_columns} cells, expected {row.expected_columns}: "
+        f"{quoted(row.text)}. Mend the row, or leave such rows out by data.skip_bad=true."
+    )
 
 
 def _header(file: Path, options: TableOptions, notes: list[str]) -> tuple[list[str], str]:
