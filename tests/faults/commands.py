@@ -14,8 +14,8 @@ from typing import Any
 from unittest import mock
 
 from tests.faults import tally
-from trainkit.cli import blame
 from trainkit.cli.main import main
+from trainkit.core import blame
 from trainkit.experiment import runner
 from trainkit.experiment.callback_factory import monitored_value
 from trainkit.trainer.trainer import Trainer

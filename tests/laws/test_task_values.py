@@ -125,6 +125,20 @@ def test_what_compute_must_not_return_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_an_error_in_compute_is_told_by_its_line_and_no_mismatch() -> None:
+    class Bad(Toy):
+        def compute(self, model: keras.Model, batch: Any, training: bool) -> Any:
+            return model(batch.x, training=training)
+
+    with pytest.raises(UserError) as caught:
+        Trainer(epochs=1, batch_size=16).prepare(Bad())
+    line = Bad.compute.__code__.co_firstlineno + 1
+    assert str(caught.value).endswith(
+        f": compute() raised AttributeError at {__file__}:{line}: 'tuple' object has no attribute 'x'. "
+        "Its batch is a tuple (x, y) of the rows' tensors."
+    )
+
+
 def test_compute_may_return_no_outputs_where_nothing_compares_them() -> None:
     class Bare(Toy):
         def metrics(self) -> Any:

@@ -15,7 +15,6 @@ from trainkit import __version__
 from trainkit.backend import startup
 from trainkit.cli import arguments, multirun, planning
 from trainkit.cli.arguments import Arguments
-from trainkit.cli.blame import own_line
 from trainkit.cli.commands import launch, run, search_jobs
 from trainkit.cli.commands.readers import READERS, read_runs
 from trainkit.cli.commands.search_jobs import SearchJobs
@@ -28,6 +27,7 @@ from trainkit.cli.launchers import chosen_launcher
 from trainkit.cli.planning import Plan
 from trainkit.cli.stage import stage
 from trainkit.cli.wrapping import terminal_width
+from trainkit.core.blame import own_line
 from trainkit.core.errors import UserError, one_line
 from trainkit.experiment.job import Job
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from trainkit.backend import compat
 from trainkit.backend.patches import patched
+from trainkit.core.blame import own_line
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
@@ -77,13 +78,16 @@ def examine(
     own_step = compat.has_own(model, "train_step")
     nothing: frozenset[str] = frozenset()
     seen: dict[str, Any] = {"operations": nothing, "of_layers": nothing, "divisors": 0, "outputs": None}
+    seen["in_compute"] = False
 
     def forward(*batch: Any) -> Any:
         x, y, weight = (*batch, None, None)[:3]
         parts = LossParts(1, 2, counting=True)
         with parts.active():
             if own_objective(task):
+                seen["in_compute"] = True
                 loss, outputs = computed(task, model, batch, training=True)
+                seen["in_compute"] = False
             else:
                 outputs = model(x, training=True)
                 seen["of_layers"] = own_names(tf.compat.v1.get_default_graph())
@@ -111,7 +115,7 @@ def examine(
         if as_keras and not own_step:
             raise
         if not own_step:
-            raise UserError(_mismatch(task, model, spec, error)) from error
+            raise UserError(_mismatch(task, model, spec, error, seen["in_compute"])) from error
         loss = None
     if loss is not None and not own_step and not as_keras and _has_no_loss(task, model, spec):
         raise UserError(
@@ -217,7 +221,7 @@ def _on_first_replica(step: Any, batch: Any) -> Any:
     return strategy.experimental_local_results(strategy.run(step, args=(batch,)))[0]
 
 
-def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception) -> str:
+def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception, in_compute: bool) -> str:
     labels = [tuple(s.shape) for s in leaves(spec[1])] if len(spec) > 1 else []
     outputs = [tuple(o.shape) for o in keras.tree.flatten(getattr(model, "outputs", None) or [])]
     said = one_line(str(error))[:400] or type(error).__name__
@@ -227,6 +231,14 @@ def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception) -> st
         hint = did_you_mean(unknown[2], [name for name in known if not name.startswith("_")])
         hint = hint.replace("see --help.", f"see dir(keras.{NAMES[unknown[1]]}).")
         return f"Task {task.name}: Keras has no {unknown[1]} {unknown[2]!r}; {hint}"
+    if in_compute:
+        where = own_line(error)
+        at = f" at {where}" if where else ""
+        batch = {1: "(x,)", 2: "(x, y)", 3: "(x, y, weight)"}[len(spec)]
+        return (
+            f"Task {task.name}: compute() raised {type(error).__name__}{at}: {said.rstrip('.')}. "
+            f"Its batch is a tuple {batch} of the rows' tensors."
+        )
     return (
         f"Task {task.name}: the model's output {outputs} does not fit its labels {labels} (per row) in loss "
         f"or metrics: {said}"
