@@ -224,3 +224,31 @@ def test_a_later_training_on_such_rows_looks_at_the_model_no_more(form: str) -> 
     model.compile("sgd", "mae")
     tk.fit(model, **given(0.0), verbose=0)
     assert called
+
+
+@pytest.mark.parametrize(("widths", "joins"), [([2, 2, 2, 3], False), ([2, 2, 2, 2], True)])
+def test_batches_are_joined_where_many_are_equal(
+    widths: list[int], joins: bool, made: list[TrainProgram]
+) -> None:
+    """Three of one width between others are not worth a trace; a last batch of fewer rows makes no other."""
+    drawn = np.random.default_rng(0)
+    kept = [drawn.normal(size=(1 if n % 4 == 3 else 4, widths[n % 4], 1)) for n in range(80)]
+
+    def batches() -> Iterator[Any]:
+        for x in kept:
+            yield x, x.sum(1)
+
+    signature = tuple(tf.TensorSpec(shape, "float32") for shape in ((None, None, 1), (None, 1)))
+    trained = []
+    for fit in (keras.Model.fit, tk.fit):
+        rows = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        rows = rows.apply(tf.data.experimental.assert_cardinality(80))
+        model = keras.Sequential([keras.Input((None, 1)), layers.GlobalAveragePooling1D(), layers.Dense(1)])
+        model.layers[1].kernel.assign([[0.5]])
+        model.compile("sgd", "mse")
+        fit(model, rows, epochs=2, verbose=0)
+        assert int(model.optimizer.iterations) == 160
+        trained.append(model.get_weights())
+    for by_keras, ours in zip(*trained, strict=True):
+        np.testing.assert_allclose(by_keras, ours, rtol=1e-5)
+    assert any(not program.spec.direct for program in made) is joins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -12,12 +13,14 @@ import tensorflow as tf
 from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure, leaves
 from trainkit.engine.inputs import EpochShape
+from trainkit.trainer.batch_forms import of_one_length, row_shapes, rows_of, signature_of
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.windows import CHUNK_BYTES, Feed, Window
 
 __all__ = ["BatchFeed", "DirectFeed", "ExecutionFeed", "direct_window"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
+FEW = 8  # equal batches, one after the other, that are worth a trace of joined ones
 
 
 class ExecutionFeed(Feed):
@@ -127,7 +130,7 @@ class BatchFeed(Feed):
         self.chunk_bytes = chunk_bytes
         self._thread = ThreadPoolExecutor(1)
         self._epoch: Iterator[Structure] | None = None
-        self._held: Structure | None = None  # the batch that did not fit the window before
+        self._held: deque[Structure] = deque()  # batches that did not fit the window before
         self._failed: Exception | None = None  # of the batch after those of the window before
         self._ahead: Future[tuple[Any, ...] | None] | None = None
         self._current: Window | None = None
@@ -152,7 +155,7 @@ class BatchFeed(Feed):
         if found is None:
             return None
         rows, count, steps, direct = found
-        if self._epoch is not None or self._held is not None:
+        if self._epoch is not None or self._held:
             self._ahead = self._thread.submit(self._read)
         self._current = self._window(start, rows, count, steps, direct)
         return self._current
@@ -165,7 +168,7 @@ class BatchFeed(Feed):
         if self._ahead is not None:  # of an epoch that was cut off
             self._ahead.result()
         self._ahead = None
-        self._held = None
+        self._held.clear()
         self._failed = None
         self._current = None
         self._epoch = self.batches.epoch()
@@ -179,7 +182,7 @@ class BatchFeed(Feed):
                 f"Step {start + 1} of the epoch got a batch of no rows, which cannot be divided over "
                 "replicas; leave such batches out, or set exact=True."
             )
-        if self.split and not _of_one_length(rows):
+        if self.split and not of_one_length(rows):
             counts = [tuple(t.shape[:1]) for t in leaves(rows)]
             raise UserError(
                 f"Step {start + 1} of the epoch got a batch of tensors with different numbers of rows, "
@@ -197,15 +200,15 @@ class BatchFeed(Feed):
         joins = self.joins and self.alone == 0
         if self.alone:
             self.alone -= 1
-        signature = _signature(first) if joins else None
+        signature = signature_of(first) if joins else None
         begins = self._usual is None
         if begins and signature is not None:
             self._usual = signature
             self._steps = self._steps_per_window(first)
-            numbers = tf.range(self._steps * _rows(first))
+            numbers = tf.range(self._steps * rows_of(first))
             self._identity = numbers[None]
         if signature is None or signature != self._usual:
-            return first, _rows(first), 1, True
+            return first, rows_of(first), 1, True
         joined = [first]
         while len(joined) < self._steps:
             try:
@@ -215,19 +218,20 @@ class BatchFeed(Feed):
                 break
             if batch is None:
                 break
-            if _signature(batch) != self._usual:
-                self._held = batch
+            if signature_of(batch) != self._usual:
+                self._held.appendleft(batch)
                 break
             joined.append(batch)
-        if begins and len(joined) == 1 < self._steps:
+        few = len(joined) < FEW and self._held and row_shapes(self._held[0]) != row_shapes(first)
+        if begins and (few or len(joined) == 1 < self._steps):
             self._usual = None  # batches of many sizes share the trace of single ones; none is usual so far
-            return first, _rows(first), 1, True
-        return self._join(joined), _rows(first), len(joined), False
+            self._held.extendleft(reversed(joined[1:]))
+            return first, rows_of(first), 1, True
+        return self._join(joined), rows_of(first), len(joined), False
 
     def _next(self) -> Structure | None:
-        if self._held is not None:
-            batch, self._held = self._held, None
-            return batch
+        if self._held:
+            return self._held.popleft()
         if self._failed is not None:
             raise self._failed
         if self._epoch is None:
@@ -262,31 +266,10 @@ class BatchFeed(Feed):
 def direct_window(batch: Structure, step: int) -> Window:
     """A batch as it came, as step `step` of an epoch."""
     shape = EpochShape(0, 1)
-    return Window(batch, _no_order(), 0, step + 1, shape, step, direct=True, count=_rows(batch))
+    return Window(batch, _no_order(), 0, step + 1, shape, step, direct=True, count=rows_of(batch))
 
 
 @cache
 def _no_order() -> tf.Tensor:
     with tf.init_scope():
         return tf.zeros([1, 1], tf.int32)
-
-
-def _rows(batch: Structure) -> int:
-    """Rows of the longest tensor of a batch; 0 if any has none."""
-    counts = [int(t.shape[0]) for t in leaves(batch) if t.shape.rank] or [1]
-    return max(counts) if all(counts) else 0
-
-
-def _of_one_length(batch: Structure) -> bool:
-    """Whether all tensors of a batch have the same number of rows: only then does a row number mean the same
-    in each."""
-    return len({t.shape[0] if t.shape.rank else None for t in leaves(batch)} | {_rows(batch)}) == 1
-
-
-def _signature(batch: Structure) -> Any:
-    """Shapes and types of a batch; None if it cannot be joined with others, or has no rows."""
-    tensors = tf.nest.flatten(batch)
-    dense = all(t is None or isinstance(t, tf.Tensor) for t in tensors)
-    if not dense or not _rows(batch) or not _of_one_length(batch):
-        return None
-    return tuple(None if t is None else (tuple(t.shape), t.dtype) for t in tensors)
