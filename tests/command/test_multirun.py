@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import read
+from tests.support.repository import ROOT
 from trainkit.backend.compat.names import kept_names
 from trainkit.cli import arguments, main, multirun
 from trainkit.core.datasets import Arrays, Splits
@@ -100,6 +105,35 @@ def test_each_job_logs_the_names_that_it_would_alone(train: Callable[..., int]) 
     values = [set(read("summary.json", str(one["run"]))["val"]) for one in jobs_in(folder)]
     assert values[0] == values[1]
     assert any(name.startswith("auc") for name in values[0])
+
+
+def test_what_the_first_process_started_stops_when_that_one_is_killed(tmp_path: Path) -> None:
+    """Jobs of a launcher and of `tune.jobs`: the signal that saves the state comes, by the command itself."""
+    note = f"pathlib.Path({str(tmp_path / 'stopped')!r}).touch()"
+    saves = f"signal.signal(signal.SIGTERM, lambda *_: ({note}, os._exit(0)))"
+    job = f"import os, pathlib, signal, time; {saves}; print('trains', flush=True); time.sleep(60)"
+    command = f"from trainkit.cli import main; main._main = lambda words: exec({job!r}, {{}}); main.main([])"
+    starts = (
+        "import pathlib; from trainkit.cli.launchers import run_command; "
+        f"run_command(['-c', {command!r}], pathlib.Path({str(tmp_path / 'job-1.log')!r}))"
+    )
+    first = subprocess.Popen([sys.executable, "-c", starts], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    wait_for(lambda: "trains" in (tmp_path / "job-1.log").read_text())
+    first.kill()
+    first.wait()
+    wait_for((tmp_path / "stopped").exists)
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if what():
+                return
+        except FileNotFoundError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("It did not come.")
 
 
 def test_a_layer_that_outlives_a_training_keeps_its_name_for_itself() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -61,16 +60,6 @@ def test_two_that_make_the_tables_of_a_new_database_at_once_both_find_them(
     said[:] = 3 * ["UNIQUE constraint failed"]
     with pytest.raises(UserError, match="cannot be reached: UNIQUE"):
         storage.open_storage(tmp_path, "sqlite:///new.db")
-
-
-def test_who_searches_along_stops_when_the_first_process_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    parents = [7, 7, 1]
-    sent: list[tuple[int, int]] = []
-    monkeypatch.setattr(search_jobs, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(os, "getppid", lambda: parents.pop(0))
-    monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
-    search_jobs.stop_without(7)
-    assert (parents, sent) == ([], [(os.getpid(), signal.SIGTERM)])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from trainkit.cli import parent
 from trainkit.core.errors import UserError, did_you_mean
 
 __all__ = ["LAUNCHERS", "Launcher", "chosen_launcher", "is_of_a_launcher", "run_command"]
@@ -80,10 +81,17 @@ class Launcher:
 
 
 def run_command(command: Sequence[str], log: Path) -> int:
-    """Run one command as a process, with what it prints in a file; returns its exit code."""
+    """Run one command as a process, with what it prints in a file, and return its exit code.
+
+    The process saves its state and ends when this one dies: nobody would note how it ended.
+    """
     with log.open("wb") as file:
         done = subprocess.run(
-            [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            [sys.executable, *command],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=parent.environment(),
         )
     return done.returncode
 

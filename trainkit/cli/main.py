@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from trainkit import __version__
 from trainkit.backend import startup
-from trainkit.cli import arguments, multirun, planning
+from trainkit.cli import arguments, multirun, parent, planning
 from trainkit.cli.arguments import Arguments
 from trainkit.cli.commands import launch, run, search_jobs
 from trainkit.cli.commands.readers import READERS, read_runs
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stderr; TRAINKIT_TRACEBACK=1 adds the traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    parent.stop_with_parent()
     try:
         with importing_from_here(), _plain_warnings():
             return launch.run(words[1:]) if words[:1] == ["launch"] else _main(words)

@@ -6,18 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from trainkit.cli import parent
 from trainkit.core.words import override
 
-__all__ = ["SearchJobs", "stop_without", "wait", "waits"]
+__all__ = ["SearchJobs", "wait", "waits"]
 
 SET_FOR_JOBS = ("run_dir=", "tune.jobs=", "progress=", "tune.refit=")
-LOOK_SECONDS = 1.0
 END_SECONDS = 30.0  # that a process on a busy machine may take to end
 LOG = "TRAINKIT_SEARCH_LOG"  # of a process that waits: where it is to write what it says
 
@@ -45,7 +43,7 @@ class SearchJobs:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, LOG: str(log.absolute())},
+                env=parent.environment(**{LOG: str(log.absolute())}),
             )
             for log in self._logs
         ]
@@ -105,8 +103,7 @@ def waits() -> bool:
 
 def wait() -> bool:
     """Wait until the folder of the search is there, and write from now on into a file of it; False: the
-    other process has ended without a search. Stop, with the state saved, when the other process dies."""
-    threading.Thread(target=stop_without, args=(os.getppid(),), daemon=True).start()
+    other process has ended without a search."""
     log = os.environ.pop(LOG)
     if not sys.stdin.buffer.read(1):
         return False
@@ -114,10 +111,3 @@ def wait() -> bool:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     return True
-
-
-def stop_without(parent: int) -> None:
-    """Ask this process to stop as soon as its parent is another one."""
-    while os.getppid() == parent:
-        time.sleep(LOOK_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
