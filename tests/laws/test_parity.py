@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import keras
+import numpy as np
 import pytest
 
 from tests.support.planted_faults import (
@@ -27,14 +30,17 @@ from trainkit.config import (
     ScheduleConfig,
     TrainerConfig,
 )
-from trainkit.core.datasets import Splits
+from trainkit.core.datasets import Arrays, Splits
+from trainkit.core.errors import UserError
 from trainkit.core.task import Task
 from trainkit.optim.factory import NAMES
 from trainkit.tasks.boston import Boston
 from trainkit.tasks.mnist import MNIST
 from trainkit.tasks.mnist_cnn import MnistCnn
-from trainkit.verification import parity
+from trainkit.trainer.trainer import Trainer
+from trainkit.verification import matrix, parity, replicas
 from trainkit.verification.report import Report
+from trainkit.verification.same_data import check_same_data
 
 
 def compare(
@@ -213,6 +219,34 @@ def test_a_wrong_loop_is_caught_and_pointed_at(
     text = "\n".join(report.lines())
     assert "FAILED" in text
     assert f"after step {step}" in text
+
+
+@dataclass(frozen=True)
+class Drawn(Toy):
+    """Other rows each time."""
+
+    def data(self) -> Splits:
+        rng = np.random.default_rng()
+        return Splits(Arrays(rng.normal(size=(16, 6)).astype("float32"), rng.integers(0, 3, 16)))
+
+
+def test_other_rows_are_refused_and_no_difference_of_two_loops() -> None:
+    """In the matrix of all combinations, too, which names what cannot be compared and goes on."""
+    config, other = TrainerConfig(batch_size=16), "gave other training rows the second time"
+    with pytest.raises(UserError, match=other):
+        matrix.compare_all(Drawn(), config, ParityConfig(steps=1), ())
+    with pytest.raises(UserError, match=other):
+        replicas.train(Drawn(), config, None, like=cast(Trainer, SimpleNamespace(splits=Drawn().data())))
+
+
+def test_rows_are_compared_by_their_values() -> None:
+    def rows(last: str) -> Splits:
+        texts = np.array(["".join(["a", "b"]), last], object)
+        return Splits(Arrays({"x": np.array([np.nan, 1.0]), "text": texts}))
+
+    check_same_data(rows("c"), rows("c"))
+    with pytest.raises(UserError, match="fixed seed"):
+        check_same_data(rows("c"), rows("d"))
 
 
 # The command.

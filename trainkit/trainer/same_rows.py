@@ -17,7 +17,7 @@ from trainkit.distributed import cluster
 from trainkit.distributed.agreement import differing
 from trainkit.distributed.strategy import strategy_name
 
-__all__ = ["check_same_rows"]
+__all__ = ["check_same_rows", "content"]
 
 MOST_BYTES = 2**24  # of an array that are compared: evenly spaced rows, the first and the last among them
 
@@ -52,7 +52,7 @@ def check_same_rows(
     }
     for name in SPLITS:
         known = f"{'training' if name == 'train' else name} rows"
-        facts[known] = b"".join(_content(splits[name])) if name in splits else b""
+        facts[known] = b"".join(content(splits[name])) if name in splits else b""
     what = differing(strategy, cluster.is_chief(), facts)
     if what is not None:
         raise UserError(
@@ -61,11 +61,13 @@ def check_same_rows(
         )
 
 
-def _content(arrays: Arrays) -> Iterator[bytes]:
+def content(arrays: Arrays) -> Iterator[bytes]:
     """Names, shapes, types and a bounded part of the values."""
     for name, array in named_leaves(arrays.batch()):
         count = len(array)
         row_bytes = max(1, array.nbytes // max(1, count))
         picked = np.unique(np.linspace(0, count - 1, max(2, min(count, MOST_BYTES // row_bytes)), dtype=int))
         yield f"{name} {array.shape} {array.dtype}".encode()
-        yield np.ascontiguousarray(array[picked]).tobytes()
+        values = np.ascontiguousarray(array[picked])
+        # The bytes of objects are their addresses.
+        yield repr(values.tolist()).encode() if values.dtype.hasobject else values.tobytes()

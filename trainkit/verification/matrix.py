@@ -10,6 +10,7 @@ from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.core.errors import UserError, one_line
 from trainkit.core.task import Task
 from trainkit.verification.parity import compare
+from trainkit.verification.same_data import OtherRows
 
 __all__ = ["COLUMNS", "FAILED", "OPTIMIZERS", "compare_all", "table"]
 
@@ -50,6 +51,9 @@ def compare_all(
 
     Returns:
         A row for each combination, with `COLUMNS` as keys.
+
+    Raises:
+        UserError: for a task that gives other rows the second time, by which no combination can be compared.
     """
     return [_row(task, config, parity, combination) for combination in _combinations(optimizers)]
 
@@ -94,6 +98,8 @@ def _row(task: Task, config: TrainerConfig, parity: ParityConfig, chosen: Combin
     )
     try:
         report = compare(task, config, parity, OptimizerConfig(name=chosen.optimizer))
+    except OtherRows:
+        raise
     except UserError as error:
         return {**row, "outcome": f"refused: {error}"}
     except Exception as error:  # whatever Keras raises is the result of this row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from trainkit.trainer.trainer import Trainer
 from trainkit.verification.differences import distance, relative, ulp
 from trainkit.verification.parts import check_parts
 from trainkit.verification.report import Report, VariableDifference
+from trainkit.verification.same_data import check_same_data
 from trainkit.verification.tolerance import on_replicas, parity_tolerance
 
 __all__ = ["comparable", "compare"]
@@ -103,7 +104,7 @@ def compare(
 
     Raises:
         UserError: for settings that `model.fit` does not have, and for a model that draws random numbers, or
-            keeps statistics, part by part of a batch.
+            keeps statistics, part by part of a batch; for a task that gives other rows the second time.
     """
     parity = parity or ParityConfig()
     config = comparable(config, parity)
@@ -111,7 +112,7 @@ def compare(
     of_keras = replace(config, engine="keras", batch_size=large_batch, accumulate=1)
     validate_section(of_keras, "trainer")
     ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
-    theirs = _train(task, of_keras, optimizer, data, callbacks, initial=ours.initial)
+    theirs = _train(task, of_keras, optimizer, data, callbacks, like=ours)
     return _report(ours, theirs, config, *parity_tolerance(parity.tolerance, config))
 
 
@@ -141,11 +142,13 @@ def _train(
     optimizer: OptimizerConfig | None,
     data: Splits | None,
     callbacks: MakeCallbacks,
-    initial: Sequence[Array] | None = None,
+    like: Training | None = None,
 ) -> Training:
-    """Train with one of the two loops, from the values `initial` if they are given."""
+    """Train with one of the two loops; on the rows and from the first values of another training, if any."""
     trainer = Trainer(config, optimizer=optimizer)
     built = trainer.prepare(task, data=data)
+    if like is not None:
+        check_same_data(like.splits, built.splits)
     if config.accumulate > 1:
         parts = f"trainer.accumulate={config.accumulate} and one large batch of model.fit"
         check_parts(built, parts, "Compare with trainer.accumulate=1.", kept=True)
@@ -153,8 +156,8 @@ def _train(
         kept = not config.sync_batch_norm
         one_device = "Compare on one device, or statistics over all rows with trainer.sync_batch_norm=true."
         check_parts(built, f"{built.replicas} replicas of both loops", one_device, kept=kept)
-    if initial is not None:
-        trainer.state.assign(initial)
+    if like is not None:
+        trainer.state.assign(like.initial)
     first = trainer.state.values()
     recorder = Recorder(trainer)
     steps_are_seen = config.execution.startswith("step")

@@ -20,6 +20,7 @@ from trainkit.trainer.trainer import Trainer
 from trainkit.verification.differences import distance, relative_distance
 from trainkit.verification.parts import check_parts
 from trainkit.verification.report import VariableDifference, difference_lines, verdict_lines
+from trainkit.verification.same_data import check_same_data
 from trainkit.verification.tolerance import replicas_tolerance
 
 __all__ = ["SpreadReport", "comparable", "compare_replicas", "compare_workers", "train"]
@@ -110,7 +111,11 @@ def comparable(config: TrainerConfig, steps: int | None, rows: int) -> TrainerCo
 
 
 def train(
-    task: Task, config: TrainerConfig, optimizer: OptimizerConfig | None, data: Splits | None = None
+    task: Task,
+    config: TrainerConfig,
+    optimizer: OptimizerConfig | None,
+    data: Splits | None = None,
+    like: Trainer | None = None,
 ) -> tuple[Trainer, History]:
     """One training and its history.
 
@@ -119,12 +124,15 @@ def train(
         config: Settings, from `comparable`.
         optimizer: Settings that change the task's own optimizer.
         data: Rows to use in place of `task.data()`.
+        like: One that has trained on the rows that are expected.
 
     Raises:
-        UserError: for a model that draws random numbers.
+        UserError: for a model that draws random numbers, and for other rows.
     """
     trainer = Trainer(config, optimizer=optimizer)
     setup = trainer.prepare(task, data=data)
+    if like is not None:
+        check_same_data(like.splits, setup.splits)
     check_parts(setup, "One device and several", "Compare a model that draws none.")
     return trainer, trainer.fit(task).history
 
@@ -153,7 +161,7 @@ def compare_replicas(
     devices.logical_cpus(count)
     one, history = train(task, config, optimizer, data)
     spread = replace(config, strategy="mirrored", replicas=count)
-    many, history_of_many = train(task, spread, optimizer, data)
+    many, history_of_many = train(task, spread, optimizer, data, like=one)
     return _report(f"{count} replicas", one, history, many.state.values(), history_of_many, tolerance)
 
 
