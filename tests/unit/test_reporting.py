@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -203,9 +204,22 @@ def test_folds_are_no_seeds_and_every_run_has_a_name_of_its_own(tmp_path: Path) 
     assert names[1:2] + names[6:7] + names[9:] == ["a/fold-1-seed-1", "b/fold-1-seed-0", "plain"]
     assert seed_groups(rows_of(runs))[0].kind == "3 folds x 2 seeds"
     assert seed_groups(rows_of(runs[::2]))[0].kind == "3 folds"
-    (group,) = seed_groups(rows)
-    assert group.kind == "9 runs of 3 folds x 2 seeds"
-    assert "9 runs of 3 folds x 2 seeds, toy: best" in "\n".join(table_lines(rows, 140, 5))
+    (group,) = seed_groups(rows_of([*runs[:5], plain]))
+    assert group.kind == "5 runs of 3 folds x 2 seeds"
+    assert "5 runs of 3 folds x 2 seeds, toy: best" in "\n".join(table_lines(group.rows, 140, 5))
+    (group,) = seed_groups(rows)  # each fold of `b` again
+    assert group.kind == "3 folds x 2 seeds"
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_seed_that_was_trained_twice_counts_once_by_its_newest_run(tmp_path: Path, place: int) -> None:
+    runs = [compared(tmp_path / f"seed-{seed}", seed=seed, values=(seed / 10,)) for seed in (1, 3)]
+    again = compared(tmp_path / "again", seed=1, values=(0.5,))
+    ended = replace(again.data, status={**again.data.status, "heartbeat": "2999-01-01T00:00:00+00:00"})
+    runs.insert(place, Compared(ended, again.settings))
+    (group,) = seed_groups(rows_of(runs))
+    assert (group.kind, group.text("best")) == ("2 seeds", "0.4 ± 0.14")
+    assert seed_groups(rows_of([run for run in runs if run.settings == again.settings])) == []
 
 
 @pytest.mark.parametrize("width", [80, 140])

@@ -189,7 +189,7 @@ class SeedGroup:
     """Runs that differ in their seeds and folds alone.
 
     Args:
-        rows: The runs.
+        rows: The runs, no two of the same fold and seeds.
         spread: Mean and standard deviation of the results, by column.
     """
 
@@ -205,11 +205,6 @@ class SeedGroup:
             return text
         return f"{len(self.rows)} runs of {text}"
 
-    @property
-    def varies(self) -> bool:
-        """Whether they are more than one training repeated."""
-        return self._different(FOLD, *SEEDS) > 1
-
     def _different(self, *keys: str) -> int:
         return len({str([row.run.settings.get(key) for key in keys]) for row in self.rows})
 
@@ -220,16 +215,22 @@ class SeedGroup:
 
 
 def seed_groups(rows: Iterable[Row]) -> list[SeedGroup]:
-    """The runs of one training with several seeds or folds, where two or more were completed."""
-    together: dict[str, list[Row]] = {}
+    """The runs of one training with several seeds or folds, where two or more were completed.
+
+    A fold with its seeds counts once, by its newest run: it may be trained again alone, or be resumed.
+    """
+    together: dict[str, dict[str, Row]] = {}
     for row in rows:
         if row.run.data.state == "completed" and row.run.settings:
             checksum = row.run.data.dataset.get("sha256", "")
             settings = sorted(row.run.training(seeds=False).items(), key=str)
             key = repr((row.values["task"], checksum, row.run.settings.get(FOLDS), settings))
-            together.setdefault(key, []).append(row)
-    groups = [SeedGroup(found, _spread(found)) for found in together.values() if len(found) > 1]
-    return [group for group in groups if group.varies]
+            found = together.setdefault(key, {})
+            which = str([row.run.settings.get(name) for name in (FOLD, *SEEDS)])
+            if which not in found or row.run.data.written >= found[which].run.data.written:
+                found[which] = row
+    groups = [list(found.values()) for found in together.values() if len(found) > 1]
+    return [SeedGroup(group, _spread(group)) for group in groups]
 
 
 def _spread(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:

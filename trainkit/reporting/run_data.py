@@ -53,6 +53,11 @@ class RunData:
         return str(self.status.get("status", "unknown"))
 
     @property
+    def written(self) -> str:
+        """When it was last written, in UTC; such times are in order as texts."""
+        return str(self.status.get("heartbeat", ""))
+
+    @property
     def dataset(self) -> Mapping[str, Any]:
         """Name, origin and checksum of the data set that was really used."""
         found = self.manifest.get("dataset")
