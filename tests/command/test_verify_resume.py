@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.commands import OWN_MODULE, OWN_TASK
 from trainkit.checkpoint import members
+from trainkit.verification.resume import verify_resume
 from trainkit.verification.run_differences import run_differences
 
 FORGETFUL = '''
@@ -71,16 +72,46 @@ def test_what_no_checkpoint_knows_is_found_out(tmp_path: Path) -> None:
     assert "Differs:" in output
 
 
+def write_run(run: Path, value: float, row: str) -> None:
+    weights = np.array([0.0, value], np.float32)
+    content = {"position": {"epoch": 2, "step_in_epoch": 0, "step": 10}, "callbacks": {}}
+    record = members.Record(content=content, variables=[("model/kernel", weights)])
+    record.write(run / "checkpoints" / "last")
+    (run / "metrics.csv").write_text(f"epoch,step,train/loss,learning_rate,seconds\n{row}\n")
+    summary = {"best": {"value": 0.5}, "seconds": {"total": value}}
+    (run / "summary.json").write_text(json.dumps(summary))
+
+
 def test_the_first_difference_is_named(tmp_path: Path) -> None:
-    for name, value, row in (("a", 1.0, "2,10,0.5,0.1,1"), ("b", 1.0000001, "2,10,0.25,0.1,2")):
-        weights = np.array([0.0, value], np.float32)
-        content = {"position": {"epoch": 2, "step_in_epoch": 0, "step": 10}, "callbacks": {}}
-        record = members.Record(content=content, variables=[("model/kernel", weights)])
-        record.write(tmp_path / name / "checkpoints" / "last")
-        (tmp_path / name / "metrics.csv").write_text(f"epoch,step,train/loss,learning_rate,seconds\n{row}\n")
-        summary = {"best": {"value": 0.5}, "seconds": {"total": value}}
-        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    write_run(tmp_path / "a", 1.0, "2,10,0.5,0.1,1")
+    write_run(tmp_path / "b", 1.0000001, "2,10,0.25,0.1,2")
     assert run_differences(tmp_path / "a", tmp_path / "a") == []
     weights_differ, rows_differ = run_differences(tmp_path / "a", tmp_path / "b")
-    assert weights_differ.startswith("last: model/kernel at 1: ")
+    assert weights_differ == "last: model/kernel at 1: 1.0 and 1.0000001"
     assert rows_differ == "metrics.csv: epoch 2/train/loss: '0.5' and '0.25'"
+
+
+class Over:
+    """An attempt that has come to its end."""
+
+    def wait(self, seconds: float) -> int | None:
+        return 0
+
+    def kill(self, chosen: float) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_the_kills_are_not_blamed_where_trainings_without_them_differ(tmp_path: Path, always: bool) -> None:
+    losses = iter((0.5, 0.25, 0.125 if always else 0.5))
+
+    def start(run: Path, writes: int) -> Over:
+        loss = next(losses)
+        write_run(run, loss, f"1,5,{loss},0.1,1")
+        return Over()
+
+    report = verify_resume(start, tmp_path, kills=1, seed=0)
+    assert not report.passed
+    cause = [line for line in report.lines() if line.startswith("Cause:")]
+    assert len(cause) == always
+    assert all("differ, too: metrics.csv: epoch 1/train/loss: '0.5' and '0.125'" in line for line in cause)

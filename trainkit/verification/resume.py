@@ -16,6 +16,7 @@ from trainkit.core.errors import UserError
 from trainkit.runs.run_dir import RunDir
 from trainkit.verification.attempts import Attempt
 from trainkit.verification.run_differences import run_differences
+from trainkit.verification.same_data import ADVICE
 
 __all__ = ["Kill", "ResumeReport", "log_of", "verify_resume"]
 
@@ -55,6 +56,7 @@ class ResumeReport:
         rounds: Trainings that were killed, resumed and came to their end.
         kills: All kills.
         differences: First difference of each file, by round; empty if all are equal.
+        unkilled: Where they differ, those of two trainings that were not killed.
     """
 
     whole_seconds: float = 0.0
@@ -62,6 +64,7 @@ class ResumeReport:
     rounds: int = 0
     kills: list[Kill] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+    unkilled: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -83,19 +86,23 @@ class ResumeReport:
         ]
         if self.passed:
             return [*lines, "Equal:     weights, slots, seeds, callbacks, metrics.csv, summary.json, best"]
-        return [*lines, *(f"Differs:   {difference}" for difference in self.differences)]
+        lines += [f"Differs:   {difference}" for difference in self.differences]
+        if self.unkilled:
+            cause = f"not the kills: two trainings that were not killed differ, too: {self.unkilled[0]}"
+            lines.append(f"Cause:     {cause}; {ADVICE}")
+        return lines
 
 
 def verify_resume(start: Start, folder: Path, *, kills: int, seed: int) -> ResumeReport:
     """Train once without a kill, then with kills, resumed after each of them, and compare bit for bit.
 
     A training that comes to its end before its next kill is compared, and another one begun, until all kills
-    are done.
+    are done. Where one differs, a last one that is not killed tells whether that is due to the kills.
 
     Args:
         start: Starts an attempt to train in a run directory: anew, or from what is saved there. Its second
             argument: the operations on the disk before which the process kills itself; 0: it does not.
-        folder: Where the runs go: `whole`, and `killed-1` and so on.
+        folder: Where the runs go: `whole`, `killed-1` and so on, and `again`.
         kills: How many.
         seed: Of the moments.
 
@@ -118,6 +125,12 @@ def verify_resume(start: Start, folder: Path, *, kills: int, seed: int) -> Resum
         found = run_differences(whole, run)
         report.differences += [f"{run.name}: {difference}" for difference in found]
         if found:
+            again = folder / "again"
+            _run_to_end(start(again, 0), again)
+            table = RunDir(again).metrics.name  # which tells the epoch
+            report.unkilled = sorted(
+                run_differences(whole, again), key=lambda text: not text.startswith(table)
+            )
             break
         shutil.rmtree(run)
     report.seconds = time.perf_counter() - begin

@@ -63,7 +63,8 @@ def _array_difference(x: np.ndarray, y: np.ndarray) -> str:
     width = x.dtype.itemsize
     bits = [np.frombuffer(array.tobytes(), np.uint8).reshape(-1, width) for array in (x, y)]
     place = int(np.flatnonzero((bits[0] != bits[1]).any(1))[0])
-    return f"at {place}: {x.reshape(-1)[place]!r} and {y.reshape(-1)[place]!r}"
+    values = (str(array.reshape(-1)[place]) for array in (x, y))  # as short as tells a float32 from others
+    return f"at {place}: {' and '.join(values)}"
 
 
 def _tables(a: Sequence[Mapping[str, str]], b: Sequence[Mapping[str, str]]) -> Iterator[str]:
