@@ -69,7 +69,8 @@ def test_only_a_process_of_a_search_that_did_not_end_by_itself_is_told(
     does: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\nsleep 0.3\n{does}\n")
+    stops_with_the_first = 'test "$TRAINKIT_PARENT" = $PPID || exit 1'
+    program.write_text(f"#!/bin/sh\n{stops_with_the_first}\nsleep 0.3\n{does}\n")
     program.chmod(0o700)
     monkeypatch.setattr(search_jobs.sys, "executable", str(program))
     monkeypatch.setattr(search_jobs, "END_SECONDS", 1.5)
