@@ -13,6 +13,10 @@ HEADER = b"# @package _global_\n"
 FORM = "lines such as `trainer: {epochs: 3}`"
 WHOLE = "expected a whole number of at least 1"
 WRONG: dict[str, tuple[bytes, str]] = {
+    "a dotted key": (
+        b"trainer.epochs: 3",
+        "trainer.epochs: a file nests keys; expected `trainer:` and below it `  epochs: <value>`.",
+    ),
     "an unknown key": (
         b"trainer: {epoch: 3}",
         "trainer.epoch: unknown setting; did you mean trainer.epochs?",
@@ -58,8 +62,13 @@ def test_a_config_file_without_its_header_is_told_the_header(content: bytes, tmp
     said = refused(tmp_path, content)
     assert said == (
         "experiment/mine.yaml: its keys would go below experiment, which is no setting; "
-        f"expected `# @package _global_` as the first line, then {FORM}."
+        f"expected `# @package _global_` as the first line, with no byte-order mark before it, then {FORM}."
     )
+
+
+def test_nothing_in_a_config_file_ends_in_an_empty_line(tmp_path: Path) -> None:
+    for content in (b"trainer: {epochs: '${trainer.'}", b"name: !!set {a, b}"):
+        assert len(refused(tmp_path, HEADER + content)) > 10
 
 
 def test_a_config_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:

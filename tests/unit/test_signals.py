@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from trainkit.cli import parent
 from trainkit.experiment.signals import NUMBERS, stop_on_signals
 
 
@@ -97,3 +98,17 @@ def test_a_second_signal_gives_up_at_once() -> None:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert ended.wait(20)
+
+
+@pytest.mark.parametrize("to_the_group", [True, False])
+def test_the_death_of_the_parent_is_no_second_signal(
+    to_the_group: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal to a group of processes reaches who was started as well as who started it, which it ends."""
+    monkeypatch.setattr(parent.os, "getppid", lambda: 1)
+    asked: list[str] = []
+    with stop_on_signals(asked.append):
+        if to_the_group:
+            signal.raise_signal(signal.SIGINT)
+        parent._stop_without(2)
+    assert asked == ["SIGINT" if to_the_group else "SIGTERM"]

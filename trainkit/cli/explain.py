@@ -53,7 +53,9 @@ def explain(error: Exception, flags: Sequence[str] = (), overrides: Sequence[str
     cause = as_written(str(error.__cause__ or error))
     key, value = (part and as_written(part) for part in _culprit(error))
     if not key:
-        return one_line(text.partition("Config search path")[0])
+        said = one_line(text.partition("Config search path")[0])
+        behind = error.__cause__ or error.__context__
+        return said or (explain(behind) if isinstance(behind, Exception) else type(error).__name__)
     if isinstance(error, InterpolationResolutionError) and not isinstance(
         error, InterpolationValidationError
     ):
@@ -127,13 +129,20 @@ def _of_file(path: str, error: Exception, flags: Sequence[str], overrides: Seque
     file = f"{path.removesuffix('.yaml')}.yaml"
     text = as_written(str(error))
     key = _culprit(error)[0]
-    if not key:
+    if not key and "Cannot merge" in text:
         return f"{file}: has a list in place of keys, or keys in place of a list; expected {FORM}."
+    if not key:
+        return f"{file}: {_first_line(text) or type(error).__name__}"
     group, _, option = path.partition("/")
     if option and key == group and re.search(UNKNOWN_KEY, text):
         return (
             f"{file}: its keys would go below {key}, which is no setting; expected `# {GLOBAL}` as the first "
-            f"line, then {FORM}."
+            f"line, with no byte-order mark before it, then {FORM}."
+        )
+    if "." in key and f"'{key}' not in" in text:
+        section, _, name = key.rpartition(".")
+        return (
+            f"{file}: {key}: a file nests its keys; expected `{section}:` and below it `  {name}: <value>`."
         )
     if find(Config, _without_index(key)) is None:
         return f"{file}: {explain(error, flags, overrides)}"

@@ -30,7 +30,11 @@ def stop_with_parent() -> None:
 
 
 def _stop_without(parent: int) -> None:
-    """Ask this process to stop as soon as its parent is another one."""
+    """Ask this process to stop as soon as its parent is another one, if nobody has: a signal to their whole
+    group has reached this process, too, and a second one would end it at once."""
     while os.getppid() == parent:
         time.sleep(LOOK_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+    from trainkit.experiment.signals import is_stopping  # not before the first word of the command
+
+    if not is_stopping():
+        os.kill(os.getpid(), signal.SIGTERM)

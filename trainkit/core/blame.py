@@ -13,6 +13,8 @@ OURS = Path(__file__).parents[1]
 OUR_TASKS = OURS.parent / "tasks"
 LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
+MADE = "__autograph_generated_file"  # by TensorFlow of the user's code; it goes with the process
+
 
 def own_line(error: BaseException) -> str | None:
     """`file:line` of the innermost line of the user's own code through which an error came; None: of none."""
@@ -22,6 +24,6 @@ def own_line(error: BaseException) -> str | None:
 
 def _is_own(filename: str) -> bool:
     path = Path(filename)
-    if not path.is_file():  # <frozen importlib._bootstrap>, say
+    if not path.is_file() or path.name.startswith(MADE):  # <frozen importlib._bootstrap>, say
         return False
     return not any(path.is_relative_to(folder) for folder in (OURS, OUR_TASKS, *LIBRARIES))

@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["EXIT_CODES", "NUMBERS", "stop_on_signals"]
+__all__ = ["EXIT_CODES", "NUMBERS", "is_stopping", "stop_on_signals"]
 
 EXIT_CODES = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # 128 and the number, as shells count
 GRACE_SECONDS = 8.0  # after a signal, to come to a safe point and save
 SECOND_SECONDS = 0.3  # after a second signal, to end in order
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_heard = threading.Event()
+
+
+def is_stopping() -> bool:
+    """Whether the training of this process has had a signal to stop."""
+    return _heard.is_set()
 
 
 @contextmanager
@@ -45,11 +51,13 @@ def stop_on_signals(
         yield  # only the main thread receives signals
         return
     received: list[int] = []
+    _heard.clear()
 
     def stop(number: int, frame: Any) -> None:
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received.append(number)
+        _heard.set()
         # os.write, as a signal handler may interrupt a print.
         os.write(2, b"\nStopping at the next safe point, with the state saved; Ctrl-C again stops at once.\n")
         request_stop(signal.Signals(number).name)
@@ -103,5 +111,6 @@ def _watch(heard: int, give_up: Callable[[str], None], grace: float) -> None:
         for number in came:
             if number in NUMBERS:
                 numbers.append(number)
+                _heard.set()
                 seconds = grace if len(numbers) == 1 else SECOND_SECONDS
                 deadline = min(deadline, time.monotonic() + seconds)

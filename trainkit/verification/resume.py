@@ -16,10 +16,10 @@ from trainkit.core.errors import UserError
 from trainkit.runs.run_dir import RunDir
 from trainkit.verification.attempts import Attempt
 from trainkit.verification.run_differences import run_differences
-from trainkit.verification.same_data import ADVICE
 
 __all__ = ["Kill", "ResumeReport", "log_of", "verify_resume"]
 
+ADVICE = "let data(), model() and callbacks draw the same each time, by fixed seeds"
 # Shares of the kills that come before a random operation on the disk, which hardly take any time, and at a
 # random moment after a save; the others come at any moment since the start, which takes longest of all.
 WRITES_SHARE = 0.3
@@ -89,7 +89,7 @@ class ResumeReport:
         lines += [f"Differs:   {difference}" for difference in self.differences]
         if self.unkilled:
             cause = f"not the kills: two trainings that were not killed differ, too: {self.unkilled[0]}"
-            lines.append(f"Cause:     {cause}; {ADVICE}")
+            lines.append(f"Cause:     {cause}; {ADVICE}.")
         return lines
 
 
