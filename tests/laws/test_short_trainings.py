@@ -4,6 +4,8 @@ kernel that takes longer to compile than it saves."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -16,10 +18,13 @@ import trainkit as tk
 from tests.support.training import programs_made
 from trainkit.backend import compile_cache, recurrent
 from trainkit.config import TrainerConfig
+from trainkit.core.datasets import Arrays
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import given_rows, pacing, short_trainings
-from trainkit.trainer.batch_feed import BatchFeed
+from trainkit.trainer.batch_feed import BatchFeed, direct_window
+from trainkit.trainer.chosen_execution import RowsForXla
 from trainkit.trainer.short_trainings import recurrent_kernels_pay
+from trainkit.trainer.sources import arrays_source
 
 X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -252,3 +257,30 @@ def test_batches_are_joined_where_many_are_equal(
     for by_keras, ours in zip(*trained, strict=True):
         np.testing.assert_allclose(by_keras, ours, rtol=1e-5)
     assert any(not program.spec.direct for program in made) is joins
+
+
+def test_a_model_whose_train_function_is_taken_away_is_looked_at_again() -> None:
+    """So does Keras, which traces another step then."""
+    told = []
+    for fit in (keras.Model.fit, tk.fit):
+        model = dense()
+        fit(model, X, Y, verbose=0)
+        model.train_step = lambda batch: {"mine": tf.constant(7.0)}
+        model.train_function = None
+        told.append(fit(model, X, Y, verbose=0).history)
+    assert told[0] == told[1] == {"mine": [7.0]}
+
+
+@pytest.mark.parametrize(("counts", "told"), [([4, 4, 1, 4], False), ([4, 3, 2, 1], True)])
+def test_xla_is_left_where_it_compiles_for_ever_new_numbers_of_rows(counts: list[int], told: bool) -> None:
+    setup = SimpleNamespace(source=SimpleNamespace(is_seen=False), config=TrainerConfig())
+    cache: Any = SimpleNamespace(setup=setup, why_rows_not_in_xla=lambda rows, count: "")
+    why_not = RowsForXla(cache)
+    found = [why_not(direct_window((tf.ones([count, 2]),), step)) for step, count in enumerate(counts)]
+    assert any(found) is told
+
+
+def test_rows_that_change_before_they_train_are_looked_at_as_they_come() -> None:
+    source = arrays_source(Arrays(X, Y), tf.distribute.get_strategy(), None)
+    assert source.is_seen
+    assert not replace(source, augmented=lambda epoch, rows: (X, Y)).is_seen

@@ -238,6 +238,9 @@ def test_rows_in_a_file_are_looked_at_some_at_a_time(tmp_path: Any) -> None:
         lambda x: tf.cumsum(x),
         lambda x: x[:1],
         lambda x: x[0],
+        lambda x: x[::-1],
+        lambda x: tf.reverse(x, [0]),
+        lambda x: tf.reduce_sum(x @ tf.transpose(x), 1, keepdims=True),
     ],
 )
 def test_what_depends_on_which_rows_are_in_a_batch_is_not_known_before(of_batch: Any) -> None:
@@ -248,6 +251,16 @@ def test_what_depends_on_which_rows_are_in_a_batch_is_not_known_before(of_batch:
 
     model = plain(divided)
     assert "TensorFlow alone" in asked(model, np.ones((10, 2), "float32"), np.arange(10) % 3)
+
+
+@pytest.mark.parametrize(
+    "of_row", [lambda x: x[..., 0], lambda x: x[:, 0], lambda x: tf.reduce_sum(tf.reshape(x, [-1, 2]), 1)]
+)
+def test_what_depends_on_one_row_is_known_before(of_row: Any) -> None:
+    def one_of(x: Any) -> Any:
+        return tf.gather(tf.ones([5, 2]), tf.cast(of_row(x), "int32"))
+
+    assert asked(plain(one_of), np.ones((10, 2), "float32"), np.arange(10) % 3) == ""
 
 
 class MeanTaken(keras.metrics.Mean):

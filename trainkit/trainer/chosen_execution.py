@@ -11,8 +11,11 @@ from trainkit.core import files
 from trainkit.trainer.execution import Choice, Situation, choose, xla_by_rule
 from trainkit.trainer.program_cache import BY_RULE, ProgramCache
 from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.windows import Window
 
-__all__ = ["chosen_execution", "evaluation_mode", "situation_of"]
+__all__ = ["RowsForXla", "chosen_execution", "evaluation_mode", "situation_of"]
+
+MOST_SIZES = 2  # of batches: the usual one, and the last
 
 
 def situation_of(setup: TrainSetup, steps_left: int, **more: Any) -> Situation:
@@ -62,6 +65,31 @@ def chosen_execution(
     if choice.xla and config.execution in BY_RULE and (reason := cache.why_not_xla):
         return Choice(choice.execution.removesuffix("_xla"), reason)
     return choice
+
+
+class RowsForXla:
+    """Says why a training goes on without XLA, as its rows come: TensorFlow would raise for them, or XLA
+    compiles again and again. Rows that lie in memory as they train were looked at before.
+
+    Args:
+        cache: Of the programs of the training.
+    """
+
+    def __init__(self, cache: ProgramCache) -> None:
+        self.cache = cache
+        self._latest: Window | None = None
+        self._sizes: set[int] = set()  # rows of batches that are compiled by themselves
+
+    def __call__(self, window: Window) -> str:
+        """Why the rows of a window are not for XLA; empty: they are."""
+        if self.cache.setup.source.is_seen or window is self._latest:
+            return ""
+        self._latest = window
+        if window.direct:
+            self._sizes.add(window.count)
+        if len(self._sizes) > MOST_SIZES and self.cache.setup.config.execution in BY_RULE:
+            return "XLA compiles anew for each number of rows"
+        return self.cache.why_rows_not_in_xla(window.rows, window.rows_between(window.base, window.stop))
 
 
 def evaluation_mode(cache: ProgramCache, choice: Choice | None) -> tuple[bool, bool]:

@@ -212,8 +212,8 @@ class _Kept:
     def about(cls, model: keras.Model) -> dict[str, AboutModel]:
         """What former fits found out about a model as it is compiled, by its rows."""
         known, first = cls.compiled.get(model, (None, None))
-        if first is None or known != _compilation(model):
-            return {}
+        if first is None or known != _compilation(model) or model.train_function is None:
+            return {}  # without a train function, Keras traces anew
         first.versions()
         return first.about
 

@@ -41,7 +41,7 @@ UNKNOWN = "whether all indexes are in range is known to TensorFlow alone"
 # What such an operation gives in one step tells nothing about the next.
 CHANGING = ("ReadVariable", "Random", "Multinomial", "ResourceGather", *FUNCTIONS)
 SHAPES = ("Shape", "ShapeN", "Size", "Rank", "BroadcastGradientArgs")
-ALONG_ROWS = ("Cum", "Segment", "Roll")  # these may keep the number of rows
+ALONG_ROWS = ("Cum", "Segment", "Roll", "Reverse")  # these may keep the number of rows
 
 
 class _Unknown(Exception):
@@ -218,14 +218,16 @@ def _inputs_of(
 
 def _mixes_rows(tensor: tf.Tensor, places: dict[str, int], constants: set[str]) -> bool:
     """Whether a tensor is computed from several rows of a batch together, such as their sum: then it is
-    another one for each way to cut batches. Such a number has a shape that no number of rows is in."""
+    another one for each way to cut batches. Such a number has a shape that no number of rows is in, or, as of
+    pairs of rows, two of them."""
     seen, left = set(), [tensor]
     while left:
         one = left.pop()
         if one.name in seen or one.op.type in SHAPES:
             continue
         seen.add(one.name)
-        mixed = one.shape.is_fully_defined() or any_of(one.op.type, ALONG_ROWS) or _is_of_some_rows(one.op)
+        sizes = one.shape.as_list() if one.shape.rank is not None else [None, None]
+        mixed = sizes.count(None) != 1 or any_of(one.op.type, ALONG_ROWS) or _is_of_some_rows(one.op)
         if mixed and _inputs_of(one, places, constants, SHAPES):
             return True
         left += one.op.inputs
@@ -233,8 +235,12 @@ def _mixes_rows(tensor: tf.Tensor, places: dict[str, int], constants: set[str]) 
 
 
 def _is_of_some_rows(op: tf.Operation) -> bool:
-    whole = op.type != "StridedSlice" or (op.get_attr("begin_mask") & op.get_attr("end_mask") & 1)
-    return not whole
+    """Whether an operation takes a slice of the rows, or takes them in another order."""
+    if op.type != "StridedSlice" or (op.get_attr("ellipsis_mask") | op.get_attr("new_axis_mask")) & 1:
+        return False
+    strides = tf.get_static_value(op.inputs[3])
+    in_order = strides is not None and strides[0] == 1
+    return not (in_order and op.get_attr("begin_mask") & op.get_attr("end_mask") & 1)
 
 
 def _blocks(columns: list[Any]) -> Iterator[list[Any]]:

@@ -18,7 +18,7 @@ from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import execution as modes
 from trainkit.trainer.batch_feed import DirectFeed
-from trainkit.trainer.chosen_execution import chosen_execution
+from trainkit.trainer.chosen_execution import RowsForXla, chosen_execution
 from trainkit.trainer.epochs_per_call import max_epochs_per_call
 from trainkit.trainer.execution import XLA_ERRORS, Choice
 from trainkit.trainer.keras_steps import KerasFeed
@@ -70,7 +70,7 @@ class ProgramRunner:
         self._kernels_fit = True
         self.validated_by_host = validated_by_host
         self._latest: Window
-        self._checked: Window | None = None
+        self._why_not_xla = RowsForXla(cache)
 
     # Before the first step.
 
@@ -212,7 +212,8 @@ class ProgramRunner:
             found = self.feed.train()
             self.times.trained(time.perf_counter() - begin, stop - start, stop - start)
             return found
-        self._check_indexes(window)
+        if self.choice.xla and (reason := self._why_not_xla(window)):
+            self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
         logs = self.program(window)(
             window.rows,
             window.orders,
@@ -226,14 +227,6 @@ class ProgramRunner:
         rows = window.rows_between(start, stop)
         self.times.trained(time.perf_counter() - begin, stop - start, rows)
         return logs
-
-    def _check_indexes(self, window: Window) -> None:
-        """Go on without XLA where TensorFlow would raise for rows that only come now."""
-        if self.choice.xla and self.setup.source.arrays is None and window is not self._checked:
-            self._checked = window
-            count = window.rows_between(window.base, window.stop)
-            if reason := self.cache.why_rows_not_in_xla(window.rows, count):
-                self.choice = Choice(self.choice.execution.removesuffix("_xla"), reason)
 
     def run_epochs(self, first: int, count: int, start: int, validate: Sequence[bool]) -> list[EpochLogs]:
         """Run `count` epochs, the first of them from step `start` on; fewer if a rule stops the training."""

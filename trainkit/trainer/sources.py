@@ -66,6 +66,11 @@ class RowSource:
     later: tf.data.Dataset | None = None
 
     @property
+    def is_seen(self) -> bool:
+        """Whether the rows lie in memory, or in files, as they train."""
+        return self.arrays is not None and self.augmented is None
+
+    @property
     def seekable(self) -> bool:
         """Whether any row can be read at any time."""
         return self.arrays is not None

@@ -238,8 +238,13 @@ def _execution(setup: TrainSetup, trainings: int) -> str:
     if setup.replicas > 1:
         return "epoch"
     situation = situation_of(setup, setup.config.epochs * setup.shape.steps * trainings)
-    xla = xla_by_rule(situation, setup.model)[0] and not index_check(setup)[0]
-    return "epoch_xla" if xla else "epoch"
+    if not xla_by_rule(situation, setup.model)[0]:
+        return "epoch"
+    reason, check = index_check(setup)
+    unseen = (
+        check is not None and not setup.source.is_seen
+    )  # rows that nobody looks at where XLA is asked for
+    return "epoch" if reason or unseen else "epoch_xla"
 
 
 def _opened(plan: SearchPlan, execution: str) -> tuple[str, str]:
