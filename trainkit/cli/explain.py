@@ -141,9 +141,7 @@ def _of_file(path: str, error: Exception, flags: Sequence[str], overrides: Seque
         )
     if "." in key and f"'{key}' not in" in text:
         section, _, name = key.rpartition(".")
-        return (
-            f"{file}: {key}: a file nests keys; expected `{section}:` and below it `  {name}: <value>`."
-        )
+        return f"{file}: {key}: a file nests keys; expected `{section}:` and below it `  {name}: <value>`."
     if find(Config, _without_index(key)) is None:
         return f"{file}: {explain(error, flags, overrides)}"
     value = re.search(VALUE, text)
