@@ -12,7 +12,6 @@ OURS = Path(__file__).parents[1]
 # Where the tasks lie that come with trainkit: in its package once it is installed, else beside it.
 OUR_TASKS = OURS.parent / "tasks"
 LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-
 MADE = "__autograph_generated_file"  # by TensorFlow of the user's code; it goes with the process
 
 
