@@ -210,3 +210,17 @@ def test_the_iterator_of_an_epoch_is_let_go_by_another_thread(
         tk.fit(model, rows, epochs=EPOCHS, verbose=0, shuffle=False, exact=exact)
     assert len(owners) >= EPOCHS - 1
     assert set(owners) == {2}  # the list, and the argument here
+
+
+def test_no_thread_is_started_where_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would never run, and who starts one waits until it does."""
+
+    def never(thread: threading.Thread) -> None:
+        raise AssertionError("a thread was started")
+
+    held = [object()]
+    with monkeypatch.context() as ending:
+        ending.setattr(threading.Thread, "start", never)
+        ending.setattr(sys, "is_finalizing", lambda: True)
+        pipelines.let_go(held)
+    assert not held

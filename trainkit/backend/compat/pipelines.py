@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -121,6 +122,9 @@ def let_go(held: list[Any]) -> None:
     Args:
         held: The iterators, of pipelines that run no Python code. The list is emptied.
     """
+    if sys.is_finalizing():  # a thread would never start, and who started it would wait for ever
+        held.clear()
+        return
     try:
         threading.Thread(target=held.clear, name="iterators").start()
     except RuntimeError:  # the process ends
