@@ -17,6 +17,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves
 from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
 from trainkit.trainer.batches_source import batches_source
+from trainkit.trainer.joined_batches import JoinedBatches
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.known_rows import joins_unseen, shares_traces
@@ -93,10 +94,17 @@ class GivenRows:
             return RowFeed(setup) if self._is_short(setup) else None
         if self.exact:
             return KerasFeed(self.batches, setup.state)
-        if direct and not self.split:
-            return DirectFeed(self.batches)
         joins = not setup.rows_as_keras or self.split or joins_unseen(self.source.batch_spec)
-        return BatchFeed(self.batches, split=self.split, joins=joins, alone=self._alone(setup))
+        alone = self._alone(setup)
+        if direct and not self.split:
+            size = setup.model.steps_per_execution
+            joins = joins and size > 1
+            return DirectFeed(
+                self.batches, JoinedBatches(self.batches, joins=joins, alone=alone, most=size, crosses=False)
+            )
+        return BatchFeed(
+            self.batches, JoinedBatches(self.batches, split=self.split, joins=joins, alone=alone)
+        )
 
     def _is_short(self, setup: TrainSetup) -> bool:
         """Whether arrays are trained batch by batch, by one trace for all."""

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainkit.core.tree import Structure
+from trainkit.trainer.window_reader import WindowReader
 
 __all__ = ["KerasBatches"]
 
@@ -27,6 +28,8 @@ class KerasBatches:
         self.iterator = iterator
         self._walk: Iterator[Any] = iter(())
         self.current: Any = None  # the iterator of the execution under way
+        self._executions = 0  # of this epoch
+        self._left = 0  # batches of the execution under way that are still to be read
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -36,6 +39,7 @@ class KerasBatches:
     def begin_epoch(self) -> None:
         """Start with the first step of an epoch."""
         self.current = None
+        self._executions = self._left = 0
         self._walk = iter(self.iterator)
 
     def advance(self) -> tuple[int, int] | None:
@@ -45,33 +49,60 @@ class KerasBatches:
         if following is None:
             return None
         first, last, self.current = following
+        self._executions += 1
+        self._left = self.iterator.steps_per_execution
         return first, last
-
-    def read(self) -> list[Structure]:
-        """The batches of the execution; fewer at the end of the rows, and none if they have ended."""
-        found: list[Structure] = []
-        with self.iterator.catch_stop_iteration():  # learns from the end how many batches there are
-            found.append(next(self.current))
-            while len(found) < self.iterator.steps_per_execution:
-                batch = next(self.current, None)
-                if batch is None:
-                    break
-                found.append(batch)
-        return [tf.nest.map_structure(_without_optional, batch) for batch in found]
 
     def cut_off(self) -> None:
         """End the epoch before its rows do: Keras takes it for their end."""
-        with self.iterator.catch_stop_iteration():
+        with self.iterator.catch_stop_iteration():  # learns from the end how many batches there are
             raise StopIteration
 
-    def epoch(self) -> Iterator[Structure]:
-        """All batches of an epoch."""
-        self.begin_epoch()
-        while self.advance() is not None:
-            batches = self.read()
-            if not batches:
-                return
-            yield from batches
+    def next(self, *, crosses: bool) -> Structure | None:
+        """The next batch; None: the rows, or the execution under way, are over.
+
+        Args:
+            crosses: Whether to go on with the next execution of the epoch.
+        """
+        while self._goes_on(crosses):
+            batch = next(self.current, None)
+            if batch is not None:
+                self._left -= 1
+                return tf.nest.map_structure(_without_optional, batch)
+            self._end()
+        return None
+
+    def fill(self, reader: WindowReader, most: int, *, crosses: bool) -> None:
+        """Let a reader read the next batches, up to `most`; none: the rows, or the execution, are over.
+
+        Raises:
+            Exception: of a batch that cannot be read; the reader has those before it.
+        """
+        while not reader.count and self._goes_on(crosses):
+            size = self.iterator.steps_per_execution
+            known = self.iterator.executions_left(self._executions) if crosses else 0
+            wanted = most if known is None else min(most, self._left + known * size)
+            ended = False
+            try:
+                ended = reader.fill(self.current, wanted)
+            finally:
+                count = reader.count
+                while count > self._left:
+                    count -= self._left
+                    self.advance()
+                self._left -= count
+            if ended:
+                self._end()
+
+    def _goes_on(self, crosses: bool) -> bool:
+        return self._left > 0 or (crosses and self.advance() is not None)
+
+    def _end(self) -> None:
+        """The rows have ended. Keras learns it from an execution that gets no batch."""
+        if self._left == self.iterator.steps_per_execution:
+            self.cut_off()
+            self._walk = iter(())
+        self._left = 0
 
 
 def _without_optional(value: Any) -> Any:

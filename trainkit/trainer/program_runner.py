@@ -83,7 +83,9 @@ class ProgramRunner:
                 self.setup, self.callbacks, validated_by_host=self.validated_by_host
             )
             self._feed = self._make_feed()
-        self._choose(self.setup.shape.step_rows, alone=isinstance(self._feed, DirectFeed))
+        self._choose(
+            self.setup.shape.step_rows, alone=isinstance(self._feed, DirectFeed) and self._feed.alone
+        )
         self.times.compile += time.perf_counter() - begin
         return self.choice
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainkit.engine.inputs import resident
-from trainkit.trainer.batch_feed import direct_window
+from trainkit.trainer.joined_batches import direct_window
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.windows import Feed, Window
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from trainkit.core.tree import Structure
 from trainkit.engine.inputs import EpochShape, has_unknown_sizes, resident
-from trainkit.trainer.batch_feed import direct_window
 from trainkit.trainer.generated_rows import batches_of, unopened
+from trainkit.trainer.joined_batches import direct_window
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.sources import RowSource
 from trainkit.trainer.windows import ChunkFeed, Window

@@ -34,6 +34,17 @@ class LaterIterator(TFEpochIterator):
         given = self._distributed_dataset
         return not isinstance(given, tf.data.Dataset) or pipelines.runs_python(given)
 
+    def executions_left(self, done: int) -> int | None:
+        """Executions of the epoch after the first `done`; None: only the end of its rows tells."""
+        steps = self.steps_per_epoch or self._num_batches
+        if not steps:
+            return None
+        size = self.steps_per_execution
+        left = -(-steps // size) - done
+        if self._num_batches:
+            left = min(left, -(-(self._num_batches - self._steps_seen) // size))
+        return max(0, left)
+
     def _enumerate_iterator(self) -> Iterator[tuple[int, int, Any]]:
         held: list[Any] = []
         try:

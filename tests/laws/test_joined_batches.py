@@ -1,0 +1,163 @@
+"""Batches that are read several at a time train as batches that are read one by one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import trainkit as tk
+from trainkit.trainer import given_rows, joined_batches
+from trainkit.trainer.window_reader import WindowReader
+
+RNG = np.random.default_rng(0)
+X = RNG.random((47, 3)).astype(np.float32)
+Y = X.sum(1, keepdims=True)
+SIZES = [2] * 9 + [1, 2, 2, 2, 1, 1] + [2] * 8  # of batches, 23 in all
+
+Data = Callable[[], Any]
+
+
+@pytest.fixture(autouse=True)
+def joined_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of four batches from the first one on."""
+    monkeypatch.setattr(given_rows, "SHORT_STEPS", 0)
+    monkeypatch.setattr(joined_batches, "MAX_STEPS", 4)
+    monkeypatch.setattr(joined_batches, "FEW", 2)
+    monkeypatch.setattr(joined_batches, "MANY", 0)
+
+
+@pytest.fixture
+def read_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the batches that a reader hands on."""
+    counts: list[int] = []
+    take = WindowReader.take
+
+    def noted(self: WindowReader) -> Any:
+        found = take(self)
+        counts.append(found[1])
+        return found
+
+    monkeypatch.setattr(WindowReader, "take", noted)
+    return counts
+
+
+def sliced() -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices((X, Y))
+
+
+def served(sizes: list[int] = SIZES, fails: int | None = None) -> Iterator[Any]:
+    begin = 0
+    for number, size in enumerate(sizes):
+        if number == fails:
+            raise OSError("no such batch")
+        yield X[begin : begin + size], Y[begin : begin + size]
+        begin += size
+
+
+def generated(fails: int | None = None, sizes: list[int] = SIZES) -> tf.data.Dataset:
+    spec = (tf.TensorSpec([None, 3], tf.float32), tf.TensorSpec([None, 1], tf.float32))
+    return tf.data.Dataset.from_generator(lambda: served(sizes, fails), output_signature=spec)
+
+
+class Rows(keras.utils.PyDataset):
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, number: int) -> Any:
+        return X[3 * number : 3 * number + 3], Y[3 * number : 3 * number + 3]
+
+
+class Seen(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Any] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.calls.append(("begin", batch))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.calls.append(("end", batch, pytest.approx(logs["loss"], rel=1e-4)))
+
+
+def trained(
+    fit: Any, data: Data, executed: int, hooks: bool, *, fails: bool = False, **settings: Any
+) -> tuple[list[Any], list[Any]]:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.05), "mse", steps_per_execution=executed)
+    seen = Seen()
+    callbacks = [seen] if hooks else []
+    values: list[Any] = []
+    with pytest.raises(tf.errors.OpError) if fails else contextlib.nullcontext():
+        values += fit(model, data(), epochs=2, verbose=0, callbacks=callbacks, **settings).history["loss"]
+    return [*values, *model.get_weights()], seen.calls
+
+
+@pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:.*shuffle=True")
+@pytest.mark.parametrize(("executed", "hooks"), [(1, False), (3, False), (3, True), (7, True)])
+@pytest.mark.parametrize(
+    ("data", "settings"),
+    [
+        (lambda: sliced().batch(2), {}),
+        (lambda: sliced().filter(lambda x, y: True).batch(3), {}),
+        (lambda: sliced().batch(2), {"steps_per_epoch": 10}),
+        (lambda: sliced().batch(4).repeat(), {"steps_per_epoch": 9}),
+        (lambda: sliced().batch(4), {"steps_per_epoch": 20}),
+        (generated, {}),
+        (Rows, {}),
+        (lambda: served([2] * 23), {"steps_per_epoch": 7}),
+    ],
+    ids=["ragged", "unknown", "cut", "repeated", "too short", "many sizes", "PyDataset", "generator"],
+)
+def test_rows_are_read_as_in_keras(data: Data, settings: dict[str, Any], executed: int, hooks: bool) -> None:
+    wanted, calls = trained(keras.Model.fit, data, executed, hooks, **settings)
+    found, called = trained(tk.fit, data, executed, hooks, **settings)
+    assert called == calls
+    assert len(found) == len(wanted)
+    for got, value in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("executed", "hooks"), [(1, False), (1, True), (4, False), (4, True)])
+@pytest.mark.parametrize("fails", [0, 1, 6])
+def test_what_comes_before_a_batch_that_fails_is_trained(fails: int, executed: int, hooks: bool) -> None:
+    wanted, calls = trained(keras.Model.fit, lambda: generated(fails), executed, hooks, fails=True)
+    found, called = trained(tk.fit, lambda: generated(fails), executed, hooks, fails=True)
+    assert called == calls
+    assert len(found) == len(wanted) == 4
+    for got, value in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+
+
+def test_batches_are_read_in_one_call(read_at_once: list[int]) -> None:
+    trained(tk.fit, lambda: sliced().batch(2), 1, hooks=False)
+    assert read_at_once.count(4) >= 2 * 4
+    read_at_once.clear()
+    trained(tk.fit, lambda: sliced().batch(2), 3, hooks=True)
+    assert read_at_once.count(3) >= 2 * 6
+
+
+def test_batches_of_many_widths_are_read_one_by_one(read_at_once: list[int]) -> None:
+    def wide() -> Iterator[Any]:
+        for number in range(20):
+            width = 3 + number % 2 if number > 8 else 3
+            yield np.ones((2, width, 1), np.float32), np.ones((2, 1), np.float32)
+
+    def data() -> tf.data.Dataset:
+        spec = (tf.TensorSpec([2, None, 1], tf.float32), tf.TensorSpec([2, 1], tf.float32))
+        return tf.data.Dataset.from_generator(wide, output_signature=spec)
+
+    pooled = [keras.Input((None, 1)), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(1)]
+    model = keras.Sequential(pooled)
+    model.compile("sgd", "mse")
+    tk.fit(model, data(), verbose=0)
+    assert read_at_once == [4, 1]

@@ -1,0 +1,117 @@
+"""Batches of one shape, read from an iterator within one call of TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from trainkit.backend import compat
+from trainkit.core.tree import Structure
+
+__all__ = ["WindowReader"]
+
+
+class WindowReader:
+    """Reads several batches per call, and keeps those that came before one that cannot be read.
+
+    Read one by one in Python, a batch costs the host as much as the step of a small network. What is read
+    waits in a queue, which outlives a call that fails.
+
+    Args:
+        batch: One of the usual batches: dense tensors, with rows.
+        most: Batches per call, at most.
+    """
+
+    def __init__(self, batch: Structure, most: int) -> None:
+        self._like = batch
+        flat = tf.nest.flatten(batch)
+        self._places = [place for place, tensor in enumerate(flat) if tensor is not None]
+        tensors = [flat[place] for place in self._places]
+        self._shapes = [tuple(t.shape) for t in tensors]
+        types = [t.dtype for t in tensors]
+        with tf.device("CPU"), tf.init_scope():
+            self._usual = tf.queue.FIFOQueue(most, types, [t.shape for t in tensors])
+            self._other = tf.queue.FIFOQueue(1, types)
+        self._usual_count = self._other_count = 0  # batches in them
+        self._run = compat.without_tracing_warning(tf.function(self._read, autograph=False))
+
+    @property
+    def count(self) -> int:
+        """Batches that were read and are still to be taken."""
+        return self._usual_count + self._other_count
+
+    def fill(self, iterator: Any, most: int) -> bool:
+        """Read up to `most` batches, and none after one of another shape; whether the iterator has ended.
+
+        Raises:
+            Exception: of a batch that cannot be read.
+        """
+        try:
+            with tf.device("CPU"):
+                usual, other, ended = self._run(iterator, tf.constant(most)).numpy().tolist()
+        except BaseException:
+            self._usual_count, self._other_count = int(self._usual.size()), int(self._other.size())
+            raise
+        self._usual_count, self._other_count = usual, other
+        return bool(ended)
+
+    def take(self) -> tuple[Structure, int, Structure | None]:
+        """What was read: the rows of the usual batches, one after the other; how many batches these are; and
+        the one of another shape."""
+        count, found, other = self._usual_count, (), None
+        if count:
+            found = self._packed(self._usual.dequeue_many(count), joined=True)
+        if self._other_count:
+            other = self._packed(self._other.dequeue())
+        self._usual_count = self._other_count = 0
+        return found, count, other
+
+    def _packed(self, tensors: Any, *, joined: bool = False) -> Structure:
+        flat = tensors if isinstance(tensors, list) else [tensors]
+        if joined:
+            flat = [tf.reshape(t, [-1, *t.shape[2:]]) for t in flat]
+        filled = [None] * len(tf.nest.flatten(self._like))
+        for place, tensor in zip(self._places, flat, strict=True):
+            filled[place] = tensor
+        return tf.nest.pack_sequence_as(self._like, filled)
+
+    def _read(self, iterator: Any, most: tf.Tensor) -> tf.Tensor:
+        def keep(tensors: list[tf.Tensor]) -> tf.Tensor:
+            pairs = zip(tensors, self._shapes, strict=True)
+            unknown = [_has_shape(t, s) for t, s in pairs if t.shape != s]
+            alike = tf.reduce_all(tf.stack(unknown)) if unknown else tf.constant(True)
+
+            def usual() -> tf.Tensor:
+                self._usual.enqueue(tensors)  # no ensure_shape: Grappler takes it to hold for `alike`
+                return tf.constant(True)
+
+            def other() -> tf.Tensor:
+                self._other.enqueue(tensors)
+                return tf.constant(False)
+
+            return tf.cond(alike, usual, other) if unknown else usual()
+
+        def body(usual: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            batch = iterator.get_next_as_optional()
+            found = batch.has_value()
+
+            def given() -> tf.Tensor:
+                flat = tf.nest.flatten(batch.get_value())
+                return keep([flat[place] for place in self._places])
+
+            alike = tf.cond(found, given, lambda: False)
+            return usual + tf.cast(alike, tf.int32), found & ~alike, ~found
+
+        def going(usual: tf.Tensor, other: tf.Tensor, ended: tf.Tensor) -> tf.Tensor:
+            return (usual < most) & ~other & ~ended
+
+        begin = (tf.constant(0), tf.constant(False), tf.constant(False))
+        found = tf.while_loop(going, body, begin, parallel_iterations=1)
+        return tf.stack([tf.cast(one, tf.int32) for one in found])
+
+
+def _has_shape(tensor: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    wanted = [*shape, -1]  # which ends it, so that another rank is another shape
+    found = tf.concat([tf.shape(tensor), [-1] * len(wanted)], 0)[: len(wanted)]
+    return tf.reduce_all(tf.equal(found, wanted))
