@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = ["JoinedBatches", "direct_window"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
 FEW = 8  # equal batches, one after the other, that are worth a trace of joined ones
+READ_SECONDS = 0.25  # after which what was read is trained, and a reader may be stopped
 MANY = 1000  # batches after which a trace of what reads them is worth its time
 
 
@@ -70,6 +72,7 @@ class JoinedBatches:
         self._reader: WindowReader | None = None
         self._read_singly = 0  # batches that were joined one by one
         self._at_once = False  # whether the next window is read by it
+        self._seconds = 0.0  # that it took for a batch
 
     def begin(self) -> None:
         """Begin with an epoch, or an execution: what was read before is over."""
@@ -122,8 +125,8 @@ class JoinedBatches:
             self._identity = numbers[None]
         if signature is None or signature != self._usual:
             return first, rows_of(first), 1, True
-        joined = [first]
-        while len(joined) < self._steps:
+        joined, began = [first], time.monotonic()
+        while len(joined) < self._steps and time.monotonic() - began < READ_SECONDS:
             try:
                 batch = self._next()
             except Exception as error:  # what came before it trains first, as in Keras
@@ -148,10 +151,13 @@ class JoinedBatches:
         """The same by one call of TensorFlow, after a window that was full; None: no usual batch is next."""
         if self._reader is None:
             self._reader = WindowReader(self._usual_batch, self._steps)
+        most = int(min(self._steps, max(1.0, READ_SECONDS / max(self._seconds, 1e-6))))
+        began = time.monotonic()
         try:
-            self.batches.fill(self._reader, self._steps, crosses=self.crosses)
+            self.batches.fill(self._reader, most, crosses=self.crosses)
         except Exception as error:  # what came before it trains first, as in Keras
             self._failed = error
+        self._seconds = (time.monotonic() - began) / max(1, self._reader.count)
         rows, count, other = self._reader.take()
         if other is not None:
             self._held.append(other)

@@ -79,14 +79,14 @@ class KerasBatches:
             Exception: of a batch that cannot be read; the reader has those before it.
         """
         while not reader.count and self._goes_on(crosses):
-            size = self.iterator.steps_per_execution
-            known = self.iterator.executions_left(self._executions) if crosses else 0
-            wanted = most if known is None else min(most, self._left + known * size)
+            more = self.iterator.executions_left(self._executions) if crosses else 0
+            if more is not None:
+                most = min(most, self._left + more * self.iterator.steps_per_execution)
             ended = False
             try:
-                ended = reader.fill(self.current, wanted)
+                ended = reader.fill(self.current, most)
             finally:
-                count = reader.count
+                count: int = reader.count
                 while count > self._left:
                     count -= self._left
                     self.advance()

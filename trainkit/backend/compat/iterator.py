@@ -40,9 +40,9 @@ class LaterIterator(TFEpochIterator):
         if not steps:
             return None
         size = self.steps_per_execution
-        left = -(-steps // size) - done
+        left = int(-(-steps // size) - done)
         if self._num_batches:
-            left = min(left, -(-(self._num_batches - self._steps_seen) // size))
+            left = min(left, -(-int(self._num_batches - self._steps_seen) // size))
         return max(0, left)
 
     def _enumerate_iterator(self) -> Iterator[tuple[int, int, Any]]:
