@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -94,11 +95,11 @@ def mnist_mlp() -> keras.Model:
     return model
 
 
-def boston_mlp() -> keras.Model:
-    """The Boston recipe's model."""
+def boston_mlp(executed: int = 1) -> keras.Model:
+    """The Boston recipe's model, which runs so many steps per execution."""
     layers = [keras.Input((13,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(64, "relu")]
     model = keras.Sequential([*layers, keras.layers.Dense(1)])
-    model.compile("adam", "mse", metrics=["mae"])
+    model.compile("adam", "mse", metrics=["mae"], steps_per_execution=executed)
     return model
 
 
@@ -112,6 +113,7 @@ def rows() -> list[Row]:
     many, labels = np.tile(x, (20, 1)), np.tile(y, 20)
     mnist = (mnist_mlp, digits["x_train"], digits["y_train"], 128, 2)
     long = (boston_mlp, many, labels, 32, 4)
+    executed = (partial(boston_mlp, 32), np.tile(many, (10, 1)), np.tile(labels, 10), 32, 2)
     return [
         Row("MNIST MLP, batch 128", *mnist, arrays),
         Row("MNIST MLP, a Dataset", *mnist, batches),
@@ -120,6 +122,8 @@ def rows() -> list[Row]:
         Row("Boston 20 times, and a callback at each batch", *long, hooked(arrays)),
         Row("Boston 20 times, a Dataset", *long, batches),
         Row("Boston 20 times, a Dataset and a callback at each batch", *long, hooked(batches)),
+        Row("Boston 200 times, a Dataset, executions of 32 steps", *executed, batches),
+        Row("the same, and a callback at each execution", *executed, hooked(batches)),
         Row("Boston 20 times, a PyDataset", *long, lambda *rows: {"x": Sequence(*rows)}),
     ]
 
