@@ -23,6 +23,8 @@ X = RNG.random((47, 3)).astype(np.float32)
 Y = X.sum(1, keepdims=True)
 SIZES = [2] * 9 + [1, 2, 2, 2, 1, 1] + [2] * 8  # of batches, 23 in all
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:.*shuffle=True")
+
 Data = Callable[[], Any]
 
 
@@ -106,7 +108,6 @@ def trained(
     return [*values, *model.get_weights()], seen.calls
 
 
-@pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:.*shuffle=True")
 @pytest.mark.parametrize(("executed", "hooks"), [(1, False), (3, True), (7, False)])
 @pytest.mark.parametrize(
     ("data", "settings"),

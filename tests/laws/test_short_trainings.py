@@ -21,8 +21,9 @@ from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import given_rows, pacing, short_trainings
-from trainkit.trainer.batch_feed import BatchFeed, direct_window
+from trainkit.trainer.batch_feed import BatchFeed
 from trainkit.trainer.chosen_execution import RowsForXla
+from trainkit.trainer.joined_batches import direct_window
 from trainkit.trainer.short_trainings import recurrent_kernels_pay
 from trainkit.trainer.sources import arrays_source
 
