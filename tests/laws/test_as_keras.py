@@ -153,10 +153,11 @@ def batches(*ends: int) -> tf.data.Dataset:
     return made.apply(tf.data.experimental.assert_cardinality(len(ends)))
 
 
-def test_a_batch_of_no_rows_trains_as_in_keras() -> None:
+@pytest.mark.parametrize("ends", [(0, 5, 5, 10), (5, 10, 10, 12), (4, 8, 8)], ids=["first", "later", "last"])
+def test_a_batch_of_no_rows_trains_as_in_keras(ends: tuple[int, ...]) -> None:
     def losses(fit: Callable[..., Any]) -> Any:
         keras.utils.set_random_seed(0)
-        return fit(dense("adam"), batches(0, 5, 5, 10), epochs=2, verbose=0, shuffle=False).history["loss"]
+        return fit(dense("adam"), batches(*ends), epochs=2, verbose=0, shuffle=False).history["loss"]
 
     np.testing.assert_allclose(losses(tk.fit), losses(keras.Model.fit), rtol=1e-5)
 

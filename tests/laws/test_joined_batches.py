@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -170,6 +171,23 @@ def test_batches_that_come_slowly_are_trained_as_they_come(monkeypatch: pytest.M
     assert max(windows) in (2, 3)
     for got, value in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+
+
+def test_a_reader_stops_where_rows_come_slowly(
+    monkeypatch: pytest.MonkeyPatch, read_at_once: list[int]
+) -> None:
+    def slow(x: Any, y: Any) -> Any:
+        return tf.py_function(lambda *one: time.sleep(0.02) or one, (x, y), (tf.float32, tf.float32))
+
+    def data() -> tf.data.Dataset:
+        rows = sliced().batch(2, drop_remainder=True)
+        late = rows.map(slow).map(lambda x, y: (tf.ensure_shape(x, [2, 3]), tf.ensure_shape(y, [2, 1])))
+        return rows.concatenate(late)
+
+    monkeypatch.setattr(joined_batches, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(joined_batches, "MAX_STEPS", 16)
+    trained(tk.fit, data, 1, hooks=False)
+    assert 0 < min(count for count in read_at_once if count) < 5
 
 
 def test_batches_of_many_widths_are_read_one_by_one(read_at_once: list[int]) -> None:

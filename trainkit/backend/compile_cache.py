@@ -16,13 +16,13 @@ import platform
 import resource
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from trainkit.core import files
 from trainkit.core.errors import UserError
+from trainkit.core.helpers import HelperThreads
 
 __all__ = ["keep_no_more", "kept_in", "note", "unkept", "using"]
 
@@ -53,7 +53,7 @@ def using() -> Iterator[None]:
         words = [os.environ.get(FLAGS, ""), f"{OPTION}{folder}", READ_ONLY if narrow else ""]
         os.environ[FLAGS] = " ".join(words).strip()
     atexit.register(note)
-    with ThreadPoolExecutor(1) as thread:
+    with HelperThreads(1) as thread:
         checked = thread.submit(_drop_damaged, folder)
         yield
     try:

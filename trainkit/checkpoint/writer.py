@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from trainkit.core.errors import UserError
+from trainkit.core.helpers import HelperThreads
 
 __all__ = ["Writer"]
 
@@ -47,7 +48,7 @@ class Writer:
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self.sleep = sleep
         self.seconds = 0.0  # that the last job took
-        self._thread = ThreadPoolExecutor(1, "trainkit-writer")
+        self._thread = HelperThreads(1, "trainkit-writer")
         self._jobs: list[_Job] = []
         self._warned: set[str] = set()
         self._lost: dict[str, Exception] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from trainkit.core.errors import UserError
 from trainkit.core.figures import size
+from trainkit.core.helpers import HelperThreads
 from trainkit.core.memory import available_host_bytes
 
 __all__ = ["RowView", "blocks", "gathered", "read_rows", "selected", "taken"]
@@ -129,7 +129,7 @@ def gathered(array: Any, rows: np.ndarray, out: np.ndarray | None = None) -> np.
         out[places] = plain.take(rows[places], axis=0, mode="clip")
 
     parts = np.array_split(order, min(4 * THREADS, len(rows) // ROWS_PER_THREAD))
-    with ThreadPoolExecutor(THREADS) as pool:
+    with HelperThreads(THREADS) as pool:
         list(pool.map(read, parts))
     return out
 

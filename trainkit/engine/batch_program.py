@@ -40,6 +40,8 @@ class BatchProgram(TrainProgram):
         if stop is None or start < stop:
             if start == 0 if reset is None else reset:
                 reset_metrics(self.step)
+            if self.batch_spec is not None and not self.traces:  # not of this batch, which may have no rows
+                self.trace(rows, orders)
             values, rates, updates = self._run(rows)
             if self.step.train_logs.from_step:
                 self._step_logs = values

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
+from trainkit.core.helpers import HelperThreads
 from trainkit.engine.inputs import EpochShape
 from trainkit.trainer.joined_batches import JoinedBatches
 from trainkit.trainer.keras_batches import KerasBatches
@@ -120,7 +121,7 @@ class BatchFeed(Feed):
         super().__init__(EpochShape(1, 1))
         self.batches = batches
         self.joined = joined
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = HelperThreads(1)
         self._ahead: Future[Window | None] | None = None
         self._current: Window | None = None
         self._number: int | None = None  # of the epoch that is being read

@@ -21,7 +21,7 @@ __all__ = ["JoinedBatches", "direct_window"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
 FEW = 8  # equal batches, one after the other, that are worth a trace of joined ones
-READ_SECONDS = 0.25  # after which what was read is trained, and a reader may be stopped
+READ_SECONDS = 0.25  # after which what was read is trained
 MANY = 1000  # batches after which a trace of what reads them is worth its time
 
 
@@ -72,7 +72,6 @@ class JoinedBatches:
         self._reader: WindowReader | None = None
         self._read_singly = 0  # batches that were joined one by one
         self._at_once = False  # whether the next window is read by it
-        self._seconds = 0.0  # that it took for a batch
 
     def begin(self) -> None:
         """Begin with an epoch, or an execution: what was read before is over."""
@@ -150,14 +149,11 @@ class JoinedBatches:
     def _read_at_once(self) -> tuple[Any, ...] | None:
         """The same by one call of TensorFlow, after a window that was full; None: no usual batch is next."""
         if self._reader is None:
-            self._reader = WindowReader(self._usual_batch, self._steps)
-        most = int(min(self._steps, max(1.0, READ_SECONDS / max(self._seconds, 1e-6))))
-        began = time.monotonic()
+            self._reader = WindowReader(self._usual_batch, self._steps, READ_SECONDS)
         try:
-            self.batches.fill(self._reader, most, crosses=self.crosses)
+            self.batches.fill(self._reader, self._steps, crosses=self.crosses)
         except Exception as error:  # what came before it trains first, as in Keras
             self._failed = error
-        self._seconds = (time.monotonic() - began) / max(1, self._reader.count)
         rows, count, other = self._reader.take()
         if other is not None:
             self._held.append(other)

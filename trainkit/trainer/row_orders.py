@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 import tensorflow as tf
+
+from trainkit.core.helpers import HelperThreads
 
 __all__ = ["RowOrders"]
 
@@ -27,7 +29,7 @@ class RowOrders:
         self.order = order
         self.rows = rows
         self.max_epochs = max_epochs
-        self._thread = ThreadPoolExecutor(1)  # starts nothing before it is used
+        self._thread = HelperThreads(1)  # starts nothing before it is used
         self._ahead: tuple[range, Future[tf.Tensor]] | None = None
         self._epochs = range(0)
         self._orders: tf.Tensor | None = None

@@ -21,9 +21,11 @@ class WindowReader:
     Args:
         batch: One of the usual batches: dense tensors, with rows.
         most: Batches per call, at most.
+        seconds: After which a call reads no more, so that somebody may stop it.
     """
 
-    def __init__(self, batch: Structure, most: int) -> None:
+    def __init__(self, batch: Structure, most: int, seconds: float) -> None:
+        self._seconds = seconds
         self._like = batch
         flat = tf.nest.flatten(batch)
         self._places = [place for place, tensor in enumerate(flat) if tensor is not None]
@@ -104,8 +106,9 @@ class WindowReader:
             return usual + tf.cast(alike, tf.int32), found & ~alike, ~found
 
         def going(usual: tf.Tensor, other: tf.Tensor, ended: tf.Tensor) -> tf.Tensor:
-            return (usual < most) & ~other & ~ended
+            return (usual < most) & ~other & ~ended & (tf.timestamp() - began < self._seconds)
 
+        began = tf.timestamp()
         begin = (tf.constant(0), tf.constant(False), tf.constant(False))
         found = tf.while_loop(going, body, begin, parallel_iterations=1)
         return tf.stack([tf.cast(one, tf.int32) for one in found])

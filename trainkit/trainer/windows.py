@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from trainkit.core.helpers import HelperThreads
 from trainkit.core.row_view import read_rows
 from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.inputs import EpochShape, resident
@@ -163,8 +164,8 @@ class ChunkFeed(Feed):
         self.epochs = epochs
         self.steps_per_chunk = self._steps_that_fit(chunk_bytes or CHUNK_BYTES)
         self._identity = tf.constant(np.arange(self.steps_per_chunk * shape.step_rows, dtype=np.int32)[None])
-        self._thread = ThreadPoolExecutor(1)
-        self._helpers = ThreadPoolExecutor(HELPERS)
+        self._thread = HelperThreads(1)
+        self._helpers = HelperThreads(HELPERS)
         self._epoch_order: tuple[int, np.ndarray] | None = None
         self._ahead: tuple[tuple[int, int], Future[Structure]] | None = None
         self._current: tuple[tuple[int, int], Structure] | None = None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
+
+from trainkit.core.helpers import HelperThreads
 
 __all__ = ["EventFile"]
 
@@ -32,7 +34,7 @@ class EventFile:
         seconds, rest = divmod(time.time_ns(), 10**9)
         name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{socket.gethostname()}.{os.getpid()}"
         self._records = RecordWriter(tf.io.gfile.GFile(str(folder / name), "wb"))
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = HelperThreads(1)
         self._waiting: list[Future[None]] = []
         self.add(0, file_version="brain.Event:2")
 

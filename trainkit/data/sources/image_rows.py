@@ -6,7 +6,6 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
+from trainkit.core.helpers import HelperThreads
 from trainkit.data.sources.bad_files import refuse_bad
 
 __all__ = ["ColorFound", "Decoder", "by_channels", "first_shape"]
@@ -120,7 +120,7 @@ class Decoder:
 
     def _decoded(self) -> Iterator[tuple[np.ndarray | str, list[str]]]:
         """Each image, or why it cannot be read; and the notes for what is lost."""
-        with ThreadPoolExecutor() as pool:
+        with HelperThreads() as pool:
             for begin in range(0, len(self.files), BLOCK):
                 some = self.files[begin : begin + BLOCK]
                 yield from pool.map(lambda file: (_decode(file, self.size), _lossy(file)), some)
