@@ -177,14 +177,16 @@ class JoinedBatches:
         """The rows of `count` batches, default one a part, padded to a full window, so that all have one
         shape."""
         missing = self._steps - (len(parts) if count is None else count)
+        if len(parts) == 1 and not missing:
+            return parts[0]
 
         def join(usual: tf.Tensor | None, *tensors: tf.Tensor) -> tf.Tensor | None:
             if usual is None:
                 return None
-            filling = [tf.zeros([missing * int(usual.shape[0]), *usual.shape[1:]], usual.dtype)] * bool(
-                missing
-            )
-            return tf.concat([*tensors, *filling], 0) if len(tensors) + len(filling) > 1 else tensors[0]
+            filled = list(tensors)
+            if missing:
+                filled.append(tf.zeros([missing * int(usual.shape[0]), *usual.shape[1:]], usual.dtype))
+            return tf.concat(filled, 0)
 
         return tf.nest.map_structure(join, self._usual_batch, *parts)
 

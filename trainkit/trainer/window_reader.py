@@ -28,6 +28,7 @@ class WindowReader:
         self._seconds = seconds
         self._like = batch
         flat = tf.nest.flatten(batch)
+        self._size = len(flat)
         self._places = [place for place, tensor in enumerate(flat) if tensor is not None]
         tensors = [flat[place] for place in self._places]
         self._shapes = [tuple(t.shape) for t in tensors]
@@ -36,6 +37,7 @@ class WindowReader:
             self._usual = tf.queue.FIFOQueue(most, types, [t.shape for t in tensors])
             self._other = tf.queue.FIFOQueue(1, types)
         self._usual_count = self._other_count = 0  # batches in them
+        self._rows: list[tf.Tensor] | None = None  # of the usual ones, if they have left the queue
         self._run = compat.without_tracing_warning(tf.function(self._read, autograph=False))
 
     @property
@@ -49,36 +51,42 @@ class WindowReader:
         Raises:
             Exception: of a batch that cannot be read.
         """
+        self._rows = None
         try:
             with tf.device("CPU"):
-                usual, other, ended = self._run(iterator, tf.constant(most)).numpy().tolist()
+                found, *self._rows = self._run(iterator, tf.constant(most))
         except BaseException:
             self._usual_count, self._other_count = int(self._usual.size()), int(self._other.size())
             raise
-        self._usual_count, self._other_count = usual, other
+        self._usual_count, self._other_count, ended = found.numpy().tolist()
         return bool(ended)
 
     def take(self) -> tuple[Structure, int, Structure | None]:
         """What was read: the rows of the usual batches, one after the other; how many batches these are; and
         the one of another shape."""
-        count, found, other = self._usual_count, (), None
+        count, rows, found, other = self._usual_count, self._rows, (), None
         if count:
-            found = self._packed(self._usual.dequeue_many(count), joined=True)
+            found = self._packed(self._joined(count) if rows is None else rows)
         if self._other_count:
             other = self._packed(self._other.dequeue())
         self._usual_count = self._other_count = 0
+        self._rows = None
         return found, count, other
 
-    def _packed(self, tensors: Any, *, joined: bool = False) -> Structure:
+    def _joined(self, count: Any) -> list[tf.Tensor]:
+        """So many batches of the queue, their rows one after the other."""
+        tensors = self._usual.dequeue_many(count)
+        tensors = tensors if isinstance(tensors, list) else [tensors]
+        return [tf.reshape(t, [-1, *s[1:]]) for t, s in zip(tensors, self._shapes, strict=True)]
+
+    def _packed(self, tensors: Any) -> Structure:
         flat = tensors if isinstance(tensors, list) else [tensors]
-        if joined:
-            flat = [tf.reshape(t, [-1, *t.shape[2:]]) for t in flat]
-        filled = [None] * len(tf.nest.flatten(self._like))
+        filled = [None] * self._size
         for place, tensor in zip(self._places, flat, strict=True):
             filled[place] = tensor
         return tf.nest.pack_sequence_as(self._like, filled)
 
-    def _read(self, iterator: Any, most: tf.Tensor) -> tf.Tensor:
+    def _read(self, iterator: Any, most: tf.Tensor) -> list[tf.Tensor]:
         def keep(tensors: list[tf.Tensor]) -> tf.Tensor:
             pairs = zip(tensors, self._shapes, strict=True)
             unknown = [_has_shape(t, s) for t, s in pairs if t.shape != s]
@@ -111,7 +119,7 @@ class WindowReader:
         began = tf.timestamp()
         begin = (tf.constant(0), tf.constant(False), tf.constant(False))
         found = tf.while_loop(going, body, begin, parallel_iterations=1)
-        return tf.stack([tf.cast(one, tf.int32) for one in found])
+        return [tf.stack([tf.cast(one, tf.int32) for one in found]), *self._joined(found[0])]
 
 
 def _has_shape(tensor: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
