@@ -83,6 +83,16 @@ def test_help_of_a_wrong_command_line_is_its_error(capsys: pytest.CaptureFixture
     assert "did you mean trainer.epochs?" in captured.err
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["workers=2", "--help"]], ids=" ".join)
+def test_launch_explains_its_own_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["launch", *words]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    for part in ("workers=N", "max_restarts=N", "python -m trainkit --help"):
+        assert part in captured.out
+    assert max(map(len, captured.out.splitlines())) <= help.WIDTH
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]], ids=" ".join)
 def test_a_reader_that_closes_the_pipe_is_no_error(words: list[str]) -> None:
     """As `head` does when it has its lines."""

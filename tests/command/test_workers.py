@@ -253,7 +253,11 @@ def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.M
     assert [
         leads({"chief": ["c:1"], **two}, kind, i) for kind, i in (("chief", 0), ("worker", 0), ("worker", 1))
     ] == [True, False, False]
+    with pytest.raises(UserError, match=r"=mirrored: TF_CONFIG names 3 workers, each of which"):
+        cluster.refuse_alone("mirrored")
+    cluster.refuse_alone("auto")
     monkeypatch.delenv("TF_CONFIG")
+    cluster.refuse_alone("mirrored")
     assert cluster.is_chief()
     assert cluster.workers() == 1
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from trainkit.checkpoint import members
+from trainkit.cli import arguments
 from trainkit.cli.commands import launch
+from trainkit.cli.compose import compose
+from trainkit.cli.settings import as_yaml, plain
 from trainkit.core.errors import UserError
 from trainkit.distributed import launcher
 
@@ -74,6 +77,24 @@ def test_wrong_use_and_signals_are_no_failures(
 def test_failures_without_end_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code, told = launched(monkeypatch, [1] * 9, ["max_restarts=2", f"run_dir={tmp_path / 'run'}"])
     assert (code, len(told)) == (1, 3)
+
+
+@pytest.mark.parametrize("strategy", ["one_device", "mirrored"])
+def test_workers_that_would_each_train_by_themselves_are_refused(
+    strategy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the command line, and by the settings of the run that is resumed, unless the command has others."""
+    with pytest.raises(UserError, match=f"needs trainer.strategy=auto or multi_worker; got {strategy}, with"):
+        launched(monkeypatch, [], [f"trainer.strategy={strategy}"])
+    save(tmp_path)
+    settings = compose(arguments.parse(["task=boston", f"trainer.strategy={strategy}"]))[0].settings
+    (tmp_path / "config.yaml").write_text(as_yaml(plain(settings, resolve=True)))
+    with pytest.raises(UserError, match=f"launch workers=2 needs .* got {strategy}, with which each"):
+        launched(monkeypatch, [], [f"resume={tmp_path}"])
+    code, told = launched(monkeypatch, [0], [f"resume={tmp_path}", "trainer.strategy=auto"])
+    assert (code, len(told)) == (0, 1)
+    monkeypatch.setattr(launcher, "launch", lambda *args, **kwargs: 0)
+    assert launch.run(["workers=1", "task=boston", f"trainer.strategy={strategy}"]) == 0
 
 
 @pytest.mark.parametrize("word", ["max_restarts=-1", "max_restarts=many", "max_restarts="])

@@ -40,7 +40,7 @@ USAGE: tuple[Row, ...] = (
     ("python -m trainkit mode=tune task=boston tune.trials=50", "search for good settings"),
     ("python -m trainkit mode=parity task=mnist", "compare with model.fit, step by step"),
     ("python -m trainkit -m optimizer.learning_rate=1e-3,1e-4", "one run per value"),
-    ("python -m trainkit launch workers=2 task=mnist", "two workers on this machine"),
+    ("python -m trainkit launch workers=2 task=mnist", "two workers on this machine; see launch --help"),
     ("python -m trainkit --config-dir my task=mine", "your own my/task/mine.yaml and class"),
     ("python -m trainkit --config-dir runs/mnist/latest --config-name config", "repeat a run"),
 )

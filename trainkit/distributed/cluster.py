@@ -8,7 +8,17 @@ from typing import Any
 
 from trainkit.core.errors import UserError
 
-__all__ = ["LOCALHOST", "by_slurm", "is_chief", "is_follower", "is_local_launch", "tf_config", "workers"]
+__all__ = [
+    "LOCALHOST",
+    "by_slurm",
+    "is_chief",
+    "is_follower",
+    "is_local_launch",
+    "refuse_alone",
+    "tf_config",
+    "trains_together",
+    "workers",
+]
 
 LOCALHOST = "127.0.0.1"
 
@@ -53,7 +63,27 @@ def is_follower(strategy: str) -> bool:
     Args:
         strategy: `trainer.strategy`.
     """
-    return strategy in ("auto", "multi_worker") and workers() > 1 and not is_chief()
+    return trains_together(strategy) and workers() > 1 and not is_chief()
+
+
+def trains_together(strategy: str) -> bool:
+    """Whether several workers with this `trainer.strategy` are one training; by others, each is its own."""
+    return strategy in ("auto", "multi_worker")
+
+
+def refuse_alone(strategy: str) -> None:
+    """Refuse to train one of the workers of `TF_CONFIG` by itself, as each of them would.
+
+    Tasks of a SLURM step may be trainings of their own, one for each seed, say: there, `one_device` says so.
+
+    Raises:
+        UserError: naming `trainer.strategy`.
+    """
+    if _tf_config() and workers() > 1 and not trains_together(strategy):
+        raise UserError(
+            f"trainer.strategy={strategy}: TF_CONFIG names {workers()} workers, each of which would train by "
+            "itself; expected trainer.strategy=auto or multi_worker. To train alone, unset TF_CONFIG."
+        )
 
 
 def is_local_launch() -> bool:

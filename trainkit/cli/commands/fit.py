@@ -8,6 +8,7 @@ from functools import partial
 from trainkit.cli.commands import find_lr
 from trainkit.cli.interrupts import ending_at_once
 from trainkit.cli.wrapping import print_wrapped
+from trainkit.distributed import cluster
 from trainkit.experiment.job import Job
 
 __all__ = ["run"]
@@ -15,7 +16,12 @@ __all__ = ["run"]
 
 def run(job: Job) -> int:
     """Train, evaluate on the test rows, and leave a run directory, or one for each fold and seed; or look for
-    a learning rate."""
+    a learning rate.
+
+    Raises:
+        UserError: for what is wrong before the run directory is made.
+    """
+    cluster.refuse_alone(job.config.trainer.strategy)
     if job.config.find_lr.enabled:
         return find_lr.run(job)
     with ending_at_once():

@@ -13,7 +13,7 @@ from trainkit.cli.planning import Plan
 from trainkit.core.errors import UserError
 from trainkit.core.files import shown
 from trainkit.core.words import override
-from trainkit.distributed import launcher
+from trainkit.distributed import cluster, launcher
 from trainkit.runs.run_dir import RunDir
 
 __all__ = ["run"]
@@ -21,6 +21,22 @@ __all__ = ["run"]
 RESTARTS = "max_restarts="
 NOT_RESTARTED = (0, launcher.WRONG_USE, *launcher.STOPPED)
 PLACES = ("run_dir=", "resume=")
+HELP = """\
+trainkit launch trains by several workers on this machine, as one training:
+
+  python -m trainkit launch workers=2 task=mnist
+  python -m trainkit launch workers=2 max_restarts=3 resume=last task=mnist
+
+  workers=N        processes to start, at least 1; needed
+  max_restarts=N   when workers fail, start all again from the last checkpoint, at most N times; 0: never
+  key=value        every setting of a training, as without launch; trainer.strategy is auto or multi_worker
+  --config-dir DIR, --config-name NAME   as without launch
+
+launch trains only: other modes, --multirun and flags that show something go without it. Each line that
+a worker prints begins with its number, [0] for the first. Exit code: 0 if all workers ended well, else that
+of the first that did not.
+
+All settings and flags: python -m trainkit --help"""
 
 
 def run(words: Sequence[str]) -> int:
@@ -35,6 +51,9 @@ def run(words: Sequence[str]) -> int:
     Raises:
         UserError: for what is wrong before any worker was started.
     """
+    if not {"-h", "--help"}.isdisjoint(words):
+        print(HELP)
+        return 0
     workers, words = launcher.workers_of(words)
     restarts, words = _restarts_of(words)
     parsed = arguments.parse(words)
@@ -47,6 +66,12 @@ def run(words: Sequence[str]) -> int:
     if plan.config.mode != "fit":
         raise UserError(
             f"launch trains, with mode=fit; got mode={plan.config.mode}, which one process does by itself."
+        )
+    strategy = plan.config.trainer.strategy
+    if workers > 1 and not cluster.trains_together(strategy):
+        raise UserError(
+            f"launch workers={workers} needs trainer.strategy=auto or multi_worker; got {strategy}, with "
+            "which each worker would train by itself. Set trainer.strategy=auto, or train without launch."
         )
     start = partial(launcher.launch, workers, silence=plan.config.trainer.heartbeat_seconds)
     if not restarts:
