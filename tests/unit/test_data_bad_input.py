@@ -194,3 +194,15 @@ def test_a_class_without_training_rows_is_refused() -> None:
         targets.check_classes("y", target, {"train": np.array([0, 1]), "test": np.array([2, 3])})
     said = targets.class_notes("classification", target)
     assert said == ["class 'b' has one row only", "class 'c' has one row only"]
+
+
+@pytest.mark.parametrize("problem", ["classification", "multi_label"])
+def test_classes_that_differ_in_case_alone_are_named(problem: str) -> None:
+    target = np.array(["Yes", "yes", "YES", "No", "no", "maybe", ""] * 2, object)
+    said = "classes that differ in case alone train as classes of their own: 'No', 'no', 'YES', 'Yes', 'yes'"
+    assert said in targets.class_notes(problem, target)
+    more = np.array([*target, "Maybe", "Maybe"], object)
+    listed = next(note for note in targets.class_notes(problem, more) if "in case alone" in note)
+    assert listed.endswith(": 'Maybe', 'maybe', 'No', 'no', 'YES' and 2 more")
+    different = np.array(["Yes", "No"] * 2, object)
+    assert targets.class_notes(problem, different) == []

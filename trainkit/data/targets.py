@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -117,9 +117,24 @@ def class_notes(problem: str, target: np.ndarray, separator: str = "|") -> list[
     by_value = dict(zip(values, counts, strict=True))
     if problem == "classification":
         single = [value for value, count in by_value.items() if value and count == 1]
-        return [f"class {quoted(value)} has one row only" for value in single]
+        return [*_case_notes(by_value), *(f"class {quoted(value)} has one row only" for value in single)]
     none = sum(count for value, count in by_value.items() if not value.replace(separator, "").strip())
-    return [f"{none} of {len(target)} rows have no label, and train as such"] if none else []
+    labels = {label.strip() for value in by_value for label in value.split(separator)}
+    said = [f"{none} of {len(target)} rows have no label, and train as such"] if none else []
+    return [*said, *_case_notes(labels)]
+
+
+def _case_notes(classes: Iterable[str]) -> list[str]:
+    """A sentence on the names of classes that are others in case alone, if there are any."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(classes, key=lambda name: (name.casefold(), name)):
+        spellings.setdefault(name.casefold(), []).append(name)
+    alike = [name for group in spellings.values() if len(group) > 1 for name in group]
+    if not alike:
+        return []
+    more = f" and {len(alike) - LISTED} more" if len(alike) > LISTED else ""
+    named = ", ".join(map(quoted, alike[:LISTED]))
+    return [f"classes that differ in case alone train as classes of their own: {named}{more}"]
 
 
 def rows_with_target(name: str, target: np.ndarray, problem: str, *, skip_bad: bool = False) -> np.ndarray:
