@@ -256,6 +256,9 @@ def test_the_chief_is_the_first_worker_or_the_one_named_so(monkeypatch: pytest.M
     with pytest.raises(UserError, match=r"=mirrored: TF_CONFIG names 3 workers, each of which"):
         cluster.refuse_alone("mirrored")
     cluster.refuse_alone("auto")
+    for other in ("{", json.dumps({"cluster": {"master": ["a:1"]}})):  # no cluster of ours
+        monkeypatch.setenv("TF_CONFIG", other)
+        cluster.refuse_alone("one_device")
     monkeypatch.delenv("TF_CONFIG")
     cluster.refuse_alone("mirrored")
     assert cluster.is_chief()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import thread
 
@@ -31,6 +32,32 @@ def test_work_is_done_at_once_and_in_order_where_python_starts_no_thread_any_mor
             helpers.submit(lambda: 1 / 0).result()
         assert list(helpers.map(work, [3, 4])) == [3, 4]
         monkeypatch.setattr(thread, "_shutdown", False)
+
+
+def test_work_for_which_no_thread_starts_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    helpers = HelperThreads(1)
+    done: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fails)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            helpers.submit(done.append, 1)
+    helpers.submit(done.append, 2).result()
+    helpers.shutdown()
+    assert sorted(done) == [1, 2]
+
+
+def test_what_ends_the_process_in_work_that_is_done_at_once_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    helpers = HelperThreads(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(thread, "_shutdown", True)
+        with pytest.raises(SystemExit):
+            helpers.submit(sys.exit)
+        assert helpers.submit(int).result() == 0
 
 
 def test_nothing_is_done_after_the_owner_s_end() -> None:

@@ -26,16 +26,18 @@ class HelperThreads(ThreadPoolExecutor):
         """Have a function called; see `ThreadPoolExecutor`."""
         try:
             self._latest = super().submit(function, *arguments, **named)
-        except RuntimeError:
-            if self._is_shut_down:
+        except RuntimeError as error:
+            # A thread that cannot be started leaves the work in the queue, for the next one that can.
+            if self._is_shut_down or not str(error).startswith("cannot schedule new futures"):
                 raise
             if self._latest is not None:
                 wait([self._latest])
-            self._latest = Future()
+            done: Future[Any] = Future()
             try:
-                self._latest.set_result(function(*arguments, **named))
-            except Exception as error:
-                self._latest.set_exception(error)
+                done.set_result(function(*arguments, **named))
+            except Exception as failure:
+                done.set_exception(failure)
+            self._latest = done
         return self._latest
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

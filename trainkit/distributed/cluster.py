@@ -79,7 +79,13 @@ def refuse_alone(strategy: str) -> None:
     Raises:
         UserError: naming `trainer.strategy`.
     """
-    if _tf_config() and workers() > 1 and not trains_together(strategy):
+    if trains_together(strategy):
+        return
+    try:
+        several = bool(_tf_config()) and workers() > 1
+    except UserError:  # who trains alone need not know this cluster
+        return
+    if several:
         raise UserError(
             f"trainer.strategy={strategy}: TF_CONFIG names {workers()} workers, each of which would train by "
             "itself; expected trainer.strategy=auto or multi_worker. To train alone, unset TF_CONFIG."

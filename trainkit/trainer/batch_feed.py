@@ -150,8 +150,8 @@ class BatchFeed(Feed):
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _begin_epoch(self) -> None:
-        if self._ahead is not None:  # of an epoch that was cut off
-            self._ahead.result()
+        if self._ahead is not None:  # of an epoch that was cut off: a batch that failed in it is not missed
+            self._ahead.exception()
         self._ahead = None
         self._current = None
         self.batches.begin_epoch()

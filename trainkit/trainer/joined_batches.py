@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainkit.backend.devices import has_gpu
 from trainkit.core.errors import UserError
 from trainkit.core.tree import Structure, leaves
 from trainkit.engine.inputs import EpochShape
@@ -125,7 +126,8 @@ class JoinedBatches:
         if signature is None or signature != self._usual:
             return first, rows_of(first), 1, True
         joined, began = [first], time.monotonic()
-        while len(joined) < self._steps and time.monotonic() - began < READ_SECONDS:
+        least = FEW if begins else 1  # the clock has no say in whether batches are joined
+        while len(joined) < self._steps and (len(joined) < least or time.monotonic() - began < READ_SECONDS):
             try:
                 batch = self._next()
             except Exception as error:  # what came before it trains first, as in Keras
@@ -143,7 +145,7 @@ class JoinedBatches:
             self._held.extendleft(reversed(joined[1:]))
             return first, rows_of(first), 1, True
         self._read_singly += len(joined)
-        self._at_once = self._read_singly > MANY and len(joined) == self._steps > 1
+        self._at_once = self._read_singly > MANY and len(joined) == self._steps > 1 and self.batches.is_plain
         return self._joined(*joined), rows_of(first), len(joined), False
 
     def _read_at_once(self) -> tuple[Any, ...] | None:
@@ -177,7 +179,7 @@ class JoinedBatches:
         """The rows of `count` batches, default one a part, padded to a full window, so that all have one
         shape."""
         missing = self._steps - (len(parts) if count is None else count)
-        if len(parts) == 1 and not missing:
+        if len(parts) == 1 and not missing and not has_gpu():  # which would copy it at each step
             return parts[0]
 
         def join(usual: tf.Tensor | None, *tensors: tf.Tensor) -> tf.Tensor | None:
@@ -186,7 +188,7 @@ class JoinedBatches:
             filled = list(tensors)
             if missing:
                 filled.append(tf.zeros([missing * int(usual.shape[0]), *usual.shape[1:]], usual.dtype))
-            return tf.concat(filled, 0)
+            return tf.concat(filled, 0) if len(filled) > 1 else tf.identity(filled[0])
 
         return tf.nest.map_structure(join, self._usual_batch, *parts)
 

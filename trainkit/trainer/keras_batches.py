@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainkit.backend.compat import pipelines
 from trainkit.core.tree import Structure
 from trainkit.trainer.window_reader import WindowReader
 
@@ -35,6 +36,12 @@ class KerasBatches:
     def steps_per_epoch(self) -> int | None:
         """Steps per epoch, as far as they are known by now."""
         return None if self.iterator.num_batches is None else int(self.iterator.num_batches)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a `WindowReader` reads the execution under way: not of a strategy, whose batches fit no
+        queue, and not without a clock."""
+        return isinstance(self.current, tf.data.Iterator) and pipelines.knows_the_time()
 
     def begin_epoch(self) -> None:
         """Start with the first step of an epoch."""

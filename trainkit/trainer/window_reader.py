@@ -110,7 +110,7 @@ class WindowReader:
                 flat = tf.nest.flatten(batch.get_value())
                 return keep([flat[place] for place in self._places])
 
-            alike = tf.cond(found, given, lambda: False)
+            alike = tf.cond(found, given, lambda: tf.constant(False))
             return usual + tf.cast(alike, tf.int32), found & ~alike, ~found
 
         def going(usual: tf.Tensor, other: tf.Tensor, ended: tf.Tensor) -> tf.Tensor:

@@ -9,11 +9,13 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.data.ops import dataset_ops
+from tensorflow.python.framework import config
 
 __all__ = [
     "batching",
     "draws_when_opened",
     "ends_in_batches",
+    "knows_the_time",
     "let_go",
     "opened_twice",
     "runs_python",
@@ -111,6 +113,11 @@ def set_apart(dataset: tf.data.Dataset) -> tf.data.Dataset:
             del node.input[4:]
     copied = tf.raw_ops.DatasetFromGraph(graph_def=graph.SerializeToString())
     return dataset_ops._VariantDataset(copied, dataset.element_spec)
+
+
+def knows_the_time() -> bool:
+    """Whether a graph may look at the clock, which TensorFlow forbids where operations are deterministic."""
+    return not config.is_op_determinism_enabled()
 
 
 def let_go(held: list[Any]) -> None:
