@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,19 +14,21 @@ import pytest
 import tensorflow as tf
 
 import trainkit as tk
+from tests.support.small_batches import Data, Seen, X, Y, alike, generated, served, sliced, trained
 from trainkit.backend.compat import pipelines
 from trainkit.trainer import given_rows, joined_batches
-from trainkit.trainer.batch_feed import BatchFeed
+from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
 from trainkit.trainer.window_reader import WindowReader
 
-RNG = np.random.default_rng(0)
-X = RNG.random((47, 3)).astype(np.float32)
-Y = X.sum(1, keepdims=True)
-SIZES = [2] * 9 + [1, 2, 2, 2, 1, 1] + [2] * 8  # of batches, 23 in all
+SCALE: Any = None  # a variable, made by a test
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:.*shuffle=True")
 
-Data = Callable[[], Any]
+
+@pytest.fixture(autouse=True, scope="module")
+def scale_of_rows() -> None:
+    global SCALE
+    SCALE = tf.Variable(1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -55,24 +56,6 @@ def read_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def sliced() -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices((X, Y))
-
-
-def served(sizes: list[int] = SIZES, fails: int | None = None) -> Iterator[Any]:
-    begin = 0
-    for number, size in enumerate(sizes):
-        if number == fails:
-            raise OSError("no such batch")
-        yield X[begin : begin + size], Y[begin : begin + size]
-        begin += size
-
-
-def generated(fails: int | None = None, sizes: list[int] = SIZES) -> tf.data.Dataset:
-    spec = (tf.TensorSpec([None, 3], tf.float32), tf.TensorSpec([None, 1], tf.float32))
-    return tf.data.Dataset.from_generator(lambda: served(sizes, fails), output_signature=spec)
-
-
 class Rows(keras.utils.PyDataset):
     def __init__(self) -> None:
         super().__init__()
@@ -82,32 +65,6 @@ class Rows(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> Any:
         return X[3 * number : 3 * number + 3], Y[3 * number : 3 * number + 3]
-
-
-class Seen(keras.callbacks.Callback):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[Any] = []
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.calls.append(("begin", batch))
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.calls.append(("end", batch, pytest.approx(logs["loss"], rel=1e-4)))
-
-
-def trained(
-    fit: Any, data: Data, executed: int, hooks: bool, *, fails: bool = False, **settings: Any
-) -> tuple[list[Any], list[Any]]:
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.05), "mse", steps_per_execution=executed)
-    seen = Seen()
-    callbacks = [seen] if hooks else []
-    values: list[Any] = []
-    with pytest.raises(tf.errors.OpError) if fails else contextlib.nullcontext():
-        values += fit(model, data(), epochs=2, verbose=0, callbacks=callbacks, **settings).history["loss"]
-    return [*values, *model.get_weights()], seen.calls
 
 
 @pytest.mark.parametrize(("executed", "hooks"), [(1, False), (3, True), (7, False)])
@@ -129,9 +86,7 @@ def test_rows_are_read_as_in_keras(data: Data, settings: dict[str, Any], execute
     wanted, calls = trained(keras.Model.fit, data, executed, hooks, **settings)
     found, called = trained(tk.fit, data, executed, hooks, **settings)
     assert called == calls
-    assert len(found) == len(wanted)
-    for got, value in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+    alike(found, wanted)
 
 
 @pytest.mark.parametrize(("executed", "hooks"), [(1, False), (1, True), (4, True)])
@@ -140,9 +95,60 @@ def test_what_comes_before_a_batch_that_fails_is_trained(fails: int, executed: i
     wanted, calls = trained(keras.Model.fit, lambda: generated(fails), executed, hooks, fails=True)
     found, called = trained(tk.fit, lambda: generated(fails), executed, hooks, fails=True)
     assert called == calls
-    assert len(found) == len(wanted) == 4
-    for got, value in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+    assert len(wanted) == 4
+    alike(found, wanted)
+
+
+def scaled() -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # TensorFlow's own reading ahead
+    return sliced().batch(2).map(lambda x, y: (x * SCALE, y)).with_options(options)
+
+
+def end_epoch(callback: Seen) -> None:
+    raise StopIteration
+
+
+def stop(callback: Seen) -> None:
+    callback.model.stop_training = True
+
+
+def scale(callback: Seen) -> None:
+    SCALE.assign(3.0)
+
+
+@pytest.mark.in_parts(4)
+@pytest.mark.parametrize(("does", "at"), [(end_epoch, 8), (stop, 23), (scale, 2)])
+@pytest.mark.parametrize(
+    ("data", "ahead", "settings"),
+    [
+        (lambda: sliced().batch(2), True, {}),
+        (lambda: sliced().filter(lambda x, y: True).batch(2), True, {}),
+        (lambda: sliced().batch(2).repeat(), True, {"steps_per_epoch": 10}),
+        (scaled, False, {}),
+        (lambda: sliced().batch(2).shuffle(9, seed=1).repeat(3), False, {"steps_per_epoch": 30}),
+        (generated, False, {}),
+    ],
+    ids=["known", "unknown", "cut", "variable", "shuffled on", "generator"],
+)
+def test_what_callbacks_do_between_executions_counts(
+    data: Data, ahead: bool, settings: dict[str, Any], at: int, does: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+    begin = DirectFeed.__init__
+
+    def noted(self: DirectFeed, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        made.append(self.ahead)
+
+    monkeypatch.setattr(DirectFeed, "__init__", noted)
+    SCALE.assign(1.0)
+    wanted, calls = trained(keras.Model.fit, data, 3, True, at=at, does=does, **settings)
+    SCALE.assign(1.0)
+    found, called = trained(tk.fit, data, 3, True, at=at, does=does, **settings)
+    assert made == [ahead]
+    assert called == calls
+    alike(found, wanted)
 
 
 def test_batches_are_read_in_one_call(read_at_once: list[int]) -> None:
@@ -170,8 +176,7 @@ def test_batches_that_come_slowly_are_trained_as_they_come(monkeypatch: pytest.M
     wanted, _ = trained(keras.Model.fit, generated, 1, hooks=False)
     found, _ = trained(tk.fit, generated, 1, hooks=False)
     assert max(windows) < 6
-    for got, value in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+    alike(found, wanted)
 
 
 def test_a_reader_stops_where_rows_come_slowly(
@@ -199,8 +204,7 @@ def test_functions_that_run_eagerly_read_the_same(read_at_once: list[int]) -> No
     finally:
         tf.config.run_functions_eagerly(False)
     assert read_at_once
-    for got, value in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+    alike(found, wanted)
 
 
 @pytest.mark.parametrize("of_a_strategy", [False, True], ids=["deterministic", "of a strategy"])
@@ -217,8 +221,7 @@ def test_what_a_reader_cannot_read_is_read_one_by_one(
     wanted, _ = trained(keras.Model.fit, lambda: sliced().batch(2), 1, hooks=False)
     found, _ = trained(tk.fit, data, 1, hooks=False)
     assert not read_at_once
-    for got, value in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-6)
+    alike(found, wanted)
 
 
 def test_batches_of_many_widths_are_read_one_by_one(read_at_once: list[int]) -> None:

@@ -37,7 +37,7 @@ class ExecutionFeed(Feed):
             self._due = False
             self.batches.begin_epoch()
         if not self._due:
-            numbers = self.batches.advance()
+            numbers = self._advance()
             if numbers is None:
                 return False
             self._numbers = numbers
@@ -53,20 +53,29 @@ class ExecutionFeed(Feed):
     def close(self) -> None:
         """There is no thread."""
 
+    def _advance(self) -> tuple[int, int] | None:
+        return self.batches.advance()
+
 
 class DirectFeed(ExecutionFeed):
-    """Hands on the batches of one execution, and reads none ahead: the host sees each, as in `model.fit`.
+    """Hands on the batches of one execution, which the host sees, as in `model.fit`.
 
     Args:
         batches: The rows.
         joined: Reads them, and goes no further than an execution.
+        ahead: Whether it may read the next execution while one is trained: nothing that is done between
+            them has a say in the rows.
     """
 
-    def __init__(self, batches: KerasBatches, joined: JoinedBatches) -> None:
+    def __init__(self, batches: KerasBatches, joined: JoinedBatches, *, ahead: bool = False) -> None:
         super().__init__(batches)
         self.joined = joined
+        self.ahead = ahead
         self._windows: list[Window] = []  # of the execution
         self._failed: Exception | None = None  # of the batch after them
+        self._thread = HelperThreads(1)
+        self._next: Future[tuple[int, int] | None] | None = None  # numbers of the one that is read ahead
+        self._read_ahead: tuple[list[Window], Exception | None] | None = None  # and what was read of it
 
     @property
     def alone(self) -> bool:
@@ -75,7 +84,7 @@ class DirectFeed(ExecutionFeed):
 
     def has_step(self, epoch: int, step: int) -> bool:
         if epoch != self._epoch:
-            self._windows, self._failed = [], None
+            self._forget()
         return self._failed is not None or self._holds(step) or super().has_step(epoch, step)
 
     def hook_stop(self, start: int, size: int) -> int:
@@ -86,9 +95,10 @@ class DirectFeed(ExecutionFeed):
             return None
         if self._due:
             self._due = False
-            self._windows = []
-            self.joined.begin()
-            self._read(start)
+            read, self._read_ahead = self._read_ahead, None
+            self._windows, self._failed = read or self._read(start)
+            if self.ahead and self._windows and self._failed is None:
+                self._next = self._thread.submit(self._go_ahead, self._windows[-1].stop)
         while self._windows and self._windows[0].stop <= start:
             del self._windows[0]
         if self._failed is not None and not self._windows:
@@ -96,17 +106,43 @@ class DirectFeed(ExecutionFeed):
             raise failed
         return self._windows[0] if self._windows else None
 
+    def cut_off(self) -> None:
+        ahead = self._next is not None and self._next.result() is not None
+        self.batches.cut_off(ahead=int(ahead))
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _advance(self) -> tuple[int, int] | None:
+        following, self._next = self._next, None
+        return self.batches.advance() if following is None else following.result()
+
     def _holds(self, step: int) -> bool:
         return bool(self._windows) and self._windows[0].offset <= step < self._windows[-1].stop
 
-    def _read(self, start: int) -> None:
-        """All windows of the execution; what came before a batch that cannot be read trains first."""
+    def _go_ahead(self, start: int) -> tuple[int, int] | None:
+        numbers = self.batches.advance()
+        if numbers is not None:
+            self._read_ahead = self._read(start)
+        return numbers
+
+    def _read(self, start: int) -> tuple[list[Window], Exception | None]:
+        """All windows of an execution; what came before a batch that cannot be read trains first."""
+        windows: list[Window] = []
+        self.joined.begin()
         try:
             while (window := self.joined.window(start)) is not None:
-                self._windows.append(window)
+                windows.append(window)
                 start = window.stop
         except Exception as error:
-            self._failed = error
+            return windows, error
+        return windows, None
+
+    def _forget(self) -> None:
+        """Let go of an epoch that was cut off: a batch of it that cannot be read is not missed."""
+        if self._next is not None:
+            self._next.exception()
+        self._windows, self._failed, self._next, self._read_ahead = [], None, None, None
 
 
 class BatchFeed(Feed):

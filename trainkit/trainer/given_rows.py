@@ -99,9 +99,8 @@ class GivenRows:
         if direct and not self.split:
             size = setup.model.steps_per_execution
             joins = joins and size > 1
-            return DirectFeed(
-                self.batches, JoinedBatches(self.batches, joins=joins, alone=alone, most=size, crosses=False)
-            )
+            joined = JoinedBatches(self.batches, joins=joins, alone=alone, most=size, crosses=False)
+            return DirectFeed(self.batches, joined, ahead=size > 1 and self.batches.depends_on_nothing)
         return BatchFeed(
             self.batches, JoinedBatches(self.batches, split=self.split, joins=joins, alone=alone)
         )

@@ -38,6 +38,11 @@ class KerasBatches:
         return None if self.iterator.num_batches is None else int(self.iterator.num_batches)
 
     @property
+    def depends_on_nothing(self) -> bool:
+        """Whether the batches are the same whatever is done while they are read."""
+        return bool(self.iterator.depends_on_nothing)
+
+    @property
     def is_plain(self) -> bool:
         """Whether a `WindowReader` reads the execution under way: not of a strategy, whose batches fit no
         queue, and not without a clock."""
@@ -60,8 +65,13 @@ class KerasBatches:
         self._left = self.iterator.steps_per_execution
         return first, last
 
-    def cut_off(self) -> None:
-        """End the epoch before its rows do: Keras takes it for their end."""
+    def cut_off(self, *, ahead: int = 0) -> None:
+        """End the epoch before its rows do: Keras takes it for their end.
+
+        Args:
+            ahead: Executions that were read and are not trained.
+        """
+        self.iterator.step_back(ahead)
         with self.iterator.catch_stop_iteration():  # learns from the end how many batches there are
             raise StopIteration
 

@@ -13,6 +13,7 @@ from tensorflow.python.framework import config
 
 __all__ = [
     "batching",
+    "depends_on_nothing",
     "draws_when_opened",
     "ends_in_batches",
     "knows_the_time",
@@ -90,6 +91,15 @@ def runs_python(dataset: tf.data.Dataset) -> bool:
     parts = [part for stage in _stages(dataset) for part in vars(stage).values() if hasattr(part, "function")]
     graphs = [part.function.graph.as_graph_def() for part in parts if hasattr(part.function, "graph")]
     return any("PyFunc" in node.op for graph in graphs for node in _nodes(graph))
+
+
+def depends_on_nothing(dataset: tf.data.Dataset) -> bool:
+    """Whether it gives the same rows whatever is done while it is read: no Python code makes them, they look
+    at no variable or table, and draw from nothing that another iterator draws from."""
+    parts = [part for stage in _stages(dataset) for part in vars(stage).values() if hasattr(part, "function")]
+    if any(given.dtype == tf.resource for part in parts for given in part.function.captured_inputs):
+        return False
+    return not runs_python(dataset) and (not shuffled_anew(dataset) or draws_when_opened(dataset))
 
 
 def opened_twice(dataset: tf.data.Dataset) -> tf.data.Dataset:
