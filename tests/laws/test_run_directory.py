@@ -10,11 +10,13 @@ from typing import Any
 import keras
 import pytest
 
+from tests.support.moving import Move
 from tests.support.toys import Toy
 from tests.support.training import difference, fit
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.callbacks.early_stopping import EarlyStopping
 from trainkit.callbacks.observer import Observer
+from trainkit.callbacks.tensorboard import TensorBoard
 from trainkit.core.errors import UserError
 from trainkit.runs.lock import locked
 from trainkit.trainer.trainer import Trainer
@@ -159,3 +161,15 @@ def test_a_refused_training_leaves_the_directory_of_the_one_that_runs_as_it_is(t
 def test_a_trainer_from_python_is_checked_as_the_command_is(settings: dict[str, object], text: str) -> None:
     with pytest.raises(UserError, match=text):
         Trainer(**settings)  # type: ignore[arg-type]
+
+
+def test_a_training_whose_run_directory_is_moved_ends_and_goes_on_from_its_new_place(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    settings = {"epochs": 4, "batch_size": 16, "execution": "epoch"}
+    board = TensorBoard(old / "tensorboard", {}, {})
+    trainer = Trainer(run_dir=old, callbacks=[board, Move(str(old), str(new))], **settings)
+    with pytest.raises(UserError, match=r"it is now .*new. It holds .*fit\(task, resume='last'\)"):
+        trainer.fit(Toy())
+    assert not old.exists()
+    Trainer(run_dir=new, **settings).fit(Toy(), resume="last")
+    assert json.loads((new / "status.json").read_text())["status"] == "completed"

@@ -276,7 +276,7 @@ class CallbackList:
     def close(self) -> None:
         """Wait until all that was saved is on the disk."""
         for saver in self._savers():
-            saver.writer.wait()
+            saver.writer.close()
 
     def _savers(self) -> list[Checkpoints]:
         return [m for m in self.monitors if isinstance(m, Checkpoints)]

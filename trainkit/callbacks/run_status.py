@@ -9,6 +9,7 @@ from typing import Any
 
 from trainkit.callbacks.observer import Observer
 from trainkit.core.errors import UserError
+from trainkit.core.held import FolderMoved
 
 __all__ = ["RunStatus"]
 
@@ -44,6 +45,8 @@ class RunStatus(Observer):
         if self.clock() - self._written_at >= self.every:
             try:
                 self.write()
+            except FolderMoved:  # there is nothing to write for any more
+                raise
             except UserError as error:  # a full disk, say
                 warnings.warn(f"{error} The training goes on.", stacklevel=2)
             self._written_at = self.clock()

@@ -6,9 +6,11 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from trainkit.core.errors import UserError
+from trainkit.core.held import FolderMoved
 from trainkit.core.helpers import HelperThreads
 
 __all__ = ["Writer"]
@@ -39,7 +41,8 @@ class Writer:
     """Runs writing jobs one after the other, in a thread.
 
     A job that fails, as where the disk is full, is warned of and tried again with the next one; it never ends
-    the training. Of two waiting jobs of one name only the later is written.
+    the training, unless its folder was moved or removed. Of two waiting jobs of one name only the later is
+    written.
 
     Args:
         sleep: Waits some seconds; for tests.
@@ -83,13 +86,20 @@ class Writer:
             held = self._held(name)
 
     def settle(self) -> None:
-        """Forget the jobs that are done, and warn of those that failed."""
+        """Forget the jobs that are done, and warn of those that failed.
+
+        Raises:
+            FolderMoved: if the folder to write to was moved or removed: no later attempt would succeed.
+        """
         for job in list(self._jobs):
             error = job.result.exception() if job.result.done() else None
             if not job.result.done():
                 continue
             if error is None:
                 self._warned.discard(job.name)
+            elif isinstance(error, FolderMoved):
+                self._jobs = []
+                raise error
             elif not isinstance(error, (UserError, OSError)):
                 raise error
             elif job.name not in self._warned:
@@ -106,6 +116,12 @@ class Writer:
         for job in self._jobs:
             job.result.exception()
         self.settle()
+
+    def close(self) -> None:
+        """Wait as `wait` does, at the end of a training. A folder that was moved or removed is told by the
+        saving that follows, or not at all where another error ended the training."""
+        with suppress(FolderMoved):
+            self.wait()
 
     def finish(self) -> None:
         """Wait for all jobs, and try those that failed again, some times.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["no_formula", "printed", "quoted"]
+__all__ = ["csv_text", "no_formula", "printed", "quoted"]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins for a spreadsheet
 WIDTH = 60  # of a value in a message
@@ -19,6 +22,15 @@ def no_formula(cell: Any) -> Any:
     except ValueError:
         return f"'{cell}"
     return cell
+
+
+def csv_text(columns: Mapping[str, Sequence[Any]], *, header: bool = True) -> str:
+    """A table `{name: cells}` as CSV, the names first; no text in it is a formula for a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [tuple(columns)] if header else []
+    writer.writerows(map(no_formula, row) for row in (*names, *zip(*columns.values(), strict=True)))
+    return text.getvalue()
 
 
 def printed(value: Any, width: int = WIDTH) -> str:

@@ -5,9 +5,7 @@ A reader, or a crash, sees the old content or the new, never half of one.
 
 from __future__ import annotations
 
-import csv
 import ctypes
-import io
 import json
 import math
 import os
@@ -16,21 +14,22 @@ import secrets
 import shutil
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from trainkit.core.cells import no_formula
 from trainkit.core.errors import UserError
+from trainkit.core.held import check_held, is_held
+from trainkit.core.words import shown
 
 __all__ = [
     "LEAVING",
     "MAX_JSON_BYTES",
     "Disk",
     "cache_folder",
-    "csv_text",
     "link",
     "make_folder",
     "now",
@@ -110,9 +109,7 @@ def replacing_file(path: Path | str) -> Iterator[Path]:
         _Active.disk.rename(beside, path)
         _Active.disk.flush(path.parent)
     except OSError as error:
-        raise UserError(
-            f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions."
-        ) from error
+        raise _unwritten(path, error) from error
     finally:
         with suppress(OSError):  # it may be renamed by now, or could never be made
             beside.unlink()
@@ -135,16 +132,20 @@ def replacing_folder(folder: Path | str) -> Iterator[Path]:
         _Active.disk.rename(beside, folder)
         _Active.disk.flush(folder.parent)
     except OSError as error:
-        raise UserError(
-            f"Cannot write {folder}: {error.strerror or error}. Check the disk and its permissions."
-        ) from error
+        raise _unwritten(folder, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, where they are missing, so that a loss of power leaves them."""
-    for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+    """Make a folder and those above it, where they are missing, so that a loss of power leaves them.
+
+    Raises:
+        FolderMoved: if it lies in a folder that is held, see `core.held`, which is no longer there.
+    """
+    check_held(path)
+    missing = takewhile(lambda folder: not (is_held(folder) or folder.exists()), (path, *path.parents))
+    for folder in reversed(list(missing)):
         folder.mkdir(exist_ok=True)
         _Active.disk.flush(folder.parent)
 
@@ -169,15 +170,6 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> Path:
     """Write a JSON file atomically; NaN and infinite numbers become null, since JSON has no other word for
     them."""
     return write_text(path, json.dumps(plain_json(content), indent=2, allow_nan=False) + "\n")
-
-
-def csv_text(columns: Mapping[str, Sequence[Any]], *, header: bool = True) -> str:
-    """A table `{name: cells}` as CSV, the names first; no text in it is a formula for a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [tuple(columns)] if header else []
-    writer.writerows(map(no_formula, row) for row in (*names, *zip(*columns.values(), strict=True)))
-    return text.getvalue()
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
@@ -255,12 +247,6 @@ def sweep(folder: Path | str, *, unnamed: bool = False) -> list[Path]:
     return found
 
 
-def shown(path: Path | str) -> str:
-    """A path as people type it: relative to the working directory if it lies inside."""
-    path, here = Path(path).absolute(), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)
-
-
 def now() -> str:
     """The time in UTC, to the second, in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -280,6 +266,13 @@ def plain_json(value: Any) -> Any:
         return plain_json(value.tolist())
     number = float(value)
     return number if math.isfinite(number) else None
+
+
+def _unwritten(path: Path, error: OSError) -> UserError:
+    """What to say of a file or folder that could not be written, also since its folder has just gone."""
+    with suppress(OSError):
+        check_held(path)
+    return UserError(f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions.")
 
 
 def _beside(path: Path) -> Path:

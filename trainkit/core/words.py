@@ -1,11 +1,12 @@
-"""Words of a command line that can be copied: quoted for Hydra, and for the shell."""
+"""Words of a command line that can be copied: paths, and what is quoted for Hydra and for the shell."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
-__all__ = ["command", "in_shell", "override", "text_value"]
+__all__ = ["command", "in_shell", "override", "shown", "text_value"]
 
 PLAIN = re.compile(r"[\w./+%@-]+", re.ASCII)
 OTHER_TYPES = re.compile(r"null|true|false|[+-]?(nan|inf|[\d._]+(e[+-]?\d+)?)", re.IGNORECASE)
@@ -39,3 +40,9 @@ def text_value(value: str) -> str:
 def in_shell(word: str) -> str:
     """A word in quotes of the shell, if it needs them."""
     return shlex.quote(word)
+
+
+def shown(path: Path | str) -> str:
+    """A path as people type it: relative to the working directory if it lies inside."""
+    path, here = Path(path).absolute(), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)

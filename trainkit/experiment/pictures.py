@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainkit.core import files
+from trainkit.core.cells import csv_text
 from trainkit.core.datasets import Arrays
 from trainkit.core.number_texts import number_texts
 from trainkit.core.row_view import RowView
@@ -217,7 +218,7 @@ def _worst(
     columns = {**{name: [values[i] for i in chosen] for name, values in facts.items()}, **shown}
     path = folder / "worst.csv"
     with guard():
-        files.write_text(path, files.csv_text(columns))
+        files.write_text(path, csv_text(columns))
     return [path]
 
 

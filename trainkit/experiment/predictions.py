@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainkit.core.cells import printed
-from trainkit.core.files import csv_text
+from trainkit.core.cells import csv_text, printed
 from trainkit.core.task import Task
 from trainkit.core.tree import Structure, leaves, named_leaves
 from trainkit.experiment.decoding import Decoded, decode, losses_by_output, output_kind

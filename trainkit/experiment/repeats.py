@@ -14,11 +14,13 @@ from typing import Any
 from trainkit.callbacks.progress import format_values
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
+from trainkit.core.held import FolderMoved
 from trainkit.experiment.job import Job
 from trainkit.experiment.shared_programs import shared_programs
 from trainkit.experiment.undamaged import undamaged
 from trainkit.runs import locate, run_dir
 from trainkit.runs.lock import locked
+from trainkit.runs.moved import what_is_left
 from trainkit.runs.run_dir import CHECKPOINT, CONFIG, REPEATS, RunDir
 
 __all__ = ["Train", "note_alone", "repeat"]
@@ -59,6 +61,7 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
         if whole.exists:
             whole.check()
             begin()
+        code = 0
         try:
             for number, (name, one) in enumerate(jobs.items(), 1):
                 write(f"\n[{number}/{len(jobs)}] {name}")
@@ -71,6 +74,9 @@ def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
                 whole.note(name, 0 if code > 2 and _is_done(one) else code)
                 if code > 2:
                     break
+        except FolderMoved as moved:
+            write_error(f"trainkit: {moved} {what_is_left(moved, job.command)}")
+            return max(code, 1)
         except BaseException:
             if whole.exists:
                 write(f"Continue:  {whole.command()}")

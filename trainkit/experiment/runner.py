@@ -19,12 +19,12 @@ from trainkit.callbacks.plots import Plots
 from trainkit.core import files
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import NotFinite, UserError
-from trainkit.core.files import shown
+from trainkit.core.held import FolderMoved
 from trainkit.core.unwritten import Unwritten
 from trainkit.experiment.artifacts import opened_run_dir
 from trainkit.experiment.callback_factory import best_keeper, make_callbacks, monitored_value
 from trainkit.experiment.ceiling import step_cost
-from trainkit.experiment.failure import LOST_WORKER, reason
+from trainkit.experiment.failure import LOST_WORKER, reason, remedy
 from trainkit.experiment.finished import finish_report, finished, trains_no_more
 from trainkit.experiment.job import Job
 from trainkit.experiment.last_weights import average, early_stop, last_weights
@@ -35,6 +35,7 @@ from trainkit.experiment.summary import closing_lines
 from trainkit.export import keras_format
 from trainkit.reporting import write_report
 from trainkit.runs.heartbeat import Heartbeat
+from trainkit.runs.moved import what_is_left
 from trainkit.runs.picture_names import other_pictures
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.lost_best import forget_lost_best
@@ -159,7 +160,8 @@ class _Training:
         except KeyboardInterrupt:
             return self.stopped("SIGINT")
         except Exception as error:
-            return self.failed(error)
+            asked = heard and isinstance(error, FolderMoved)
+            return self.stopped(heard[0]) if asked else self.failed(error)
         command = job.command(mode="evaluate", resume=run.shown)
         self.write(
             closing_lines(
@@ -237,18 +239,22 @@ class _Training:
             command = self.job.command(mode="report", resume=self.run.shown)
             with suppress(UserError), report.left_out(f"{command} writes it."):
                 write_report(self.run.path)
-        if report.errors and files.read_json(self.run.status)["status"] == "completed":
+        if report.errors and files.read_json(self.run.status).get("status") == "completed":
             code = self.failed(report.error())
             with suppress(UserError):
                 files.write_json(self.run.summary, {**files.read_json(self.run.summary), "status": "failed"})
         for callback in self.trainer.callbacks:
             if hasattr(callback, "finish_run"):
-                callback.finish_run(files.read_json(self.run.status)["status"])
+                callback.finish_run(files.read_json(self.run.status).get("status", "failed"))
         return code
 
     def stopped(self, reason: str) -> int:
         """Leave a run that a signal stopped so that it can be resumed, and say how."""
-        self.status.end("preempted", reason)
+        try:
+            self.status.end("preempted", reason)
+        except FolderMoved as moved:
+            self.write_error(f"trainkit: ended by {reason}. {moved} {what_is_left(moved, self.job.command)}")
+            return EXIT_CODES[reason]
         summary = {"monitor": self.best.monitor, "best": best_epoch(self.best), "test": {}}
         command = self.job.command(resume=self.run.shown)
         self.write(closing_lines(summary, self.run.shown, "Resume", command))
@@ -257,9 +263,13 @@ class _Training:
     def give_up(self, reason: str) -> None:
         """End the process at once; what was saved last can be resumed."""
         saved = self.run.last.is_dir()
-        with suppress(UserError):
-            self.status.end("preempted", reason)
         go_on = f"Resume: {self.job.command(resume=self.run.shown)}" if saved else "Nothing was saved yet."
+        try:
+            self.status.end("preempted", reason)
+        except FolderMoved as moved:
+            go_on = f"{moved} {what_is_left(moved, self.job.command)}"
+        except UserError:
+            pass
         os.write(2, f"\ntrainkit: ended at once by {reason}. {go_on}\n".encode())
         os._exit(EXIT_CODES[reason])
 
@@ -271,24 +281,19 @@ class _Training:
         chief = self.setup.is_chief
         lost = self.setup.workers > 1 and isinstance(error, LOST_WORKER)
         text = reason(error, lost=lost)
+        hint = ""
         try:
             if not lost and not isinstance(error, UserError):
                 files.write_text(run.error, "".join(traceback.format_exception(error)))
                 text += f" (traceback in {run.shown}/{run.error.name})" if chief else ""
             self.status.end("failed", text)
+        except FolderMoved as moved:
+            text = str(moved) if isinstance(error, FolderMoved) else f"{text.rstrip('.')}. {moved}"
+            hint = f" {what_is_left(moved, self.job.command)}"
         except UserError as unwritten:
             text = f"{text} {unwritten}"
         where = f"the training in {run.shown}" if chief else "the training of this worker"
-        hint = ""
-        # A worker with an error of its own leaves this to the chief, which loses it.
-        if isinstance(error, NotFinite):
-            hint = " With one of these, start anew."
-            if run.best.is_dir() and self.best.rule.needs_validation:  # these weights have served
-                go_on = self.job.command(resume=shown(run.best))
-                hint = f"{hint[:-1]}, or go on from the best epoch: {go_on}"
-        elif run.last.is_dir() if chief else lost:
-            place = run.shown if chief else self.job.config.run_dir or "last"
-            hint = f" Resume: {self.job.command(resume=place)}"
+        hint = hint or remedy(error, self.job, run, self.best, chief=chief, lost=lost)
         self.write_error(f"trainkit: {where} failed: {text.rstrip('.')}.{hint}")
         if lost:
             os._exit(1)  # TensorFlow's own end would wait for the worker that is gone

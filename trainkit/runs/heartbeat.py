@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from trainkit.core.errors import UserError
+from trainkit.core.held import FolderMoved
 from trainkit.runs.run_dir import RunDir
 
 __all__ = ["Heartbeat"]
@@ -72,6 +73,7 @@ class Heartbeat:
             try:
                 self.run.write_status(status, position["epoch"], position["step"], reason=reason)
             except UserError as error:
-                if not self._warned:
+                # A folder that was moved ends the training, which says so itself.
+                if not self._warned and not isinstance(error, FolderMoved):
                     self._warned = True
                     warnings.warn(f"{error} The training goes on.", stacklevel=2)

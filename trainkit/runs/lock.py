@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.files import now, shown
+from trainkit.core.held import holding
 from trainkit.core.locks import closing
 
 __all__ = ["LOCK", "holder", "is_locked", "locked", "refuse_held"]
@@ -24,6 +25,8 @@ LOCK = ".lock"
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold the lock of a run directory in the block. The system gives back the lock of a process that died.
+
+    If the directory is moved or removed meanwhile, nothing is written to its path: writers raise FolderMoved.
 
     Raises:
         UserError: naming the process that holds it.
@@ -45,7 +48,8 @@ def locked(run: Path) -> Iterator[None]:
         me = {"pid": os.getpid(), "host": platform.node(), "since": now()}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(me).encode(), 0)
-        yield
+        with holding(run, descriptor):
+            yield
 
 
 def is_locked(run: Path) -> bool:

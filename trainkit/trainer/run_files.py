@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,11 +18,14 @@ from trainkit.callbacks.plots import Plots
 from trainkit.callbacks.run_status import RunStatus
 from trainkit.checkpoint import members
 from trainkit.core import files
+from trainkit.core.errors import UserError
+from trainkit.core.held import FolderMoved
 from trainkit.core.logs import base_name
 from trainkit.reporting import REPORT_SECONDS, write_report
 from trainkit.runs import manifest, run_dir
 from trainkit.runs.heartbeat import Heartbeat
 from trainkit.runs.lock import locked
+from trainkit.runs.moved import what_is_left
 from trainkit.runs.run_dir import RunDir
 from trainkit.trainer.lost_best import forget_lost_best
 from trainkit.trainer.run_summary import FitReport, not_finite, summarise
@@ -76,7 +79,22 @@ class RunFiles:
     @contextmanager
     def open(self, report: Callable[[], FitReport]) -> Iterator[dict[str, Sequence[float]]]:
         """Keep `status.json` true during the block, which fills the dict with its history; then write the
-        summary."""
+        summary.
+
+        Raises:
+            UserError: if the directory cannot be written, or was moved or removed meanwhile.
+        """
+        try:
+            with self._opened(report) as history:
+                yield history
+        except FolderMoved as moved:
+            left = what_is_left(
+                moved, lambda resume: f"Trainer(run_dir={resume!r}).fit(task, resume='last')."
+            )
+            raise UserError(f"{moved} {left}") from moved
+
+    @contextmanager
+    def _opened(self, report: Callable[[], FitReport]) -> Iterator[dict[str, Sequence[float]]]:
         history: dict[str, Sequence[float]] = {}
         with locked(self.run.path), Heartbeat(self.run, self.setup.state.position) as status:
             files.sweep(self.run.path)
@@ -87,7 +105,8 @@ class RunFiles:
             try:
                 yield history
             except BaseException as error:
-                status.end("failed", reason=f"{type(error).__name__}: {error}")
+                with suppress(FolderMoved):  # the error counts
+                    status.end("failed", reason=f"{type(error).__name__}: {error}")
                 raise
             done = report()
             summary = summarise(self.setup.task.name, self.setup, self.run, history, self.best, done)
@@ -95,7 +114,7 @@ class RunFiles:
             if done.status == "completed":
                 files.sweep(self.run.checkpoints, unnamed=True)
             status.end(done.status, reason=done.stopped or ("" if done.finite else not_finite(self.setup)))
-        self._write_report()
+            self._write_report()
 
     def _write_report(self) -> None:
         write_report(self.run.path)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from trainkit.core.files import make_folder
 from trainkit.core.helpers import HelperThreads
 
 __all__ = ["EventFile"]
@@ -30,7 +31,7 @@ class EventFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        tf.io.gfile.makedirs(str(folder))
+        make_folder(folder)
         seconds, rest = divmod(time.time_ns(), 10**9)
         name = f"events.out.tfevents.{seconds:010d}.{rest:09d}.{socket.gethostname()}.{os.getpid()}"
         self._records = RecordWriter(tf.io.gfile.GFile(str(folder / name), "wb"))

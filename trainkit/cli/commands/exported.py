@@ -11,6 +11,7 @@ import numpy as np
 
 from trainkit.cli.commands.opened import refuse_empty_split
 from trainkit.core import files
+from trainkit.core.cells import csv_text
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, one_line
 from trainkit.data.preparation.labels import NumberTarget
@@ -149,4 +150,4 @@ class _InUnits:
         columns["predicted"] = self.predicted
         if self.actual is not None:
             columns["actual"] = list(self.actual)
-        return [files.csv_text(columns)]
+        return [csv_text(columns)]
