@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,12 @@ def test_a_writer_does_not_try_again_in_a_moved_folder(old: Path) -> None:
         writer.submit("last", lambda: files.write_text(old / "a.txt", ""))
         with pytest.raises(FolderMoved):
             writer.finish()
+
+
+def test_a_folder_that_the_disk_numbers_anew_is_written(old: Path) -> None:
+    with locked(old):
+        shutil.copytree(old, old.with_name("copy"))
+        shutil.rmtree(old)
+        os.rename(old.with_name("copy"), old)
+        files.write_text(old / "a.txt", "")
+    assert (old / "a.txt").exists()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainkit.core.errors import UserError
 from trainkit.core.words import shown
 
 __all__ = ["FolderMoved", "check_held", "holding", "is_held"]
+
+MAX_BYTES = 4096  # of the file that is open
 
 
 class FolderMoved(UserError):
@@ -28,20 +31,29 @@ class FolderMoved(UserError):
         self.new = new
 
 
-_held: dict[Path, tuple[int, os.stat_result]] = {}
+@dataclass(frozen=True)
+class _Held:
+    """A file of the folder that is open, its descriptor, and how the system knew the folder."""
+
+    file: str
+    descriptor: int
+    known: os.stat_result
+
+
+_held: dict[Path, _Held] = {}
 os.register_at_fork(after_in_child=_held.clear)  # which closes the descriptors of locks
 
 
 @contextmanager
-def holding(folder: Path, inside: int) -> Iterator[None]:
-    """In the block, `check_held` knows the folder.
+def holding(file: Path, descriptor: int) -> Iterator[None]:
+    """In the block, `check_held` knows the folder of a file.
 
     Args:
-        folder: It is there.
-        inside: Descriptor of a file in it, open as long as the block: it tells where the folder has gone.
+        file: The file, which tells this folder from others by its content.
+        descriptor: It is open as long as the block, which tells where the folder has gone.
     """
-    place = folder.absolute()
-    _held[place] = (inside, os.stat(place))
+    place = file.absolute().parent
+    _held[place] = _Held(file.name, descriptor, os.stat(place))
     try:
         yield
     finally:
@@ -61,26 +73,29 @@ def check_held(path: Path) -> None:
     """
     path = path.absolute()
     for place in (path, *path.parents):
-        inside, known = _held.get(place, (None, None))
-        if inside is None or known is None or _is_there(place, known):
+        held = _held.get(place)
+        if held is None or _is_there(place, held):
             continue
-        new = _new_place(inside, known)
+        new = _new_place(held)
         if new != place:  # else it has just come back
             raise FolderMoved(place, new)
 
 
-def _is_there(place: Path, known: os.stat_result) -> bool:
+def _is_there(place: Path, held: _Held) -> bool:
     try:
-        return os.path.samestat(known, os.stat(place))
+        if os.path.samestat(held.known, os.stat(place)):
+            return True
+        # Some network disks number their files anew from time to time.
+        return (place / held.file).read_bytes() == os.pread(held.descriptor, MAX_BYTES, 0)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:  # a disk that does not answer, which the writing says
         return True
 
 
-def _new_place(inside: int, known: os.stat_result) -> Path | None:
+def _new_place(held: _Held) -> Path | None:
     with suppress(OSError):  # it was removed, or this is no Linux
-        new = Path(os.readlink(f"/proc/self/fd/{inside}")).parent
-        if os.path.samestat(known, os.stat(new)):
+        new = Path(os.readlink(f"/proc/self/fd/{held.descriptor}")).parent
+        if os.path.samestat(held.known, os.stat(new)):
             return new
     return None

@@ -48,7 +48,7 @@ def locked(run: Path) -> Iterator[None]:
         me = {"pid": os.getpid(), "host": platform.node(), "since": now()}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(me).encode(), 0)
-        with holding(run, descriptor):
+        with holding(path, descriptor):
             yield
 
 
