@@ -23,9 +23,11 @@ if os.environ.get("TRAINKIT_DATA"):
         Path(os.environ["TRAINKIT_DATA"]).resolve()
     )  # tests change the working directory
 
-# Timings that are kept for the user's later runs are not to come from tests.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="trainkit-tests-")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+# Timings that are kept for the user's later runs are not to come from tests. Processes of one run of the
+# tests share what XLA compiled.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="trainkit-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 # The same examples in every run, so that a run that passes passes again; nothing is kept between runs.
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
