@@ -142,3 +142,39 @@ def test_rows_that_come_to_be_predicted_are_looked_at_before_xla_gets_them(
     for predict in (trainer.model.predict, trainer.predict):
         with pytest.raises(tf.errors.InvalidArgumentError):
             predict(x)
+
+
+class Centred(Toy):
+    """Its outputs depend on the other rows of a batch."""
+
+    def model(self, train: Arrays | None = None) -> keras.Model:
+        x = keras.Input((6,))
+        y = keras.layers.Dense(3)(x)
+        return keras.Model(x, keras.ops.softmax(y - keras.ops.mean(y, axis=0, keepdims=True)))
+
+
+def test_the_last_batch_is_predicted_as_in_keras() -> None:
+    trainer = Trainer(epochs=1, batch_size=8, progress="none")
+    trainer.prepare(Centred())
+    assert trainer.setup is not None
+    x = np.random.default_rng(0).normal(size=(21, 6)).astype(np.float32)
+    for rows in (x, x[:16], x[:5]):
+        wanted = trainer.setup.model.predict(rows, batch_size=8, verbose=0)
+        np.testing.assert_allclose(trainer.predict(rows), wanted, rtol=1e-5, atol=1e-6)
+
+
+class Stateful(Toy):
+    def model(self, train: Arrays | None = None) -> keras.Model:
+        x = keras.Input(batch_shape=(8, 6))
+        y = keras.layers.LSTM(2, stateful=True)(keras.layers.Reshape((6, 1))(x))
+        return keras.Model(x, keras.layers.Dense(3, "softmax")(y))
+
+
+def test_a_last_batch_that_a_model_of_fixed_ones_cannot_hold_is_refused_as_in_keras() -> None:
+    trainer = Trainer(epochs=1, batch_size=8, progress="none")
+    trainer.prepare(Stateful())
+    assert trainer.setup is not None
+    x = np.zeros((21, 6), np.float32)
+    for predict in (trainer.predict, trainer.setup.model.predict):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            predict(x)

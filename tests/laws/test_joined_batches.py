@@ -123,13 +123,14 @@ def scale(callback: Seen) -> None:
     ("data", "ahead", "settings"),
     [
         (lambda: sliced().batch(2), True, {}),
-        (lambda: sliced().filter(lambda x, y: True).batch(2), True, {}),
+        (lambda: sliced().filter(lambda x, y: True).batch(2), False, {}),
         (lambda: sliced().batch(2).repeat(), True, {"steps_per_epoch": 10}),
+        (lambda: sliced().batch(2).map(lambda x, y: (tf.nn.relu(x), y)).shuffle(9, seed=1), True, {}),
         (scaled, False, {}),
         (lambda: sliced().batch(2).shuffle(9, seed=1).repeat(3), False, {"steps_per_epoch": 30}),
         (generated, False, {}),
     ],
-    ids=["known", "unknown", "cut", "variable", "shuffled on", "generator"],
+    ids=["known", "unknown", "cut", "shuffled", "variable", "shuffled on", "generator"],
 )
 def test_what_callbacks_do_between_executions_counts(
     data: Data, ahead: bool, settings: dict[str, Any], at: int, does: Any, monkeypatch: pytest.MonkeyPatch
@@ -149,6 +150,21 @@ def test_what_callbacks_do_between_executions_counts(
     assert made == [ahead]
     assert called == calls
     alike(found, wanted)
+
+
+def test_a_callback_that_opens_the_rows_gets_the_same_order_as_in_keras() -> None:
+    def orders(fit: Any) -> list[Any]:
+        rows = sliced().shuffle(47, seed=1).batch(2)
+        opened: list[Any] = []
+
+        def look(callback: Seen) -> None:
+            opened.append(next(iter(rows))[0].numpy())
+
+        for at in (2, 23):  # in the middle, and after the last execution
+            trained(fit, lambda: rows, 3, True, at=at, does=look)
+        return opened
+
+    np.testing.assert_array_equal(orders(tk.fit), orders(keras.Model.fit))
 
 
 def test_batches_are_read_in_one_call(read_at_once: list[int]) -> None:

@@ -79,6 +79,7 @@ class EpochLogs:
         applied_updates: Optimizer updates in all; fewer than steps where float16 training skipped some. None
             elsewhere.
         owners: For each training value the name of the metric that gives it, and maybe others.
+        step: What the last step returned, where a batch logs that and not `train`; see `LogLayout`.
     """
 
     train: Mapping[str, float]
@@ -87,6 +88,11 @@ class EpochLogs:
     loss_scale: float | None = None
     applied_updates: int | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
+    step: Mapping[str, float] = field(default_factory=dict)
+
+    def batch(self) -> dict[str, float]:
+        """The logs of a batch, as Keras's callbacks receive them."""
+        return dict(self.step or self.train)
 
     def keras(self) -> dict[str, float]:
         """The logs as Keras's callbacks receive them, names sorted: `{"loss": ..., "val_loss": ...}`; the

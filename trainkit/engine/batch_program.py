@@ -42,11 +42,9 @@ class BatchProgram(TrainProgram):
                 reset_metrics(self.step)
             if self.batch_spec is not None and not self.traces:  # not of this batch, which may have no rows
                 self.trace(rows, orders)
-            values, rates, updates = self._run(rows)
-            if self.step.train_logs.from_step:
-                self._step_logs = values
+            values, rates, updates, self._step_logs = self._run(rows)
         else:
-            values, rates, updates = self._read()
+            values, rates, updates, _ = self._read()
             if self.step.train_logs.from_step:
                 values = self._step_logs
         return [self._logs(values.numpy(), rates.numpy(), int(updates), False)]
@@ -69,4 +67,4 @@ class BatchProgram(TrainProgram):
         """Values, rates and updates after a step that logged `logs`."""
         layout = self.step.train_logs
         values = logs if layout.from_step else packed_results(self.step.model, layout)
-        return values, self.step.rates(), self.step.updates()
+        return values, self.step.rates(), self.step.updates(), logs

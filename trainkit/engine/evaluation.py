@@ -63,7 +63,7 @@ def evaluation_steps(
     start: Any = 0,
     stop: Any = None,
     logs: tf.Tensor | None = None,
-) -> tf.Tensor:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Add batches `start : stop` of a split to the metrics, in the order of its rows.
 
     Args:
@@ -80,7 +80,7 @@ def evaluation_steps(
         logs: What the last step logged, if that is logged.
 
     Returns:
-        The values of the evaluation so far, packed by `step.test_logs`.
+        The values of the evaluation so far, packed by `step.test_logs`, and what the last step logged.
     """
     layout = step.test_logs
     size = min(shape.batch_rows, shape.rows)
@@ -89,7 +89,7 @@ def evaluation_steps(
     hides = zero is not None and strategy.num_replicas_in_sync == 1
     hidden = hides and not in_xla
     if logs is None:
-        logs = tf.zeros([layout.width if layout.from_step else 0], layout.dtype)
+        logs = tf.zeros([layout.step_width], layout.dtype)
 
     def evaluated(tensors: Structure, picked: tf.Tensor, count: Any, zero: tf.Tensor | None) -> tf.Tensor:
         one = joining(lambda t, which: step.evaluate(t, which, count, zero))
@@ -119,7 +119,7 @@ def evaluation_steps(
         before = logs
         due = tf.convert_to_tensor(end) > full
         logs = tf.cond(due, lambda: run((full - tf.convert_to_tensor(base)) * size, rest), lambda: before)
-    return logs if layout.from_step else packed_results(step.model, layout)
+    return logs if layout.from_step else packed_results(step.model, layout), logs
 
 
 class EvaluationProgram:
@@ -156,13 +156,13 @@ class EvaluationProgram:
         self._run = compat.TracedFunction(
             tf.function(self._program, autograph=False, jit_compile=self.in_xla or None)
         )
-        layout = step.test_logs
-        self._logs: Any = np.zeros([layout.width if layout.from_step else 0], layout.dtype)
+        self._logs = tf.constant(np.zeros([step.test_logs.step_width], step.test_logs.dtype))
 
     def __call__(
         self, tensors: Structure, *, base: int = 0, start: int = 0, stop: int | None = None
-    ) -> dict[str, Any]:
-        """The values over batches up to `stop`; the metrics begin anew with batch 0.
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The values over batches up to `stop`, and what the last of these logs; the metrics begin anew with
+        batch 0.
 
         Args:
             tensors: Rows of the split, from batch `base` on.
@@ -172,13 +172,14 @@ class EvaluationProgram:
         """
         end = self.shape.steps if stop is None else stop
         control = tf.constant([base, start, end, 0], tf.int32)
-        packed = self._run(tensors, control, tf.constant(self._logs))
-        values = packed.numpy()
-        if self.step.test_logs.from_step:
-            self._logs = values
-        return self.step.test_logs.unpack(values)
+        packed, self._logs = self._run(tensors, control, self._logs)
+        layout = self.step.test_logs
+        values = layout.unpack(packed.numpy())
+        return values, layout.unpack(self._logs.numpy()) if layout.batch_from_step else values
 
-    def _program(self, tensors: Structure, control: tf.Tensor, logs: tf.Tensor) -> tf.Tensor:
+    def _program(
+        self, tensors: Structure, control: tf.Tensor, logs: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         base, start, stop, zero = tf.unstack(control)
         with patched(self.replacements()):
             tf.cond(tf.equal(start, 0), lambda: reset_metrics(self.step), tf.no_op)

@@ -28,6 +28,8 @@ class LogLayout:
         dtype: Of the vector: float32, or float64 if a value needs more digits.
         from_step: Whether the values are what the last step returned (a model's own `train_step` that logs
             other values than its metrics), and not the results of the metrics.
+        batch_from_step: Whether a batch logs what its step returned, and an epoch the results of the metrics:
+            Keras does it for a step of a model's own that returns values of the same names.
         owners: For each value the name of the metric that gives it, see `owners_of`.
     """
 
@@ -37,9 +39,12 @@ class LogLayout:
     dtype: str = "float32"
     from_step: bool = False
     owners: tuple[str, ...] = ()
+    batch_from_step: bool = False
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], *, from_step: bool = False) -> LogLayout:
+    def of(
+        cls, values: Mapping[str, Any], *, from_step: bool = False, batch_from_step: bool = False
+    ) -> LogLayout:
         """The layout of symbolic values.
 
         Raises:
@@ -57,12 +62,19 @@ class LogLayout:
         dtypes = tuple(_dtype_name(value) for value in flat.values())
         exact = all(dtype in EXACT_IN_FLOAT32 for dtype in dtypes)
         owners = tuple(owners_of(values)[name] for name in names)
-        return cls(names, shapes, dtypes, "float32" if exact else "float64", from_step, owners)
+        return cls(
+            names, shapes, dtypes, "float32" if exact else "float64", from_step, owners, batch_from_step
+        )
 
     @property
     def width(self) -> int:
         """Numbers in the vector."""
         return sum(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def step_width(self) -> int:
+        """Numbers of what a step returns, as far as that is logged."""
+        return self.width if self.from_step or self.batch_from_step else 0
 
     def index(self, name: str) -> int:
         """Place of a number in the vector."""

@@ -72,8 +72,7 @@ class TrainProgram:
         )
         self._content: list[bytes] = []
         self._tensors: list[tf.Tensor] = []
-        width = step.train_logs.width if step.train_logs.from_step else 0
-        self._no_logs = np.zeros([width], step.train_logs.dtype)
+        self._no_logs = np.zeros([step.train_logs.step_width], step.train_logs.dtype)
         self._step_logs: tf.Tensor = tf.constant(self._no_logs)
 
     def __call__(
@@ -162,6 +161,7 @@ class TrainProgram:
             loss_scale=float(rates[1]) if scaled else None,
             applied_updates=updates if scaled else None,
             owners=dict(zip(train.names, train.owners, strict=True)),
+            step=train.unpack(self._step_logs.numpy()) if train.batch_from_step else {},
         )
 
     # The graph.
@@ -292,7 +292,7 @@ class TrainProgram:
                 modes["zero"] = zero if self.spec.hidden_validation_rows else None
                 with patched(changes()):
                     reset_metrics(self.step)
-                    found = evaluation_steps(self.step, self.strategy, validation, shape, **modes)
+                    found, _ = evaluation_steps(self.step, self.strategy, validation, shape, **modes)
                 return tf.cast(found, dtype)
 
             nothing = tf.zeros([self.step.test_logs.width], dtype)

@@ -91,7 +91,7 @@ class TrainStep:
 
     @staticmethod
     def _logged(logs: Any, layout: LogLayout) -> tf.Tensor:
-        return layout.pack(logs) if layout.from_step else tf.zeros([0], layout.dtype)
+        return layout.pack(logs) if layout.step_width else tf.zeros([0], layout.dtype)
 
     def after(self) -> None:
         """What follows a step outside of the replicas: average weights that become the weights."""

@@ -63,8 +63,8 @@ class DirectFeed(ExecutionFeed):
     Args:
         batches: The rows.
         joined: Reads them, and goes no further than an execution.
-        ahead: Whether it may read the next execution while one is trained: nothing that is done between
-            them has a say in the rows.
+        ahead: Whether it may read the next execution of an epoch while one is trained: nothing that is done
+            between them has a say in the rows.
     """
 
     def __init__(self, batches: KerasBatches, joined: JoinedBatches, *, ahead: bool = False) -> None:
@@ -97,7 +97,7 @@ class DirectFeed(ExecutionFeed):
             self._due = False
             read, self._read_ahead = self._read_ahead, None
             self._windows, self._failed = read or self._read(start)
-            if self.ahead and self._windows and self._failed is None:
+            if self.ahead and self._windows and self._failed is None and self.batches.goes_on:
                 self._next = self._thread.submit(self._go_ahead, self._windows[-1].stop)
         while self._windows and self._windows[0].stop <= start:
             del self._windows[0]

@@ -253,7 +253,7 @@ class FitLoop:
             return False
         if logs.train:
             self.logs = logs
-            self.callbacks.on_train_batches(last if hooks else self.state.step_in_epoch - 1, dict(logs.train))
+            self.callbacks.on_train_batches(last if hooks else self.state.step_in_epoch - 1, logs.batch())
         if self.state.step_in_epoch != feed.steps and self.limits.steps_left() > 0:
             self.callbacks.after_call()
         return True

@@ -44,10 +44,10 @@ def evaluate(
         values: dict[str, Any] = {}
         for batch in range(steps):
             hooks.on_test_batch_begin(batch)
-            values = cache.evaluate(split, batch, batch + 1, xla=xla, fast=fast)
-            hooks.on_test_batch_end(batch, values)
+            values, logs = cache.evaluate(split, batch, batch + 1, xla=xla, fast=fast)
+            hooks.on_test_batch_end(batch, logs)
     else:
-        values = cache.evaluate(split, xla=xla, fast=fast)
+        values, _ = cache.evaluate(split, xla=xla, fast=fast)
     hooks.on_test_end(values)
     return values
 

@@ -43,6 +43,11 @@ class KerasBatches:
         return bool(self.iterator.depends_on_nothing)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether another execution of the epoch is known to follow."""
+        return bool(self.iterator.executions_left(self._executions))
+
+    @property
     def is_plain(self) -> bool:
         """Whether a `WindowReader` reads the execution under way: not of a strategy, whose batches fit no
         queue, and not without a clock."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.core.task import Task
 from trainkit.core.tree import leaves, map_leaves
 from trainkit.engine.inputs import batch_spec, keras_batch
-from trainkit.engine.log_layout import LogLayout
+from trainkit.engine.log_layout import LogLayout, flat_logs
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.objective import computed, own_objective
 from trainkit.engine.train_step import task_steps
@@ -194,7 +194,13 @@ def _layout(task: Task, model: keras.Model, name: str, batch: Any, logs: Any, as
             f"Task {task.name}: {type(model).__name__}.{name} returned {what}; "
             "expected a dict of values to log."
         )
-    return LogLayout.of(metrics) if set(returned) == set(metrics) else LogLayout.of(returned, from_step=True)
+    if set(returned) == set(metrics):
+        return LogLayout.of(metrics, batch_from_step=_shapes(returned) == _shapes(metrics))
+    return LogLayout.of(returned, from_step=True)
+
+
+def _shapes(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(getattr(value, "shape", ())) for name, value in flat_logs(values).items()}
 
 
 def _returned(task: Task, model: keras.Model, name: str, batch: Any, as_keras: bool) -> Any:

@@ -63,7 +63,7 @@ class ProgramCache:
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
-        self._predict: dict[bool, Callable[..., Any]] = {}
+        self._predict: dict[bool, compat.TracedFunction] = {}
         self._indexes: tuple[TrainSetup, str, IndexCheck | None] | None = None
 
     def program(self, spec: ProgramSpec) -> TrainProgram:
@@ -127,8 +127,11 @@ class ProgramCache:
             self._rows[split] = resident(self._arrays(split).batch(), self.setup.strategy)
         return self._rows[split]
 
-    def evaluate(self, split: str, start: int = 0, stop: int | None = None, **modes: bool) -> dict[str, Any]:
-        """The values of a split over its batches up to `stop`; the metrics begin anew with batch 0.
+    def evaluate(
+        self, split: str, start: int = 0, stop: int | None = None, **modes: bool
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The values of a split over its batches up to `stop`, and what the last of these logs; the metrics
+        begin anew with batch 0.
 
         Args:
             split: The split; rows that do not stay on the device come one chunk after the other.
@@ -141,7 +144,7 @@ class ProgramCache:
             return program(self.rows(split), start=start, stop=stop)
         feed = self._chunks(split)
         end = program.shape.steps if stop is None else stop
-        values: dict[str, Any] = {}
+        values: tuple[dict[str, Any], dict[str, Any]] = {}, {}
         while start < end:
             window = feed.window(0, start)
             stop = min(end, window.stop)
@@ -239,7 +242,7 @@ class ProgramCache:
         return self._evaluators[key]
 
     def predicted_batches(self, x: Structure, size: int, *, xla: bool = False) -> Iterator[Structure]:
-        """Outputs for rows `x`, batch by batch; the last batch is filled up, so that one trace serves all."""
+        """Outputs for rows `x`, batch by batch; as in `model.predict`, one trace for any number of rows."""
         rows = len(leaves(x)[0])
         if xla not in self._predict:
 
@@ -251,21 +254,19 @@ class ProgramCache:
                 tf.function(outputs, autograph=False, jit_compile=xla or None)
             )
         for begin in range(0, rows, size):
-            count = min(size, rows - begin)
-            last = max(0, rows - size)
-            index = np.arange(begin, begin + count) if count == size else np.arange(last, rows)
-            batch = map_leaves(partial(_take, index), x)
-            result = self._predict[xla](batch)
-            yield tf.nest.map_structure(partial(_last_rows, count), result)
+            batch = map_leaves(partial(_rows_of, begin, min(begin + size, rows)), x)
+            if not begin:
+                self._predict[xla].trace(map_leaves(_of_any_rows, batch))
+            yield tf.nest.map_structure(np.asarray, self._predict[xla](batch))
 
 
-def _take(index: np.ndarray, array: Any) -> tf.Tensor:
+def _rows_of(begin: int, end: int, array: Any) -> tf.Tensor:
     rows = array if isinstance(array, (np.ndarray, RowView)) else np.asarray(array)
-    return tf.constant(rows[index])
+    return tf.constant(rows[begin:end])
 
 
-def _last_rows(count: int, tensor: tf.Tensor) -> np.ndarray:
-    return np.asarray(tensor)[-count:]
+def _of_any_rows(batch: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *batch.shape[1:]], batch.dtype)
 
 
 def made_ready(

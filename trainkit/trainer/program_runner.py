@@ -277,8 +277,8 @@ class ProgramRunner:
         """What the graph kept of the best epoch of each rule."""
         return self.program(self._latest).snapshots
 
-    def evaluate_batches(self, start: int, stop: int) -> dict[str, Any]:
-        """Validate batches `start : stop`; the values so far."""
+    def evaluate_batches(self, start: int, stop: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Validate batches `start : stop`; the values so far, and what the last batch logs."""
         spec = self._spec(self._latest, self.choice.execution)
         kinds = {"xla": spec.xla, "fast": spec.fast}
         kinds["hidden_rows"] = hides_validation_rows(self.setup, self.cache.first, spec.xla)

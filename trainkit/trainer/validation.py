@@ -63,7 +63,7 @@ class Validation:
             values = dict(self.runner.run_nothing(validate=True)[0].validation)
         else:
             # With jit_compile as `model.evaluate` compiles it, so that both give the same value.
-            values = self.runner.evaluate_batches(0, self.setup.validation_steps)
+            values, _ = self.runner.evaluate_batches(0, self.setup.validation_steps)
         self.callbacks.on_test_end(values)
         return values
 
@@ -72,8 +72,8 @@ class Validation:
         steps = self.setup.validation_steps
         for first in range(0, steps, self.steps_per_hook):
             self.callbacks.on_test_batch_begin(first)
-            values = self.runner.evaluate_batches(first, min(first + self.steps_per_hook, steps))
-            self.callbacks.on_test_batch_end(first + self.steps_per_hook - 1, values)
+            values, logs = self.runner.evaluate_batches(first, min(first + self.steps_per_hook, steps))
+            self.callbacks.on_test_batch_end(first + self.steps_per_hook - 1, logs)
             if self.setup.model.stop_evaluating:
                 break
         return values
