@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import trainkit as tk
-from tests.support.small_batches import Data, Seen, X, Y, alike, generated, served, sliced, trained
+from tests.support.small_batches import Data, Seen, X, Y, alike, generated, served, sliced, trained, untuned
 from trainkit.backend.compat import pipelines
 from trainkit.trainer import given_rows, joined_batches
 from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
@@ -67,6 +67,7 @@ class Rows(keras.utils.PyDataset):
         return X[3 * number : 3 * number + 3], Y[3 * number : 3 * number + 3]
 
 
+@pytest.mark.in_parts(2)
 @pytest.mark.parametrize(("executed", "hooks"), [(1, False), (3, True), (7, False)])
 @pytest.mark.parametrize(
     ("data", "settings"),
@@ -89,6 +90,7 @@ def test_rows_are_read_as_in_keras(data: Data, settings: dict[str, Any], execute
     alike(found, wanted)
 
 
+@pytest.mark.in_parts(2)
 @pytest.mark.parametrize(("executed", "hooks"), [(1, False), (1, True), (4, True)])
 @pytest.mark.parametrize("fails", [0, 1, 6])
 def test_what_comes_before_a_batch_that_fails_is_trained(fails: int, executed: int, hooks: bool) -> None:
@@ -228,13 +230,13 @@ def test_what_a_reader_cannot_read_is_read_one_by_one(
     monkeypatch: pytest.MonkeyPatch, read_at_once: list[int], of_a_strategy: bool
 ) -> None:
     def data() -> Any:
-        given = sliced().batch(2)
+        given = untuned(sliced().batch(2))
         strategy = tf.distribute.OneDeviceStrategy("CPU:0")
         return strategy.experimental_distribute_dataset(given) if of_a_strategy else given
 
     if not of_a_strategy:
         monkeypatch.setattr(pipelines.config, "is_op_determinism_enabled", lambda: True)
-    wanted, _ = trained(keras.Model.fit, lambda: sliced().batch(2), 1, hooks=False)
+    wanted, _ = trained(keras.Model.fit, lambda: untuned(sliced().batch(2)), 1, hooks=False)
     found, _ = trained(tk.fit, data, 1, hooks=False)
     assert not read_at_once
     alike(found, wanted)
@@ -248,7 +250,7 @@ def test_batches_of_many_widths_are_read_one_by_one(read_at_once: list[int]) -> 
 
     def data() -> tf.data.Dataset:
         spec = (tf.TensorSpec([2, None, 1], tf.float32), tf.TensorSpec([2, 1], tf.float32))
-        return tf.data.Dataset.from_generator(wide, output_signature=spec)
+        return untuned(tf.data.Dataset.from_generator(wide, output_signature=spec))
 
     pooled = [keras.Input((None, 1)), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(1)]
     model = keras.Sequential(pooled)

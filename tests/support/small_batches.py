@@ -37,6 +37,13 @@ def generated(fails: int | None = None, sizes: list[int] = SIZES) -> tf.data.Dat
     return tf.data.Dataset.from_generator(lambda: served(sizes, fails), output_signature=spec)
 
 
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Without the thread that tunes a pipeline: who lets an iterator go may wait a minute for its end."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 class Seen(keras.callbacks.Callback):
     """Notes its calls, and does something at the end of one execution of each epoch."""
 
