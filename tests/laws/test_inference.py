@@ -161,20 +161,3 @@ def test_the_last_batch_is_predicted_as_in_keras() -> None:
     for rows in (x, x[:16], x[:5]):
         wanted = trainer.setup.model.predict(rows, batch_size=8, verbose=0)
         np.testing.assert_allclose(trainer.predict(rows), wanted, rtol=1e-5, atol=1e-6)
-
-
-class Stateful(Toy):
-    def model(self, train: Arrays | None = None) -> keras.Model:
-        x = keras.Input(batch_shape=(8, 6))
-        y = keras.layers.LSTM(2, stateful=True)(keras.layers.Reshape((6, 1))(x))
-        return keras.Model(x, keras.layers.Dense(3, "softmax")(y))
-
-
-def test_a_last_batch_that_a_model_of_fixed_ones_cannot_hold_is_refused_as_in_keras() -> None:
-    trainer = Trainer(epochs=1, batch_size=8, progress="none")
-    trainer.prepare(Stateful())
-    assert trainer.setup is not None
-    x = np.zeros((21, 6), np.float32)
-    for predict in (trainer.predict, trainer.setup.model.predict):
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            predict(x)
