@@ -97,6 +97,7 @@ def compiled(metric: Any, mode: str) -> Callable[..., Any]:
     return tf.function(metric.update_state, jit_compile=mode == "xla")
 
 
+@pytest.mark.in_parts(5)
 @pytest.mark.slow_but_first
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 @pytest.mark.parametrize("rows", [many_classes, two_classes], ids=["many", "two"])
@@ -192,20 +193,18 @@ def test_logits_give_what_their_probabilities_give() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("make", "mode"), [(F1, "max"), (BalancedAccuracy, "max"), (CalibrationError, "min")]
-)
-def test_keras_knows_which_value_is_better(make: Callable[[], Any], mode: str) -> None:
+def test_keras_knows_which_value_is_better() -> None:
     """A callback of Keras finds the direction by itself, and keeps the better epoch."""
-    metric = make()
+    directions: list[tuple[Any, Any]] = [(F1(), max), (BalancedAccuracy(), max), (CalibrationError(), min)]
+    metrics = [metric for metric, _ in directions]
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(CLASSES, activation="softmax")])
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[metric])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=metrics)
     rng = np.random.default_rng(0)
-    stopping = keras.callbacks.EarlyStopping(f"val_{metric.name}", patience=9)
+    stopping = [keras.callbacks.EarlyStopping(f"val_{metric.name}", patience=9) for metric in metrics]
     rows = rng.normal(size=(40, 3)), rng.integers(0, CLASSES, 40)
-    history = model.fit(*rows, epochs=4, validation_data=rows, verbose=0, callbacks=[stopping]).history
-    best = {"max": max, "min": min}[mode]
-    assert float(stopping.best) == best(history[f"val_{metric.name}"])
+    history = model.fit(*rows, epochs=4, validation_data=rows, verbose=0, callbacks=stopping).history
+    for (metric, best), one in zip(directions, stopping, strict=True):
+        assert float(one.best) == best(history[f"val_{metric.name}"])
 
 
 @pytest.mark.parametrize(
