@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.toys import Toy
-from tests.support.training import fit
+from tests.support.training import fit, fit_again
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError
 from trainkit.trainer import Trainer
@@ -86,27 +86,30 @@ def assert_same(a: list[np.ndarray], b: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def of_one_kind(kind: Any) -> Given:
+    return Given(kinds=dict.fromkeys(("train", "validation", "test"), kind))
+
+
+def assert_trains_alike(task: Given, usual: Trainer, history: dict[str, list[float]]) -> None:
+    """With the same weights, and the same values of each split."""
+    trainer, found = fit(task, epochs=2)
+    assert_same(trainer.model.get_weights(), usual.model.get_weights())
+    assert found == history
+    assert trainer.evaluate() == usual.evaluate()
+
+
 @pytest.mark.slow
-def test_training_rows_of_each_kind_train_as_a_dataset_of_rows() -> None:
-    usual = weights_of(Given(kinds={"train": single}))
-    for kind in KINDS:
-        if kind != "rows":
-            assert_same(weights_of(Given(kinds={"train": KINDS[kind]})), usual)
+def test_rows_of_each_kind_train_and_are_measured_as_a_dataset_of_rows() -> None:
+    usual, history = fit(Given(kinds={"train": single}), epochs=2)
+    for name in KINDS.keys() - {"rows"}:
+        assert_trains_alike(of_one_kind(KINDS[name]), usual, history)
 
 
 @pytest.mark.slow
 def test_a_generator_is_read_into_memory_and_shuffled_like_arrays() -> None:
-    assert_same(weights_of(Given(kinds={"train": generated})), weights_of(Given()))
-
-
-@pytest.mark.slow
-def test_validation_and_test_rows_of_each_kind_give_the_same_values() -> None:
-    trainer, expected = fit(Given(), epochs=1)
-    tested = trainer.evaluate()
-    for kind in (*KINDS.values(), generated):
-        trainer, history = fit(Given(kinds={"validation": kind, "test": kind}), epochs=1)
-        assert history == expected
-        assert trainer.evaluate() == tested
+    usual, history = fit(Given(), epochs=2)
+    kinds = {"train": generated, "validation": KINDS["unknown_size"], "test": generated}
+    assert_trains_alike(Given(kinds=kinds), usual, history)
 
 
 @pytest.mark.slow
@@ -165,13 +168,18 @@ def test_a_dataset_that_is_shuffled_anew_resumes_in_its_order(tmp_path: Path) ->
     task = Given(kinds={"train": shuffled})
     usual, first = fit(task, epochs=4)
     assert "shuffled anew in each epoch" in usual.setup.source.reason
-    assert fit(task, epochs=4)[1] == first
+    weights = usual.model.get_weights()
     assert usual.fit(task).history == first, "a second fit begins with the first order"
-    for steps in (7, 10):
-        part, _ = fit(task, epochs=4, steps=steps)
-        part.save_checkpoint(tmp_path / str(steps))
-        resumed, _ = fit(task, epochs=4, resume=tmp_path / str(steps))
-        assert_same(resumed.model.get_weights(), usual.model.get_weights())
+    part, begun = fit(task, epochs=4, steps=7)
+    assert begun["loss"][0] == first["loss"][0]
+    part.save_checkpoint(tmp_path / "7")
+    part.config.steps = 10
+    assert fit_again(part, task)["loss"] == first["loss"][:2]
+    part.save_checkpoint(tmp_path / "10")
+    resumed, _ = fit(task, epochs=4, resume=tmp_path / "7")
+    assert_same(resumed.model.get_weights(), weights)
+    fit_again(resumed, task, resume=tmp_path / "10")
+    assert_same(resumed.model.get_weights(), weights)
 
 
 def test_the_rest_of_an_epoch_in_an_unknown_order_is_refused() -> None:
