@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,9 +54,21 @@ def run(home: Path, before: str = "", **environment: str) -> tuple[str, dict[str
     return done.stdout, kept
 
 
+Kept = tuple[str, dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Kept]:
+    """The home of a process that has kept its program, and what that printed and kept."""
+    home = tmp_path_factory.mktemp("first")
+    return home, run(home)
+
+
 @pytest.mark.slow
-def test_a_damaged_program_is_dropped_and_compiled_anew(tmp_path: Path) -> None:
-    printed, kept = run(tmp_path)
+def test_a_damaged_program_is_dropped_and_compiled_anew(tmp_path: Path, first: tuple[Path, Kept]) -> None:
+    home, (printed, kept) = first
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
+    printed = printed.replace(str(home), str(tmp_path))
     assert printed.startswith("9.0")
     assert len(kept) == 1
     assert run(tmp_path) == (printed, kept)
@@ -77,9 +90,12 @@ def test_where_nothing_can_be_kept_programs_are_compiled(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_where_there_is_no_room_programs_are_read_and_none_is_written(tmp_path: Path) -> None:
+def test_where_there_is_no_room_programs_are_read_and_none_is_written(
+    tmp_path: Path, first: tuple[Path, Kept]
+) -> None:
     assert run(tmp_path, NO_ROOM) == ("9.0 None\n", {})
-    _, kept = run(tmp_path)
+    home, (_, kept) = first
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     assert run(tmp_path, NO_ROOM) == ("9.0 None\n", kept)
 
 
