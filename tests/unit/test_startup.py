@@ -18,9 +18,7 @@ print(bool(gc.get_freeze_count()), compile_cache.kept_in() is not None, "sklearn
 """
 
 LATER = """
-import inspect, sys, threading
-import trainkit
-import keras
+import threading
 import tensorflow as tf
 
 @tf.function
@@ -41,6 +39,31 @@ assert callable(plot_image_gallery) and "matplotlib" in sys.modules
 """
 
 
+FAILS_ONCE = """
+import keras.src.visualization.draw_bounding_boxes
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "keras.src.visualization.plot_image_gallery":
+            raise ImportError("not now")
+missing = Missing()
+sys.meta_path.insert(0, missing)
+try:
+    keras.src.visualization.plot_image_gallery
+    raise SystemExit("it should have failed")
+except ImportError:
+    pass
+sys.meta_path.remove(missing)
+assert callable(keras.src.visualization.plot_image_gallery.plot_image_gallery)
+"""
+
+KEEPS_NONE = """
+from trainkit.backend import startup
+assert compile_cache.kept_in() is not None
+startup.import_tensorflow(keep_programs=False)
+print(compile_cache.kept_in())
+"""
+
+
 def run(program: str, home: Path, **environment: str) -> tuple[str, str]:
     """What a program prints, to both streams."""
     given = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS_"))}
@@ -53,9 +76,11 @@ def run(program: str, home: Path, **environment: str) -> tuple[str, str]:
 
 
 def test_before_keras_its_import_is_prepared(tmp_path: Path) -> None:
-    for names in ("keras", "tensorflow, keras"):
-        printed, errors = run(f"import trainkit, {names}{SHOWN}", tmp_path)
-        assert printed == "True True False\n", names
+    """Parts of it that nobody named are imported when they are used, also where they could not be before;
+    and who wants to keep no programs keeps none, though Keras is there."""
+    for names, then, said in (("keras", LATER, ""), ("tensorflow, keras", FAILS_ONCE + KEEPS_NONE, "None\n")):
+        printed, errors = run(f"import trainkit, {names}{SHOWN}{then}", tmp_path)
+        assert printed == f"True True False\n{said}", names
         assert "oneDNN" not in errors
 
 
@@ -76,37 +101,10 @@ def test_another_backend_of_keras_is_left_alone(tmp_path: Path) -> None:
     assert int(unnamed.split()[-1]) > 0
 
 
-def test_parts_of_keras_that_nobody_named_are_imported_when_they_are_used(tmp_path: Path) -> None:
-    run(LATER, tmp_path)
-
-
 def test_a_module_that_is_sought_but_not_imported_changes_nothing(tmp_path: Path) -> None:
     program = "import trainkit, sys; from importlib.util import find_spec; "
     program += "assert find_spec('keras').loader.get_source('keras'); assert 'keras' not in sys.modules"
     run(program, tmp_path)
-
-
-FAILS_ONCE = """
-import trainkit, keras, sys
-import keras.src.visualization.draw_bounding_boxes
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name == "keras.src.visualization.plot_image_gallery":
-            raise ImportError("not now")
-missing = Missing()
-sys.meta_path.insert(0, missing)
-try:
-    keras.src.visualization.plot_image_gallery
-    raise SystemExit("it should have failed")
-except ImportError:
-    pass
-sys.meta_path.remove(missing)
-assert callable(keras.src.visualization.plot_image_gallery.plot_image_gallery)
-"""
-
-
-def test_a_part_that_could_not_be_loaded_is_loaded_the_next_time(tmp_path: Path) -> None:
-    run(FAILS_ONCE, tmp_path)
 
 
 def test_a_process_without_stderr_imports_keras(tmp_path: Path) -> None:
@@ -131,17 +129,6 @@ told = any("Cannot check" in str(one.message) for one in found)
 print(told, compile_cache.kept_in(), callable(keras.Model))
 """
     assert run(program, tmp_path)[0] == "True None True\n"
-
-
-def test_who_wants_to_keep_no_programs_keeps_none_though_keras_is_there(tmp_path: Path) -> None:
-    program = """
-import trainkit, keras
-from trainkit.backend import compile_cache, startup
-assert compile_cache.kept_in() is not None
-startup.import_tensorflow(keep_programs=False)
-print(compile_cache.kept_in())
-"""
-    assert run(program, tmp_path)[0] == "None\n"
 
 
 CTRL_C = """
