@@ -12,12 +12,22 @@ import pytest
 from tests.support.commands import OWN_MODULE, OWN_TASK, QUIET
 from trainkit.cli import main
 from trainkit.experiment.shared_programs import shared_programs
+from trainkit.trainer import roofline
 
 
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> Iterator[None]:
     """All trainings of a process share their programs, as the jobs of a multirun do."""
     with shared_programs():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told_ceiling() -> Iterator[None]:
+    """How fast a step could be is counted, but not timed: that compiles two more programs for each model, and
+    tests/unit/test_ceiling.py does it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roofline, "_time", lambda found: 1e-6)
         yield
 
 

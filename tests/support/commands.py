@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from trainkit.cli import arguments, compose, planning
 from trainkit.config import Config
+from trainkit.export import runtimes
 
-__all__ = ["OWN_MODULE", "OWN_TASK", "QUIET", "read", "settings", "table"]
+__all__ = ["OWN_MODULE", "OWN_TASK", "QUIET", "compared_here", "read", "settings", "table"]
 
 QUIET = ("callbacks=none", "progress=none")
 OWN_MODULE = '''
@@ -118,3 +121,10 @@ def settings(*words: str) -> Config:
     """The checked settings of a command line that asks for one job."""
     (composed,) = compose.compose(arguments.parse(words))
     return planning.checked(composed.settings)
+
+
+def compared_here(script: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """In place of `trainkit.export.comparison.run_alone`: the file runs in the process of the test."""
+    assert script == runtimes.__file__
+    runtimes._main(*words)
+    return subprocess.CompletedProcess([script, *words], 0, "", "")
