@@ -24,7 +24,11 @@ from trainkit.tasks.tabular import TabularClassification, TabularRegression
 CLASSES = ("task=tabular_classification", f"data.path={LABELLED}", "data.target=outcome")
 NUMBER = ("task=tabular_regression", f"data.path={LABELLED}", "data.target=price")
 SHORT = ("trainer.epochs=2", *QUIET)
-STREAMED = ("data.columns.price=ignore", "trainer.feed=stream", "callbacks.csv=true")
+STREAMED = (
+    *("data.columns.price=ignore", "trainer.feed=stream", "callbacks.csv=true"),
+    *("task.scores=[accuracy,auc,{name: f1,average: per_class}]", "task.class_weights=balanced"),
+)
+AGE_ALONE = [f"data.columns.{name}=ignore" for name in ("customer", "town", "joined", "zip", "price")]
 
 
 @pytest.fixture
@@ -55,8 +59,7 @@ def with_run(empty_folder: Path, folder_of_run: Path) -> Path:
 def test_classes_train_evaluate_and_predict_new_rows(
     tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extra = ("data.columns.price=ignore", "task.scores=[accuracy,auc,{name: f1,average: per_class}]")
-    assert main.main([*CLASSES, *SHORT, *extra, "task.class_weights=balanced", "run_dir=run"]) == 0
+    assert main.main([*CLASSES, *SHORT, *STREAMED, "run_dir=run"]) == 0
     assert {"loss", "accuracy", "auc", "f1_leaves", "f1_stays"} == set(
         read("summary.json", "run")["best"]["test"]
     )
@@ -129,7 +132,7 @@ def test_a_table_that_is_kept_in_a_file_trains_as_in_memory(
 def test_without_test_rows_what_needs_them_names_the_setting(
     tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "data.test=0", "run_dir=run"]) == 0
+    assert main.main([*CLASSES, *SHORT, *AGE_ALONE, "data.test=0", "run_dir=run"]) == 0
     assert main.main(["mode=evaluate", "resume=run"]) == 0
     capsys.readouterr()
     for words, needed_by in (
@@ -163,7 +166,7 @@ def test_a_run_is_resumed_from_another_folder(
 
 @pytest.mark.slow
 def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main([*CLASSES, *SHORT, "data.columns.price=ignore", "run_dir=run"]) == 0
+    assert main.main([*CLASSES, *SHORT, *STREAMED, "run_dir=run"]) == 0
     text = Path(LABELLED).read_text()
     Path(LABELLED).write_text(text.replace("Rome", "Roma"))
     assert main.main(["resume=run", "trainer.epochs=4", *QUIET]) == 2
