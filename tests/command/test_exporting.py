@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import QUIET, read, table
+from tests.support.commands import QUIET, compared_here, read, table
 from tests.support.tables import LABELLED, NEW, write_tables
 from trainkit.cli import main
 
 
 @pytest.mark.slow
 def test_a_run_is_exported_and_the_report_names_its_files(
-    train: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    train: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert train("trainer.epochs=1") == 0
     assert train("mode=export", "export.format=onnx") == 0
@@ -26,6 +26,7 @@ def test_a_run_is_exported_and_the_report_names_its_files(
     assert written["files"]["onnx"]["rows"] == 16
     assert written["inputs"] == {"input": "float32 [B, 2]"}
     assert (written["checkpoint"], written["compared_on"]) == ("best", "test")
+    monkeypatch.setattr("trainkit.export.comparison.run_alone", compared_here)
     assert train("mode=export", "export.format=keras") == 0
     both = read("export/export.json")["files"]
     assert set(both) == {"onnx", "keras"}
@@ -37,7 +38,7 @@ def test_a_run_is_exported_and_the_report_names_its_files(
 
 @pytest.mark.slow
 def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
-    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    empty_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tables(empty_folder)
     words = ["task=tabular_classification", f"data.path={LABELLED}", "data.target=outcome", "run_dir=run"]
@@ -67,6 +68,7 @@ def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
         assert main.main(["mode=predict", f"predict.path={NEW}", f"predict.model=run/export/{name}"]) == 0
         assert "Note: new.csv has columns that the training did not have" in capsys.readouterr().out
         assert [row["predicted"] for row in table("predictions.csv", "run")] == of_run
+    monkeypatch.setattr("trainkit.export.comparison.run_alone", compared_here)  # see test_exported_columns.py
     assert main.main(["mode=export", "resume=run", "export.format=keras"]) == 0
     Path("few.csv").write_text("age,town\n1,Bern\n")
     for rows in (NEW, "few.csv"):
