@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.commands import compared_here
 from tests.support.repository import ROOT
 from trainkit.cli import main
 
@@ -54,6 +55,7 @@ def test_a_hundred_requests_are_answered_as_the_run_predicts(
         writer.writerows(rows)
     words = ["task=tabular_classification", "data.path=rows.csv", "data.target=kind", "trainer.epochs=20"]
     assert main.main([*words, "run_dir=run", "callbacks=none", "progress=none"]) == 0
+    monkeypatch.setattr("trainkit.export.comparison.run_alone", compared_here)  # the server loads it alone
     assert main.main(["mode=export", "resume=run", "export.format=saved_model"]) == 0
     assert main.main(["mode=predict", "resume=run", "predict.path=rows.csv", "predict.show=0"]) == 0
     with open("run/predictions.csv", newline="") as file:
