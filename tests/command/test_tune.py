@@ -22,7 +22,7 @@ from trainkit.core import files
 
 RATE = "tune.space.optimizer.learning_rate={low: 1e-3, high: 1e-1, log: true}"
 WIDTH = "tune.space.task.rows={choices: [32, 64]}"
-SEARCH = ("mode=tune", "tune=random", "tune.trials=4", RATE, WIDTH, "trainer.epochs=2")
+SEARCH = ("mode=tune", "tune=random", "tune.trials=3", RATE, WIDTH, "trainer.epochs=2")
 
 
 def trials(folder: str = "search") -> list[dict[str, str]]:
@@ -43,7 +43,7 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
         "number", "state", "value", "optimizer.learning_rate", "task.rows", "seconds", "run",
     ]  # fmt: skip
     assert [(row["number"], row["state"], row["run"]) for row in rows] == [
-        (str(i), "complete", f"trials/000{i}") for i in range(4)
+        (str(i), "complete", f"trials/000{i}") for i in range(3)
     ]
     for row in rows:
         epochs = table("metrics.csv", f"search/{row['run']}")
@@ -70,8 +70,8 @@ def test_a_search_leaves_its_trials_and_the_best_settings(
     assert trials("begun") == trials("search")
 
     # More trials continue it, as if they had been asked for at once.
-    assert train(*SEARCH, "run_dir=search", "tune.trials=6") == 0
-    assert train(*SEARCH, "run_dir=whole", "tune.trials=6") == 0
+    assert train(*SEARCH, "run_dir=search", "tune.trials=4") == 0
+    assert train(*SEARCH, "run_dir=whole", "tune.trials=4") == 0
     assert trials("search") == trials("whole")
 
     # The best settings train by the command that is printed, in any folder.
@@ -101,13 +101,16 @@ def test_the_best_settings_of_any_task_need_no_other_folder(
 
 @pytest.mark.slow
 def test_folds_seconds_and_early_ends(train: Callable[..., int]) -> None:
-    assert train(*SEARCH, "tune.cv=3", "run_dir=folds", "tune.objectives=[val_loss,seconds]") == 0
+    assert (
+        train(*SEARCH, "tune.trials=2", "tune.cv=3", "run_dir=folds", "tune.objectives=[val_loss,seconds]")
+        == 0
+    )
     rows = table("trials.csv", "folds")
     assert {"value", "value/val_loss", "value/seconds"} <= set(rows[0])
     folds = [table("metrics.csv", f"folds/trials/0000/fold-{i}") for i in (1, 2, 3)]
     means = [min(float(row["val/loss"]) for row in fold) for fold in folds]
     assert float(rows[0]["value"]) == pytest.approx(sum(means) / 3)
-    assert train(*SEARCH, "tune.prune=median", "tune.trials=8", "run_dir=pruned", "trainer.epochs=4") == 0
+    assert train(*SEARCH, "tune.prune=median", "tune.trials=7", "run_dir=pruned", "trainer.epochs=4") == 0
     assert {row["state"] for row in table("trials.csv", "pruned")} <= {"complete", "pruned"}
 
 
@@ -127,7 +130,7 @@ def test_a_failing_trial_does_not_end_the_search(
 
 @pytest.mark.slow
 def test_the_best_settings_are_trained_on_all_rows(train: Callable[..., int]) -> None:
-    assert train(*SEARCH, "tune.refit=true", "run_dir=search") == 0
+    assert train(*SEARCH, "tune.trials=2", "tune.refit=true", "run_dir=search") == 0
     best = min(table("trials.csv", "search"), key=lambda row: float(row["value"]))
     summary = read("summary.json")
     assert summary["status"] == "completed"
@@ -221,11 +224,11 @@ def test_a_search_that_is_killed_and_joined_equals_one_that_is_not(
     assert [row["state"] for row in trials("killed")] == ["complete"] * 14
 
     # Two processes: each trial once, by whichever of them; at random, settings do not depend on that.
-    drawn = [*(word.replace("bayesian", "random") for word in long), "tune.trials=8"]
+    drawn = [*(word.replace("bayesian", "random") for word in long), "tune.trials=4"]
     assert train(*drawn, "run_dir=alone") == 0
     assert train(*drawn, 'run_dir="two=2"', "tune.jobs=2") == 0
     assert trials("two=2") == trials("alone")
-    assert [row["state"] for row in trials("two=2")] == ["complete"] * 8
+    assert [row["state"] for row in trials("two=2")] == ["complete"] * 4
     assert Path("two=2", "job-2.log").is_file()
 
 
