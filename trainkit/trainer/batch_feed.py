@@ -37,7 +37,7 @@ class ExecutionFeed(Feed):
             self._due = False
             self.batches.begin_epoch()
         if not self._due:
-            numbers = self._advance()
+            numbers = self.batches.advance()
             if numbers is None:
                 return False
             self._numbers = numbers
@@ -53,29 +53,25 @@ class ExecutionFeed(Feed):
     def close(self) -> None:
         """There is no thread."""
 
-    def _advance(self) -> tuple[int, int] | None:
-        return self.batches.advance()
-
 
 class DirectFeed(ExecutionFeed):
     """Hands on the batches of one execution, which the host sees, as in `model.fit`.
 
+    While a part of an execution is trained the next part of it is read, and nothing beyond: what callbacks do
+    between executions may change the rows.
+
     Args:
         batches: The rows.
         joined: Reads them, and goes no further than an execution.
-        ahead: Whether it may read the next execution of an epoch while one is trained: nothing that is done
-            between them has a say in the rows.
     """
 
-    def __init__(self, batches: KerasBatches, joined: JoinedBatches, *, ahead: bool = False) -> None:
+    def __init__(self, batches: KerasBatches, joined: JoinedBatches) -> None:
         super().__init__(batches)
         self.joined = joined
-        self.ahead = ahead
-        self._windows: list[Window] = []  # of the execution
-        self._failed: Exception | None = None  # of the batch after them
         self._thread = HelperThreads(1)
-        self._next: Future[tuple[int, int] | None] | None = None  # numbers of the one that is read ahead
-        self._read_ahead: tuple[list[Window], Exception | None] | None = None  # and what was read of it
+        self._under_way = False  # whether rows of the execution may follow
+        self._current: Window | None = None
+        self._ahead: Future[Window | None] | None = None
 
     @property
     def alone(self) -> bool:
@@ -84,65 +80,50 @@ class DirectFeed(ExecutionFeed):
 
     def has_step(self, epoch: int, step: int) -> bool:
         if epoch != self._epoch:
-            self._forget()
-        return self._failed is not None or self._holds(step) or super().has_step(epoch, step)
+            self._end()
+        return self._found(step) is not None or super().has_step(epoch, step)
 
     def hook_stop(self, start: int, size: int) -> int:
-        return self._windows[-1].stop + (self._failed is not None)
+        first, last = self._numbers
+        return start + last - first + 1  # or before, where the rows end
 
     def window(self, epoch: int, start: int) -> Window | None:
-        if not self.has_step(epoch, start):
+        if epoch != self._epoch and not self.has_step(epoch, start):
             return None
         if self._due:
             self._due = False
-            read, self._read_ahead = self._read_ahead, None
-            self._windows, self._failed = read or self._read(start)
-            if self.ahead and self._windows and self._failed is None and self.batches.goes_on:
-                self._next = self._thread.submit(self._go_ahead, self._windows[-1].stop)
-        while self._windows and self._windows[0].stop <= start:
-            del self._windows[0]
-        if self._failed is not None and not self._windows:
-            failed, self._failed = self._failed, None
-            raise failed
-        return self._windows[0] if self._windows else None
-
-    def cut_off(self) -> None:
-        ahead = self._next is not None and self._next.result() is not None
-        self.batches.cut_off(ahead=int(ahead))
+            self._under_way = True
+            self.joined.begin()
+        return self._found(start)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _advance(self) -> tuple[int, int] | None:
-        following, self._next = self._next, None
-        return self.batches.advance() if following is None else following.result()
+    def _found(self, step: int) -> Window | None:
+        """The rows of a step of the execution under way; None: it is over.
 
-    def _holds(self, step: int) -> bool:
-        return bool(self._windows) and self._windows[0].offset <= step < self._windows[-1].stop
+        Raises:
+            Exception: of a batch that cannot be read, once those before it are trained.
+        """
+        current = self._current
+        if current is not None and current.offset <= step < current.stop:
+            return current
+        if not self._under_way:
+            return None
+        ahead, self._ahead, self._current = self._ahead, None, None
+        self._under_way = False
+        current = self.joined.window(step) if ahead is None else ahead.result()
+        self._under_way = current is not None and self.joined.holds_more
+        if current is not None and self._under_way:
+            self._ahead = self._thread.submit(self.joined.window, current.stop)
+        self._current = current
+        return current
 
-    def _go_ahead(self, start: int) -> tuple[int, int] | None:
-        numbers = self.batches.advance()
-        if numbers is not None:
-            self._read_ahead = self._read(start)
-        return numbers
-
-    def _read(self, start: int) -> tuple[list[Window], Exception | None]:
-        """All windows of an execution; what came before a batch that cannot be read trains first."""
-        windows: list[Window] = []
-        self.joined.begin()
-        try:
-            while (window := self.joined.window(start)) is not None:
-                windows.append(window)
-                start = window.stop
-        except Exception as error:
-            return windows, error
-        return windows, None
-
-    def _forget(self) -> None:
-        """Let go of an epoch that was cut off: a batch of it that cannot be read is not missed."""
-        if self._next is not None:
-            self._next.exception()
-        self._windows, self._failed, self._next, self._read_ahead = [], None, None, None
+    def _end(self) -> None:
+        """Let go of an execution that was cut off: a batch of it that cannot be read is not missed."""
+        if self._ahead is not None:
+            self._ahead.exception()
+        self._under_way, self._current, self._ahead = False, None, None
 
 
 class BatchFeed(Feed):

@@ -18,9 +18,10 @@ from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.window_reader import WindowReader
 from trainkit.trainer.windows import CHUNK_BYTES, Window
 
-__all__ = ["JoinedBatches", "direct_window"]
+__all__ = ["JoinedBatches", "direct_window", "steps_at_once"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
+PARTS = 4  # of an execution of many steps: one is read while the one before is trained
 FEW = 8  # equal batches, one after the other, that are worth a trace of joined ones
 READ_SECONDS = 0.25  # after which what was read is trained
 MANY = 1000  # batches after which a trace of what reads them is worth its time
@@ -73,6 +74,12 @@ class JoinedBatches:
         self._reader: WindowReader | None = None
         self._read_singly = 0  # batches that were joined one by one
         self._at_once = False  # whether the next window is read by it
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether something may follow the window before: in the execution, if it goes no further."""
+        waits = bool(self._held) or self._failed is not None
+        return waits or (self.goes_on and (self.crosses or self.batches.left > 0))
 
     def begin(self) -> None:
         """Begin with an epoch, or an execution: what was read before is over."""
@@ -191,6 +198,11 @@ class JoinedBatches:
             return tf.concat(filled, 0) if len(filled) > 1 else tf.identity(filled[0])
 
         return tf.nest.map_structure(join, self._usual_batch, *parts)
+
+
+def steps_at_once(executed: int) -> int:
+    """Steps of a window, at most, in executions of so many steps."""
+    return executed if executed < 2 * FEW else -(-executed // PARTS)
 
 
 def direct_window(batch: Structure, step: int) -> Window:

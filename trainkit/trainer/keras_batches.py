@@ -30,22 +30,12 @@ class KerasBatches:
         self._walk: Iterator[Any] = iter(())
         self.current: Any = None  # the iterator of the execution under way
         self._executions = 0  # of this epoch
-        self._left = 0  # batches of the execution under way that are still to be read
+        self.left = 0  # batches of the execution under way that are still to be read
 
     @property
     def steps_per_epoch(self) -> int | None:
         """Steps per epoch, as far as they are known by now."""
         return None if self.iterator.num_batches is None else int(self.iterator.num_batches)
-
-    @property
-    def depends_on_nothing(self) -> bool:
-        """Whether the batches are the same whatever is done while they are read."""
-        return bool(self.iterator.depends_on_nothing)
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether another execution of the epoch is known to follow."""
-        return bool(self.iterator.executions_left(self._executions))
 
     @property
     def is_plain(self) -> bool:
@@ -56,7 +46,7 @@ class KerasBatches:
     def begin_epoch(self) -> None:
         """Start with the first step of an epoch."""
         self.current = None
-        self._executions = self._left = 0
+        self._executions = self.left = 0
         self._walk = iter(self.iterator)
 
     def advance(self) -> tuple[int, int] | None:
@@ -67,16 +57,11 @@ class KerasBatches:
             return None
         first, last, self.current = following
         self._executions += 1
-        self._left = self.iterator.steps_per_execution
+        self.left = self.iterator.steps_per_execution
         return first, last
 
-    def cut_off(self, *, ahead: int = 0) -> None:
-        """End the epoch before its rows do: Keras takes it for their end.
-
-        Args:
-            ahead: Executions that were read and are not trained.
-        """
-        self.iterator.step_back(ahead)
+    def cut_off(self) -> None:
+        """End the epoch before its rows do: Keras takes it for their end."""
         with self.iterator.catch_stop_iteration():  # learns from the end how many batches there are
             raise StopIteration
 
@@ -89,7 +74,7 @@ class KerasBatches:
         while self._goes_on(crosses):
             batch = next(self.current, None)
             if batch is not None:
-                self._left -= 1
+                self.left -= 1
                 return tf.nest.map_structure(_without_optional, batch)
             self._end()
         return None
@@ -103,28 +88,28 @@ class KerasBatches:
         while not reader.count and self._goes_on(crosses):
             more = self.iterator.executions_left(self._executions) if crosses else 0
             if more is not None:
-                most = min(most, self._left + more * self.iterator.steps_per_execution)
+                most = min(most, self.left + more * self.iterator.steps_per_execution)
             ended = False
             try:
                 ended = reader.fill(self.current, most)
             finally:
                 count: int = reader.count
-                while count > self._left:
-                    count -= self._left
+                while count > self.left:
+                    count -= self.left
                     self.advance()
-                self._left -= count
+                self.left -= count
             if ended:
                 self._end()
 
     def _goes_on(self, crosses: bool) -> bool:
-        return self._left > 0 or (crosses and self.advance() is not None)
+        return self.left > 0 or (crosses and self.advance() is not None)
 
     def _end(self) -> None:
         """The rows have ended. Keras learns it from an execution that gets no batch."""
-        if self._left == self.iterator.steps_per_execution:
+        if self.left == self.iterator.steps_per_execution:
             self.cut_off()
             self._walk = iter(())
-        self._left = 0
+        self.left = 0
 
 
 def _without_optional(value: Any) -> Any:

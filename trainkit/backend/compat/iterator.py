@@ -34,16 +34,6 @@ class LaterIterator(TFEpochIterator):
         given = self._distributed_dataset
         return not isinstance(given, tf.data.Dataset) or pipelines.runs_python(given)
 
-    @property
-    def depends_on_nothing(self) -> bool:
-        """Whether the batches are the same whatever is done while they are read."""
-        given = self._distributed_dataset
-        return isinstance(given, tf.data.Dataset) and pipelines.depends_on_nothing(given)
-
-    def step_back(self, executions: int) -> None:
-        """Take back executions that nobody trains from those that were counted."""
-        self._steps_seen -= executions * self.steps_per_execution
-
     def executions_left(self, done: int) -> int | None:
         """Executions of the epoch after the first `done`; None: only the end of its rows tells."""
         steps = self.steps_per_epoch or self._num_batches

@@ -9,11 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.data.ops import dataset_ops
-from tensorflow.python.framework import config, op_def_registry
+from tensorflow.python.framework import config
 
 __all__ = [
     "batching",
-    "depends_on_nothing",
     "draws_when_opened",
     "ends_in_batches",
     "knows_the_time",
@@ -39,22 +38,6 @@ PASSING = {
     "Take",
     "Unbatch",
 }  # of which an iterator makes one of the stage before at once
-
-PURE = {
-    "Batch",
-    "Map",
-    "Options",
-    "ParallelBatch",
-    "ParallelMap",
-    "Prefetch",
-    "Range",
-    "Repeat",
-    "Shuffle",
-    "Skip",
-    "Take",
-    "TensorSlice",
-}  # which give the same to each iterator, but for the orders of `Shuffle`
-CALLS = ("Case", "If", "PartitionedCall", "StatefulPartitionedCall", "While")  # of functions in the library
 
 
 def ends_in_batches(dataset: tf.data.Dataset) -> bool:
@@ -98,26 +81,15 @@ def draws_when_opened(dataset: tf.data.Dataset) -> bool:
     that gives another order in each epoch, and behind it nothing that repeats, joins or keeps rows."""
     stages = list(_stages(dataset))
     drawing = [i for i, stage in enumerate(stages) if vars(stage).get("_reshuffle_each_iteration")]
-    kinds = {_kind(stage) for stage in stages[: drawing[0]]}
+    kinds = {type(stage).__name__.strip("_").removesuffix("Dataset") for stage in stages[: drawing[0]]}
     return len(drawing) == 1 and kinds <= PASSING and not any(_opens_given(stage) for stage in stages)
 
 
 def runs_python(dataset: tf.data.Dataset) -> bool:
     """Whether Python code makes its rows: `from_generator`, `py_function` or `numpy_function`."""
-    functions = _functions(list(_stages(dataset)))
-    graphs = [one.graph.as_graph_def() for one in functions if hasattr(one, "graph")]
+    parts = [part for stage in _stages(dataset) for part in vars(stage).values() if hasattr(part, "function")]
+    graphs = [part.function.graph.as_graph_def() for part in parts if hasattr(part.function, "graph")]
     return any("PyFunc" in node.op for graph in graphs for node in _nodes(graph))
-
-
-def depends_on_nothing(dataset: tf.data.Dataset) -> bool:
-    """Whether it is made by stages, and by pure functions of rows in memory, that are known to give the same
-    batches whatever is done while it is read."""
-    stages = list(_stages(dataset))
-    if not all(_kind(stage) in PURE for stage in stages):
-        return False
-    if shuffled_anew(dataset) and not draws_when_opened(dataset):
-        return False
-    return all(_is_pure(function) for function in _functions(stages))
 
 
 def opened_twice(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -172,24 +144,6 @@ def _opens_given(stage: tf.data.Dataset) -> bool:
     return any(
         given.dtype == tf.variant for one in functions for given in getattr(one, "captured_inputs", ())
     )
-
-
-def _kind(stage: tf.data.Dataset) -> str:
-    return type(stage).__name__.strip("_").removesuffix("Dataset")
-
-
-def _functions(stages: list[tf.data.Dataset]) -> list[Any]:
-    return [part.function for stage in stages for part in vars(stage).values() if hasattr(part, "function")]
-
-
-def _is_pure(function: Any) -> bool:
-    """Whether it has nothing from outside but values, and no operation in it has a state."""
-    if any(given.dtype in (tf.resource, tf.variant) for given in function.captured_inputs):
-        return False
-    made = [
-        op_def_registry.get(node.op) for node in _nodes(function.graph.as_graph_def()) if node.op not in CALLS
-    ]
-    return all(one is None or not one.is_stateful for one in made)
 
 
 def _nodes(graph: tf.compat.v1.GraphDef) -> Iterator[Any]:
