@@ -18,7 +18,7 @@ def test_what_stands_behind_the_last_character_of_a_format_makes_a_gap() -> None
     columns = {"day": np.resize(objects("31.1.2024T5:07:46 UTC", "01.06.2023T15:07:46 UTC", ""), 60)}
     preparation, _ = fitted(columns, overrides={"day": {"format": text}})
     model = keras_preprocessing(preparation)
-    bad = [f"12.12.2024T5:07:46 {end}" for end in ("UTCé", "UTC ", "UTx", "U", "")]
+    bad = [f"12.12.2024T5:07:46 {end}" for end in ("UTCé", "UT C", "UTx", "U", "")]
     assert np.isnan(DateFormat(text).seconds(objects(*bad))[0]).all()
     gap = preparation.encode({"day": objects("")})["numbers"]
     got = model({"day": tf.constant(bad)})["numbers"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
 from trainkit.data.date_formats import DAY, FIRST_OF_1900, MONTHS, DateFormat
+from trainkit.data.preparation.keras_texts import characters
 
 __all__ = ["Dates", "read_dates"]
 
@@ -55,14 +55,7 @@ class _Characters:
         others = {*written.literals.values(), *("+-:" if "z" in written.places else "")}
         others |= set(LETTERS) if has_names else set()
         self.symbols = [*DIGITS, *sorted(others - set(DIGITS))]
-        read = keras.layers.TextVectorization(
-            standardize=None,
-            split="character",
-            output_mode="int",
-            output_sequence_length=length,
-            vocabulary=self.symbols,
-        )
-        self.codes = read(raw)
+        self.codes = characters(raw, self.symbols, length)
 
     def code(self, symbol: str) -> int:
         """The number of a character."""

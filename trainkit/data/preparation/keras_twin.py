@@ -5,7 +5,8 @@ Numbers are computed as float64, as on the host, and become float32 at the end. 
 row `[B]`:
 
 - numbers: float64, NaN where missing;
-- all others: text, "" where missing, without blanks around it; dates in the format of the training's file.
+- all others: text, "" where missing; dates in the format of the training's file. Blanks around it are no part
+  of it, as in a file; but those beyond ASCII around a text that is split into words.
 
 Keras's own `predict` casts NumPy's float64 to float32 before the model sees it; call the model, or export it,
 where numbers have more than seven digits.
@@ -26,6 +27,7 @@ from trainkit.data.preparation.categories import FIRST_KNOWN, MISSING, OTHER, Ca
 from trainkit.data.preparation.dates import CYCLES, DateEncoder
 from trainkit.data.preparation.encoder import ColumnEncoder
 from trainkit.data.preparation.keras_dates import read_dates
+from trainkit.data.preparation.keras_texts import UNSEEN, indices_of
 from trainkit.data.preparation.labels import ClassLabels, NumberTarget
 from trainkit.data.preparation.numeric import NumericEncoder
 from trainkit.data.preparation.preparation import NUMBERS, Preparation
@@ -34,9 +36,7 @@ from trainkit.data.preparation.tokens import UNKNOWN, TokenEncoder
 
 __all__ = ["keras_preprocessing", "readable_outputs", "with_preprocessing"]
 
-# Texts that no cell of a file can be, since cells are trimmed.
-UNSEEN = " unseen "
-UNUSED = " unused "
+UNUSED = " unused "  # no word of a text
 
 Tensor = Any
 
@@ -132,13 +132,12 @@ def _categories(encoder: CategoryEncoder, raw: Tensor) -> Tensor:
     gaps = [marker for marker in encoder.missing if marker not in encoder.known]
     others = {text: word for word in encoder.booleans for text in spellings(word)}
     others = {text: word for text, word in others.items() if text not in (*encoder.known, *gaps)}
-    vocabulary = [*encoder.known, *gaps, *others] or [UNUSED]
-    lookup = keras.layers.StringLookup(vocabulary=vocabulary, mask_token="", oov_token=UNSEEN)
-    # StringLookup gives 0 for "", 1 for what it does not know, then the vocabulary: ours but for the gaps.
+    vocabulary = [*encoder.known, *gaps, *others] or [UNSEEN.strip()]
+    # 0 is "", 1 what is not known, then comes the vocabulary: ours but for the gaps.
     ours = [MISSING, OTHER, *range(FIRST_KNOWN, encoder.size), *([MISSING] * len(gaps))]
     ours += encoder.indices(np.array([*others.values()], dtype=object)).tolist()
     ours += [OTHER] * (FIRST_KNOWN + len(vocabulary) - len(ours))
-    indices = ops.take(np.array(ours, np.int32), lookup(raw), axis=0)
+    indices = ops.take(np.array(ours, np.int32), indices_of(raw, vocabulary), axis=0)
     if encoder.encoding == "embedding":
         return indices
     if encoder.encoding == "integer":
