@@ -6,18 +6,32 @@ somebody has who only got the file:
 
 from __future__ import annotations
 
+import keyword
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Exported", "Named", "flat_names", "format_of", "load"]
+__all__ = [
+    "Exported",
+    "Named",
+    "argument_names",
+    "flat_names",
+    "format_of",
+    "input_names",
+    "load",
+    "structure_of",
+]
 
 Named = dict[str, np.ndarray]
 Opened = tuple[Callable[[Named], Named], dict[str, bool]]  # how a file is run, and whether each input is text
 BATCH = 256
+# What Keras calls an input that the user did not name.
+UNNAMED = re.compile(r"(keras_tensor|input_layer|input|inputs?_tensor)(_\d+)?")
+TAKEN = ("self", "file", "allow_pickle")  # arguments of the functions that get or store the inputs
 
 
 class Exported:
@@ -27,7 +41,8 @@ class Exported:
         path: `model.keras`, `model.onnx`, `model.tflite`, or the folder of a SavedModel.
 
     Attributes:
-        inputs: Names of the inputs; empty where the file tells none, as a Keras model of one input.
+        inputs: Names of the inputs, see `argument_names`; empty where the file tells none, as a Keras model
+            of one input.
         texts: Those that are texts.
 
     Raises:
@@ -44,11 +59,13 @@ class Exported:
 
     def takes(self, rows: Mapping[str, Any]) -> bool:
         """Whether these are its inputs, by their names, and texts where it takes texts."""
-        texts = {name for name, column in rows.items() if np.asarray(column[:1]).dtype.kind in "OUS"}
-        return set(rows) == set(self.inputs) and texts == self.texts
+        columns = zip(argument_names(rows), rows.values(), strict=True)
+        is_text = {name: np.asarray(column[:1]).dtype.kind in "OUS" for name, column in columns}
+        texts = {name for name, text in is_text.items() if text}
+        return set(is_text) == set(self.inputs) and texts == self.texts
 
     def __call__(self, rows: Mapping[str, Any]) -> Named:
-        names = self.inputs if len(rows) == len(self.inputs) == 1 else list(rows)
+        names = self.inputs if len(rows) == len(self.inputs) == 1 else argument_names(rows)
         columns = [np.asarray(column) for column in rows.values()]
         parts = [
             self._run({name: column[i : i + BATCH] for name, column in zip(names, columns, strict=True)})
@@ -83,24 +100,28 @@ def _keras(path: Path) -> Opened:
     import tensorflow as tf
 
     model = keras.saving.load_model(path)
+    structure = structure_of(model)
+    names = [] if structure is None else input_names(structure, model.inputs, keras.tree)
 
     def run(rows: Named) -> Named:
+        rows = {name: rows[name] for name in names} if set(names) == set(rows) else rows
         tensors = [tf.constant(column) for column in rows.values()]
-        packed = keras.tree.pack_sequence_as(_inputs_of(model, rows), tensors)
+        given = tensors[0] if len(tensors) == 1 else dict(zip(rows, tensors, strict=True))
+        packed = given if structure is None else keras.tree.pack_sequence_as(structure, tensors)
         return _named(model(packed, training=False))
 
-    structure = _inputs_of(model, {})
-    inputs = structure if isinstance(structure, dict) else {}
-    return run, {name: tensor.dtype == "string" for name, tensor in inputs.items()}
+    if structure is None or (len(names) == 1 and not isinstance(structure, dict)):
+        return run, {}
+    return run, {name: tensor.dtype == "string" for name, tensor in zip(names, model.inputs, strict=True)}
 
 
-def _inputs_of(model: Any, rows: Named) -> Any:
-    """The structure in which a Keras model takes its inputs: of a functional model its own, else one tensor
-    or a dict."""
+def structure_of(model: Any) -> Any:
+    """The structure in which a functional model takes its inputs; None of another model, which takes one
+    tensor or a dict."""
     try:
         return model.input
-    except (AttributeError, ValueError):  # a subclassed model
-        return dict(rows) if len(rows) != 1 else next(iter(rows.values()))
+    except (AttributeError, ValueError):
+        return None
 
 
 def _named(outputs: Any) -> Named:
@@ -118,6 +139,37 @@ def flat_names(structure: Any, default: str, tree: Any) -> dict[str, Any]:
         if not words or words[0].isdigit():
             words = [default, *words]
         found["_".join(words)] = leaf
+    return found
+
+
+def input_names(structure: Any, own: Sequence[Any], tree: Any) -> list[str]:
+    """The names of a model's inputs, as `argument_names` gives them.
+
+    Args:
+        structure: Of its inputs, or of rows as it takes them.
+        own: The inputs of a functional model, whose names count where `structure` has none.
+        tree: `keras.tree`.
+    """
+    names = list(flat_names(structure, "input", tree))
+    if len(own) == len(names) and not isinstance(structure, Mapping):
+        own_names = [tensor.name for tensor in own]
+        names = [
+            name if UNNAMED.fullmatch(mine) else mine for name, mine in zip(names, own_names, strict=True)
+        ]
+    return argument_names(names)
+
+
+def argument_names(names: Iterable[str]) -> list[str]:
+    """Names as arguments of a function may have them, which inputs of an exported model are: `a b` becomes
+    `a_b`, and `class` becomes `input_class`."""
+    plain = ["".join(c if f"_{c}".isidentifier() else "_" for c in name) for name in names]
+    found = []
+    for name in plain:
+        if name in TAKEN or keyword.iskeyword(name) or not name.isidentifier():
+            name = f"input_{name}"
+            while name in plain:
+                name = f"input_{name}"
+        found.append(name)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.core.errors import UserError
-from trainkit.export.runtimes import Named, flat_names
+from trainkit.export.runtimes import Named, flat_names, input_names, structure_of
 
 __all__ = ["Serving"]
 
 BATCH = 256
-# What Keras calls an input that the user did not name.
-UNNAMED = re.compile(r"(keras_tensor|input_layer|input|inputs?_tensor)(_\d+)?")
 
 
 class Serving:
@@ -37,19 +34,14 @@ class Serving:
         self._functions: dict[int | None, Any] = {}
         self.names = self._input_names(rows)
         flat = keras.tree.flatten(rows)
-        declared = _declared_shapes(model, len(flat))
+        declared = _declared_shapes(model, self.names)
         self.specs = {
             name: tf.TensorSpec([None, *_open(shape, column)], _dtype(column), name=name)
             for name, column, shape in zip(self.names, flat, declared, strict=True)
         }
 
     def _input_names(self, rows: Any) -> list[str]:
-        names = list(flat_names(rows, "input", keras.tree))
-        inputs = getattr(self.model, "inputs", None) or []
-        if len(inputs) == len(names) and not isinstance(rows, Mapping):
-            own = [tensor.name for tensor in inputs]
-            names = [name if UNNAMED.fullmatch(mine) else mine for name, mine in zip(names, own, strict=True)]
-        names = [re.sub(r"\W", "_", name) for name in names]
+        names = input_names(rows, getattr(self.model, "inputs", None) or [], keras.tree)
         if len(set(names)) < len(names):
             raise UserError(f"The model's inputs have the names {', '.join(names)}; give each its own.")
         return names
@@ -109,10 +101,15 @@ def _graph_function(call: Any, specs: Any) -> Any:
     return tf.function(lambda named: call(named), input_signature=[specs], autograph=False)
 
 
-def _declared_shapes(model: keras.Model, count: int) -> list[Any]:
-    """The shapes of rows that a functional model declares; None where it declares none."""
+def _declared_shapes(model: keras.Model, names: list[str]) -> list[Any]:
+    """The shapes of rows that a functional model declares for its inputs; None where it declares none."""
     inputs = getattr(model, "inputs", None) or []
-    return [tuple(t.shape[1:]) for t in inputs] if len(inputs) == count else [None] * count
+    if len(inputs) != len(names):
+        return [None] * len(names)
+    shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
+    own = input_names(structure_of(model), inputs, keras.tree)
+    by_name = dict(zip(own, shapes, strict=True))
+    return [by_name[name] for name in names] if set(own) == set(names) else shapes
 
 
 def _open(declared: Any, column: np.ndarray) -> tuple[int | None, ...]:

@@ -98,7 +98,7 @@ def _predictions(
         x, named = rows.x, prepared
     else:
         raise UserError(
-            f"predict.model={exported.path} takes {', '.join(exported.inputs)}; the rows have "
+            f"predict.model={exported.path} takes {', '.join(exported.inputs) or 'one input'}; the rows have "
             f"{', '.join(before)}, and prepared {', '.join(prepared)}. Expected a file that was exported "
             f"from a run of task {job.task.name} with these columns."
         )
