@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 from keras import layers
 
-from trainkit.export import keras_format, load, saved_model
+from trainkit.cli.commands.export import _exit_code, _lines
+from trainkit.core import files
+from trainkit.core.errors import UserError
+from trainkit.export import (
+    ExportedFile,
+    ExportReport,
+    export_model,
+    keras_format,
+    load,
+    processes,
+    saved_model,
+)
+from trainkit.export.arguments import check_model
 from trainkit.export.runtimes import argument_names
 from trainkit.export.serving import Serving
 
@@ -59,3 +76,66 @@ def test_inputs_have_names_that_a_function_may_have(tmp_path: Path) -> None:
         assert set(opened.inputs) == {"input_in", "input_2nd"}
         assert opened.takes(x)
         np.testing.assert_allclose(opened(x)["output"], np.asarray(model(x)), atol=1e-6)
+
+
+def test_a_model_of_a_fixed_number_of_rows_that_keeps_a_state_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    fixed = keras.Input(batch_shape=(3, 5, 2))
+    stateful = keras.Sequential([fixed, layers.LSTM(2, stateful=True), layers.Dense(1)])
+    with pytest.raises(UserError, match=r"batches of 3 rows.*lstm.* keeps a state.*keras.Input\(\(5, 2\)\)"):
+        export_model(stateful, tmp_path / "out", rows(5, 2), formats="keras")
+    assert not (tmp_path / "out").exists()
+    check_model(keras.Sequential([fixed, layers.LSTM(2)]))  # takes any number all the same
+
+
+@pytest.mark.parametrize("said", [errno.ENOSPC, errno.EFBIG])
+def test_what_a_disk_does_not_take_is_told_and_the_other_formats_go_on(
+    said: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow's own errors of a full disk; and a folder where a file is to be."""
+
+    def full(*given: Any, **more: Any) -> None:
+        raise tf.errors.OutOfRangeError(None, None, f"/a/part-0; {os.strerror(said)} [Op:SaveV2]")
+
+    monkeypatch.setattr("tensorflow.saved_model.save", full)
+    monkeypatch.setattr("trainkit.export.exporting.outputs_of", lambda path, given: {"output": answers})
+    (tmp_path / "model.keras" / "mine").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="/model.h5: Not a directory"):
+        files.write_text(tmp_path / "file" / ".0123abcd-model.h5", "")
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    x = rows(3)
+    answers = np.asarray(model(x))
+    report = export_model(model, tmp_path, x, formats=("keras", "saved_model", "litert", "onnx"))
+    keras_file, served, litert, onnx = report.files
+    assert [one.unwritten for one in report.files] == [True, True, True, False]
+    assert keras_file.refused.startswith(f"Cannot write {tmp_path}/model.keras: Is a directory. Check")
+    for one, name in ((served, "saved_model"), (litert, "model.tflite")):
+        assert one.refused.startswith(f"Cannot write {tmp_path / name}: {os.strerror(said)}. Check the disk")
+    assert onnx.refused == ""
+
+
+def test_a_process_that_ends_at_a_full_disk_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(code: int, text: str) -> None:
+        done = CompletedProcess([], code, stderr=text)
+        monkeypatch.setattr("subprocess.run", lambda *given, **more: done)
+        processes.run_alone("x.py", [])
+
+    text = f"Traceback\nOSError: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}\n\n"
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as raised:
+        ended(1, text)
+    assert raised.value.errno == errno.ENOSPC
+    ended(0, text)
+    ended(1, f"{text}ValueError: of something else")
+
+
+def test_a_file_that_cannot_be_written_fails_the_command_and_one_that_is_refused_does_not() -> None:
+    full = ExportedFile("keras", refused="Cannot write it.", unwritten=True)
+    refused, written = ExportedFile("onnx", refused="takes text"), ExportedFile("litert", "model.tflite")
+    wrong = ExportedFile("saved_model", refused="differs", wrong=True)
+    codes = {2: [full, wrong, written], 1: [wrong, refused, written], 0: [refused, written]}
+    for code, found in codes.items():
+        assert _exit_code(ExportReport(Path(), {}, {}, found)) == code
+    assert _lines(full) == ["keras:          NOT WRITTEN: Cannot write it."]
+    assert _lines(refused) == ["onnx:           refused: takes text"]

@@ -272,6 +272,8 @@ def _unwritten(path: Path, error: OSError) -> UserError:
     """What to say of a file or folder that could not be written, also since its folder has just gone."""
     with suppress(OSError):
         check_held(path)
+    if name := LEAVING.fullmatch(path.name):  # written beside what is itself written beside another
+        path = path.with_name(name[1])
     return UserError(f"Cannot write {path}: {error.strerror or error}. Check the disk and its permissions.")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from trainkit.config.export import FORMATS, QUANTIZE
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError, did_you_mean
+from trainkit.export.twins import all_layers
 
 __all__ = ["as_rows", "check_model", "check_numbers", "chosen"]
 
@@ -63,7 +64,7 @@ def check_numbers(compare: Any, tolerance: Any) -> None:
 
 
 def check_model(model: Any) -> None:
-    """Refuse what is no model.
+    """Refuse what is no model, and one that takes a fixed number of rows.
 
     Raises:
         UserError: naming what it is.
@@ -71,6 +72,15 @@ def check_model(model: Any) -> None:
     if not isinstance(model, keras.Model):
         raise UserError(
             f"model is {type(model).__name__}; expected a keras.Model, such as the `model` of a Trainer."
+        )
+    fixed = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or [] if tensor.shape[0]]
+    stateful = [layer.name for layer in all_layers(model) if getattr(layer, "stateful", False)]
+    if fixed and stateful:
+        raise UserError(
+            f"The model takes batches of {fixed[0][0]} rows, batch_shape={fixed[0]}, and {stateful[0]} keeps "
+            f"a state from batch to batch; expected a model of any number of rows. Build it with "
+            f"keras.Input({fixed[0][1:]}) and without stateful=True, give it these weights by set_weights, "
+            "and export it by tk.export.export_model."
         )
 
 

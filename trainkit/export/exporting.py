@@ -49,6 +49,7 @@ class ExportedFile:
             in half precision; None: it was trained in float32.
         left_out: What the format cannot hold of the model's compilation.
         refused: Why there is no file.
+        unwritten: Whether that is since the disk did not take it.
         wrong: Whether a file was written and gave something else.
     """
 
@@ -62,6 +63,7 @@ class ExportedFile:
     rounding: float | None = None
     left_out: Sequence[str] = ()
     refused: str = ""
+    unwritten: bool = False
     wrong: bool = False
 
 
@@ -178,7 +180,7 @@ class _Export:
         self.rows = self.serving.rows(rows.x, compare)
         try:
             self.expected = self.serving.outputs(self.rows)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
             raise UserError(f"The rows do not fit the model: {one_line(str(error))}") from error
         self._twin: tuple[Serving, Named] | None = None
 
@@ -201,7 +203,7 @@ class _Export:
                 elif not difference <= self.tolerance:
                     raise Unusable(f"its outputs differ by {difference:.3g}, more than {self.tolerance:g}")
         except UserError as error:
-            return ExportedFile(name, refused=str(error))
+            return ExportedFile(name, refused=str(error), unwritten=isinstance(error.__cause__, OSError))
         except Unusable as error:
             reason = f"written, but its runtime says otherwise: {error}"
             return ExportedFile(name, largest_difference=difference, refused=reason, wrong=True)

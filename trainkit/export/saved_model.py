@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from trainkit.backend.compat import flat_layers, raw_variable
+from trainkit.export.processes import disk_error
 from trainkit.export.serving import Serving
 
 __all__ = ["write"]
@@ -23,6 +24,9 @@ def write(serving: Serving, folder: Path, *, batch: int | None = None) -> None:
         serving: The model.
         folder: Where to.
         batch: Rows of a call; None: any number.
+
+    Raises:
+        OSError: if the disk does not take it.
     """
     model = serving.model
     # What the function reads, and no more: the model itself would bring its optimizer along.
@@ -32,7 +36,10 @@ def write(serving: Serving, folder: Path, *, batch: int | None = None) -> None:
     holder.serve = serving.function(batch)
     with _quiet():
         signatures = {"serving_default": holder.serve.get_concrete_function()}
-        tf.saved_model.save(holder, str(folder), signatures=signatures)
+        try:
+            tf.saved_model.save(holder, str(folder), signatures=signatures)
+        except tf.errors.OpError as error:  # of a full disk alone, TensorFlow has several kinds
+            raise disk_error(str(error)) or error from error
 
 
 @contextmanager

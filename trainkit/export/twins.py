@@ -9,12 +9,12 @@ import keras
 
 from trainkit.core.errors import UserError, one_line
 
-__all__ = ["float32_twin", "is_half_precision"]
+__all__ = ["all_layers", "float32_twin", "is_half_precision"]
 
 
 def is_half_precision(model: keras.Model) -> bool:
     """Whether a layer computes in float16 or bfloat16."""
-    return any(layer.compute_dtype in ("float16", "bfloat16") for layer in _layers(model))
+    return any(layer.compute_dtype in ("float16", "bfloat16") for layer in all_layers(model))
 
 
 def float32_twin(model: keras.Model) -> keras.Model:
@@ -26,10 +26,11 @@ def float32_twin(model: keras.Model) -> keras.Model:
     return _twin(model, _as_float32)
 
 
-def _layers(model: keras.Model) -> list[Any]:
+def all_layers(model: keras.Model) -> list[Any]:
+    """A model, its layers, and those of the models inside of it."""
     found = [model]
     for layer in model.layers:
-        found += _layers(layer) if isinstance(layer, keras.Model) else [layer]
+        found += all_layers(layer) if isinstance(layer, keras.Model) else [layer]
     return found
 
 

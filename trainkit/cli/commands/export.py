@@ -25,7 +25,7 @@ def run(job: Job) -> int:
     """Export the best model of a run; leaves its files and `export.json` in the run's `export/`.
 
     Returns:
-        The exit code: 1 if a file was written that gives something else in its own runtime.
+        The exit code: 2 if a file cannot be written, 1 if one gives something else in its own runtime.
 
     Raises:
         UserError: if there is no checkpoint, a package is missing, or the one format that was asked for
@@ -66,6 +66,12 @@ def run(job: Job) -> int:
     )
     _refuse_nothing_written(report, formats)
     opened.print_written(_write_report(job, opened, report, split))
+    return _exit_code(report)
+
+
+def _exit_code(report: ExportReport) -> int:
+    if any(one.unwritten for one in report.files):
+        return 2
     return 1 if any(one.wrong for one in report.files) else 0
 
 
@@ -94,7 +100,8 @@ def _lines(one: ExportedFile) -> list[str]:
     """`onnx: model.onnx, 412 kB; largest difference 2.4e-07 on 1,000 rows`"""
     name = f"{one.format + ':':<16}"
     if not one.file:
-        return [f"{name}{'WRONG, not kept: ' if one.wrong else 'refused: '}{one.refused}"]
+        word = "WRONG, not kept" if one.wrong else "NOT WRITTEN" if one.unwritten else "refused"
+        return [f"{name}{word}: {one.refused}"]
     difference = f"largest difference {one.largest_difference:.2g} on {one.rows:,} rows"
     lines = [f"{name}{one.file}, {size(one.size)}; {difference}"]
     if one.metrics:
