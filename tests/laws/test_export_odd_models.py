@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from trainkit.backend import precision
 from trainkit.cli.commands.export import _exit_code, _lines
 from trainkit.core import files
 from trainkit.core.errors import UserError
@@ -102,7 +103,7 @@ def test_what_a_disk_does_not_take_is_told_and_the_other_formats_go_on(
     monkeypatch.setattr("trainkit.export.exporting.outputs_of", lambda path, given: {"output": answers})
     (tmp_path / "model.keras" / "mine").mkdir(parents=True)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="/model.h5: Not a directory"):
+    with pytest.raises(UserError, match=r"/model\.h5: Not a directory"):
         files.write_text(tmp_path / "file" / ".0123abcd-model.h5", "")
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
     x = rows(3)
@@ -139,3 +140,44 @@ def test_a_file_that_cannot_be_written_fails_the_command_and_one_that_is_refused
         assert _exit_code(ExportReport(Path(), {}, {}, found)) == code
     assert _lines(full) == ["keras:          NOT WRITTEN: Cannot write it."]
     assert _lines(refused) == ["onnx:           refused: takes text"]
+
+
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+def test_a_keras_file_in_half_precision_gives_what_the_model_gives(name: str, tmp_path: Path) -> None:
+    """A graph rounds elsewhere than a model that is called outside of one."""
+    with precision.policy(name):
+        head = layers.Dense(1, "sigmoid", dtype="float32")
+        model = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(16, "gelu"), layers.LayerNormalization(), head]
+        )
+    x = {"input": RANDOM.normal(size=(300, 3)).astype(np.float32)}
+    keras_format.save(model, tmp_path / "model.keras")
+    expected = Serving(model, x["input"]).outputs(x)["output"]
+    assert np.abs(expected - np.asarray(model(x["input"]))).max() > 1e-5
+    np.testing.assert_allclose(load(tmp_path / "model.keras")(x)["output"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("taken", "computed", "helps"),
+    [
+        (
+            "float64",
+            "float64",
+            "dense computes in float64, which LiteRT does not; build the model in float32",
+        ),
+        ("float64", "float32", "export.preparation=false, or build the model with inputs of float32"),
+        ("float32", "float32", ""),
+    ],
+)
+def test_litert_refuses_float64_with_what_helps(
+    taken: str, computed: str, helps: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preparation of columns may be left out; a model that computes so itself is to be built anew."""
+    failed = CompletedProcess([], 1, stderr="Flex ops: AddV2, Mul")
+    monkeypatch.setattr("trainkit.export.litert.run_alone", lambda *words: failed)
+    last = layers.Dense(2, dtype=computed, name="dense")
+    model = keras.Sequential([keras.Input((3,), dtype=taken), last])
+    (one,) = export_model(model, tmp_path, rows(3).astype(np.float64), formats="litert").files
+    assert helps in one.refused
+    assert one.refused.endswith("LiteRT cannot hold it: it lacks AddV2, Mul")
+    assert ("preparation" in one.refused) == ("preparation" in helps)

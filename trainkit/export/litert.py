@@ -6,14 +6,15 @@ import re
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from trainkit.core.errors import UserError, one_line
 from trainkit.export import litert_converter, saved_model
 from trainkit.export.processes import run_alone
 from trainkit.export.runtimes import Named
 from trainkit.export.serving import Serving
+from trainkit.export.twins import all_layers
 
 __all__ = ["write"]
 
@@ -54,12 +55,22 @@ def write(serving: Serving, path: Path, *, quantize: str = "none", rows: Named |
             if done.returncode == 0:
                 return
             reason = _reason(done.returncode, done.stderr)
-    if any(spec.dtype == tf.float64 for spec in serving.specs.values()):
-        raise UserError(
+    raise UserError(f"{_of_float64(serving)}LiteRT cannot hold it: {reason}")
+
+
+def _of_float64(serving: Serving) -> str:
+    """What helps where the model computes in float64, with a blank behind it; "" where it does not."""
+    inner = [one for one in all_layers(serving.model) if not isinstance(one, keras.layers.InputLayer)]
+    own = [layer.name for layer in inner if layer.compute_dtype == "float64"]
+    if own:
+        return f"{own[0]} computes in float64, which LiteRT does not; build the model in float32. "
+    inputs = getattr(serving.model, "inputs", None) or []
+    if any(tensor.dtype == "float64" for tensor in inputs):  # as of columns of numbers
+        return (
             "the preparation of the columns computes in float64, which LiteRT does not; leave it out with "
-            "export.preparation=false."
+            "export.preparation=false, or build the model with inputs of float32. "
         )
-    raise UserError(f"LiteRT cannot hold it: {reason}")
+    return ""
 
 
 def _reason(code: int, text: str) -> str:

@@ -102,13 +102,15 @@ def _keras(path: Path) -> Opened:
     model = keras.saving.load_model(path)
     structure = structure_of(model)
     names = [] if structure is None else input_names(structure, model.inputs, keras.tree)
+    # As a graph, in which Keras's own `predict` runs it: half precision rounds elsewhere outside of one.
+    call = tf.function(lambda packed: model(packed, training=False), autograph=False)
 
     def run(rows: Named) -> Named:
         rows = {name: rows[name] for name in names} if set(names) == set(rows) else rows
         tensors = [tf.constant(column) for column in rows.values()]
         given = tensors[0] if len(tensors) == 1 else dict(zip(rows, tensors, strict=True))
         packed = given if structure is None else keras.tree.pack_sequence_as(structure, tensors)
-        return _named(model(packed, training=False))
+        return _named(call(packed))
 
     if structure is None or (len(names) == 1 and not isinstance(structure, dict)):
         return run, {}
