@@ -163,11 +163,12 @@ def test_a_keras_file_in_half_precision_gives_what_the_model_gives(name: str, tm
         (
             "float64",
             "float64",
-            "dense computes in float64, which LiteRT does not; build the model in float32",
+            "dense computes in float64, which LiteRT does not; build the model in",
         ),
         ("float64", "float32", "export.preparation=false, or build the model with inputs of float32"),
         ("float32", "float32", ""),
     ],
+    ids=["model", "preparation", "rows"],
 )
 def test_litert_refuses_float64_with_what_helps(
     taken: str, computed: str, helps: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

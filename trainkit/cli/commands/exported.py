@@ -97,8 +97,9 @@ def _predictions(
     elif exported.takes(prepared) or len(prepared) == 1 >= len(exported.inputs):
         x, named = rows.x, prepared
     else:
+        taken = ", ".join(exported.inputs) or "inputs without names"
         raise UserError(
-            f"predict.model={exported.path} takes {', '.join(exported.inputs) or 'one input'}; the rows have "
+            f"predict.model={exported.path} takes {taken}; the rows have "
             f"{', '.join(before)}, and prepared {', '.join(prepared)}. Expected a file that was exported "
             f"from a run of task {job.task.name} with these columns."
         )
