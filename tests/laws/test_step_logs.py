@@ -10,6 +10,8 @@ import pytest
 import tensorflow as tf
 
 import trainkit as tk
+from tests.support.toys import Toy
+from trainkit.core.datasets import Arrays
 
 X = np.random.default_rng(0).random((24, 3)).astype(np.float32)
 Y = X.sum(1, keepdims=True)
@@ -81,3 +83,22 @@ def test_a_loss_that_only_the_step_knows_ends_a_training() -> None:
     y = np.where(np.arange(24)[:, None] < 12, Y, np.nan)
     ended = trained(tk.fit, 1, [keras.callbacks.TerminateOnNaN()], batches(X, y))
     assert ended.epoch == [0]
+
+
+class Measured(keras.Model):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        return dict(super().compute_metrics(x, y, y_pred, sample_weight))
+
+
+class MeasuredToy(Toy):
+    def model(self, train: Arrays) -> keras.Model:
+        x = keras.Input((6,))
+        return Measured(x, keras.layers.Dense(3, "softmax")(x))
+
+
+@pytest.mark.parametrize("settings", [{"accumulate": 2}, {"strategy": "mirrored", "devices": [0, 1]}])
+def test_batches_in_parts_log_their_metrics(settings: dict[str, Any]) -> None:
+    seen = Seen()
+    trainer = tk.Trainer(epochs=1, batch_size=16, callbacks=[seen], progress="none", **settings)
+    trainer.fit(MeasuredToy())
+    assert len(seen.logs) > 5

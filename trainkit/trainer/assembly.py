@@ -252,7 +252,14 @@ def make_step(
     if replicas > 1 and config.engine == "trainkit":
         overwrite_every = precision.inner_optimizer(model.optimizer).ema_overwrite_frequency
     own_reset = compat.has_own(model, "reset_metrics") or model_checks.resets_on_host(model)
-    return TrainStep(model, split, facts.train_logs, facts.test_logs, overwrite_every, own_reset)
+    train_logs, test_logs = (
+        replace(layout, batch_from_step=layout.batch_from_step and not parts)  # no step has all of a batch
+        for layout, parts in (
+            (facts.train_logs, replicas > 1 or config.accumulate > 1),
+            (facts.test_logs, replicas > 1),
+        )
+    )
+    return TrainStep(model, split, train_logs, test_logs, overwrite_every, own_reset)
 
 
 def _check_execution(config: TrainerConfig, strategy: tf.distribute.Strategy) -> None:
