@@ -96,7 +96,7 @@ class MeasuredToy(Toy):
         return Measured(x, keras.layers.Dense(3, "softmax")(x))
 
 
-@pytest.mark.parametrize("settings", [{"accumulate": 2}, {"strategy": "mirrored", "devices": [0, 1]}])
+@pytest.mark.parametrize("settings", [{"accumulate": 2}, {"strategy": "mirrored", "replicas": 2}])
 def test_batches_in_parts_log_their_metrics(settings: dict[str, Any]) -> None:
     seen = Seen()
     trainer = tk.Trainer(epochs=1, batch_size=16, callbacks=[seen], progress="none", **settings)
