@@ -33,12 +33,14 @@ def scale_of_rows() -> None:
 
 @pytest.fixture(autouse=True)
 def joined_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows of four batches from the first one on."""
+    """Windows of four batches from the first one on, and of three in an execution."""
     monkeypatch.setattr(given_rows, "SHORT_STEPS", 0)
     monkeypatch.setattr(joined_batches, "MAX_STEPS", 4)
     monkeypatch.setattr(joined_batches, "FEW", 2)
     monkeypatch.setattr(joined_batches, "MANY", 0)
     monkeypatch.setattr(joined_batches, "READ_SECONDS", 60.0)
+    monkeypatch.setattr(joined_batches, "PART_SECONDS", 60.0)
+    monkeypatch.setattr(joined_batches, "PART_BYTES", 3 * 2 * (3 + 1) * 4)
 
 
 @pytest.fixture
@@ -150,7 +152,8 @@ def test_what_callbacks_do_between_executions_counts(
     alike(found, wanted)
 
 
-def test_an_execution_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def windows_of_an_execution(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """First step and end of each window of the first eight steps, which are one execution."""
     windows = []
     read = DirectFeed._found
 
@@ -161,7 +164,31 @@ def test_an_execution_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(DirectFeed, "_found", noted)
     trained(tk.fit, lambda: sliced().batch(2), 8, True)
-    assert set(windows[: windows.index((6, 8)) + 1]) == {(0, 2), (2, 4), (4, 6), (6, 8)}
+    ends = [end for _, end in windows]
+    return list(dict.fromkeys(windows[: ends.index(8) + 1]))
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each look at the clock, a tenth of a second has passed."""
+    now = itertools.count(step=0.1)
+    monkeypatch.setattr(joined_batches, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
+
+
+def test_a_large_execution_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert windows_of_an_execution(monkeypatch) == [(0, 3), (3, 6), (6, 8)]
+
+
+def test_a_small_execution_is_read_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joined_batches, "PART_BYTES", 8 * 2 * (3 + 1) * 4)
+    assert windows_of_an_execution(monkeypatch) == [(0, 8)]
+
+
+@pytest.mark.usefixtures("ticking")
+def test_an_execution_that_comes_slowly_is_trained_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joined_batches, "PART_BYTES", 8 * 2 * (3 + 1) * 4)
+    monkeypatch.setattr(joined_batches, "PART_SECONDS", 0.25)
+    assert windows_of_an_execution(monkeypatch)[-1] in [(6, 8), (7, 8)]
 
 
 def test_a_callback_that_opens_the_rows_gets_the_same_order_as_in_keras() -> None:
@@ -187,9 +214,8 @@ def test_batches_are_read_in_one_call(read_at_once: list[int]) -> None:
     assert read_at_once.count(3) >= 2 * 6
 
 
+@pytest.mark.usefixtures("ticking")
 def test_batches_that_come_slowly_are_trained_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = itertools.count(step=0.1)  # seconds, at each look at the clock
-    monkeypatch.setattr(joined_batches, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
     monkeypatch.setattr(joined_batches, "READ_SECONDS", 0.25)
     monkeypatch.setattr(joined_batches, "MAX_STEPS", 16)
     windows = []

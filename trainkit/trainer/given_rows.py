@@ -17,7 +17,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.tree import leaves
 from trainkit.trainer.batch_feed import BatchFeed, DirectFeed
 from trainkit.trainer.batches_source import batches_source
-from trainkit.trainer.joined_batches import JoinedBatches, steps_at_once
+from trainkit.trainer.joined_batches import JoinedBatches
 from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.keras_steps import KerasFeed
 from trainkit.trainer.known_rows import joins_unseen, shares_traces
@@ -99,8 +99,7 @@ class GivenRows:
         if direct and not self.split:
             size = setup.model.steps_per_execution
             joins = joins and size > 1
-            most = steps_at_once(size)
-            joined = JoinedBatches(self.batches, joins=joins, alone=alone, most=most, crosses=False)
+            joined = JoinedBatches(self.batches, joins=joins, alone=alone, most=size, crosses=False)
             return DirectFeed(self.batches, joined)
         return BatchFeed(
             self.batches, JoinedBatches(self.batches, split=self.split, joins=joins, alone=alone)

@@ -18,12 +18,13 @@ from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.window_reader import WindowReader
 from trainkit.trainer.windows import CHUNK_BYTES, Window
 
-__all__ = ["JoinedBatches", "direct_window", "steps_at_once"]
+__all__ = ["JoinedBatches", "direct_window"]
 
 MAX_STEPS = 64  # batches that are read ahead, at the most
-PARTS = 4  # of an execution of many steps: one is read while the one before is trained
 FEW = 8  # equal batches, one after the other, that are worth a trace of joined ones
 READ_SECONDS = 0.25  # after which what was read is trained
+PART_SECONDS = 0.05  # the same within an execution, whose next part is read meanwhile
+PART_BYTES = 8 * 2**20  # of an execution; two parts are in memory
 MANY = 1000  # batches after which a trace of what reads them is worth its time
 
 
@@ -40,7 +41,8 @@ class JoinedBatches:
         alone: The first batches that are windows by themselves in any case; None: all.
         most: Batches of a window, at most; default: 64.
         crosses: Whether it goes on from one execution of `steps_per_execution` steps to the next.
-        chunk_bytes: Size of a window; it holds one batch at the least.
+        chunk_bytes: Size of a window; it holds one batch at the least. Default: 32 MiB, and 8 MiB of an
+            execution.
 
     Attributes:
         goes_on: Whether the end has not been read yet.
@@ -55,7 +57,7 @@ class JoinedBatches:
         alone: int | None = 0,
         most: int | None = None,
         crosses: bool = True,
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int | None = None,
     ) -> None:
         self.batches = batches
         self.split = split
@@ -63,7 +65,8 @@ class JoinedBatches:
         self.alone = alone
         self.most = most or MAX_STEPS
         self.crosses = crosses
-        self.chunk_bytes = chunk_bytes
+        self.chunk_bytes = chunk_bytes or (CHUNK_BYTES if crosses else PART_BYTES)
+        self.seconds = READ_SECONDS if crosses else PART_SECONDS
         self.goes_on = True
         self._held: deque[Structure] = deque()  # batches that did not fit the window before
         self._failed: Exception | None = None  # of the batch after those of the window before
@@ -134,7 +137,7 @@ class JoinedBatches:
             return first, rows_of(first), 1, True
         joined, began = [first], time.monotonic()
         least = FEW if begins else 1  # the clock has no say in whether batches are joined
-        while len(joined) < self._steps and (len(joined) < least or time.monotonic() - began < READ_SECONDS):
+        while len(joined) < self._steps and (len(joined) < least or time.monotonic() - began < self.seconds):
             try:
                 batch = self._next()
             except Exception as error:  # what came before it trains first, as in Keras
@@ -158,7 +161,7 @@ class JoinedBatches:
     def _read_at_once(self) -> tuple[Any, ...] | None:
         """The same by one call of TensorFlow, after a window that was full; None: no usual batch is next."""
         if self._reader is None:
-            self._reader = WindowReader(self._usual_batch, self._steps, READ_SECONDS)
+            self._reader = WindowReader(self._usual_batch, self._steps, self.seconds)
         try:
             self.batches.fill(self._reader, self._steps, crosses=self.crosses)
         except Exception as error:  # what came before it trains first, as in Keras
@@ -198,11 +201,6 @@ class JoinedBatches:
             return tf.concat(filled, 0) if len(filled) > 1 else tf.identity(filled[0])
 
         return tf.nest.map_structure(join, self._usual_batch, *parts)
-
-
-def steps_at_once(executed: int) -> int:
-    """Steps of a window, at most, in executions of so many steps."""
-    return executed if executed < 2 * FEW else -(-executed // PARTS)
 
 
 def direct_window(batch: Structure, step: int) -> Window:

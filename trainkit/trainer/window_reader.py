@@ -11,6 +11,8 @@ from trainkit.core.tree import Structure
 
 __all__ = ["WindowReader"]
 
+USUAL, OTHER, ENDED = 0, 1, 2  # what the last call for a batch brought
+
 
 class WindowReader:
     """Reads several batches per call, and keeps those that came before one that cannot be read.
@@ -87,42 +89,47 @@ class WindowReader:
         return tf.nest.pack_sequence_as(self._like, filled)
 
     def _read(self, iterator: Any, most: tf.Tensor) -> list[tf.Tensor]:
-        def keep(tensors: list[tf.Tensor]) -> tf.Tensor:
-            pairs = zip(tensors, self._shapes, strict=True)
-            unknown = [_has_shape(t, s) for t, s in pairs if t.shape != s]
-            alike = tf.reduce_all(tf.stack(unknown)) if unknown else tf.constant(True)
-
+        def kept(tensors: list[tf.Tensor]) -> tf.Tensor:
             def usual() -> tf.Tensor:
                 self._usual.enqueue(tensors)  # no ensure_shape: Grappler takes it to hold for `alike`
-                return tf.constant(True)
+                return tf.constant(USUAL)
 
             def other() -> tf.Tensor:
                 self._other.enqueue(tensors)
-                return tf.constant(False)
+                return tf.constant(OTHER)
 
-            return tf.cond(alike, usual, other) if unknown else usual()
+            pairs = zip(tensors, self._shapes, strict=True)
+            alike = [check for tensor, shape in pairs for check in _checks(tensor, shape)]
+            return tf.cond(tf.reduce_all(tf.stack(alike)), usual, other) if alike else usual()
 
-        def body(usual: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def body(count: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             batch = iterator.get_next_as_optional()
-            found = batch.has_value()
 
             def given() -> tf.Tensor:
                 flat = tf.nest.flatten(batch.get_value())
-                return keep([flat[place] for place in self._places])
+                return kept([flat[place] for place in self._places])
 
-            alike = tf.cond(found, given, lambda: tf.constant(False))
-            return usual + tf.cast(alike, tf.int32), found & ~alike, ~found
+            return count + 1, tf.cond(batch.has_value(), given, lambda: tf.constant(ENDED))
 
-        def going(usual: tf.Tensor, other: tf.Tensor, ended: tf.Tensor) -> tf.Tensor:
-            return (usual < most) & ~other & ~ended & (tf.timestamp() - began < self._seconds)
+        def going(count: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+            return (found == USUAL) & (count < most) & (tf.timestamp() < end)
 
-        began = tf.timestamp()
-        begin = (tf.constant(0), tf.constant(False), tf.constant(False))
-        found = tf.while_loop(going, body, begin, parallel_iterations=1)
-        return [tf.stack([tf.cast(one, tf.int32) for one in found]), *self._joined(found[0])]
+        end = tf.timestamp() + self._seconds
+        # Few operations: each costs about as much as reading one of its rows.
+        count, found = tf.while_loop(going, body, (tf.constant(0), tf.constant(USUAL)), parallel_iterations=1)
+        other, ended = tf.cast(found == OTHER, tf.int32), tf.cast(found == ENDED, tf.int32)
+        usual = count - other - ended
+        return [tf.stack([usual, other, ended]), *self._joined(usual)]
 
 
-def _has_shape(tensor: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    wanted = [*shape, -1]  # which ends it, so that another rank is another shape
-    found = tf.concat([tf.shape(tensor), [-1] * len(wanted)], 0)[: len(wanted)]
-    return tf.reduce_all(tf.equal(found, wanted))
+def _checks(tensor: tf.Tensor, shape: tuple[int, ...]) -> list[tf.Tensor]:
+    """Whether a tensor has this shape: what is still to be seen of it."""
+    if tensor.shape.rank is None:
+        wanted = [*shape, -1]  # which ends it, so that another rank is another shape
+        found = tf.concat([tf.shape(tensor), [-1] * len(wanted)], 0)[: len(wanted)]
+        return [tf.reduce_all(tf.equal(found, wanted))]
+    if not tensor.shape.is_compatible_with(shape):  # seen where functions run eagerly
+        return [tf.constant(False)]
+    sizes = tf.shape(tensor)
+    open_places = [place for place, size in enumerate(tensor.shape) if size is None]
+    return [tf.equal(sizes[place], shape[place]) for place in open_places]
