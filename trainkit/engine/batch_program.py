@@ -37,9 +37,9 @@ class BatchProgram(TrainProgram):
         **_: Any,
     ) -> list[EpochLogs]:
         """Train the batch `rows`, if `start` is before `stop`; see `TrainProgram`."""
+        if start == 0 if reset is None else reset:
+            reset_metrics(self.step)
         if stop is None or start < stop:
-            if start == 0 if reset is None else reset:
-                reset_metrics(self.step)
             if self.batch_spec is not None and not self.traces:  # not of this batch, which may have no rows
                 self.trace(rows, orders)
             values, rates, updates, self._step_logs = self._run(rows)

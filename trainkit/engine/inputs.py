@@ -80,8 +80,9 @@ def batch_spec(spec: Any, rows: int | None) -> Any:
         spec: As of `row_spec`.
         rows: How many; None: any number.
     """
+    first = tf.TensorShape([rows])
     return map_leaves(
-        lambda s: tf.TensorSpec([rows, *s.shape], s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
+        lambda s: tf.TensorSpec(first + s.shape, s.dtype) if isinstance(s, tf.TensorSpec) else s, spec
     )
 
 

@@ -194,8 +194,7 @@ class FitLoop:
             if self.resets:
                 model.reset_metrics()
             self.callbacks.on_epoch_begin(epoch)
-        former, self.logs = self.logs, EpochLogs(train={})
-        ended = False
+        former, self.logs, ended = self.logs, EpochLogs(train={}), False
         try:
             while not ended and self.limits.steps_left() > 0:
                 if not self.runner.feed.has_step(epoch, state.step_in_epoch):
@@ -209,7 +208,8 @@ class FitLoop:
         except StopIteration:  # of a batch hook: in Keras, it ends the epoch
             ended = True
             self.runner.feed.cut_off()
-            self.logs = self.logs if self.logs.train else former
+        empty = ended and state.step == first_step and bool(former.train)
+        self.logs = former if empty else self.logs  # as in Keras: of the same names
         logs, compiling = self.logs, self.times.compile - compiling
         train_seconds = time.perf_counter() - begin - compiling
         whole = ended or state.step_in_epoch == self.runner.feed.steps
@@ -217,8 +217,8 @@ class FitLoop:
             return  # somebody asked to stop in the middle of the epoch
         if not whole:
             self.mid_epoch.keep(self.choice.execution)
-        if (self.exact or self.callbacks.needs_train_batches) and logs.train:
-            logs = self.runner.run_nothing(validate=False)[0]  # what callbacks did to the metrics counts
+        if empty or ((self.exact or self.callbacks.needs_train_batches) and logs.train):
+            logs = self.runner.run_nothing(validate=False, reset=empty)[0]  # callbacks may change metrics
         logs = self.guard.counted(logs)
         if self.validates(epoch):
             logs = replace(logs, validation=self.validation())

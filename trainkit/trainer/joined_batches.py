@@ -77,6 +77,8 @@ class JoinedBatches:
         self._reader: WindowReader | None = None
         self._read_singly = 0  # batches that were joined one by one
         self._at_once = False  # whether the next window is read by it
+        self._run: int | None = None  # usual batches since another one; None: there was none
+        self._short_runs = 0  # of fewer batches than are worth a window, one after the other
 
     @property
     def holds_more(self) -> bool:
@@ -87,6 +89,7 @@ class JoinedBatches:
     def begin(self) -> None:
         """Begin with an epoch, or an execution: what was read before is over."""
         self.goes_on = True
+        self._run = None  # a ragged last batch says nothing of the others
         self._held.clear()
         self._failed = None
         if self._reader is not None and self._reader.count:
@@ -134,9 +137,11 @@ class JoinedBatches:
             numbers = tf.range(self._steps * rows_of(first))
             self._identity = numbers[None]
         if signature is None or signature != self._usual:
+            self._end_run()
             return first, rows_of(first), 1, True
         joined, began = [first], time.monotonic()
-        least = FEW if begins else 1  # the clock has no say in whether batches are joined
+        doubtful = begins or self._short_runs >= FEW
+        least = FEW if doubtful else 1  # the clock has no say in whether batches are joined
         while len(joined) < self._steps and (len(joined) < least or time.monotonic() - began < self.seconds):
             try:
                 batch = self._next()
@@ -149,11 +154,15 @@ class JoinedBatches:
                 self._held.appendleft(batch)
                 break
             joined.append(batch)
-        few = len(joined) < FEW and self._held and row_shapes(self._held[0]) != row_shapes(first)
-        if begins and (few or len(joined) == 1 < self._steps):
+        few = len(joined) < FEW and bool(self._held)
+        many_shapes = few and row_shapes(self._held[0]) != row_shapes(first)
+        if begins and (many_shapes or len(joined) == 1 < self._steps):
             self._usual = None  # batches of many sizes share the trace of single ones; none is usual so far
+        if self._usual is None or (few and doubtful and not begins):
             self._held.extendleft(reversed(joined[1:]))
+            self._go_on_with_run(1)
             return first, rows_of(first), 1, True
+        self._go_on_with_run(len(joined))
         self._read_singly += len(joined)
         self._at_once = self._read_singly > MANY and len(joined) == self._steps > 1 and self.batches.is_plain
         return self._joined(*joined), rows_of(first), len(joined), False
@@ -169,8 +178,22 @@ class JoinedBatches:
         rows, count, other = self._reader.take()
         if other is not None:
             self._held.append(other)
-            self._at_once = count >= FEW or row_shapes(other) == row_shapes(self._usual_batch)
+            alike = row_shapes(other) == row_shapes(self._usual_batch) and self._short_runs < FEW
+            self._at_once = count >= FEW or alike
+        self._go_on_with_run(count)
         return (self._joined(rows, count=count), rows_of(self._usual_batch), count, False) if count else None
+
+    def _go_on_with_run(self, count: int) -> None:
+        """Note usual batches."""
+        if self._run is not None:
+            self._run += count
+
+    def _end_run(self) -> None:
+        """Note a batch of another size: where such ones come again and again, a window would hold few steps
+        and much that fills it."""
+        if self._run:
+            self._short_runs = self._short_runs + 1 if self._run < FEW else 0
+        self._run = 0
 
     def _next(self) -> Structure | None:
         if self._held:

@@ -174,10 +174,10 @@ def _has_no_loss(task: Task, model: keras.Model, spec: Any) -> bool:
 
 def traced(function: Any, spec: Any, size: int | None) -> Any:
     """Shapes of `function(*batch)` for a symbolic batch of `size` rows; None: of any number."""
-    if all(isinstance(s, tf.TensorSpec) for s in leaves(spec)):
+    if all(isinstance(s, tf.TensorSpec) and s.shape.rank is not None for s in leaves(spec)):
         batch = map_leaves(lambda s: keras.KerasTensor((size, *s.shape), s.dtype.name), spec)
         return compat.symbolic_call(function, *batch)
-    # Ragged and sparse batches have no symbolic twin in Keras.
+    # Ragged and sparse batches, and those of unknown rank, have no symbolic twin in Keras.
     return compat.traced_outputs(function, *batch_spec(spec, size))
 
 

@@ -250,8 +250,8 @@ class ProgramRunner:
         self.times.trained(time.perf_counter() - begin, steps, rows)
         return logs
 
-    def run_nothing(self, epochs: int = 1, *, validate: bool) -> list[EpochLogs]:
-        """Run epochs without a step: only their validation."""
+    def run_nothing(self, epochs: int = 1, *, validate: bool, reset: bool = False) -> list[EpochLogs]:
+        """Run epochs without a step: only a `reset` of the metrics, and their validation."""
         if isinstance(self.feed, KerasFeed):
             return [self.feed.results()]
         window = self._latest
@@ -263,7 +263,7 @@ class ProgramRunner:
             epochs=epochs,
             start=end,
             stop=end,
-            reset=False,
+            reset=reset,
             validate=[validate] * epochs,
             **self._decided(),
         )
