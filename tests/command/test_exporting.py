@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import pytest
 
 from tests.support.commands import QUIET, compared_here, read, table
@@ -75,6 +76,9 @@ def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
         code = main.main(["mode=predict", f"predict.path={rows}", "predict.model=run/export/model.keras"])
         assert code == (0 if rows == NEW else 2)
     assert "The rows have no column 'joined', 'zip'" in capsys.readouterr().err
+    keras.Sequential([keras.Input((99,)), keras.layers.Dense(2)]).save("other.keras")
+    assert main.main(["mode=predict", "resume=run", "predict.model=other.keras"]) == 2
+    assert "predict.model=other.keras does not take these rows: " in capsys.readouterr().err
     assert main.main(["mode=predict", "predict.model=run/export/model.tflite"]) == 2
     assert main.main(["mode=predict", "resume=run", "predict.model=run/config.yaml"]) == 2
     assert main.main(["mode=predict", "resume=run", "predict.model=run/export/mine.onnx"]) == 2

@@ -102,3 +102,9 @@ def test_a_run_whose_settings_are_damaged_is_told(three_runs: Path) -> None:
     (three_runs / "toy" / "20260101-000000-a" / "config.yaml").write_text("a: [")
     with pytest.warns(UserWarning, match=r"-a/config\.yaml is damaged: this run is shown without settings"):
         assert main.main(["mode=compare"]) == 0
+
+
+def test_a_run_whose_results_are_damaged_is_told(three_runs: Path) -> None:
+    (three_runs / "toy" / "20260101-000000-a" / "summary.json").write_text('{"train": ')
+    with pytest.warns(UserWarning, match=r"-a/summary\.json is damaged: .* expected the JSON"):
+        assert main.main(["mode=compare"]) == 0

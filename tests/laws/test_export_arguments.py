@@ -26,6 +26,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no LiteRT": ({"quantize": ("int8",)}, "int8.* is for LiteRT; expected litert among the formats"),
     "a task": ({"model": Toy()}, r"model is Toy; expected a keras\.Model"),
     "narrow rows": ({"rows": ROWS[:, :3]}, "The rows do not fit the model: .*expected"),
+    "texts for numbers": ({"rows": np.full((3, 4), "a")}, "The rows do not fit the model: .*string"),
     "splits": ({"rows": Splits(Arrays(ROWS))}, "x is Splits; expected an array"),
 }
 

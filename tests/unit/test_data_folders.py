@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from trainkit.config import DataConfig
 from trainkit.core.datasets import Fold
 from trainkit.core.errors import UserError
 from trainkit.data.sources.class_folders import labelled_files
+from trainkit.data.sources.paths import detect_format, files_of
 from trainkit.data.sources.texts import read_texts
 from trainkit.data.table_data import TableData, table_data
 
@@ -123,3 +125,20 @@ def test_the_mark_of_utf_8_is_no_part_of_a_text(tmp_path: Path) -> None:
     write(tmp_path, "a/1.txt", "b/1.txt")
     (tmp_path / "a" / "1.txt").write_text("first word", encoding="utf-8-sig")
     assert read_texts(tmp_path).columns["text"][0] == "first word"
+
+
+@pytest.mark.parametrize("place", ["b/pipe.txt", "table.csv", "rows.parquet"])
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path, place: str) -> None:
+    write(tmp_path, "a/1.txt", "b/2.txt")
+    os.mkfifo(tmp_path / place)
+    path = tmp_path if "/" in place else tmp_path / place
+    with pytest.raises(UserError, match=f"{Path(place).name} is no file but a pipe, a socket or a device"):
+        detect_format(path)
+    with pytest.raises(UserError, match="files are read more than once"):
+        files_of(tmp_path / place, "csv")
+
+
+def test_a_pipe_of_no_format_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "a/1.txt", "b/2.txt")
+    os.mkfifo(tmp_path / "agent.socket")
+    assert detect_format(tmp_path) == "text"

@@ -180,7 +180,7 @@ class _Export:
         self.rows = self.serving.rows(rows.x, compare)
         try:
             self.expected = self.serving.outputs(self.rows)
-        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise UserError(f"The rows do not fit the model: {one_line(str(error))}") from error
         self._twin: tuple[Serving, Named] | None = None
 

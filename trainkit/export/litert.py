@@ -37,8 +37,8 @@ def write(serving: Serving, path: Path, *, quantize: str = "none", rows: Named |
     """
     if serving.takes_text:
         raise UserError(
-            "the model takes text, which LiteRT does not; use format=saved_model, or leave the "
-            "preparation of texts out with export.preparation=false."
+            "the model takes text, which LiteRT does not; use the format saved_model. Of a run, "
+            "export.preparation=false leaves the preparation of texts out."
         )
     if quantize == "int8" and rows is None:
         raise UserError("8-bit integers need training rows in memory, which tell their ranges.")

@@ -28,8 +28,8 @@ def write(serving: Serving, path: Path) -> None:
 
     if serving.takes_text:
         raise UserError(
-            "the model takes text, which tf2onnx cannot convert; use format=saved_model, or leave the "
-            "preparation of texts out with export.preparation=false."
+            "the model takes text, which tf2onnx cannot convert; use the format saved_model. Of a run, "
+            "export.preparation=false leaves the preparation of texts out."
         )
     function = serving.function()
     concrete = function.get_concrete_function()

@@ -38,6 +38,8 @@ def run(config: Config, task: str | None, wanted: Mapping[str, Any]) -> int:
         UserError: if there are no such runs.
     """
     runs = _named(config) if config.compare.runs else _found(config, task, wanted)
+    for problem in (problem for run in runs for problem in run.data.problems):
+        warnings.warn(problem, stacklevel=2)
     width = shutil.get_terminal_size((100, 24)).columns
     rows = rows_of(runs)
     if len(runs) == 2 and config.compare.runs:

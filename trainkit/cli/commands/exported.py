@@ -103,7 +103,13 @@ def _predictions(
             f"{', '.join(before)}, and prepared {', '.join(prepared)}. Expected a file that was exported "
             f"from a run of task {job.task.name} with these columns."
         )
-    outputs: Any = exported(named)
+    try:
+        outputs: Any = exported(named)
+    except Exception as error:  # each runtime has its own for rows of another type or shape
+        raise UserError(
+            f"predict.model={exported.path} does not take these rows: {one_line(str(error))[:300]} Expected "
+            f"a file that was exported from a run of task {job.task.name} with these columns."
+        ) from error
     if "scores" in outputs:  # of a model with preparation; the class names follow from them
         outputs = outputs["scores"]
     elif x is raw and raw is not rows.x:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from trainkit.core.datasets import Source
@@ -69,16 +71,16 @@ def resolve(path: PathLike | Sequence[PathLike]) -> list[Path]:
         path: A file, a folder, a pattern such as `data/*.csv`, or several of them.
 
     Raises:
-        UserError: if there is nothing of that name.
+        UserError: if there is nothing of that name, or something that is read once, such as a pipe.
     """
     if not isinstance(path, str | Path):
         return [found for one in path for found in resolve(one)]
     expanded = os.path.expanduser(path)
     if Path(expanded).exists():
-        return [Path(expanded)]
+        return [_readable(Path(expanded))]
     matching = sorted(Path(found) for found in glob.glob(expanded))
     if matching:
-        return matching
+        return [_readable(found) for found in matching]
     folder = Path(expanded).parent
     if not folder.is_dir():
         raise UserError(f"data.path={path} does not exist: there is no folder {folder}.")
@@ -87,6 +89,19 @@ def resolve(path: PathLike | Sequence[PathLike]) -> list[Path]:
     for word in ("Known:", "known:"):
         hint = hint.replace(word, f"{folder} has")
     raise UserError(f"data.path={path} does not exist; {hint}")
+
+
+def _readable(path: Path) -> Path:
+    """The path of a file or folder; one that cannot be looked at is told where it is opened."""
+    with suppress(OSError):
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind in (stat.S_IFREG, stat.S_IFDIR):
+            return path
+        raise UserError(
+            f"{path} is no file but a pipe, a socket or a device, and files are read more than once. "
+            "Write what it gives to a file, or remove it."
+        )
+    return path
 
 
 def detect_format(path: PathLike | Sequence[PathLike]) -> str:
@@ -137,7 +152,7 @@ def files_of(path: PathLike | Sequence[PathLike], name: str) -> list[Path]:
     for found in resolve(path):
         if found.is_dir():
             inside = sorted(file for file in found.iterdir() if has_ending(file, name))
-            files += [file for file in inside if file.is_file()]
+            files += [_readable(file) for file in inside if not file.is_dir()]
         else:
             files.append(found)
     if not files:
@@ -184,7 +199,7 @@ def files_below(folder: Path) -> list[Path]:
     folders that have been met before.
 
     Raises:
-        UserError: for a folder that cannot be read.
+        UserError: for a folder that cannot be read, or a pipe that is called as a file of some format.
     """
 
     def refuse(error: OSError) -> None:
@@ -197,7 +212,11 @@ def files_below(folder: Path) -> list[Path]:
         folders[:] = [] if real in met else [name for name in folders if not name.startswith(".")]
         found += [Path(root, name) for name in names if real not in met and not name.startswith(".")]
         met.add(real)
-    return sorted(found)
+    return [_readable(file) if _has_known_ending(file) else file for file in sorted(found)]
+
+
+def _has_known_ending(file: Path) -> bool:
+    return any(file.name.lower().endswith(endings) for endings in ENDINGS.values())
 
 
 def has_ending(file: Path, name: str) -> bool:
