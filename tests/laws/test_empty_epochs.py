@@ -86,3 +86,23 @@ def test_labels_of_unknown_rank_train() -> None:
         return list(fit(model, rows, epochs=2, verbose=0).history["loss"])
 
     np.testing.assert_allclose(fitted(tk.fit), fitted(keras.Model.fit), rtol=1e-5)
+
+
+@pytest.mark.parametrize("executed", [1, 4])
+def test_what_a_callback_does_to_the_metrics_of_an_epoch_without_rows_counts(executed: int) -> None:
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.model.metrics[0].update_state(5.0)
+
+    def losses(fit: Any) -> list[float]:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", steps_per_execution=executed)
+        rows = served([2] * 20)
+        return list(
+            fit(model, rows, epochs=3, steps_per_epoch=20, verbose=0, callbacks=[Adds()]).history["loss"]
+        )
+
+    wanted = losses(keras.Model.fit)
+    assert wanted[1] == 5.0
+    np.testing.assert_allclose(losses(tk.fit), wanted, rtol=1e-5)

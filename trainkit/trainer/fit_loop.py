@@ -218,7 +218,7 @@ class FitLoop:
         if not whole:
             self.mid_epoch.keep(self.choice.execution)
         if empty or ((self.exact or self.callbacks.needs_train_batches) and logs.train):
-            logs = self.runner.run_nothing(validate=False, reset=empty)[0]  # callbacks may change metrics
+            logs = self.runner.run_nothing(validate=False, reset=empty and not self.resets)[0]
         logs = self.guard.counted(logs)
         if self.validates(epoch):
             logs = replace(logs, validation=self.validation())

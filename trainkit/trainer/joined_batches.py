@@ -79,6 +79,7 @@ class JoinedBatches:
         self._at_once = False  # whether the next window is read by it
         self._run: int | None = None  # usual batches since another one; None: there was none
         self._short_runs = 0  # of fewer batches than are worth a window, one after the other
+        self._run_is_long = False  # of the run under way, where the runs before it were short
 
     @property
     def holds_more(self) -> bool:
@@ -90,6 +91,7 @@ class JoinedBatches:
         """Begin with an epoch, or an execution: what was read before is over."""
         self.goes_on = True
         self._run = None  # a ragged last batch says nothing of the others
+        self._run_is_long = False
         self._held.clear()
         self._failed = None
         if self._reader is not None and self._reader.count:
@@ -121,7 +123,9 @@ class JoinedBatches:
 
     def _read(self) -> tuple[Any, ...] | None:
         """Rows, rows per step, steps and whether they are one batch as it came; None: there are none."""
-        if self._at_once and not self._held and self._failed is None and (found := self._read_at_once()):
+        doubtful = self._short_runs >= FEW and not self._run_is_long
+        ready = self._at_once and not doubtful and not self._held and self._failed is None
+        if ready and (found := self._read_at_once()):
             return found
         first = self._next()
         if first is None:
@@ -140,8 +144,7 @@ class JoinedBatches:
             self._end_run()
             return first, rows_of(first), 1, True
         joined, began = [first], time.monotonic()
-        doubtful = begins or self._short_runs >= FEW
-        least = FEW if doubtful else 1  # the clock has no say in whether batches are joined
+        least = FEW if begins or doubtful else 1  # the clock has no say in whether batches are joined
         while len(joined) < self._steps and (len(joined) < least or time.monotonic() - began < self.seconds):
             try:
                 batch = self._next()
@@ -158,7 +161,8 @@ class JoinedBatches:
         many_shapes = few and row_shapes(self._held[0]) != row_shapes(first)
         if begins and (many_shapes or len(joined) == 1 < self._steps):
             self._usual = None  # batches of many sizes share the trace of single ones; none is usual so far
-        if self._usual is None or (few and doubtful and not begins):
+        self._run_is_long = not few
+        if self._usual is None or (few and doubtful):
             self._held.extendleft(reversed(joined[1:]))
             self._go_on_with_run(1)
             return first, rows_of(first), 1, True
@@ -178,8 +182,7 @@ class JoinedBatches:
         rows, count, other = self._reader.take()
         if other is not None:
             self._held.append(other)
-            alike = row_shapes(other) == row_shapes(self._usual_batch) and self._short_runs < FEW
-            self._at_once = count >= FEW or alike
+            self._at_once = count >= FEW or row_shapes(other) == row_shapes(self._usual_batch)
         self._go_on_with_run(count)
         return (self._joined(rows, count=count), rows_of(self._usual_batch), count, False) if count else None
 
@@ -194,6 +197,7 @@ class JoinedBatches:
         if self._run:
             self._short_runs = self._short_runs + 1 if self._run < FEW else 0
         self._run = 0
+        self._run_is_long = False
 
     def _next(self) -> Structure | None:
         if self._held:
