@@ -140,12 +140,14 @@ def main() -> None:
     """Print a table of medians and spreads."""
     parser = argparse.ArgumentParser(description="trainkit.fit beside model.fit")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds, the first of all apart")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--rows", default="", help="only rows whose names have this in them")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     ways: dict[str, Callable[..., Any]] = {"model.fit": keras.Model.fit, "trainkit.fit": tk.fit}
     print(
         "| model | model.fit, ms per epoch | trainkit.fit, ms per epoch | times as fast |\n|---|---|---|---|"
     )
-    for row in rows():
+    for row in [one for one in rows() if arguments.rows in one.name]:
         models = {name: row.model() for name in ways}
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for turn in range(rounds + 1):

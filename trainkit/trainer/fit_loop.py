@@ -209,7 +209,7 @@ class FitLoop:
             ended = True
             self.runner.feed.cut_off()
         empty = ended and state.step == first_step and bool(former.train)
-        self.logs = former if empty else self.logs  # as in Keras: of the same names
+        self.logs = former if empty else self.logs  # as in Keras, which logs by the names of before
         logs, compiling = self.logs, self.times.compile - compiling
         train_seconds = time.perf_counter() - begin - compiling
         whole = ended or state.step_in_epoch == self.runner.feed.steps
@@ -217,7 +217,7 @@ class FitLoop:
             return  # somebody asked to stop in the middle of the epoch
         if not whole:
             self.mid_epoch.keep(self.choice.execution)
-        if empty or ((self.exact or self.callbacks.needs_train_batches) and logs.train):
+        if empty or ((self.exact or self.callbacks.needs_train_batches) and logs.train):  # as hooks left them
             logs = self.runner.run_nothing(validate=False, reset=empty and not self.resets)[0]
         logs = self.guard.counted(logs)
         if self.validates(epoch):
