@@ -21,10 +21,12 @@ MODE_OF = {
     "tune": "tune",
     "verify": "verify_resume",
 }
+# What a comparison with model.fit sets itself, so that both loops can be compared.
+SET_BY_PARITY = ("epochs", "engine", "fast_kernels", "on_nonfinite", "dynamic_rows")
 
 
 def check_mode_reads(mode: str, overrides: Sequence[str]) -> None:
-    """Refuse settings of another mode.
+    """Refuse settings of another mode, and those that the mode sets itself.
 
     Args:
         mode: What the command does.
@@ -46,6 +48,12 @@ def check_mode_reads(mode: str, overrides: Sequence[str]) -> None:
             f"mode={mode} does not read {key}, a setting of mode={its_mode}: leave {words[key]} out, or set "
             f"mode={its_mode}."
         )
+    for key in (f"trainer.{name}" for name in SET_BY_PARITY) if mode == "parity" else ():
+        if key in words:
+            instead = ", and set parity.epochs" if key == "trainer.epochs" else ""
+            raise UserError(
+                f"mode=parity sets {key} itself, for both trainings alike: leave {words[key]} out{instead}."
+            )
 
 
 def _of_other_modes(mode: str, keys: Collection[str]) -> Iterator[tuple[str, str]]:
