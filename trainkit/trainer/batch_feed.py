@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import sys
+from concurrent.futures import Future, wait
+from typing import Any
 
 from trainkit.core.helpers import HelperThreads
 from trainkit.engine.inputs import EpochShape
@@ -11,6 +13,8 @@ from trainkit.trainer.keras_batches import KerasBatches
 from trainkit.trainer.windows import Feed, Window
 
 __all__ = ["BatchFeed", "DirectFeed", "ExecutionFeed"]
+
+PATIENCE = 1.0  # seconds that an error waits for rows that are being read
 
 
 class ExecutionFeed(Feed):
@@ -58,7 +62,7 @@ class DirectFeed(ExecutionFeed):
     """Hands on the batches of one execution, which the host sees, as in `model.fit`.
 
     While a part of an execution is trained the next part of it is read, and nothing beyond: what callbacks do
-    between executions may change the rows.
+    between executions may change the rows. Batches that are not joined are read when they are due.
 
     Args:
         batches: The rows.
@@ -76,7 +80,7 @@ class DirectFeed(ExecutionFeed):
     @property
     def alone(self) -> bool:
         """Whether each call trains one batch as it came."""
-        return not self.joined.joins
+        return not (self.joined.joins or self.joined.split)
 
     def has_step(self, epoch: int, step: int) -> bool:
         if epoch != self._epoch:
@@ -97,7 +101,7 @@ class DirectFeed(ExecutionFeed):
         return self._found(start)
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        _let_go(self._thread, self._ahead)
 
     def _found(self, step: int) -> Window | None:
         """The rows of a step of the execution under way; None: it is over.
@@ -114,7 +118,7 @@ class DirectFeed(ExecutionFeed):
         self._under_way = False
         current = self.joined.window(step) if ahead is None else ahead.result()
         self._under_way = current is not None and self.joined.holds_more
-        if current is not None and self._under_way:
+        if current is not None and self._under_way and self.joined.joins:
             self._ahead = self._thread.submit(self.joined.window, current.stop)
         self._current = current
         return current
@@ -157,6 +161,7 @@ class BatchFeed(Feed):
         found = self._ahead.result() if self._ahead is not None else self.joined.window(start)
         self._ahead = None
         if found is None:
+            self.batches.advance()
             return None
         if self.joined.goes_on:
             self._ahead = self._thread.submit(self.joined.window, found.stop)
@@ -164,7 +169,7 @@ class BatchFeed(Feed):
         return found
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        _let_go(self._thread, self._ahead)
 
     def _begin_epoch(self) -> None:
         if self._ahead is not None:  # of an epoch that was cut off: a batch that failed in it is not missed
@@ -173,3 +178,12 @@ class BatchFeed(Feed):
         self._current = None
         self.batches.begin_epoch()
         self.joined.begin()
+
+
+def _let_go(thread: HelperThreads, ahead: Future[Any] | None) -> None:
+    """End a thread that reads ahead. An error, or Ctrl-C, does not wait for rows that may never come."""
+    if ahead is not None and sys.exc_info()[0] is not None:
+        wait([ahead], PATIENCE)
+        thread.shutdown(wait=ahead.done(), cancel_futures=True)
+    else:
+        thread.shutdown(cancel_futures=True)

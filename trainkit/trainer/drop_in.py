@@ -258,8 +258,9 @@ def _check_optimizer(optimizer: Any) -> None:
     for one in [] if optimizer is None else inner_optimizers(optimizer):
         if assigns_when_built(one):
             raise UserError(
-                f"{type(one).__name__} is not built, and model.fit would begin its averages anew in each "
-                "step; call model.optimizer.build(model.trainable_variables) first, or set exact=True."
+                f"{type(one).__name__} is not built, and what its build() assigns, model.fit would assign "
+                "anew in each step; call model.optimizer.build(model.trainable_variables) first, or set "
+                "exact=True."
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
+from trainkit.backend.compat import pipelines
 from trainkit.backend.devices import has_gpu
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
@@ -82,6 +84,9 @@ class GivenRows:
             compat.build_by_batch(model, iterator)
         iterator.reset()  # as fit does: a PyDataset is told of an epoch's end before the first
         self.batches = KerasBatches(iterator)
+        self._reads_model = isinstance(given["x"], tf.data.Dataset) and pipelines.reads(
+            given["x"], model.variables
+        )
 
     def feed(self, setup: TrainSetup, *, direct: bool) -> Feed | None:
         """Where the loop reads the rows; None: they stay on the device.
@@ -96,14 +101,12 @@ class GivenRows:
             return KerasFeed(self.batches, setup.state)
         joins = not setup.rows_as_keras or self.split or joins_unseen(self.source.batch_spec)
         alone = self._alone(setup)
-        if direct and not self.split:
+        read = partial(JoinedBatches, self.batches, split=self.split, alone=alone)
+        if direct or self._reads_model:
             size = setup.model.steps_per_execution
-            joins = joins and size > 1
-            joined = JoinedBatches(self.batches, joins=joins, alone=alone, most=size, crosses=False)
-            return DirectFeed(self.batches, joined)
-        return BatchFeed(
-            self.batches, JoinedBatches(self.batches, split=self.split, joins=joins, alone=alone)
-        )
+            joins = joins and size > 1 and not self._reads_model
+            return DirectFeed(self.batches, read(joins=joins, most=size, crosses=False))
+        return BatchFeed(self.batches, read(joins=joins))
 
     def _is_short(self, setup: TrainSetup) -> bool:
         """Whether arrays are trained batch by batch, by one trace for all."""

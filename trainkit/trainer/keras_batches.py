@@ -31,6 +31,7 @@ class KerasBatches:
         self.current: Any = None  # the iterator of the execution under way
         self._executions = 0  # of this epoch
         self.left = 0  # batches of the execution under way that are still to be read
+        self._over = False  # whether the rows have ended, which Keras is still to learn
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -47,11 +48,19 @@ class KerasBatches:
         """Start with the first step of an epoch."""
         self.current = None
         self._executions = self.left = 0
+        self._over = False
         self._walk = iter(self.iterator)
 
     def advance(self) -> tuple[int, int] | None:
-        """Numbers of the first and the last step of the next execution; None: the epoch is over."""
+        """Numbers of the first and the last step of the next execution; None: the epoch is over.
+
+        The end is for the thread that trains, once all steps are trained: Keras tells the rows of it.
+        """
         self.current = None  # who walks lets an iterator go that has ended, while we go on
+        if self._over:
+            self._over = False
+            self.cut_off()
+            self._walk = iter(())
         following = next(self._walk, None)
         if following is None:
             return None
@@ -102,13 +111,16 @@ class KerasBatches:
                 self._end()
 
     def _goes_on(self, crosses: bool) -> bool:
-        return self.left > 0 or (crosses and self.advance() is not None)
+        """Whether there is more to read; the last execution of an epoch is not gone beyond."""
+        if self.left > 0 or not crosses or self._over:
+            return self.left > 0
+        if self._executions and self.iterator.executions_left(self._executions) == 0:
+            return False
+        return self.advance() is not None
 
     def _end(self) -> None:
         """The rows have ended. Keras learns it from an execution that gets no batch."""
-        if self.left == self.iterator.steps_per_execution:
-            self.cut_off()
-            self._walk = iter(())
+        self._over = self.left == self.iterator.steps_per_execution
         self.left = 0
 
 

@@ -94,7 +94,9 @@ def examine(
                 loss = tf.zeros(())  # of a model that only adds losses: symbolic layers add none
                 if compat.compiled_losses(model) is not None or compat.has_own(model, "compute_loss"):
                     loss = compat.model_loss(model, x, y, outputs, weight, True)
-        logs = model.compute_metrics(x, y, outputs, sample_weight=weight)
+        # Keras builds metrics first where a strategy trains; else the model's own step is to update them.
+        updates = not own_step or tf.distribute.has_strategy() or compat.has_own(model, "compute_metrics")
+        logs = model.compute_metrics(x, y, outputs, sample_weight=weight) if updates else None
         seen["divisors"] = len(parts.divisors)
         graph = tf.compat.v1.get_default_graph()
         if any(op.type == "Cast" and op.inputs[0].dtype == tf.string for op in graph.get_operations()):
@@ -185,9 +187,9 @@ def _layout(task: Task, model: keras.Model, name: str, batch: Any, logs: Any, as
     """What training or evaluation steps log: the metrics, or what the model's own step returns."""
     own = compat.has_own(model, name)
     if (own and batch is None) or not (own or compat.has_own(model, "compute_metrics")):
-        return LogLayout.of(compat.symbolic_call(model.get_metrics_result))
+        return LogLayout.of(_metrics(task, model, as_keras))
     returned = _returned(task, model, name, batch, as_keras) if own else logs
-    metrics = compat.symbolic_call(model.get_metrics_result)
+    metrics = _metrics(task, model, as_keras)
     if not isinstance(returned, dict) or not returned:
         what = "an empty dict" if isinstance(returned, dict) else type(returned).__name__
         raise UserError(
@@ -197,6 +199,20 @@ def _layout(task: Task, model: keras.Model, name: str, batch: Any, logs: Any, as
     if set(returned) == set(metrics):
         return LogLayout.of(metrics, batch_from_step=_shapes(returned) == _shapes(metrics))
     return LogLayout.of(returned, from_step=True)
+
+
+def _metrics(task: Task, model: keras.Model, as_keras: bool) -> Any:
+    """What the metrics of a model say, which Keras asks for after each epoch."""
+    try:
+        return compat.symbolic_call(model.get_metrics_result)
+    except ValueError as error:  # they are not built
+        if as_keras:
+            raise
+        raise UserError(
+            f"Task {task.name}: {type(model).__name__}.train_step updates none of the metrics that the task "
+            "names, for which model.fit raises an error: call self.compute_metrics(x, y, y_pred) in it, or "
+            "name no metrics."
+        ) from error
 
 
 def _shapes(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ __all__ = [
     "decay_exclusions",
 ]
 
+ASSIGNMENTS = ("assign", "assign_add", "assign_sub", "scatter_update")
+
 
 def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
     """Whether optimizers that are built were built for other weights than `variables`."""
@@ -29,10 +31,23 @@ def built_for_all(optimizers: Sequence[keras.optimizers.Optimizer], variables: I
 
 
 def assigns_when_built(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether an optimizer that is not built yet copies the weights when it is: built within a step, as Keras
-    builds it, it does so again in each step of that program."""
-    kind = getattr(keras.optimizers, "ScheduleFreeAdamW", None)  # since Keras 3.15
-    return kind is not None and isinstance(optimizer, kind) and not optimizer.built
+    """Whether an optimizer that is not built yet assigns to variables when it is, as `ScheduleFreeAdamW`
+    copies the weights: built within a step, as Keras builds it, it does so again in each step."""
+    return not optimizer.built and _assigns(type(optimizer), "build", set())
+
+
+def _assigns(kind: type, method: str, seen: set[Any]) -> bool:
+    """Whether a method of a class, or one that it calls, names an assignment to a variable."""
+    for owner in kind.__mro__:
+        code = getattr(vars(owner).get(method), "__code__", None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        if any(name in ASSIGNMENTS for name in code.co_names):
+            return True
+        if any(_assigns(kind, name, seen) for name in code.co_names):
+            return True
+    return False
 
 
 def copy_weight_decay_exclusions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -18,6 +18,7 @@ __all__ = [
     "knows_the_time",
     "let_go",
     "opened_twice",
+    "reads",
     "runs_python",
     "set_apart",
     "shuffled_anew",
@@ -92,6 +93,12 @@ def runs_python(dataset: tf.data.Dataset) -> bool:
     return any("PyFunc" in node.op for graph in graphs for node in _nodes(graph))
 
 
+def reads(dataset: tf.data.Dataset, variables: Iterable[Any]) -> bool:
+    """Whether functions of its stages read some of the variables, such as the weights of a model."""
+    handles = {id(getattr(v, "value", v).handle) for v in variables}
+    return any(id(given) in handles for stage in _stages(dataset) for given in _given(stage))
+
+
 def opened_twice(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The dataset, of which each iterator opens one that nobody reads before its own."""
     second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
@@ -140,10 +147,13 @@ def let_go(held: list[Any]) -> None:
 
 def _opens_given(stage: tf.data.Dataset) -> bool:
     """Whether a function of a stage has a Dataset from outside of it, which may be shuffled, too."""
-    functions = [part.function for part in vars(stage).values() if hasattr(part, "function")]
-    return any(
-        given.dtype == tf.variant for one in functions for given in getattr(one, "captured_inputs", ())
-    )
+    return any(given.dtype == tf.variant for given in _given(stage))
+
+
+def _given(stage: tf.data.Dataset) -> Iterator[Any]:
+    """What the functions of a stage have from outside of them."""
+    for part in vars(stage).values():
+        yield from getattr(getattr(part, "function", None), "captured_inputs", ())
 
 
 def _nodes(graph: tf.compat.v1.GraphDef) -> Iterator[Any]:
