@@ -101,6 +101,7 @@ def test_images_of_several_sizes_are_scaled_to_one(tmp_path: Path) -> None:
     read = read_images(tmp_path, ImageOptions(size=(3, 5)))
     np.testing.assert_array_equal(read.x[0], np.full((3, 5, 1), 9))
     np.testing.assert_array_equal(read.x[1], pixels(0, 3, 5, 1))
+    assert read.table.notes == ("the size is changed in 1 image",)
 
 
 def test_jpeg_is_read(tmp_path: Path) -> None:

@@ -202,6 +202,14 @@ def test_a_table_without_features_is_refused_with_each_column_and_why(
         fit_preparation(schema, schema.read(columns), np.arange(30))
 
 
+@pytest.mark.parametrize("column", ["city", "note", "class"])
+def test_texts_that_no_exported_model_could_tell_apart_are_refused(column: str) -> None:
+    columns = table()
+    columns[column] = objects(*(f"{value}\0" if value else "" for value in columns[column]))
+    with pytest.raises(UserError, match=f"{column}: .* holds the character NUL"):
+        fitted(columns)
+
+
 @pytest.mark.parametrize("kind", ["standard", "min_max", "robust", "log"])
 @given(exponent=st.integers(-60, 60), seed=st.integers(0, 99))
 def test_a_column_is_constant_up_to_rounding_whatever_its_unit(kind: str, exponent: int, seed: int) -> None:

@@ -185,7 +185,13 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_training(tmp_path: Path) 
     (group,) = seed_groups(rows_of(runs))
     assert [row.values["run"] for row in group.rows] == ["a", "b"]
     assert group.text("best") == "0.3 ± 0.14"
-    assert group.kind == "2 seeds"
+    assert (group.kind, group.apart) == ("2 seeds", {})
+    runs.append(compared(tmp_path / "d", seed=1, rate=0.5))
+    lines = [line for line in table_lines(rows_of(runs), 140, 5) if line.startswith("2 seeds")]
+    rates = [line.partition(": best")[0] for line in lines]
+    assert rates[1] == "2 seeds, toy, optimizer.learning_rate 0.5"
+    assert rates[0].startswith("2 seeds, toy, optimizer.learning_rate ")
+    assert rates[0] != rates[1]
 
 
 def test_folds_are_no_seeds_and_every_run_has_a_name_of_its_own(tmp_path: Path) -> None:

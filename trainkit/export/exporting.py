@@ -230,8 +230,8 @@ class _Export:
         gives_text = any(values.dtype.kind in "OUS" for values in self.expected.values())
         if gives_text and not serving.takes_text and name not in ("keras", "saved_model"):
             raise UserError(
-                "the model answers in text, which the format does not hold; use format=saved_model, or leave "
-                "the class names out with export.preparation=false."
+                "the model answers in text, which the format does not hold; use export.format=saved_model, "
+                "or leave the class names out with export.preparation=false."
             )
         if name == "keras":
             return keras_format.save(serving.model, path)

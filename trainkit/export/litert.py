@@ -37,7 +37,7 @@ def write(serving: Serving, path: Path, *, quantize: str = "none", rows: Named |
     """
     if serving.takes_text:
         raise UserError(
-            "the model takes text, which LiteRT does not; use the format saved_model. Of a run, "
+            "the model takes text, which LiteRT does not; use export.format=saved_model. Of a run, "
             "export.preparation=false leaves the preparation of texts out."
         )
     if quantize == "int8" and rows is None:

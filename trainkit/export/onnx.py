@@ -28,7 +28,7 @@ def write(serving: Serving, path: Path) -> None:
 
     if serving.takes_text:
         raise UserError(
-            "the model takes text, which tf2onnx cannot convert; use the format saved_model. Of a run, "
+            "the model takes text, which tf2onnx cannot convert; use export.format=saved_model. Of a run, "
             "export.preparation=false leaves the preparation of texts out."
         )
     function = serving.function()

@@ -68,7 +68,7 @@ def _seeds(rows: Sequence[Row]) -> list[Any]:
     lines = [
         [
             group.rows[0].values["task"],
-            group.kind,
+            ", ".join([group.kind, *(f"{key} {_plain(value)}" for key, value in group.apart.items())]),
             *(group.text(name) if name in group.spread else NOTHING for name in names),
         ]
         for group in found

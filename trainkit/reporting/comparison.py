@@ -43,6 +43,7 @@ NOT_THE_TRAINING = (
 SEEDS = ("trainer.seed", "data.seed", "task.seed")
 FOLDS = "fit.cv"
 FOLD = "fit.fold"
+MAX_APART = 3  # settings that tell a group of runs from others
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,12 @@ class SeedGroup:
     Args:
         rows: The runs, no two of the same fold and seeds.
         spread: Mean and standard deviation of the results, by column.
+        apart: What tells it from other groups: the first settings that they do not share.
     """
 
     rows: Sequence[Row]
     spread: Mapping[str, tuple[float, float]]
+    apart: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
@@ -230,7 +233,14 @@ def seed_groups(rows: Iterable[Row]) -> list[SeedGroup]:
             if which not in found or row.run.data.written >= found[which].run.data.written:
                 found[which] = row
     groups = [list(found.values()) for found in together.values() if len(found) > 1]
-    return [SeedGroup(group, _spread(group)) for group in groups]
+    keys = [key for key in differences([group[0].run for group in groups]) if key not in (FOLD, *SEEDS)]
+    return [SeedGroup(group, _spread(group), _apart(group[0].run.settings, keys)) for group in groups]
+
+
+def _apart(settings: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The first few of these settings that are set."""
+    found = {key: settings[key] for key in keys if settings.get(key) is not None}
+    return dict(list(found.items())[:MAX_APART])
 
 
 def _spread(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:

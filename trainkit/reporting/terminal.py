@@ -44,7 +44,8 @@ def table_lines(rows: Sequence[Row], width: int, limit: int) -> list[str]:
         lines.append(f"{len(rows) - limit:,} more runs; compare.limit shows more.")
     for group in seed_groups(rows):
         spread = [f"{name} {group.text(name)}" for name in group.spread]
-        lines += _wrapped(f"{group.kind}, {group.rows[0].values['task']}: ", spread, width)
+        apart = "".join(f", {key} {_text(value)}" for key, value in group.apart.items())
+        lines += _wrapped(f"{group.kind}, {group.rows[0].values['task']}{apart}: ", spread, width)
     return lines
 
 

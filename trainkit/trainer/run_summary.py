@@ -74,7 +74,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of `summary.json`, without the test results.
 
-    Where this process completed no epoch, the values of the last one are those that the run had before.
+    Where this process completed no epoch, the values of the last one are those that the run had before: by
+    its `metrics.csv`, or by the summary itself.
 
     Args:
         name: Name of the task.
@@ -84,13 +85,15 @@ def summarise(
         best: What followed the monitored value.
         report: How the fit went.
     """
-    read_or_set_aside(run.summary)
+    former = read_or_set_aside(run.summary)
     # Callbacks may add values of their own, which a resumed training that has no epoch left does not know.
     last = {name: history[name][-1] for name in setup.logged() if history.get(name)}
     if not last:
         rows = [row for row in read_rows(run.metrics) if int(row["epoch"]) == setup.state.epoch]
         last = logged_values(rows[-1]) if rows else {}
     train, validation = split_logs(last)
+    if not last and former.get("epochs") == setup.state.epoch:
+        train, validation = former.get("train", {}), former.get("val", {})
     return {
         "task": name,
         "dataset": setup.splits.source.name,

@@ -11,7 +11,7 @@ import numpy as np
 
 from trainkit.core.cells import quoted
 from trainkit.data import cells
-from trainkit.data.preparation.encoder import ColumnEncoder
+from trainkit.data.preparation.encoder import ColumnEncoder, refuse_null
 from trainkit.data.preparation.settings import ColumnSettings
 
 __all__ = ["FIRST_KNOWN", "MISSING", "OTHER", "CategoryEncoder", "fit_categories"]
@@ -124,8 +124,12 @@ def fit_categories(
         settings: How.
         missing: Texts of the raw column that are gaps, for the exported model.
         booleans: As `ColumnSchema.booleans` gives them, for the exported model.
+
+    Raises:
+        UserError: for a category with the character NUL.
     """
     different, codes = cells.distinct(values)
+    refuse_null(name, different)
     counts = dict(zip(different, np.bincount(codes, minlength=len(different)).tolist(), strict=True))
     frequent = [value for value in counts if value and counts[value] >= settings.min_rows]
     known = tuple(sorted(frequent, key=lambda value: (-counts[value], value))[: settings.max_categories])

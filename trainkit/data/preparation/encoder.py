@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["ColumnEncoder"]
+from trainkit.core.cells import quoted
+from trainkit.core.errors import UserError
+
+__all__ = ["ColumnEncoder", "refuse_null"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,17 @@ class ColumnEncoder(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Its state as JSON can hold it."""
         return {"kind": self.kind, **asdict(self)}
+
+
+def refuse_null(name: str, texts: Iterable[str]) -> None:
+    """Refuse texts of a column with the character NUL: NumPy and Keras take it for the end of a text.
+
+    Raises:
+        UserError: for the first of them.
+    """
+    for text in texts:
+        if "\0" in text:
+            raise UserError(
+                f"{name}: {quoted(text)} holds the character NUL, which ends a text for NumPy and Keras, so "
+                "an exported model could not tell it from others; take it out of the data."
+            )

@@ -14,6 +14,7 @@ from trainkit.core.errors import UserError
 from trainkit.data import cells
 from trainkit.data.cells import NUMBER
 from trainkit.data.columns import setting_of
+from trainkit.data.preparation.encoder import refuse_null
 from trainkit.data.preparation.scaling import Scaling, check_range, fit_scaling
 from trainkit.data.preparation.settings import PreparationSettings
 from trainkit.data.targets import check_apart
@@ -158,8 +159,12 @@ def fit_class_labels(name: str, values: np.ndarray, settings: PreparationSetting
         name: Of the column.
         values: Class names `[N]`.
         settings: How.
+
+    Raises:
+        UserError: for a class with the character NUL.
     """
     different, _ = cells.distinct(values)
+    refuse_null(name, different)
     if settings.labels == "multi_label":
         different = list({label for value in different for label in _split(value, settings.separator)})
     are_numbers = all(NUMBER.fullmatch(value) for value in different)

@@ -13,7 +13,7 @@ import numpy as np
 
 from trainkit.core.errors import UserError
 from trainkit.data.columns import setting_of
-from trainkit.data.preparation.encoder import ColumnEncoder
+from trainkit.data.preparation.encoder import ColumnEncoder, refuse_null
 from trainkit.data.preparation.settings import ColumnSettings
 
 __all__ = ["FIRST_WORD", "MAX_LENGTH", "UNKNOWN", "TokenEncoder", "fit_tokens"]
@@ -89,7 +89,7 @@ def fit_tokens(name: str, parts: Iterable[np.ndarray], settings: ColumnSettings)
         settings: How.
 
     Raises:
-        UserError: if no text has a word.
+        UserError: if no text has a word, or a word has the character NUL.
     """
     counts: Counter[str] = Counter()
     lengths = []
@@ -102,6 +102,7 @@ def fit_tokens(name: str, parts: Iterable[np.ndarray], settings: ColumnSettings)
             f"data.columns.{name}: no text of a training row has a word. Expected words between blanks; "
             f"{setting_of(name, 'ignore')} leaves the column out."
         )
+    refuse_null(name, counts)
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
     length = settings.length
     if length == 0:

@@ -21,6 +21,7 @@ __all__ = ["ColorFound", "Decoder", "by_channels", "first_shape"]
 BLOCK = 256  # files that are decoded ahead
 TENSORFLOW_FRAME = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")  # what TensorFlow puts around a reason
 
+SCALED = "the size is changed in {}"
 TRANSPARENT = "transparency is dropped in {}"
 DEEP = "16 bits per color become 8 in {}"
 TURNED = "marks of the camera's orientation are not followed, as in Keras, in {}"
@@ -44,9 +45,9 @@ def first_shape(files: Sequence[Path], size: Size, channels: int) -> tuple[int, 
     """
     bad = []
     for file in files:
-        image = _decode(file, size)
+        image = _decode(file)
         if not isinstance(image, str):
-            return (*image.shape[:2], channels or 3)
+            return (*(size or image.shape[:2]), channels or 3)
         bad.append((shown(file), image))
     refuse_bad(bad, len(files), "images", skip_bad=False)
     raise UserError("There are no images.")
@@ -123,10 +124,26 @@ class Decoder:
         with HelperThreads() as pool:
             for begin in range(0, len(self.files), BLOCK):
                 some = self.files[begin : begin + BLOCK]
-                yield from pool.map(lambda file: (_decode(file, self.size), _lossy(file)), some)
+                yield from pool.map(self._one, some)
+
+    def _one(self, file: Path) -> tuple[np.ndarray | str, list[str]]:
+        image = _decode(file)
+        if isinstance(image, str):
+            return image, []
+        scaled = self.size is not None and image.shape[:2] != tuple(self.size)
+        return _scaled(image, self.size) if scaled else image, [*_lossy(file), *([SCALED] if scaled else [])]
 
 
-def _decode(file: Path, size: Size) -> np.ndarray | str:
+def _scaled(image: np.ndarray, size: Size) -> np.ndarray:
+    """The image with another height and width."""
+    import tensorflow as tf
+
+    resized = tf.image.resize(image, size, method="bilinear", antialias=True)
+    pixels: np.ndarray = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8).numpy()
+    return pixels
+
+
+def _decode(file: Path) -> np.ndarray | str:
     """The image uint8 `[H, W, C]`, or why it cannot be read."""
     import tensorflow as tf
 
@@ -138,9 +155,6 @@ def _decode(file: Path, size: Size) -> np.ndarray | str:
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "message", None) or getattr(error, "strerror", None) or str(error)
         return TENSORFLOW_FRAME.sub("", str(reason)).strip()
-    if size is not None and tuple(image.shape[:2]) != tuple(size):
-        resized = tf.image.resize(image, size, method="bilinear", antialias=True)
-        image = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
     pixels: np.ndarray = image.numpy()
     return pixels
 
