@@ -4,6 +4,7 @@ they see in Keras, rows may be computed from the weights, and an error does not 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,6 +89,40 @@ class Hooks(keras.callbacks.Callback):
             raise StopIteration
 
 
+@pytest.mark.parametrize("executed", [1, 3])
+@pytest.mark.parametrize("steps", [None, 13, 30])
+@pytest.mark.parametrize("sees", ["hooks", "weights"])
+def test_rows_that_end_unannounced_begin_again_as_in_keras(
+    sees: str, steps: int | None, executed: int
+) -> None:
+    """Where nothing is read ahead, since a callback or the rows themselves see each step."""
+
+    def trained(fit: Any) -> tuple[list[Any], list[Any], int]:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", steps_per_execution=executed)
+        rows = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4).filter(lambda x, y: True)
+        if sees == "weights":
+            rows = rows.map(lambda x, y: (x, y + 0 * model.weights[0].value[0, 0]))
+        hooks = Hooks(ends=False)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            history = fit(
+                model,
+                rows,
+                epochs=3,
+                steps_per_epoch=steps,
+                verbose=0,
+                callbacks=[hooks] if sees == "hooks" else [],
+            )
+        ended = sum("ran out of data" in str(one.message) for one in caught)
+        return [*history.history["loss"], *model.get_weights()], hooks.calls, ended
+
+    (wanted, told, ends), (found, calls, ended) = trained(keras.Model.fit), trained(tk.fit)
+    assert (calls, ended) == (told, ends)
+    alike(found, wanted)
+
+
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("kind", ["of known length", "of unknown length", "without end"])
 def test_on_replicas_batch_hooks_are_called_as_in_keras(kind: str, ends: bool) -> None:
@@ -102,7 +137,8 @@ def test_on_replicas_batch_hooks_are_called_as_in_keras(kind: str, ends: bool) -
         rows = rows.repeat() if kind == "without end" else rows
         hooks = Hooks(ends)
         steps = STEPS if kind == "without end" else None
-        history = fit(model, rows, epochs=3, steps_per_epoch=steps, verbose=0, callbacks=[hooks])
+        with model.distribute_strategy.scope():
+            history = fit(model, rows, epochs=3, steps_per_epoch=steps, verbose=0, callbacks=[hooks])
         return [*history.history["loss"], *model.get_weights()], hooks.calls
 
     wanted, told = trained(keras.Model.fit)

@@ -40,6 +40,19 @@ class Lookahead(keras.optimizers.Adam):
             variable.assign(keras.ops.where(due, step, variable))
 
 
+def copied(pairs: Any) -> None:
+    for slow, variable in pairs:
+        slow.assign(variable)
+
+
+class Elsewhere(Lookahead):
+    """Begins them in a function of the module, within a comprehension."""
+
+    def _begin(self, variables: list[Any]) -> None:
+        self.slow = [self.add_variable_from_reference(v, "slow") for v in variables]
+        _ = [copied([pair]) for pair in zip(self.slow, variables, strict=True)]
+
+
 def classifier(kind: type[keras.Model], optimizer: Any, **compiled: Any) -> keras.Model:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((3,))
@@ -56,6 +69,7 @@ def test_an_optimizer_that_assigns_as_it_is_built_is_refused_until_it_is() -> No
         settings = {"epochs": 3, "batch_size": 4, "shuffle": False, "verbose": 0, **settings}
         return list(fit(model, X, Y, **settings).history["loss"])
 
+    assert assigns_when_built(Elsewhere(0.05))
     by_step, once = (losses(keras.Model.fit, built=built) for built in (False, True))
     assert abs(by_step[-1] - once[-1]) > 1e-3
     np.testing.assert_allclose(losses(tk.fit, built=True), once, rtol=1e-4)
@@ -86,10 +100,15 @@ class LeavesMetrics(keras.Model):
         return {"loss": loss}
 
 
-def test_metrics_that_no_step_updates_are_the_error_that_they_are_in_keras() -> None:
-    for fit in (keras.Model.fit, tk.fit):
+def test_metrics_that_no_step_updates_are_refused_where_keras_raises() -> None:
+    def fitted(fit: Callable[..., Any], **settings: Any) -> None:
+        fit(classifier(LeavesMetrics, "sgd", metrics=["accuracy"]), X, Y, verbose=0, **settings)
+
+    for settings in ({"fit": keras.Model.fit}, {"fit": tk.fit, "exact": True}):
         with pytest.raises(ValueError, match="the metric has not yet been built"):
-            fit(classifier(LeavesMetrics, "sgd", metrics=["accuracy"]), X, Y, verbose=0)
+            fitted(**settings)
+    with pytest.raises(tk.UserError, match=r"LeavesMetrics\.train_step updates none of the metrics"):
+        fitted(tk.fit)
 
 
 def test_metrics_that_were_built_before_log_what_they_log_in_keras() -> None:

@@ -98,6 +98,8 @@ class DirectFeed(ExecutionFeed):
             self._due = False
             self._under_way = True
             self.joined.begin()
+            if self._found(start) is None:  # the rows have ended, which Keras learns now
+                self.batches.advance()
         return self._found(start)
 
     def close(self) -> None:

@@ -84,9 +84,8 @@ class GivenRows:
             compat.build_by_batch(model, iterator)
         iterator.reset()  # as fit does: a PyDataset is told of an epoch's end before the first
         self.batches = KerasBatches(iterator)
-        self._reads_model = isinstance(given["x"], tf.data.Dataset) and pipelines.reads(
-            given["x"], model.variables
-        )
+        trained = [*model.variables, *getattr(model.optimizer, "variables", ())]
+        self._reads_model = isinstance(given["x"], tf.data.Dataset) and pipelines.reads(given["x"], trained)
 
     def feed(self, setup: TrainSetup, *, direct: bool) -> Feed | None:
         """Where the loop reads the rows; None: they stay on the device.

@@ -187,9 +187,9 @@ def _layout(task: Task, model: keras.Model, name: str, batch: Any, logs: Any, as
     """What training or evaluation steps log: the metrics, or what the model's own step returns."""
     own = compat.has_own(model, name)
     if (own and batch is None) or not (own or compat.has_own(model, "compute_metrics")):
-        return LogLayout.of(_metrics(task, model, as_keras))
+        return LogLayout.of(_metrics(task, model))
     returned = _returned(task, model, name, batch, as_keras) if own else logs
-    metrics = _metrics(task, model, as_keras)
+    metrics = _metrics(task, model)
     if not isinstance(returned, dict) or not returned:
         what = "an empty dict" if isinstance(returned, dict) else type(returned).__name__
         raise UserError(
@@ -201,17 +201,15 @@ def _layout(task: Task, model: keras.Model, name: str, batch: Any, logs: Any, as
     return LogLayout.of(returned, from_step=True)
 
 
-def _metrics(task: Task, model: keras.Model, as_keras: bool) -> Any:
+def _metrics(task: Task, model: keras.Model) -> Any:
     """What the metrics of a model say, which Keras asks for after each epoch."""
     try:
         return compat.symbolic_call(model.get_metrics_result)
     except ValueError as error:  # they are not built
-        if as_keras:
-            raise
         raise UserError(
-            f"Task {task.name}: {type(model).__name__}.train_step updates none of the metrics that the task "
-            "names, for which model.fit raises an error: call self.compute_metrics(x, y, y_pred) in it, or "
-            "name no metrics."
+            f"Task {task.name}: {type(model).__name__}.train_step updates none of the metrics of compile(). "
+            "There model.fit raises an error after the first epoch, unless something else builds them: call "
+            "self.compute_metrics(x, y, y_pred) in it, or name no metrics; tk.fit(exact=True) is as in Keras."
         ) from error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 import keras
@@ -15,7 +17,7 @@ __all__ = [
     "decay_exclusions",
 ]
 
-ASSIGNMENTS = ("assign", "assign_add", "assign_sub", "scatter_update")
+ASSIGNMENTS = {"assign", "assign_add", "assign_sub", "scatter_update"}
 
 
 def built_for_others(optimizers: Sequence[keras.optimizers.Optimizer], variables: Iterable[Any]) -> bool:
@@ -33,21 +35,35 @@ def built_for_all(optimizers: Sequence[keras.optimizers.Optimizer], variables: I
 def assigns_when_built(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether an optimizer that is not built yet assigns to variables when it is, as `ScheduleFreeAdamW`
     copies the weights: built within a step, as Keras builds it, it does so again in each step."""
-    return not optimizer.built and _assigns(type(optimizer), "build", set())
+    return not optimizer.built and _assigns(type(optimizer), type(optimizer).build, set())
 
 
-def _assigns(kind: type, method: str, seen: set[Any]) -> bool:
-    """Whether a method of a class, or one that it calls, names an assignment to a variable."""
-    for owner in kind.__mro__:
-        code = getattr(vars(owner).get(method), "__code__", None)
-        if code is None or code in seen:
-            continue
-        seen.add(code)
-        if any(name in ASSIGNMENTS for name in code.co_names):
-            return True
-        if any(_assigns(kind, name, seen) for name in code.co_names):
-            return True
-    return False
+def _assigns(kind: type, function: Any, seen: set[Any]) -> bool:
+    """Whether a function, or one that it calls, names an assignment to a variable; of a class's methods, all
+    that have the name count."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    code = getattr(function, "__code__", None)
+    if code is None or code in seen:
+        return False
+    seen.add(code)
+    names = set(_names(code))
+    if names & ASSIGNMENTS:
+        return True
+    called = [vars(owner).get(name) for name in names for owner in kind.__mro__]
+    called += [function.__globals__.get(name) for name in names if not _of_keras(function)]
+    return any(_assigns(kind, one, seen) for one in called if callable(one) or hasattr(one, "__func__"))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """What a code names, also within its comprehensions and functions."""
+    yield from code.co_names
+    for inside in code.co_consts:
+        if isinstance(inside, CodeType):
+            yield from _names(inside)
+
+
+def _of_keras(function: Any) -> bool:
+    return str(function.__module__).partition(".")[0] in ("keras", "tensorflow")
 
 
 def copy_weight_decay_exclusions(

@@ -95,7 +95,9 @@ def runs_python(dataset: tf.data.Dataset) -> bool:
 
 def reads(dataset: tf.data.Dataset, variables: Iterable[Any]) -> bool:
     """Whether functions of its stages read some of the variables, such as the weights of a model."""
-    handles = {id(getattr(v, "value", v).handle) for v in variables}
+    values = [getattr(v, "value", v) for v in variables]
+    copies = [copy for value in values for copy in getattr(value, "values", (value,))]  # one a replica
+    handles = {id(copy.handle) for copy in copies if hasattr(copy, "handle")}
     return any(id(given) in handles for stage in _stages(dataset) for given in _given(stage))
 
 
