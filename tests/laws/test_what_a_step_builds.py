@@ -111,6 +111,16 @@ def test_metrics_that_no_step_updates_are_refused_where_keras_raises() -> None:
         fitted(tk.fit)
 
 
+def test_an_error_of_a_metric_is_the_users_own() -> None:
+    class Fails(keras.metrics.MeanSquaredError):
+        def result(self) -> Any:
+            raise ValueError("no such result")
+
+    for fit in (keras.Model.fit, tk.fit):
+        with pytest.raises(ValueError, match="no such result"):
+            fit(classifier(keras.Model, "sgd", metrics=[Fails()]), X, Y, verbose=0)
+
+
 def test_metrics_that_were_built_before_log_what_they_log_in_keras() -> None:
     def losses(fit: Callable[..., Any], **compiled: Any) -> list[float]:
         model = classifier(LeavesMetrics, "sgd", **compiled)

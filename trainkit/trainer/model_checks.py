@@ -205,7 +205,9 @@ def _metrics(task: Task, model: keras.Model) -> Any:
     """What the metrics of a model say, which Keras asks for after each epoch."""
     try:
         return compat.symbolic_call(model.get_metrics_result)
-    except ValueError as error:  # they are not built
+    except ValueError as error:
+        if "not yet been built" not in str(error):  # raised by a metric of the user's
+            raise
         raise UserError(
             f"Task {task.name}: {type(model).__name__}.train_step updates none of the metrics of compile(). "
             "There model.fit raises an error after the first epoch, unless something else builds them: call "

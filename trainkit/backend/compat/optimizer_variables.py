@@ -50,7 +50,8 @@ def _assigns(kind: type, function: Any, seen: set[Any]) -> bool:
     if names & ASSIGNMENTS:
         return True
     called = [vars(owner).get(name) for name in names for owner in kind.__mro__]
-    called += [function.__globals__.get(name) for name in names if not _of_keras(function)]
+    if not _of_keras(function):
+        called += [getattr(function, "__globals__", {}).get(name) for name in names]
     return any(_assigns(kind, one, seen) for one in called if callable(one) or hasattr(one, "__func__"))
 
 
@@ -63,6 +64,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _of_keras(function: Any) -> bool:
+    """Whether a function is not the user's."""
     return str(function.__module__).partition(".")[0] in ("keras", "tensorflow")
 
 
