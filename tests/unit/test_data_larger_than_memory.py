@@ -28,7 +28,7 @@ def raw_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`shapes/`: twelve files of two classes, that hold gray pixels as they are: no TensorFlow is needed to
     decode them, so that processes can be forked."""
 
-    def decoded(file: Path, size: Any) -> np.ndarray | str:
+    def decoded(file: Path) -> np.ndarray | str:
         content = file.read_bytes()
         whole = len(content) == SIDE * SIDE
         return np.frombuffer(content, np.uint8).reshape(SIDE, SIDE, 1) if whole else "not whole"
@@ -82,7 +82,7 @@ def test_decoded_images_are_those_in_memory_and_are_decoded_once(
     assert "Converting 13 images" in capsys.readouterr().err
     decode = image_rows._decode
     seen: list[Path] = []
-    monkeypatch.setattr(image_rows, "_decode", lambda file, size: (seen.append(file), decode(file, size))[1])
+    monkeypatch.setattr(image_rows, "_decode", lambda file: (seen.append(file), decode(file))[1])
     assert_same(cached(raw_images, skip_bad=True), expected)
     assert len(seen) == 1  # for the size
     assert len(entries(raw_images)) == 1
@@ -107,11 +107,11 @@ def test_a_conversion_that_was_killed_is_made_anew(raw_images: Path, monkeypatch
     decode = image_rows._decode
     seen: list[Path] = []
 
-    def killed(file: Path, size: Any) -> Any:
+    def killed(file: Path) -> Any:
         seen.append(file)
         if len(seen) > 8:
             os._exit(9)
-        return decode(file, size)
+        return decode(file)
 
     with monkeypatch.context() as patch:
         patch.setattr(image_rows, "_decode", killed)
@@ -129,10 +129,10 @@ def test_two_processes_at_once_convert_once(raw_images: Path, monkeypatch: pytes
     decode = image_rows._decode
     seen: list[Path] = []
 
-    def slowly(file: Path, size: Any) -> Any:
+    def slowly(file: Path) -> Any:
         seen.append(file)
         time.sleep(0.02)
-        return decode(file, size)
+        return decode(file)
 
     def work(name: str) -> None:
         found = cached(raw_images)
