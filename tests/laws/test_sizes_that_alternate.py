@@ -52,14 +52,16 @@ def test_the_clock_has_no_say_in_whether_batches_are_joined(
     monkeypatch.setattr(joined_batches, "FEW", 3)
     for name in ("READ_SECONDS", "PART_SECONDS"):
         monkeypatch.setattr(joined_batches, name, 0.25)
-    read = joined_batches.JoinedBatches._window
+    read = joined_batches.JoinedBatches.window
     seen: list[tuple[int, bool]] = []  # steps of a window, and whether it is a batch as it came
 
-    def noted(self: Any, start: int, rows: Any, count: int, steps: int, direct: bool) -> Any:
-        seen.append((steps, direct))
-        return read(self, start, rows, count, steps, direct)
+    def noted(self: Any, start: int) -> Any:
+        window = read(self, start)
+        if window is not None:
+            seen.append((window.stop - window.offset, window.direct))
+        return window
 
-    monkeypatch.setattr(joined_batches.JoinedBatches, "_window", noted)
+    monkeypatch.setattr(joined_batches.JoinedBatches, "window", noted)
     windows = []
     sizes = [1] * 4 + [2, 1] * 4 + [2] + [1] * 8 + [2, 2]
     for step in (0.0, 0.1):  # seconds that pass at each look at the clock

@@ -165,7 +165,7 @@ class BatchFeed(Feed):
         if found is None:
             self.batches.advance()
             return None
-        if self.joined.goes_on:
+        if self.joined.holds_more:
             self._ahead = self._thread.submit(self.joined.window, found.stop)
         self._current = found
         return found

@@ -43,9 +43,6 @@ class JoinedBatches:
         crosses: Whether it goes on from one execution of `steps_per_execution` steps to the next.
         chunk_bytes: Size of a window; it holds one batch at the least. Default: 32 MiB, and 8 MiB of an
             execution.
-
-    Attributes:
-        goes_on: Whether the end has not been read yet.
     """
 
     def __init__(
@@ -67,31 +64,27 @@ class JoinedBatches:
         self.crosses = crosses
         self.chunk_bytes = chunk_bytes or (CHUNK_BYTES if crosses else PART_BYTES)
         self.seconds = READ_SECONDS if crosses else PART_SECONDS
-        self.goes_on = True
+        self._ended = False  # whether the end has been read
         self._held: deque[Structure] = deque()  # batches that did not fit the window before
         self._failed: Exception | None = None  # of the batch after those of the window before
         self._usual: Any = None  # signature of the first batch
         self._usual_batch: Structure = ()
-        self._steps = 1
+        self._steps = 1  # usual batches of a window
         self._identity: tf.Tensor | None = None
+        self._runs = _Runs()
         self._reader: WindowReader | None = None
         self._read_singly = 0  # batches that were joined one by one
         self._at_once = False  # whether the next window is read by it
-        self._run: int | None = None  # usual batches since another one; None: there was none
-        self._short_runs = 0  # of fewer batches than are worth a window, one after the other
-        self._run_is_long = False  # of the run under way, where the runs before it were short
 
     @property
     def holds_more(self) -> bool:
         """Whether something may follow the window before: in the execution, if it goes no further."""
-        waits = bool(self._held) or self._failed is not None
-        return waits or (self.goes_on and (self.crosses or self.batches.left > 0))
+        return self._waits or not (self._ended or (not self.crosses and self.batches.left == 0))
 
     def begin(self) -> None:
         """Begin with an epoch, or an execution: what was read before is over."""
-        self.goes_on = True
-        self._run = None  # a ragged last batch says nothing of the others
-        self._run_is_long = False
+        self._ended = False
+        self._runs.begin()
         self._held.clear()
         self._failed = None
         if self._reader is not None and self._reader.count:
@@ -99,53 +92,54 @@ class JoinedBatches:
 
     def window(self, start: int) -> Window | None:
         """The next batches, as rows for step `start` and those that follow; None: there are none."""
-        found = self._read()
-        return None if found is None else self._window(start, *found)
-
-    def _window(self, start: int, rows: Structure, count: int, steps: int, direct: bool) -> Window:
-        if not direct and self._identity is not None:
-            shape = EpochShape(count, self._steps)
-            return Window(rows, self._identity, start, start + steps, shape, start)
-        if self.split and not count:
-            raise UserError(
-                f"Step {start + 1} of the epoch got a batch of no rows, which cannot be divided over "
-                "replicas; leave such batches out, or set exact=True."
-            )
-        if self.split and not of_one_length(rows):
-            counts = [tuple(t.shape[:1]) for t in leaves(rows)]
-            raise UserError(
-                f"Step {start + 1} of the epoch got a batch of tensors with different numbers of rows, "
-                f"{counts}, which cannot be divided over replicas; train on one device, or set exact=True."
-            )
-        if self.split:
-            return Window(rows, tf.range(count)[None], start, start + 1, EpochShape(count, 1), start)
-        return direct_window(rows, start)
-
-    def _read(self) -> tuple[Any, ...] | None:
-        """Rows, rows per step, steps and whether they are one batch as it came; None: there are none."""
-        doubtful = self._short_runs >= FEW and not self._run_is_long
-        ready = self._at_once and not doubtful and not self._held and self._failed is None
-        if ready and (found := self._read_at_once()):
+        doubtful = self._runs.are_short
+        if self._at_once and not (doubtful or self._waits) and (found := self._read_at_once(start)):
             return found
         first = self._next()
         if first is None:
             return None
+        begins = self._usual is None
+        if not self._is_usual(first):
+            self._runs.end()
+            return self._as_it_came(first, start)
+        batches = self._equal_ones(first, least=FEW if begins or doubtful else 1)
+        few = len(batches) < FEW and bool(self._held)
+        many_shapes = few and row_shapes(self._held[0]) != row_shapes(first)
+        if begins and (many_shapes or len(batches) == 1 < self._steps):
+            self._usual = None  # batches of many sizes share the trace of single ones; none is usual so far
+        self._runs.is_long = not few
+        if self._usual is None or (few and doubtful):
+            self._held.extendleft(reversed(batches[1:]))
+            self._runs.go_on(1)
+            return self._as_it_came(first, start)
+        self._runs.go_on(len(batches))
+        self._read_singly += len(batches)
+        full = len(batches) == self._steps > 1
+        self._at_once = self._read_singly > MANY and full and self.batches.is_plain
+        return self._as_one(self._joined(*batches), len(batches), start)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something was read that belongs to no window yet."""
+        return bool(self._held) or self._failed is not None
+
+    def _is_usual(self, batch: Structure) -> bool:
+        """Whether a batch is joined with others; the first that may be says what is usual."""
         joins = self.joins and self.alone == 0
         if self.alone:
             self.alone -= 1
-        signature = signature_of(first) if joins else None
-        begins = self._usual is None
-        if begins and signature is not None:
-            self._usual, self._usual_batch = signature, first
-            self._steps = self._steps_per_window(first)
-            numbers = tf.range(self._steps * rows_of(first))
-            self._identity = numbers[None]
-        if signature is None or signature != self._usual:
-            self._end_run()
-            return first, rows_of(first), 1, True
-        joined, began = [first], time.monotonic()
-        least = FEW if begins or doubtful else 1  # the clock has no say in whether batches are joined
-        while len(joined) < self._steps and (len(joined) < least or time.monotonic() - began < self.seconds):
+        signature = signature_of(batch) if joins else None
+        if signature is not None and self._usual is None:
+            self._usual, self._usual_batch = signature, batch
+            self._steps = self._steps_per_window(batch)
+            self._identity = tf.range(self._steps * rows_of(batch))[None]
+        return signature is not None and bool(signature == self._usual)
+
+    def _equal_ones(self, first: Structure, least: int) -> list[Structure]:
+        """A usual batch and those like it that follow, as many as a window has, or as were read in time: not
+        before there are so many, since the clock has no say in whether batches are joined."""
+        found, began = [first], time.monotonic()
+        while len(found) < self._steps and (len(found) < least or time.monotonic() - began < self.seconds):
             try:
                 batch = self._next()
             except Exception as error:  # what came before it trains first, as in Keras
@@ -156,23 +150,11 @@ class JoinedBatches:
             if signature_of(batch) != self._usual:
                 self._held.appendleft(batch)
                 break
-            joined.append(batch)
-        few = len(joined) < FEW and bool(self._held)
-        many_shapes = few and row_shapes(self._held[0]) != row_shapes(first)
-        if begins and (many_shapes or len(joined) == 1 < self._steps):
-            self._usual = None  # batches of many sizes share the trace of single ones; none is usual so far
-        self._run_is_long = not few
-        if self._usual is None or (few and doubtful):
-            self._held.extendleft(reversed(joined[1:]))
-            self._go_on_with_run(1)
-            return first, rows_of(first), 1, True
-        self._go_on_with_run(len(joined))
-        self._read_singly += len(joined)
-        self._at_once = self._read_singly > MANY and len(joined) == self._steps > 1 and self.batches.is_plain
-        return self._joined(*joined), rows_of(first), len(joined), False
+            found.append(batch)
+        return found
 
-    def _read_at_once(self) -> tuple[Any, ...] | None:
-        """The same by one call of TensorFlow, after a window that was full; None: no usual batch is next."""
+    def _read_at_once(self, start: int) -> Window | None:
+        """Usual batches by one call of TensorFlow, after a full window; None: another batch is next."""
         if self._reader is None:
             self._reader = WindowReader(self._usual_batch, self._steps, self.seconds)
         try:
@@ -183,21 +165,8 @@ class JoinedBatches:
         if other is not None:
             self._held.append(other)
             self._at_once = count >= FEW or row_shapes(other) == row_shapes(self._usual_batch)
-        self._go_on_with_run(count)
-        return (self._joined(rows, count=count), rows_of(self._usual_batch), count, False) if count else None
-
-    def _go_on_with_run(self, count: int) -> None:
-        """Note usual batches."""
-        if self._run is not None:
-            self._run += count
-
-    def _end_run(self) -> None:
-        """Note a batch of another size: where such ones come again and again, a window would hold few steps
-        and much that fills it."""
-        if self._run:
-            self._short_runs = self._short_runs + 1 if self._run < FEW else 0
-        self._run = 0
-        self._run_is_long = False
+        self._runs.go_on(count)
+        return self._as_one(self._joined(rows, count=count), count, start) if count else None
 
     def _next(self) -> Structure | None:
         if self._held:
@@ -205,8 +174,36 @@ class JoinedBatches:
         if self._failed is not None:
             raise self._failed
         batch = self.batches.next(crosses=self.crosses)
-        self.goes_on = batch is not None
+        self._ended = batch is None
         return batch
+
+    def _as_one(self, rows: Structure, steps: int, start: int) -> Window:
+        """So many usual batches, whose rows are joined."""
+        shape = EpochShape(rows_of(self._usual_batch), self._steps)
+        return Window(rows, self._identity, start, start + steps, shape, start)
+
+    def _as_it_came(self, batch: Structure, start: int) -> Window:
+        """A batch by itself.
+
+        Raises:
+            UserError: if it cannot be divided over replicas.
+        """
+        if not self.split:
+            return direct_window(batch, start)
+        came = f"Step {start + 1} of the epoch got a batch of"
+        count = rows_of(batch)
+        if not count:
+            raise UserError(
+                f"{came} no rows, which cannot be divided over replicas; leave such batches out, or set "
+                "exact=True."
+            )
+        if not of_one_length(batch):
+            counts = [tuple(t.shape[:1]) for t in leaves(batch)]
+            raise UserError(
+                f"{came} tensors with different numbers of rows, {counts}, which cannot be divided over "
+                "replicas; train on one device, or set exact=True."
+            )
+        return Window(batch, tf.range(count)[None], start, start + 1, EpochShape(count, 1), start)
 
     def _steps_per_window(self, batch: Structure) -> int:
         size = sum(int(tf.size(t)) * max(1, t.dtype.size) for t in leaves(batch))
@@ -228,6 +225,42 @@ class JoinedBatches:
             return tf.concat(filled, 0) if len(filled) > 1 else tf.identity(filled[0])
 
         return tf.nest.map_structure(join, self._usual_batch, *parts)
+
+
+class _Runs:
+    """How many usual batches follow each other: where others come again and again, a window would hold few
+    steps and much that fills it.
+
+    Attributes:
+        is_long: Whether the run under way is worth a window, as far as it was looked at.
+    """
+
+    def __init__(self) -> None:
+        self.is_long = False
+        self._batches: int | None = None  # of the run under way; None: no other batch came before it
+        self._short = 0  # runs of fewer than are worth a window, one after the other
+
+    @property
+    def are_short(self) -> bool:
+        """Whether the runs before were, and the one under way is not known to be long."""
+        return self._short >= FEW and not self.is_long
+
+    def begin(self) -> None:
+        """Begin anew: a ragged last batch says nothing of the others."""
+        self._batches = None
+        self.is_long = False
+
+    def go_on(self, count: int) -> None:
+        """So many usual batches came."""
+        if self._batches is not None:
+            self._batches += count
+
+    def end(self) -> None:
+        """Another batch came."""
+        if self._batches:
+            self._short = self._short + 1 if self._batches < FEW else 0
+        self._batches = 0
+        self.is_long = False
 
 
 def direct_window(batch: Structure, step: int) -> Window:
