@@ -79,6 +79,11 @@ def test_a_table_is_exported_from_raw_columns_and_its_file_predicts(
     keras.Sequential([keras.Input((99,)), keras.layers.Dense(2)]).save("other.keras")
     assert main.main(["mode=predict", "resume=run", "predict.model=other.keras"]) == 2
     assert "predict.model=other.keras does not take these rows: " in capsys.readouterr().err
+    Path("text.keras").write_text("weights\n")
+    assert main.main(["mode=predict", "resume=run", "predict.model=text.keras"]) == 2
+    assert "predict.model=text.keras cannot be loaded: text.keras: its content is no Keras model" in (
+        capsys.readouterr().err
+    )
     assert main.main(["mode=predict", "predict.model=run/export/model.tflite"]) == 2
     assert main.main(["mode=predict", "resume=run", "predict.model=run/config.yaml"]) == 2
     assert main.main(["mode=predict", "resume=run", "predict.model=run/export/mine.onnx"]) == 2

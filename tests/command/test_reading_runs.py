@@ -98,8 +98,9 @@ def test_reading_runs_imports_no_tensorflow(three_runs: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_run_whose_settings_are_damaged_is_told(three_runs: Path) -> None:
-    (three_runs / "toy" / "20260101-000000-a" / "config.yaml").write_text("a: [")
+@pytest.mark.parametrize("content", ["a: [", "", "null", "[1]"])
+def test_a_run_whose_settings_are_damaged_is_told(three_runs: Path, content: str) -> None:
+    (three_runs / "toy" / "20260101-000000-a" / "config.yaml").write_text(content)
     with pytest.warns(UserWarning, match=r"-a/config\.yaml is damaged: this run is shown without settings"):
         assert main.main(["mode=compare"]) == 0
 

@@ -193,6 +193,7 @@ def test_a_file_that_has_changed_is_not_trained_on(tables: Path, capsys: pytest.
         ((*CLASSES, "data.folds=5", "data.fold=5"), "data.fold=5: expected 0 to 4"),
         ((*CLASSES, "data.source=mnist"), "expected one of both"),
         ((*CLASSES, "data.weight=joined"), "data.columns.joined: 60 of 60 cells are no number"),
+        ((*CLASSES, "data.weight=town", "data.columns.town=category"), "in row 1 is a text"),
         ((*CLASSES, "task.scores=[acuracy]"), "did you mean accuracy?"),
         ((*CLASSES, "task.scores=[acc]"), "did you mean accuracy?"),
         ((*CLASSES, "task.scores=[{name: f1,averag: micro}]"), "averag"),

@@ -11,7 +11,7 @@ import numpy as np
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.row_view import blocks
-from trainkit.core.tree import named_leaves
+from trainkit.core.tree import leaves, named_leaves
 
 __all__ = ["check_rows", "weighted"]
 
@@ -66,14 +66,25 @@ def weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays
         class_weight: Weight of each class; a class that is not named weighs 1. None changes nothing.
 
     Raises:
-        UserError: if the rows have weights of their own.
+        UserError: if the rows have weights of their own, or no labels of which each row has one.
     """
     if not class_weight:
         return arrays
     if arrays.weight is not None:
         raise UserError("A task gives either row weights or class_weight, not both.")
+    if arrays.y is None or isinstance(arrays.y, (Mapping, tuple, list)):
+        came = "none" if arrays.y is None else f"{len(leaves(arrays.y))} in a {type(arrays.y).__name__}"
+        raise UserError(
+            f"class_weight is for one array of labels, as in Keras; got {came}. Give Arrays(weight=...), "
+            "with a weight for each row."
+        )
     labels = np.asarray(arrays.y)
     one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     classes = labels.argmax(axis=-1) if one_hot else np.round(labels.reshape(-1))
+    if not (finite := np.isfinite(classes)).all():
+        raise UserError(
+            f"class_weight is for labels that are whole numbers; got {classes[~finite][0]} in "
+            f"{np.sum(~finite)} of {len(classes)} rows. Leave these rows out, or give Arrays(weight=...)."
+        )
     weights = np.array([class_weight.get(int(label), 1.0) for label in classes], np.float32)
     return replace(arrays, weight=weights).numbered(arrays.numbers)

@@ -187,11 +187,16 @@ def _gaps(target: np.ndarray) -> np.ndarray:
 
 
 def check_weights(name: str, weights: np.ndarray) -> None:
-    """Refuse weights `[N]` of rows that are missing or negative, or all 0.
+    """Refuse weights `[N]` of rows that are texts, missing or negative, or all 0.
 
     Raises:
         UserError: naming `data.weight`.
     """
+    if cells.is_text(weights):
+        raise UserError(
+            f"data.weight={name}: {weights[0]!r} in row 1 is a text, and so are the others; expected numbers "
+            "of at least 0. Name another column, and let none of its settings make it a category."
+        )
     bad = np.flatnonzero(~(weights >= 0))
     if len(bad):
         raise UserError(

@@ -10,10 +10,12 @@ from trainkit.core.errors import UserError
 
 __all__ = [
     "LOCALHOST",
+    "addresses",
     "by_slurm",
     "is_chief",
     "is_follower",
     "is_local_launch",
+    "own_address",
     "refuse_alone",
     "tf_config",
     "trains_together",
@@ -50,10 +52,8 @@ def is_chief() -> bool:
     """Whether this process is the chief, which alone writes the run directory. A single process is one."""
     config = _tf_config()
     if config:
-        task = config.get("task", {})
-        kind = task.get("type", "worker")
-        first = int(task.get("index", 0)) == 0
-        return kind == "chief" or (first and "chief" not in config["cluster"])
+        task = config["task"]
+        return task["type"] == "chief" or (task["index"] == 0 and "chief" not in config["cluster"])
     return not by_slurm() or os.environ["SLURM_PROCID"] == "0"
 
 
@@ -98,6 +98,17 @@ def is_local_launch() -> bool:
     return bool(config) and all(address.startswith(f"{LOCALHOST}:") for address in _addresses(config))
 
 
+def addresses() -> list[str]:
+    """`host:port` of each worker in `TF_CONFIG`, which is set."""
+    return _addresses(_tf_config())
+
+
+def own_address() -> str:
+    """That of this worker."""
+    config = _tf_config()
+    return str(config["cluster"][config["task"]["type"]][config["task"]["index"]])
+
+
 def tf_config(addresses: list[str], index: int) -> str:
     """The `TF_CONFIG` of one of several workers.
 
@@ -130,4 +141,35 @@ def _tf_config() -> dict[str, Any]:
             f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, "
             "or the chief. Remove it."
         )
+    _check_addresses(cluster)
+    _check_task(config.get("task"), cluster)
     return config
+
+
+def _check_addresses(cluster: dict[str, Any]) -> None:
+    seen: set[str] = set()
+    for job, addresses in cluster.items():
+        if not isinstance(addresses, list) or not addresses:
+            raise UserError(f"TF_CONFIG: {job} is {addresses!r}; expected a list of host:port.")
+        for address in addresses:
+            host, _, port = str(address).rpartition(":")
+            number = int(port) if port.isascii() and port.isdecimal() else 0
+            if not isinstance(address, str) or not host or not 0 < number < 65536:
+                raise UserError(
+                    f"TF_CONFIG: the address {address!r} of a {job}; expected host:port, with a port from 1 "
+                    "to 65535."
+                )
+            if address in seen:
+                raise UserError(f"TF_CONFIG names {address} twice; each worker needs an address of its own.")
+            seen.add(address)
+
+
+def _check_task(task: Any, cluster: dict[str, Any]) -> None:
+    kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
+    count = len(cluster.get(kind, ())) if isinstance(kind, str) else 0
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+        expected = " or ".join(
+            f"{{'type': '{job}', 'index': 0{f' to {len(found) - 1}' if len(found) > 1 else ''}}}"
+            for job, found in cluster.items()
+        )
+        raise UserError(f"TF_CONFIG: task is {task!r}, which is none of the cluster; expected {expected}.")

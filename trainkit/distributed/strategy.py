@@ -9,6 +9,8 @@ import tensorflow as tf
 from trainkit.backend.devices import logical_cpus, select_gpus
 from trainkit.config import TrainerConfig
 from trainkit.core.errors import UserError
+from trainkit.distributed import cluster
+from trainkit.distributed.waiting import wait_for_all
 
 __all__ = ["Mirrored", "make_strategy", "strategy_name"]
 
@@ -98,4 +100,6 @@ def _multi_worker(config: TrainerConfig, workers: int, by_slurm: bool) -> tf.dis
         )
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver() if by_slurm else None
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=config.heartbeat_seconds)
+    if not by_slurm:
+        wait_for_all(cluster.addresses(), cluster.own_address())
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver, communication_options=options)

@@ -46,25 +46,28 @@ def loss_part_reduction() -> list[Replacement]:
     return [Replacement(compat.losses, "reduce_weighted_values", reduce)]
 
 
-def loss_part_metrics(model: keras.Model) -> list[Replacement]:
+def loss_part_metrics(model: keras.Model, rows: int | None) -> list[Replacement]:
     """The loss of each output as the mean over the batches of an epoch, as `model.fit` logs it.
 
-    Keras weighs a batch by its rows where the graph knows their number; a graph of Keras's own never does.
+    Args:
+        model: The model.
+        rows: Of each batch, where Keras's graph knows them, and weighs by them; None: a batch weighs 1.
     """
     compiled = compat.compiled_losses(model)
     return [
-        Replacement(metric, "update_state", _per_batch(metric.update_state))
+        Replacement(metric, "update_state", _per_batch(metric, rows))
         for metric in getattr(compiled, "metrics", [])
     ]
 
 
-def _per_batch(usual: Callable[..., Any]) -> Callable[..., Any]:
-    """`update_state` of a mean in which each batch weighs 1, and a part of one its share."""
+def _per_batch(metric: keras.metrics.Metric, rows: int | None) -> Callable[..., Any]:
+    """`update_state` of a mean in which each batch weighs the same, and a part of one its share."""
 
     def update(value: Any, sample_weight: Any = None) -> Any:
         parts: LossParts | None = getattr(_current, "parts", None)
-        share = None if parts is None or parts.rows == parts.batch_rows else parts.rows / parts.batch_rows
-        return usual(value, sample_weight=share)
+        whole = parts is None or parts.rows == parts.batch_rows
+        weight = rows if parts is None or whole else parts.rows / parts.batch_rows
+        return type(metric).update_state(metric, value, sample_weight=weight)
 
     return update
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,8 @@ def format_of(path: Path) -> str:
 
 
 def _keras(path: Path) -> Opened:
+    if not zipfile.is_zipfile(path):  # Keras says of it that it was not found
+        raise ValueError(f"{path}: its content is no Keras model, which is a zip archive")
     import keras
     import tensorflow as tf
 

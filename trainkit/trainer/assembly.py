@@ -137,12 +137,7 @@ def compiled_model(
         UserError: for a model or optimizer that cannot be made.
     """
     with layout.strategy.scope(), precision.policy(config.precision):
-        keras.utils.set_random_seed(config.seed)
-        model = task.model(layout.splits.train)
-        if not isinstance(model, keras.Model):
-            raise UserError(
-                f"Task {task.name}: model() returned {type(model).__name__}; expected a keras.Model."
-            )
+        model = task_values.model(task, layout.splits.train, config.seed)
         task_values.compiled(task, model, make_optimizer(task, config, optimizer, layout.shape.steps))
     return model
 

@@ -52,10 +52,9 @@ def chosen_execution(
     """
     setup = cache.setup
     config = setup.config
-    left = (config.epochs - setup.state.epoch) * (setup.steps_per_epoch or 1)
     situation = situation_of(
         setup,
-        min(left, config.steps or left),
+        setup.steps_expected(setup.steps_per_epoch or 1),
         every_batch=callbacks.needs_train_batches,
         step_rows=step_rows,
         resumed=callbacks.resumed_execution,

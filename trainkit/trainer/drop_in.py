@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,8 @@ from trainkit.trainer.given_rows import GivenRows, GivenValidation
 from trainkit.trainer.program_cache import ProgramCache
 
 __all__ = ["fit"]
+
+MOST_SIZES = 64  # of rows, of which a model's steps are counted
 
 _in_own_fit: list[keras.Model] = []  # models whose class has a `fit` of its own, which is running
 
@@ -154,10 +157,11 @@ def fit(
     rows = GivenRows(model, seed, steps_per_epoch, batch_size, exact, others, **given)
     config = _config(model, rows, epochs, exact, execution)
     splits = Splits(rows.source.arrays or Arrays(np.zeros([1])), validation.arrays)
-    known = {} if exact else _Kept.about(model)
+    known, trained = ({}, Counter()) if exact else _Kept.about(model)
     setup = assemble_compiled(
         model, config, rows.source, splits, rows.steps, validation.batch_rows, untouched=exact, known=known
     )
+    setup = replace(setup, steps_before=trained[setup.sizes])
     setup.state.seek({"epoch": initial_epoch, "step_in_epoch": 0, "step": 0})
     listed = listed_callbacks(callbacks, verbose)
     ours = [type(c).__name__ for c in keras.tree.flatten(callbacks or []) if isinstance(c, Monitor)]
@@ -167,7 +171,7 @@ def fit(
     observed.verbose = verbose
     validates = schedule(validation_data is not None, validation_freq)
     cache = ProgramCache(setup) if exact else _Kept.cache(setup)
-    cache.first.about = known
+    cache.first.about, cache.first.trained = known, trained
     loop = FitLoop(
         setup,
         cache,
@@ -186,6 +190,7 @@ def fit(
         observed.on_failure()
         raise
     finally:
+        trained[setup.sizes] += setup.state.step
         cache.let_rows_go()  # the model keeps the cache
         validation.close()
 
@@ -209,13 +214,16 @@ class _Kept:
         return programs
 
     @classmethod
-    def about(cls, model: keras.Model) -> dict[str, AboutModel]:
-        """What former fits found out about a model as it is compiled, by its rows."""
+    def about(cls, model: keras.Model) -> tuple[dict[str, AboutModel], Counter[Any]]:
+        """What former fits found out about a model as it is compiled, by its rows; and their steps, by the
+        sizes of these."""
         known, first = cls.compiled.get(model, (None, None))
         if first is None or known != _compilation(model) or model.train_function is None:
-            return {}  # without a train function, Keras traces anew
+            return {}, Counter()  # without a train function, Keras traces anew
         first.versions()
-        return first.about
+        if len(first.trained) >= MOST_SIZES:
+            first.trained.clear()
+        return first.about, first.trained
 
     @classmethod
     def first(cls, model: keras.Model) -> FirstTrace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +53,7 @@ class FirstTrace:
 
     Attributes:
         about: What is known of the model by the rows that it was traced for.
+        trained: Steps of all fits so far, by the sizes of their rows.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -61,7 +63,13 @@ class FirstTrace:
         self._traces: dict[str, list[KerasTrace]] = {"train": [], "test": []}
         self._found: dict[str, KerasTrace] = {}  # by what was asked for
         self.about: dict[str, Any] = {}
+        self.trained: Counter[Any] = Counter()
         self._known: list[weakref.ref[Any]] = []  # variables that the model had at a trace
+
+    @property
+    def is_of_fit(self) -> bool:
+        """Whether `model.fit` would trace this model for the very rows: one that is compiled already."""
+        return self._functions["train"] is not None
 
     def versions(self) -> tuple[int, int]:
         """Count how often the train and the test function were made anew: programs of before must not go
@@ -70,6 +78,7 @@ class FirstTrace:
         train, test = _function(model, "train"), _function(model, "test")
         if train is not self._functions["train"] and train is not None:
             self._begin_anew("train", train)
+            self.trained = Counter()
             self._known.clear()
         if test is not self._functions["test"] and self._functions["test"] is not None:
             self._begin_anew("test", test)

@@ -111,7 +111,7 @@ class GivenRows:
         """Whether arrays are trained batch by batch, by one trace for all."""
         if setup.source.kind != "resident" or self.split or setup.config.execution != "auto" or has_gpu():
             return False
-        short = setup.shape.steps * (setup.config.epochs - setup.state.epoch) <= SHORT_STEPS_OF_ARRAYS
+        short = setup.steps_expected(setup.shape.steps) <= SHORT_STEPS_OF_ARRAYS
         return short and (not setup.shape.rest or setup.rows_as_keras or shares_traces(setup))
 
     def _alone(self, setup: TrainSetup) -> int | None:
@@ -121,8 +121,8 @@ class GivenRows:
         if self.split or setup.config.execution != "auto" or not one_trace:
             return 0
         if self.steps is None:
-            return SHORT_STEPS
-        return None if self.steps * (setup.config.epochs - setup.state.epoch) <= SHORT_STEPS else 0
+            return max(0, SHORT_STEPS - setup.steps_before)
+        return None if setup.steps_expected(self.steps) <= SHORT_STEPS else 0
 
 
 class GivenValidation:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,6 +20,7 @@ from trainkit.core.tree import Structure, leaves
 from trainkit.trainer.keras_fit_loop import evaluated_by_keras
 from trainkit.trainer.own_steps import check_own_test_step
 from trainkit.trainer.program_cache import ProgramCache
+from trainkit.trainer.validation import batch_by_batch
 
 __all__ = ["evaluate", "predict"]
 
@@ -39,13 +42,10 @@ def evaluate(
         return evaluated_by_keras(setup, setup.arrays(split), callbacks)
     steps = cache.evaluation_shape(split).steps
     hooks = _hooks(callbacks, cache, steps)
+    setup.model.stop_evaluating = False
     hooks.on_test_begin()
     if needs_test_batches(callbacks):
-        values: dict[str, Any] = {}
-        for batch in range(steps):
-            hooks.on_test_batch_begin(batch)
-            values, logs = cache.evaluate(split, batch, batch + 1, xla=xla, fast=fast)
-            hooks.on_test_batch_end(batch, logs)
+        values = batch_by_batch(setup, hooks, partial(cache.evaluate, split, xla=xla, fast=fast), steps)
     else:
         values, _ = cache.evaluate(split, xla=xla, fast=fast)
     hooks.on_test_end(values)
@@ -87,21 +87,27 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
         raise UserError(f"predict: {came}; expected one and the same number of rows, at least 1.")
     _check_text(x, cache.setup.source.spec[0])
     hooks = _hooks(callbacks, cache, -(-lengths.pop() // size))
+    model.stop_predicting = False
     hooks.on_predict_begin()
     parts = []
     xla = xla and not cache.why_rows_not_in_xla(x)
     batches: Iterator[Structure] = cache.predicted_batches(x, size, xla=xla)
-    for number in range(hooks.params["steps"]):
-        hooks.on_predict_batch_begin(number)
-        try:
-            parts.append(next(batches))
-        except (ValueError, TypeError) as error:
-            shapes = [tuple(np.shape(a)[1:]) for a in leaves(x)]
-            raise UserError(
-                f"predict: rows of shape {shapes} do not fit the model: {one_line(str(error))}"
-            ) from error
-        hooks.on_predict_batch_end(number, {"outputs": parts[-1]})
+    with suppress(StopIteration):  # of a hook: in Keras, it ends the prediction
+        for number in range(hooks.params["steps"]):
+            hooks.on_predict_batch_begin(number)
+            try:
+                parts.append(next(batches))
+            except (ValueError, TypeError) as error:
+                shapes = [tuple(np.shape(a)[1:]) for a in leaves(x)]
+                raise UserError(
+                    f"predict: rows of shape {shapes} do not fit the model: {one_line(str(error))}"
+                ) from error
+            hooks.on_predict_batch_end(number, {"outputs": parts[-1]})
+            if model.stop_predicting:
+                break
     hooks.on_predict_end()
+    if not parts:
+        raise UserError("predict: a callback ended it before the first batch; there is nothing to return.")
     return keras.tree.map_structure(lambda *p: np.concatenate(p), *parts)
 
 

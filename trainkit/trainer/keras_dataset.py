@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainkit.core.tree import leaves, pack_leaves
+from trainkit.core.tree import Structure, leaves, pack_leaves
 from trainkit.trainer.sources import RowSource
 
-__all__ = ["batches_for_keras"]
+__all__ = ["TEXT", "batches_for_keras"]
+
+TEXT = "OSU"  # NumPy's kinds of arrays that hold texts
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,17 @@ def batches_for_keras(
         raise ValueError("A source of rows has arrays or a dataset.")
     structure = source.arrays.batch()
     flat = leaves(structure)
+    types = [tf.string if a.dtype.kind in TEXT else a.dtype for a in flat]
     orders = _Orders(source, used, epochs)
 
     def gather(epoch: tf.Tensor, rows: tf.Tensor) -> Any:
         def picked(number: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
-            return [np.ascontiguousarray(a) for a in leaves(source.picked(int(number), numbers))]
+            return [_for_tensorflow(a) for a in leaves(source.picked(int(number), numbers))]
 
-        tensors = tf.numpy_function(picked, [epoch, rows], [a.dtype for a in flat])
+        tensors = tf.numpy_function(picked, [epoch, rows], types)
         for tensor, array in zip(tensors, flat, strict=True):
             tensor.set_shape([None, *array.shape[1:]])
-        return pack_leaves(structure, tensors)
+        return _with_tuples(pack_leaves(structure, tensors))
 
     signature = (tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int32))
     numbers = tf.data.Dataset.from_generator(lambda: _cut(orders, step_rows), output_signature=signature)
@@ -72,3 +75,16 @@ def _cut(orders: Iterable[tuple[int, np.ndarray]], step_rows: int) -> Iterator[t
     for epoch, rows in orders:
         for begin in range(0, len(rows), step_rows):
             yield epoch, rows[begin : begin + step_rows]
+
+
+def _for_tensorflow(array: np.ndarray) -> np.ndarray:
+    """The same values, texts as objects of bytes."""
+    texts = array.dtype.kind in TEXT
+    return np.asarray(tf.constant(array).numpy(), object) if texts else np.ascontiguousarray(array)
+
+
+def _with_tuples(structure: Structure) -> Structure:
+    """The same with tuples for lists, of which a Dataset would make one tensor."""
+    if isinstance(structure, Mapping):
+        return {key: _with_tuples(value) for key, value in structure.items()}
+    return tuple(map(_with_tuples, structure)) if isinstance(structure, (tuple, list)) else structure

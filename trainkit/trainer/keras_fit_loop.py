@@ -21,9 +21,10 @@ from trainkit.checkpoint import store
 from trainkit.core.datasets import Arrays
 from trainkit.core.errors import UserError
 from trainkit.core.logs import EpochLogs, split_logs
+from trainkit.core.tree import map_leaves
 from trainkit.engine.train_step import task_steps
 from trainkit.trainer.execution import Choice
-from trainkit.trainer.keras_dataset import batches_for_keras
+from trainkit.trainer.keras_dataset import TEXT, batches_for_keras
 from trainkit.trainer.loop import StepCost, epoch_record, run_info, seek_backup
 from trainkit.trainer.mid_epoch import MidEpoch
 from trainkit.trainer.setup import TrainSetup
@@ -112,7 +113,7 @@ class KerasFitLoop:
     def _fit(self) -> None:
         setup, config = self.setup, self.setup.config
         validation = setup.splits.validation
-        batch = min(config.batch_size, len(validation)) if validation is not None else None
+        batch = config.batch_size if validation is not None else None
         setup.model.fit(
             self._dataset(),
             epochs=config.epochs,
@@ -130,7 +131,7 @@ class KerasFitLoop:
         setup = self.setup
         rows = setup.splits.validation
         if rows is None or batch is None or setup.validates_in_graph:
-            return rows.batch() if rows is not None else None
+            return map_leaves(_text_as_tensor, rows.batch()) if rows is not None else None
         return _once(setup, rows, batch)
 
     def _dataset(self) -> tf.data.Dataset:
@@ -141,6 +142,11 @@ class KerasFitLoop:
 
         batches = batches_for_keras(self.setup.source, shape.step_rows, shape.rows, epochs)
         return batches.repeat()  # under a strategy, fit reads on after the last batch
+
+
+def _text_as_tensor(array: Any) -> Any:
+    """The same rows; Keras takes text of any shape as a tensor alone."""
+    return tf.constant(array) if array.dtype.kind in TEXT else array
 
 
 class _Position(keras.callbacks.Callback):

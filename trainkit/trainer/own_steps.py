@@ -23,9 +23,9 @@ def check_own_train_step(task: Task, model: keras.Model, config: TrainerConfig, 
     if config.accumulate > 1 or replicas > 1:
         what = f"trainer.accumulate={config.accumulate}" if config.accumulate > 1 else f"{replicas} replicas"
         raise UserError(
-            f"Task {task.name}: {type(model).__name__} has its own train_step, which trains a batch as "
-            f"a whole; {what} would split it. Use one device and trainer.accumulate=1 or, in one process, "
-            "trainer.engine=keras (trainkit.fit: exact=True)."
+            f"{type(model).__name__} has its own train_step, which trains a batch as a whole; {what} would "
+            "split it. Use one device and no trainer.accumulate or, in one process, Keras's loop: exact=True "
+            "of trainkit.fit, trainer.engine=keras of a task."
         )
 
 

@@ -21,6 +21,7 @@ from trainkit.core.tree import Structure, leaves, map_leaves
 from trainkit.engine.batch_program import BatchProgram
 from trainkit.engine.evaluation import EvaluationProgram, EvaluationShape
 from trainkit.engine.inputs import EpochShape, resident
+from trainkit.engine.loss_parts import loss_part_metrics
 from trainkit.engine.program_spec import ProgramSpec
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.optim.factory import GivenOptimizer
@@ -106,15 +107,22 @@ class ProgramCache:
 
     def _replacements(self, spec: ProgramSpec) -> list[Replacement]:
         """The changes of Keras that hold while a training program is traced."""
-        first = self.first.replacements(self.setup.keras_batches)
-        return [*first, *self.setup.replacements(xla=spec.xla, fast=spec.fast)]
+        batches = self.setup.keras_batches
+        rows = self.first.trace("train", batches).rows if self.first.is_of_fit else None
+        return [
+            *self.first.replacements(batches),
+            *self.setup.replacements(xla=spec.xla, fast=spec.fast, rows=rows),
+        ]
 
     def _evaluating(self, split: str) -> Callable[[], list[Replacement]]:
         """What sets the values back to those of the first evaluation of such rows."""
-        return self.first.evaluating(self.setup.keras_evaluation_batches(split))
+        batches = self.setup.keras_evaluation_batches(split)
+        first = self.first.evaluating(batches)
+        rows = None if split in self.setup.streamed else self.first.trace("test", batches).rows
+        return lambda: [*first(), *loss_part_metrics(self.setup.model, rows)]
 
     def _evaluation_replacements(self, split: str, xla: bool, fast: bool) -> list[Replacement]:
-        return [*self._evaluating(split)(), *self.setup.replacements(xla=xla, fast=fast)]
+        return [*self.setup.replacements(xla=xla, fast=fast, rows=None), *self._evaluating(split)()]
 
     @property
     def programs(self) -> list[TrainProgram]:

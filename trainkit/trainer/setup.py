@@ -58,6 +58,7 @@ class TrainSetup:
         rows_as_keras: Whether code of the user's is shown the number of rows where, and only where,
             `model.fit` shows it.
         generators: The global generators of random numbers before any training; None: they are not seeded.
+        steps_before: Steps of former fits on rows of such sizes, since the model was compiled.
     """
 
     task: Task
@@ -77,6 +78,7 @@ class TrainSetup:
     traced: TracedValues | None = None
     rows_as_keras: bool = False
     generators: GeneratorStates | None = None
+    steps_before: int = 0
 
     @property
     def replicas(self) -> int:
@@ -107,6 +109,20 @@ class TrainSetup:
         """Makes a number that is chosen by the clock, and differs from worker to worker, that of the chief;
         all workers must call it equally often."""
         return ChiefsNumber(self.strategy, self.is_chief) if self.in_lockstep else float
+
+    @property
+    def sizes(self) -> Any:
+        """What a program traced for these rows depends on, besides the model and its compilation."""
+        validation = self.splits.validation
+        rows = None if validation is None else (len(validation), self.validation_batch)
+        return self.shape, repr(self.source.batch_spec), rows
+
+    def steps_expected(self, steps_per_epoch: int) -> int:
+        """Steps for which a program is used, as far as anybody knows: those left, and as many as former fits
+        have trained. A loop that calls `fit` again and again pays for a compilation once it would have
+        saved as much, so in all at most twice what was best."""
+        left = (self.config.epochs - self.state.epoch) * steps_per_epoch
+        return min(left, self.config.steps or left) + self.steps_before
 
     @property
     def validates_in_graph(self) -> bool:
@@ -224,17 +240,19 @@ class TrainSetup:
             )
         return found
 
-    def replacements(self, *, xla: bool, fast: bool) -> list[Replacement]:
+    def replacements(self, *, xla: bool, fast: bool, rows: int | None) -> list[Replacement]:
         """The changes of Keras that hold while a program of this setup is traced.
 
         Args:
             xla: Whether XLA compiles the program.
             fast: Whether to use the kernels of `backend.kernels`.
+            rows: As for `loss_part_metrics`.
         """
         from trainkit.backend.kernels import fast_kernels
 
         single = self.replicas == 1
-        found = [*task_steps(self.task, self.model), *loss_part_reduction(), *loss_part_metrics(self.model)]
+        found = [*task_steps(self.task, self.model), *loss_part_reduction()]
+        found += loss_part_metrics(self.model, rows)
         if not single:
             found += [*patches.replica_seeds(), *patches.unscaled_losses()]
         if self.model.optimizer is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
+from trainkit.backend.compat.names import first_names
 from trainkit.backend.patches import patched
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError, one_line
@@ -22,7 +23,7 @@ from trainkit.engine.inputs import row_spec
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
 from trainkit.engine.objective import computed, own_objective
 
-__all__ = ["check_members", "check_other_splits", "class_weight", "compiled", "optimizer", "splits"]
+__all__ = ["check_members", "check_other_splits", "class_weight", "compiled", "model", "optimizer", "splits"]
 
 
 # What a task may override.
@@ -139,6 +140,31 @@ def optimizer(task: Task) -> keras.optimizers.Optimizer:
             f"Task {task.name}: optimizer() returned {shown}; expected a Keras optimizer or its name, such "
             "as keras.optimizers.Adam(1e-3) or 'adam'."
         ) from error
+
+
+def model(task: Task, train: Any, seed: int) -> keras.Model:
+    """A new model of the task, with the names that its first one got.
+
+    Args:
+        task: The task.
+        train: Its training rows.
+        seed: Of the weights.
+
+    Raises:
+        UserError: for something else than a model.
+    """
+    keras.utils.set_random_seed(seed)
+    try:
+        with first_names(type(task)):
+            made = task.model(train)
+    except ValueError as error:
+        if "unique" not in str(error):  # names: the task uses a layer of a former model again
+            raise
+        keras.utils.set_random_seed(seed)
+        made = task.model(train)
+    if not isinstance(made, keras.Model):
+        raise UserError(f"Task {task.name}: model() returned {type(made).__name__}; expected a keras.Model.")
+    return made
 
 
 def compiled(task: Task, model: keras.Model, by: keras.optimizers.Optimizer) -> keras.Model:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from trainkit.callbacks.callback_list import CallbackList
@@ -11,7 +13,9 @@ from trainkit.trainer.program_runner import ProgramRunner
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.timing import FitTimes
 
-__all__ = ["Validation"]
+__all__ = ["Validation", "batch_by_batch"]
+
+Evaluate = Callable[[int, int], tuple[dict[str, Any], dict[str, Any]]]
 
 
 class Validation:
@@ -58,7 +62,8 @@ class Validation:
         if self.setup.step.host_resets:
             model.reset_metrics()
         if self.callbacks.needs_test_batches or model.stop_evaluating:
-            values = self._by_batch()
+            evaluate, steps = self.runner.evaluate_batches, self.setup.validation_steps
+            values = batch_by_batch(self.setup, self.callbacks, evaluate, steps, self.steps_per_hook)
         elif self.runner.validates_in_graph and model.jit_compile is not True:
             values = dict(self.runner.run_nothing(validate=True)[0].validation)
         else:
@@ -67,13 +72,26 @@ class Validation:
         self.callbacks.on_test_end(values)
         return values
 
-    def _by_batch(self) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        steps = self.setup.validation_steps
-        for first in range(0, steps, self.steps_per_hook):
-            self.callbacks.on_test_batch_begin(first)
-            values, logs = self.runner.evaluate_batches(first, min(first + self.steps_per_hook, steps))
-            self.callbacks.on_test_batch_end(first + self.steps_per_hook - 1, logs)
-            if self.setup.model.stop_evaluating:
+
+def batch_by_batch(
+    setup: TrainSetup, hooks: Any, evaluate: Evaluate, steps: int, steps_per_hook: int = 1
+) -> dict[str, Any]:
+    """The values of an evaluation between whose batches hooks are called. A hook ends it, as in Keras, by
+    `model.stop_evaluating` or by StopIteration; before the first batch, there are no values.
+
+    Args:
+        setup: The task made ready.
+        hooks: Has `on_test_batch_begin` and `on_test_batch_end`.
+        evaluate: Adds batches from one to before another; returns the values so far, and what the last logs.
+        steps: Batches.
+        steps_per_hook: Batches between two calls of the hooks.
+    """
+    values: dict[str, Any] = {}
+    with suppress(StopIteration):
+        for first in range(0, steps, steps_per_hook):
+            hooks.on_test_batch_begin(first)
+            values, logs = evaluate(first, min(first + steps_per_hook, steps))
+            hooks.on_test_batch_end(first + steps_per_hook - 1, logs)
+            if setup.model.stop_evaluating:
                 break
-        return values
+    return values

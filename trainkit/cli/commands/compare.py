@@ -92,7 +92,7 @@ def _settings(run: Path) -> dict[str, Any]:
         loaded = OmegaConf.load(path)
     except Exception:  # whatever YAML says of a damaged file; the run still has results
         loaded = None
-    if not isinstance(loaded, DictConfig):
+    if not isinstance(loaded, DictConfig) or not plain(loaded):
         warnings.warn(f"{files.shown(path)} is damaged: this run is shown without settings.", stacklevel=2)
         return {}
     with suppress(OmegaConfBaseException):  # raised for settings that are gone since
