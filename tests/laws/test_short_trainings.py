@@ -20,7 +20,7 @@ from trainkit.backend import compile_cache, recurrent
 from trainkit.config import TrainerConfig
 from trainkit.core.datasets import Arrays
 from trainkit.engine.train_loop import TrainProgram
-from trainkit.trainer import execution, given_rows, pacing, short_trainings
+from trainkit.trainer import given_rows, pacing, short_trainings
 from trainkit.trainer.batch_feed import BatchFeed
 from trainkit.trainer.chosen_execution import RowsForXla
 from trainkit.trainer.joined_batches import direct_window
@@ -270,43 +270,6 @@ def test_a_model_whose_train_function_is_taken_away_is_looked_at_again() -> None
         model.train_function = None
         told.append(fit(model, X, Y, verbose=0).history)
     assert told[0] == told[1] == {"mine": [7.0]}
-
-
-@pytest.mark.parametrize("form", ["arrays", "Dataset"])
-def test_a_loop_of_fits_comes_to_xla_once_it_would_have_paid(
-    form: str, made: list[TrainProgram], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(given_rows, "SHORT_STEPS_OF_ARRAYS", 0)
-    monkeypatch.setattr(given_rows, "SHORT_STEPS", 0)
-    programs = 2 if form == "Dataset" else 1  # of which one is for batches of other sizes
-    monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.3)
-    monkeypatch.setattr(execution, "OP_SECONDS", programs * 0.3 / 4**0.5 / (3.5 * 4))  # 4 variables
-    trained = []
-    for fit in (keras.Model.fit, tk.fit):
-        model = dense()
-        data = tf.data.Dataset.from_tensor_slices((X[:16], Y[:16])).batch(4)
-        rows = (data,) if form == "Dataset" else (X[:16], Y[:16])
-        batch = {} if form == "Dataset" else {"batch_size": 4}
-        losses = []
-        for number in range(6):
-            losses += fit(model, *rows, **batch, shuffle=False, verbose=0).history["loss"]
-            if fit is tk.fit:
-                assert any(program.spec.xla for program in made) is (number >= 3), number
-        trained.append(losses)
-    np.testing.assert_allclose(trained[1], trained[0], rtol=1e-4)
-
-
-def test_fits_on_ever_new_numbers_of_rows_do_not_come_to_xla(
-    made: list[TrainProgram], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each would be compiled anew."""
-    monkeypatch.setattr(given_rows, "SHORT_STEPS_OF_ARRAYS", 0)
-    monkeypatch.setattr(execution, "COMPILE_SECONDS", 0.3)
-    monkeypatch.setattr(execution, "OP_SECONDS", 0.3 / 4**0.5 / (3.5 * 2))  # two fits of one size would
-    model = dense()
-    for rows in range(12, 20):
-        tk.fit(model, X[:rows], Y[:rows], batch_size=8, verbose=0)
-    assert not any(program.spec.xla for program in made)
 
 
 @pytest.mark.parametrize(("counts", "told"), [([4, 4, 1, 4], False), ([4, 3, 2, 1], True)])

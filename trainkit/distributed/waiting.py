@@ -61,8 +61,8 @@ def _listening(address: str) -> socket.socket:
 
 
 def _listens(address: str) -> bool:
-    with suppress(OSError, UnicodeError), socket.create_connection(_split(address), CONNECT_SECONDS):
-        return True
+    with suppress(OSError, UnicodeError), socket.create_connection(_split(address), CONNECT_SECONDS) as found:
+        return bool(found.getsockname() != found.getpeername())  # a port of our own may be the very one
     return False
 
 
