@@ -11,6 +11,7 @@ from keras import layers
 
 import trainkit as tk
 from tests.laws.test_parity import assert_equal_bits, compare
+from trainkit.backend.compat.names import same_names
 
 X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 TEXTS = np.array(["a b", "b ä", "c", "a"] * 10)
@@ -78,20 +79,64 @@ def test_both_engines_train_them_with_equal_bits(task: tk.Task) -> None:
     assert_equal_bits(compare(task, batch_size=8, epochs=1, execution="step"))
 
 
-def test_a_second_training_logs_under_the_names_of_the_first() -> None:
-    layers.Dense(1)  # made by somebody else before, and in between
-    first = tk.Trainer(epochs=1, batch_size=8).fit(Listed()).history
-    other = layers.Dense(1)
-    second = tk.Trainer(epochs=1, batch_size=8).fit(Listed()).history
-    assert set(first) == set(second)
-    assert other.name not in {name.removesuffix("_loss") for name in first}
-    assert layers.Dense(1).name not in {other.name, *(name.removesuffix("_loss") for name in first)}
+def one_task(task: tk.Task) -> Any:
+    return tk.Trainer(epochs=1, batch_size=8).fit(task)
+
+
+def test_trainings_that_are_compared_log_under_the_names_of_the_first() -> None:
+    with same_names():
+        first, other, second = one_task(Listed()), layers.Dense(1), one_task(Listed())
+    assert set(first.history) == set(second.history)
+    assert layers.Dense(1).name not in {layer.name for layer in (other, *first.model.layers)}
+
+
+def test_models_of_other_trainings_have_names_of_their_own() -> None:
+    """So that they can be put together."""
+    models = [one_task(Listed()).model for _ in range(2)]
+    inputs = keras.Input((6,))
+    keras.Model(inputs, layers.Average()([model(inputs)[0] for model in models]))
 
 
 def test_a_layer_of_a_former_model_may_be_used_again() -> None:
     task = Shared()
-    for _ in range(2):
-        tk.Trainer(epochs=1, batch_size=8).fit(task)
+    with same_names():
+        one_task(task)
+        one_task(task)
+
+
+def test_an_error_of_the_task_s_own_is_no_question_of_names() -> None:
+    class Fails(Listed):
+        calls = 0
+
+        def model(self, train: Any) -> keras.Model:
+            self.calls += 1
+            raise ValueError("ids of rows are not unique")
+
+    task = Fails()
+    with same_names(), pytest.raises(ValueError, match="ids of rows"):
+        one_task(task)
+    assert task.calls == 1
+
+
+class Taped(keras.Model):
+    """A model whose own step sees labels in a tuple, as Keras shows them."""
+
+    def train_step(self, data: Any) -> Any:
+        assert isinstance(data[1], tuple)
+        return super().train_step(data)
+
+
+class Tuples(Listed):
+    """Such a model."""
+
+    def model(self, train: Any) -> keras.Model:
+        inputs = keras.Input((6,))
+        return Taped(inputs, [layers.Dense(1)(inputs), layers.Dense(1)(inputs)])
+
+
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_labels_in_a_list_reach_an_own_step_as_a_tuple(engine: str) -> None:
+    tk.Trainer(epochs=1, batch_size=8, engine=engine).fit(Tuples())
 
 
 @pytest.mark.parametrize(

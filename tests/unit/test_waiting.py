@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trainkit.backend import compat
 from trainkit.core.errors import UserError
 from trainkit.distributed import cluster, waiting
 
@@ -24,7 +25,6 @@ def test_workers_go_on_once_all_have_come_and_say_who_is_missing(
     ports: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(waiting, "_come", set())
     told = threading.Event()
     look = waiting._listens
     monkeypatch.setattr(waiting, "_listens", lambda address: look(address) or (told.set(), False)[1])
@@ -37,7 +37,24 @@ def test_workers_go_on_once_all_have_come_and_say_who_is_missing(
         first.join(20)
     assert not first.is_alive()
     assert f"Waiting for the worker at {here[1]} ..." in capsys.readouterr().err
-    waiting.wait_for_all(here, here[0])  # TensorFlow's server has the port from then on
+
+
+def test_a_worker_that_does_not_come_is_named_at_last(
+    ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MOST_SECONDS", 0.0)
+    here = [f"localhost:{port}" for port in ports]
+    with pytest.raises(UserError, match=f"The worker at {here[1]} did not come within an hour"):
+        waiting.wait_for_all(here, here[0])
+
+
+def test_a_process_that_has_tensorflow_s_server_waits_no_more(
+    ports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compat, "has_server", lambda: True)
+    here = [f"localhost:{port}" for port in ports]
+    with socket.create_server(("", ports[0])):
+        waiting.wait_for_all(here, here[0])
 
 
 def test_a_port_that_is_taken_is_refused_by_the_address(ports: list[int]) -> None:
@@ -73,6 +90,8 @@ BOTH = ["a:1", "b:1"]
         (["a:1", "b:x"], {"type": "worker", "index": 0}, "expected host:port"),
         ([1, 2], {"type": "worker", "index": 0}, "address 1 of a worker"),
         (["a:1", "a:1"], {"type": "worker", "index": 0}, "names a:1 twice"),
+        (["a:1", "grpc://b:1"], {"type": "worker", "index": 0}, "address 'grpc://b:1'"),
+        (["a:1"], {"type": "evaluator", "index": 0}, "expected a worker, or the chief"),
         ("a:1", {"type": "worker", "index": 0}, "worker is 'a:1'; expected a list of host:port"),
     ],
 )
@@ -84,3 +103,28 @@ def test_a_wrong_tf_config_is_refused_in_one_line(
         cluster.workers()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "count", "chief"),
+    [
+        ({"cluster": {"worker": BOTH}, "task": {"type": "worker", "index": "1"}}, 2, False),
+        ({"cluster": {"worker": {"0": "a:1", "1": "b:1"}}, "task": {"type": "worker", "index": 0}}, 2, True),
+        (
+            {"cluster": {"chief": ["a:1"], "worker": ["[::1]:1"]}, "task": {"type": "worker", "index": 0}},
+            2,
+            False,
+        ),
+        ({"cluster": {"chief": ["a:1"], "worker": []}, "task": {"type": "chief", "index": 0}}, 1, True),
+        ({"cluster": {"worker": ["a:1"]}}, 1, True),
+        ({"cluster": {"worker": ["a:1"]}, "task": {"index": 0}}, 1, True),
+        ({"cluster": {}, "task": {"type": "worker", "index": 0}}, 0, True),
+    ],
+)
+def test_what_tensorflow_takes_is_taken(
+    config: Any, count: int, chief: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert (cluster.workers(), cluster.is_chief()) == (count, chief)
+    if count > 1:
+        assert cluster.own_address() in cluster.addresses()

@@ -12,7 +12,7 @@ import numpy as np
 from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError
 from trainkit.core.row_view import RowView, selected, taken
-from trainkit.core.tree import Structure, leaves, map_leaves
+from trainkit.core.tree import Structure, leaves, map_leaves, with_tuples
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -80,10 +80,10 @@ class Arrays:
         object.__setattr__(self, "numbers", numbers)
 
     def batch(self) -> tuple[Structure, ...]:
-        """The arrays as Keras takes them: `(x,)`, `(x, y)` or `(x, y, weight)`."""
+        """The arrays as Keras takes them: `(x,)`, `(x, y)` or `(x, y, weight)`, and tuples for lists."""
         if self.weight is not None:
-            return (self.x, self.y, self.weight)
-        return (self.x,) if self.y is None else (self.x, self.y)
+            return (with_tuples(self.x), with_tuples(self.y), with_tuples(self.weight))
+        return (with_tuples(self.x),) if self.y is None else (with_tuples(self.x), with_tuples(self.y))
 
     def take(self, rows: Any) -> Arrays:
         """The given rows (a slice, or an index array `[n]`) as new `Arrays` in memory."""

@@ -14,6 +14,7 @@ __all__ = [
     "map_leaves",
     "named_leaves",
     "pack_leaves",
+    "with_tuples",
 ]
 
 # One array, or nested tuples, named tuples, lists and dicts of arrays. None is an empty structure.
@@ -50,6 +51,16 @@ def pack_leaves(structure: Structure, flat: Sequence[Any]) -> Structure:
     """The inverse of `leaves`: the values `flat` in the form of `structure`."""
     rest = iter(flat)
     return _pack(structure, rest)
+
+
+def with_tuples(structure: Structure) -> Structure:
+    """The same with tuples for lists, as Keras hands rows on; a Dataset would make one tensor of a list."""
+    if isinstance(structure, Mapping):
+        return like_mapping(structure, {key: with_tuples(value) for key, value in structure.items()})
+    if isinstance(structure, (tuple, list)):
+        items = [with_tuples(item) for item in structure]
+        return tuple(items) if isinstance(structure, list) else like_sequence(structure, items)
+    return structure
 
 
 def _walk(structure: Structure) -> Iterator[Any]:

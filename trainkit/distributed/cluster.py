@@ -141,20 +141,29 @@ def _tf_config() -> dict[str, Any]:
             f"TF_CONFIG names a {job} job, which trainkit does not use: every process must be a worker, "
             "or the chief. Remove it."
         )
+    cluster = {job: _listed(job, addresses) for job, addresses in cluster.items()}
+    if sum(map(len, cluster.values())) < 2:  # one process, which nobody waits for
+        return {**config, "cluster": cluster, "task": _task_alone(config.get("task"))}
     _check_addresses(cluster)
-    _check_task(config.get("task"), cluster)
-    return config
+    return {**config, "cluster": cluster, "task": _task_of(config.get("task"), cluster)}
 
 
-def _check_addresses(cluster: dict[str, Any]) -> None:
+def _listed(job: str, addresses: Any) -> list[Any]:
+    """The addresses of a job; TensorFlow also takes them by their numbers."""
+    if isinstance(addresses, dict) and set(addresses) == {str(i) for i in range(len(addresses))}:
+        return [addresses[str(i)] for i in range(len(addresses))]
+    if not isinstance(addresses, list):
+        raise UserError(f"TF_CONFIG: {job} is {addresses!r}; expected a list of host:port.")
+    return addresses
+
+
+def _check_addresses(cluster: dict[str, list[Any]]) -> None:
     seen: set[str] = set()
     for job, addresses in cluster.items():
-        if not isinstance(addresses, list) or not addresses:
-            raise UserError(f"TF_CONFIG: {job} is {addresses!r}; expected a list of host:port.")
         for address in addresses:
             host, _, port = str(address).rpartition(":")
             number = int(port) if port.isascii() and port.isdecimal() else 0
-            if not isinstance(address, str) or not host or not 0 < number < 65536:
+            if not isinstance(address, str) or not host or "/" in host or not 0 < number < 65536:
                 raise UserError(
                     f"TF_CONFIG: the address {address!r} of a {job}; expected host:port, with a port from 1 "
                     "to 65535."
@@ -164,12 +173,22 @@ def _check_addresses(cluster: dict[str, Any]) -> None:
             seen.add(address)
 
 
-def _check_task(task: Any, cluster: dict[str, Any]) -> None:
+def _task_alone(task: Any) -> dict[str, Any]:
+    kind = task.get("type", "worker") if isinstance(task, dict) else "worker"
+    if kind not in ("worker", "chief"):
+        raise UserError(f"TF_CONFIG: task is {task!r}; expected a worker, or the chief.")
+    return {"type": "chief", "index": 0}
+
+
+def _task_of(task: Any, cluster: dict[str, list[Any]]) -> dict[str, Any]:
     kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
+    index = int(index) if isinstance(index, str) and index.isascii() and index.isdecimal() else index
     count = len(cluster.get(kind, ())) if isinstance(kind, str) else 0
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
         expected = " or ".join(
             f"{{'type': '{job}', 'index': 0{f' to {len(found) - 1}' if len(found) > 1 else ''}}}"
             for job, found in cluster.items()
+            if found
         )
         raise UserError(f"TF_CONFIG: task is {task!r}, which is none of the cluster; expected {expected}.")
+    return {"type": kind, "index": index}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from trainkit.backend import compat
 from trainkit.core.errors import UserError
 
 __all__ = ["wait_for_all"]
@@ -15,9 +17,8 @@ __all__ = ["wait_for_all"]
 LOOK_SECONDS = 0.1
 QUIET_SECONDS = 5.0  # in which workers that are started together usually come
 AGAIN_SECONDS = 60.0
+MOST_SECONDS = 3600.0  # as TensorFlow
 CONNECT_SECONDS = 1.0
-
-_come: set[str] = set()  # own addresses at which TensorFlow's server is
 
 
 def wait_for_all(addresses: Sequence[str], own: str) -> None:
@@ -32,20 +33,22 @@ def wait_for_all(addresses: Sequence[str], own: str) -> None:
         own: That of this one.
 
     Raises:
-        UserError: if another process has this worker's port.
+        UserError: if another process has this worker's port, or a worker has not come within an hour.
     """
-    if own in _come:
+    if compat.has_server():
         return
     missing = [address for address in addresses if address != own]
-    say = time.monotonic() + QUIET_SECONDS
+    begin = time.monotonic()
+    say = begin + QUIET_SECONDS
     with _listening(own):
         while missing := [address for address in missing if not _listens(address)]:
+            named = f"worker{'s' if len(missing) > 1 else ''} at {', '.join(missing)}"
+            if time.monotonic() > begin + MOST_SECONDS:
+                raise UserError(f"The {named} did not come within an hour. Start all workers of TF_CONFIG.")
             if time.monotonic() > say:
                 say = time.monotonic() + AGAIN_SECONDS
-                names = ", ".join(missing)
-                sys.stderr.write(f"Waiting for the worker{'s' if len(missing) > 1 else ''} at {names} ...\n")
+                sys.stderr.write(f"Waiting for the {named} ...\n")
             time.sleep(LOOK_SECONDS)
-    _come.add(own)
 
 
 def _listening(address: str) -> socket.socket:
@@ -55,8 +58,9 @@ def _listening(address: str) -> socket.socket:
             return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         raise UserError(
-            f"TF_CONFIG: this worker cannot listen at {address}: {error.strerror}. Name a port that is free."
+            f"TF_CONFIG: this worker cannot listen at {address}: {reason}. Name a port that is free."
         ) from error
 
 

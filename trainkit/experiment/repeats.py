@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from trainkit.backend.compat.names import same_names
 from trainkit.callbacks.progress import format_values
 from trainkit.core import files
 from trainkit.core.errors import UserError, one_line
@@ -29,6 +30,7 @@ Train = Callable[[Job], int]
 Write = Callable[[str], None]
 
 
+@same_names()
 def repeat(job: Job, train: Train, write: Write, write_error: Write) -> int:
     """Train once for each fold of `fit.cv` and each of `fit.seeds` seeds, each in a folder of its own.
 

@@ -44,7 +44,7 @@ def evaluate(
     hooks = _hooks(callbacks, cache, steps)
     setup.model.stop_evaluating = False
     hooks.on_test_begin()
-    if needs_test_batches(callbacks):
+    if needs_test_batches(callbacks) or setup.model.stop_evaluating:
         values = batch_by_batch(setup, hooks, partial(cache.evaluate, split, xla=xla, fast=fast), steps)
     else:
         values, _ = cache.evaluate(split, xla=xla, fast=fast)

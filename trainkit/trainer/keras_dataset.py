@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainkit.core.tree import Structure, leaves, pack_leaves
+from trainkit.core.tree import leaves, pack_leaves
 from trainkit.trainer.sources import RowSource
 
 __all__ = ["TEXT", "batches_for_keras"]
@@ -63,7 +63,7 @@ def batches_for_keras(
         tensors = tf.numpy_function(picked, [epoch, rows], types)
         for tensor, array in zip(tensors, flat, strict=True):
             tensor.set_shape([None, *array.shape[1:]])
-        return _with_tuples(pack_leaves(structure, tensors))
+        return pack_leaves(structure, tensors)
 
     signature = (tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int32))
     numbers = tf.data.Dataset.from_generator(lambda: _cut(orders, step_rows), output_signature=signature)
@@ -81,10 +81,3 @@ def _for_tensorflow(array: np.ndarray) -> np.ndarray:
     """The same values, texts as objects of bytes."""
     texts = array.dtype.kind in TEXT
     return np.asarray(tf.constant(array).numpy(), object) if texts else np.ascontiguousarray(array)
-
-
-def _with_tuples(structure: Structure) -> Structure:
-    """The same with tuples for lists, of which a Dataset would make one tensor."""
-    if isinstance(structure, Mapping):
-        return {key: _with_tuples(value) for key, value in structure.items()}
-    return tuple(map(_with_tuples, structure)) if isinstance(structure, (tuple, list)) else structure

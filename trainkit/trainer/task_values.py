@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainkit.backend import compat
-from trainkit.backend.compat.names import first_names
+from trainkit.backend.compat.names import are_taken, first_names
 from trainkit.backend.patches import patched
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.errors import UserError, one_line
@@ -143,7 +143,7 @@ def optimizer(task: Task) -> keras.optimizers.Optimizer:
 
 
 def model(task: Task, train: Any, seed: int) -> keras.Model:
-    """A new model of the task, with the names that its first one got.
+    """A new model of the task.
 
     Args:
         task: The task.
@@ -158,7 +158,7 @@ def model(task: Task, train: Any, seed: int) -> keras.Model:
         with first_names(type(task)):
             made = task.model(train)
     except ValueError as error:
-        if "unique" not in str(error):  # names: the task uses a layer of a former model again
+        if not are_taken(error):  # by a layer of a former model that the task uses again
             raise
         keras.utils.set_random_seed(seed)
         made = task.model(train)

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from trainkit.backend.compat.names import kept_names
+from trainkit.backend.compat.names import FirstNames, kept_names, same_names
 from trainkit.backend.generators import kept_generators
 from trainkit.config import TrainerConfig, TuneConfig
 from trainkit.core import files
@@ -97,7 +97,8 @@ class Search:
                 "share programs; leave it out, or compare both loops with mode=parity."
             )
         pool = ProgramPool(_optimizer_values(plan.space))
-        with kept_generators():
+        self._names: FirstNames = {}
+        with kept_generators(), same_names(self._names):
             setup = _first_setup(base, config, pool)
             for settings in plan.space.samples():
                 _check(plan, settings, base, pool, setup)
@@ -130,7 +131,7 @@ class Search:
         while self.stopped is None:
             held = self.study.take(begin_new=not self._timed_out())
             if held is not None:
-                with kept_generators():
+                with kept_generators(), same_names(self._names):
                     self._work(held)
                 self._write(now=False)
             elif any(entry.state == "running" for entry in self.study.entries()):

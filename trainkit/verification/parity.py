@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainkit.backend import devices
+from trainkit.backend.compat.names import same_names
 from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
@@ -111,8 +112,9 @@ def compare(
     large_batch = config.batch_size * config.accumulate
     of_keras = replace(config, engine="keras", batch_size=large_batch, accumulate=1)
     validate_section(of_keras, "trainer")
-    ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
-    theirs = _train(task, of_keras, optimizer, data, callbacks, like=ours)
+    with same_names():
+        ours = _train(task, replace(config, engine="trainkit"), optimizer, data, callbacks)
+        theirs = _train(task, of_keras, optimizer, data, callbacks, like=ours)
     return _report(ours, theirs, config, *parity_tolerance(parity.tolerance, config))
 
 

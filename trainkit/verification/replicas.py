@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainkit.backend import devices
+from trainkit.backend.compat.names import same_names
 from trainkit.config import OptimizerConfig, TrainerConfig
 from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
@@ -159,9 +160,10 @@ def compare_replicas(
         UserError: if there are not so many devices.
     """
     devices.logical_cpus(count)
-    one, history = train(task, config, optimizer, data)
     spread = replace(config, strategy="mirrored", replicas=count)
-    many, history_of_many = train(task, spread, optimizer, data, like=one)
+    with same_names():
+        one, history = train(task, config, optimizer, data)
+        many, history_of_many = train(task, spread, optimizer, data, like=one)
     return _report(f"{count} replicas", one, history, many.state.values(), history_of_many, tolerance)
 
 

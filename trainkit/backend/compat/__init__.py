@@ -274,6 +274,11 @@ def has_computed() -> bool:
     return bool(context.context()._initialized)
 
 
+def has_server() -> bool:
+    """Whether TensorFlow has the server by which this worker hears of others."""
+    return context.context()._collective_ops_server_def is not None
+
+
 def local_devices() -> Any:
     """TensorFlow's devices with the limit of their memory in bytes."""
     return device_lib.list_local_devices()

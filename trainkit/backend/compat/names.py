@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.utils.naming import to_snake_case
 
-__all__ = ["first_names", "is_automatic", "kept_names"]
+__all__ = ["FirstNames", "are_taken", "first_names", "is_automatic", "kept_names", "same_names"]
 
 COUNTS = "object_name_uids"
-_first: weakref.WeakKeyDictionary[type, dict[str, int]] = weakref.WeakKeyDictionary()
+FirstNames = dict[type, dict[str, int]]
+_blocks: list[FirstNames] = []  # of those who ask for the same names
 
 
 def is_automatic(thing: Any) -> bool:
@@ -26,21 +26,45 @@ def is_automatic(thing: Any) -> bool:
 
 
 @contextmanager
-def first_names(kind: type) -> Iterator[None]:
-    """In the block, Keras makes up the names that it made up in the first such block: outputs without names
-    are logged under the same ones in each training of a search, of several seeds, or of a parity run.
+def same_names(known: FirstNames | None = None) -> Iterator[None]:
+    """In the block, Keras makes up the same names for each model of a class of tasks: outputs without names
+    of their own are logged alike in all trainings of a search, of several seeds, or of a parity run, whose
+    models nobody puts together.
 
     Args:
-        kind: Whose block it is: a class of tasks.
+        known: The same in several blocks, of which the first settles the names.
     """
+    _blocks.append({} if known is None else known)
+    try:
+        yield
+    finally:
+        _blocks.pop()
+
+
+@contextmanager
+def first_names(kind: type) -> Iterator[None]:
+    """In the block, which makes a model, the names are those of the first such block, where they are to be
+    the same.
+
+    Args:
+        kind: The class of tasks.
+    """
+    if not _blocks:
+        yield
+        return
     before = dict(global_state.get_global_attribute(COUNTS, {}))
-    global_state.set_global_attribute(COUNTS, defaultdict(int, _first.setdefault(kind, before)))
+    global_state.set_global_attribute(COUNTS, defaultdict(int, _blocks[-1].setdefault(kind, before)))
     try:
         yield
     finally:
         now = global_state.get_global_attribute(COUNTS, {})
         most = {name: max(now.get(name, 0), before.get(name, 0)) for name in {**now, **before}}
         global_state.set_global_attribute(COUNTS, defaultdict(int, most))
+
+
+def are_taken(error: ValueError) -> bool:
+    """Whether Keras raised it since two layers of a model have one name."""
+    return re.search(r"names? should be unique|should have unique names", str(error)) is not None
 
 
 @contextmanager
