@@ -49,6 +49,22 @@ def test_a_validation_that_a_hook_ends_has_the_values_so_far(hook: str, at: int,
         np.testing.assert_allclose(found[1][name], values, rtol=1e-5)
 
 
+class Asks(keras.callbacks.Callback):
+    """Asks for the end before anything began."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.model.stop_evaluating = True
+
+
+def test_an_evaluation_that_is_to_stop_as_it_begins_ends_after_a_batch() -> None:
+    trainer = tk.Trainer(epochs=1, batch_size=8)
+    trainer.prepare(Toy())
+    trainer.callbacks = [Ends("on_test_batch_end", 0, "asks")]
+    wanted = trainer.evaluate(split="train")
+    trainer.callbacks = [Asks()]
+    assert trainer.evaluate(split="train") == wanted
+
+
 @pytest.mark.parametrize("how", ["raises", "asks"])
 def test_an_evaluation_and_a_prediction_that_a_hook_ends(how: str) -> None:
     trainer = tk.Trainer(epochs=1, batch_size=8)
