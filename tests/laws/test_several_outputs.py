@@ -73,9 +73,17 @@ class Shared(Listed):
         return keras.Model(inputs, [layers.Dense(1)(inputs), self.layer(inputs)])
 
 
-@pytest.mark.parametrize("task", [Listed(8), Listed(6), Listed(12), Texts("U"), Texts("S")], ids=repr)
+TASKS = {
+    "a validation of one batch": Listed(8),
+    "a validation of less": Listed(6),
+    "a validation of one and a half": Listed(12),
+    "texts": Texts("U"),
+    "bytes": Texts("S"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 def test_both_engines_train_them_with_equal_bits(task: tk.Task) -> None:
-    """With batches of 8: validations of one, of less, and of one and a half."""
     assert_equal_bits(compare(task, batch_size=8, epochs=1, execution="step"))
 
 
