@@ -6,15 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
 
 import trainkit as tk
+from tests.laws.test_short_trainings import X, Y, dense
 from tests.support.training import programs_made
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer import execution, given_rows
-
-X = np.random.default_rng(0).normal(size=(22, 3)).astype("float32")
-Y = X.sum(1, keepdims=True)
 
 
 @pytest.fixture
@@ -30,13 +27,6 @@ def pays_after(steps: float, monkeypatch: pytest.MonkeyPatch, programs: int = 1)
     """Let XLA pay for the model below after so many steps."""
     variables = 4
     monkeypatch.setattr(execution, "OP_SECONDS", programs * 0.3 / variables**0.5 / steps)
-
-
-def dense() -> keras.Model:
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(4, "tanh"), layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
-    return model
 
 
 @pytest.mark.parametrize("form", ["arrays", "Dataset"])

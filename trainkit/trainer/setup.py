@@ -119,8 +119,7 @@ class TrainSetup:
 
     def steps_expected(self, steps_per_epoch: int) -> int:
         """Steps for which a program is used, as far as anybody knows: those left, and as many as former fits
-        have trained. A loop that calls `fit` again and again pays for a compilation once it would have
-        saved as much, so in all at most twice what was best."""
+        have trained: a loop that calls `fit` again and again is compiled once that would have paid."""
         left = (self.config.epochs - self.state.epoch) * steps_per_epoch
         return min(left, self.config.steps or left) + self.steps_before
 
