@@ -147,6 +147,51 @@ def test_labels_in_a_list_reach_an_own_step_as_a_tuple(engine: str) -> None:
     tk.Trainer(epochs=1, batch_size=8, engine=engine).fit(Tuples())
 
 
+class Asking(keras.Model):
+    """A model that treats inputs in a list otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs[0]) * (2.0 if isinstance(inputs, list) else 1.0) + inputs[1]
+
+
+class TwoInputs(tk.Task):
+    """Inputs in a list, for such a model."""
+
+    def data(self) -> tk.Splits:
+        return splits([X[:, :2], X[:, 2:3]], X[:, :1], 8)
+
+    def model(self, train: Any) -> keras.Model:
+        return Asking()
+
+    def loss(self) -> Any:
+        return "mse"
+
+
+@pytest.mark.parametrize("engine", ["trainkit", "keras"])
+def test_inputs_in_a_list_are_predicted_as_they_were_trained(engine: str) -> None:
+    trainer = tk.Trainer(epochs=1, batch_size=8, engine=engine)
+    trainer.fit(TwoInputs())
+    rows = [X[28:36, :2], X[28:36, 2:3]]
+    wanted = trainer.model.predict(rows, verbose=0)
+    for found in (trainer.predict(rows), trainer.predict(tuple(rows)), trainer.predict(split="validation")):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_the_weight_of_one_output_may_be_in_a_list() -> None:
+    weight, found = np.linspace(0.5, 2.0, 40, dtype="float32"), []
+    for fit in (keras.Model.fit, tk.fit):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        given = {"sample_weight": [weight], "batch_size": 8, "shuffle": False, "epochs": 2, "verbose": 0}
+        found.append(fit(model, X, X[:, :1], **given).history["loss"])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("y", "said"),
     [

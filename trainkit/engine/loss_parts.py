@@ -38,6 +38,10 @@ def loss_part_reduction() -> list[Replacement]:
         dtype: Any = None,
     ) -> tf.Tensor:
         parts: LossParts | None = getattr(_current, "parts", None)
+        if isinstance(sample_weight, (tuple, list)) and len(sample_weight) == 1:
+            (sample_weight,) = (
+                sample_weight  # for one output; Keras makes a tensor [1, N] of it, with the same sum
+            )
         if parts is not None and parts.counting and sample_weight is not None:
             _check_weights(values.shape, sample_weight.shape)
         local = usual(values, sample_weight=sample_weight, mask=mask, reduction=reduction, dtype=dtype)

@@ -16,7 +16,7 @@ from trainkit.callbacks.callback_list import needs_test_batches
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.dense_rows import as_arrays
 from trainkit.core.errors import UserError, one_line
-from trainkit.core.tree import Structure, leaves
+from trainkit.core.tree import Structure, leaves, with_tuples
 from trainkit.trainer.keras_fit_loop import evaluated_by_keras
 from trainkit.trainer.own_steps import check_own_test_step
 from trainkit.trainer.program_cache import ProgramCache
@@ -80,7 +80,7 @@ def predict(cache: ProgramCache, x: Any, size: int, callbacks: Callbacks, *, xla
             if "batch_outputs" not in str(error):
                 raise
             raise UserError(f"predict: there are no rows: the {type(x).__name__} is empty.") from error
-    x = as_arrays(x, "x")
+    x = with_tuples(as_arrays(x, "x"))
     lengths = {len(a) if np.ndim(a) else 0 for a in leaves(x)}
     if len(lengths) != 1 or lengths == {0}:
         came = "x has no rows" if lengths == {0} else f"the arrays of x have {sorted(lengths)} rows"
