@@ -85,6 +85,22 @@ def test_a_mask_has_any_shape(shape: list[int]) -> None:
     assert run().shape == shape
 
 
+@pytest.mark.parametrize("xla", [True, False], ids=["with XLA", "without"])
+@pytest.mark.parametrize("noise_shape", [(None, 1), (200, 1), (None, None), (1, 300)])
+def test_a_noise_shape_says_what_is_dropped_together(noise_shape: tuple[int | None, ...], xla: bool) -> None:
+    layer = layers.Dropout(0.5, noise_shape=noise_shape, seed=3)
+
+    @tf.function(jit_compile=xla, autograph=False)
+    def drop() -> tf.Tensor:
+        with patched(kernels.fast_kernels(xla)):
+            return layer(tf.ones([200, 300]), training=True)
+
+    out = drop().numpy()
+    for axis, size in enumerate(noise_shape):
+        assert (out == out.take([0], axis)).all() == (size == 1)
+    assert 0.3 < (out == 0).mean() < 0.7
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_dropout_keeps_the_mean_and_the_dtype(dtype: str) -> None:
     layer = layers.Dropout(0.2, seed=3, dtype=dtype)

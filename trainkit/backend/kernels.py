@@ -10,6 +10,7 @@ attention and its activations (`backend.attention`). A parity run does without t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -39,17 +40,17 @@ ROUNDS = 13  # the fewest that pass BigCrush; the usual 20 leave a margin that m
 SMALLEST_EPSILON = 1.001e-5  # that the batch normalisation of GPUs takes
 
 
-def fast_kernels(xla: bool, *, recurrent: bool = True) -> list[Replacement]:
+def fast_kernels(xla: bool, *, recurrent: bool = True, masks: bool = True) -> list[Replacement]:
     """The kernels for a program that XLA compiles, or for one that it does not.
 
     Args:
         xla: Whether XLA compiles the program.
         recurrent: Whether those of recurrent layers are among them.
+        masks: Whether those of dropout are among them, outside of XLA.
     """
-    found = [
-        Replacement(compat.random_ops, "dropout", _dropout(compat.random_ops.dropout, xla)),
-        *fused_adam(),
-    ]
+    found = fused_adam()
+    if xla or masks:
+        found.append(Replacement(compat.random_ops, "dropout", _dropout(compat.random_ops.dropout, xla)))
     gpu = bool(tf.config.list_logical_devices("GPU"))
     if recurrent and not gpu:
         found += recurrent_kernels(xla)
@@ -69,18 +70,44 @@ def _dropout(usual: Callable[..., Any], xla: bool) -> Callable[..., Any]:
             return inputs
         if rate == 1.0:
             return tf.zeros_like(inputs)
-        shape = tf.get_static_value(compat.concrete_noise_shape(inputs, noise_shape))
-        if shape is None:  # threefry needs to know how many bits to draw
+        sizes = _static_sizes(inputs, noise_shape)
+        if sizes is None:  # threefry needs to know how many bits to draw
             return usual(inputs, rate, noise_shape=noise_shape, seed=seed)
         drawn = compat.cast_seed(seed)
         share = rate.exact if isinstance(rate, TracedFloat) else rate
-        # Threefry exists under XLA only; in a program without XLA, the mask alone is compiled.
-        draw = tf.function(dropout_mask, autograph=False, jit_compile=True) if not xla else dropout_mask
-        kept = draw(tuple(int(n) for n in shape), share, drawn)
+        kept = dropout_mask(sizes, share, drawn) if xla else _compiled_mask(sizes)(_limit(share), drawn)
         scaled = inputs * tf.cast(1.0 / (1.0 - share), inputs.dtype)
         return tf.where(kept, scaled, tf.zeros_like(inputs))
 
     return dropout
+
+
+def _static_sizes(inputs: tf.Tensor, noise_shape: Any) -> tuple[int, ...] | None:
+    """The shape of a mask, with the sizes of `inputs` where `noise_shape` leaves them open; None: it is not
+    known before the run."""
+    if inputs.shape.rank is None:
+        return None
+    whole = [None] * inputs.shape.rank if noise_shape is None else list(noise_shape)
+    sizes = [inputs.shape[i] if n is None else tf.get_static_value(n) for i, n in enumerate(whole)]
+    return None if None in sizes else tuple(int(n) for n in sizes)
+
+
+@functools.lru_cache(64)
+def _compiled_mask(shape: tuple[int, ...]) -> Any:
+    """Threefry exists under XLA only: in a program without XLA, the mask alone is compiled, once for all
+    programs."""
+
+    def mask(limit: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return _mask(shape, limit, seed)
+
+    return compat.without_tracing_warning(tf.function(mask, autograph=False, jit_compile=True))
+
+
+def _limit(rate: float | tf.Tensor) -> tf.Tensor:
+    """The least 16-bit number of an entry that is kept."""
+    return (
+        tf.cast(tf.round(rate * 2**16), tf.int32) if tf.is_tensor(rate) else tf.constant(round(rate * 2**16))
+    )
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -91,6 +118,10 @@ def dropout_mask(shape: tuple[int, ...], rate: float | tf.Tensor, seed: tf.Tenso
         rate: Share of entries that are False, from 0 to 1; a number or a float64 tensor.
         seed: `[2]` int32, the key; entry `i` depends on the key and on `i` alone.
     """
+    return _mask(shape, _limit(rate), seed)
+
+
+def _mask(shape: tuple[int, ...], limit: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     size = math.prod(int(n) for n in shape)
     count = -(-size // 4)
     key = tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
@@ -115,7 +146,6 @@ def dropout_mask(shape: tuple[int, ...], rate: float | tf.Tensor, seed: tf.Tenso
         tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, shifts), tf.constant(0xFFFF, tf.uint32)),
         tf.int32,
     )
-    limit = tf.cast(tf.round(rate * 2**16), tf.int32) if tf.is_tensor(rate) else round(rate * 2**16)
     return tf.reshape(tf.reshape(halves, [4 * count])[:size], shape) >= limit
 
 

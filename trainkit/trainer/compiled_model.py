@@ -19,6 +19,7 @@ from trainkit.trainer.assembly import make_step
 from trainkit.trainer.model_checks import ModelFacts
 from trainkit.trainer.own_code import has_own_code
 from trainkit.trainer.setup import TrainSetup
+from trainkit.trainer.short_trainings import masks_pay
 from trainkit.trainer.sources import RowSource, streamed_splits
 
 __all__ = ["AboutModel", "CompiledModel", "assemble_compiled"]
@@ -131,6 +132,7 @@ def assemble_compiled(
         initial=(),
         streamed=streamed_splits(splits, strategy),
         rows_as_keras=about.has_own_code,
+        draws_as_keras=not masks_pay(config, steps),
     )
 
 

@@ -76,10 +76,12 @@ def _specs(batch_spec: Any) -> list[Any]:
 
 def needs_no_number(setup: TrainSetup) -> bool:
     """Whether a program of TensorFlow is as good where it does not know the rows of a batch:
-    recurrent kernels have to, to divide them over cores, and so has dropout, to draw the masks that it draws
-    under XLA."""
+    recurrent kernels have to, to divide them over cores, and so has dropout where it draws the masks that it
+    draws under XLA."""
     known = setup.facts.operations and not setup.facts.own_train_step
-    random = not known or any(any_of(one, DRAWING) for one in setup.facts.operations)
-    if random or not setup.recurrent_kernels:
-        return not random
-    return not any(recurrent.takes(one) for one in compat.flat_layers(setup.model))
+    random = any(any_of(one, DRAWING) for one in setup.facts.operations)
+    if not known or (random and not setup.draws_as_keras):
+        return False
+    return not setup.recurrent_kernels or not any(
+        recurrent.takes(one) for one in compat.flat_layers(setup.model)
+    )

@@ -60,7 +60,7 @@ class ProgramCache:
         self.step_seconds = 0.0
         self.in_use = False
         self._trace: KerasTrace | None = None  # that `model.fit` would run
-        self._programs: dict[tuple[ProgramSpec, tuple[int, int], KerasTrace, bool], TrainProgram] = {}
+        self._programs: dict[tuple[ProgramSpec, tuple[int, int], KerasTrace, bool, bool], TrainProgram] = {}
         self._evaluators: dict[Any, EvaluationProgram] = {}
         self._rows: dict[str, Structure] = {}
         self._feeds: dict[str, ChunkFeed] = {}
@@ -71,7 +71,7 @@ class ProgramCache:
         """The training program of a spec; compiled when it is called."""
         if self._trace is None:
             self._trace = self.first.trace("train", self.setup.keras_batches)
-        key = (spec, self.first.versions(), self._trace, self.setup.recurrent_kernels)
+        key = (spec, self.first.versions(), self._trace, *self._kernels)
         if key not in self._programs:
             # What Keras knows of the batches, where that matters; else each shape by itself.
             unknown = spec.hidden_rows or self.setup.rows_as_keras
@@ -99,6 +99,11 @@ class ProgramCache:
         by_rule = self.setup.config.execution in BY_RULE and self.setup.config.engine != "keras"
         check = self._checked()[1] if by_rule else None
         return check([array[:count] for array in leaves(batch)]) if check else ""
+
+    @property
+    def _kernels(self) -> tuple[bool, bool]:
+        """What the length of a training says of the kernels of a program."""
+        return self.setup.recurrent_kernels, self.setup.draws_as_keras
 
     def _checked(self) -> tuple[str, IndexCheck | None]:
         if self._indexes is None or self._indexes[0] is not self.setup:
@@ -235,8 +240,7 @@ class ProgramCache:
     ) -> EvaluationProgram:
         """The evaluation program of a split."""
         shape = self.evaluation_shape(split)
-        kernels = fast and self.setup.recurrent_kernels
-        key = (shape, xla, by_step, fast, kernels, hidden_rows, self.first.versions()[1])
+        key = (shape, xla, by_step, fast and self._kernels, hidden_rows, self.first.versions()[1])
         if key not in self._evaluators:
             self._evaluators[key] = EvaluationProgram(
                 self.setup.step,

@@ -59,6 +59,8 @@ class TrainSetup:
             `model.fit` shows it.
         generators: The global generators of random numbers before any training; None: they are not seeded.
         steps_before: Steps of former fits on rows of such sizes, since the model was compiled.
+        draws_as_keras: Whether dropout draws the masks of `model.fit` in programs without XLA, and not those
+            that it draws under XLA.
     """
 
     task: Task
@@ -79,6 +81,7 @@ class TrainSetup:
     rows_as_keras: bool = False
     generators: GeneratorStates | None = None
     steps_before: int = 0
+    draws_as_keras: bool = False
 
     @property
     def replicas(self) -> int:
@@ -247,8 +250,6 @@ class TrainSetup:
             fast: Whether to use the kernels of `backend.kernels`.
             rows: As for `loss_part_metrics`.
         """
-        from trainkit.backend.kernels import fast_kernels
-
         single = self.replicas == 1
         found = [*task_steps(self.task, self.model), *loss_part_reduction()]
         found += loss_part_metrics(self.model, rows)
@@ -260,8 +261,13 @@ class TrainSetup:
         return [
             *found,
             *self.value_replacements(),
-            *(fast_kernels(xla, recurrent=self.recurrent_kernels) if fast else []),
+            *(self._kernels(xla) if fast else []),
         ]
+
+    def _kernels(self, xla: bool) -> list[Replacement]:
+        from trainkit.backend.kernels import fast_kernels
+
+        return fast_kernels(xla, recurrent=self.recurrent_kernels, masks=not self.draws_as_keras)
 
     def value_replacements(self) -> list[Replacement]:
         """What makes a program read values from variables, and what settings change of layers; every program

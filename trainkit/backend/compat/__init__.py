@@ -44,7 +44,6 @@ __all__ = [
     "class_weight_to_sample_weight",
     "compiled_losses",
     "compiled_metrics",
-    "concrete_noise_shape",
     "epoch_iterator",
     "evaluate_cached",
     "flat_layers",
@@ -259,11 +258,6 @@ def resource_handle(variable: Any) -> tf.Tensor:
 def cast_seed(seed: Any) -> tf.Tensor:
     """A seed as two int32 numbers."""
     return random_ops._cast_seed(random_ops.draw_seed(seed))
-
-
-def concrete_noise_shape(inputs: tf.Tensor, noise_shape: Any) -> Any:
-    """The shape of a dropout mask, with the sizes of `inputs` where `noise_shape` leaves them open."""
-    return random_ops._get_concrete_noise_shape(inputs, noise_shape)
 
 
 # Devices and XLA.
