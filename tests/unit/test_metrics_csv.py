@@ -98,6 +98,15 @@ def test_the_complete_rows_stay_up_to_the_epoch_that_a_run_continues_from(
     assert values == [*(("1.0", "2.0") for _ in kept), ("0.125", "")]
 
 
+def test_a_resumed_run_whose_rows_are_gone_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    with pytest.warns(UserWarning, match=r"metrics\.csv is not there; it begins after epoch 2\.$"):
+        resumed = begin(MetricsCSV(path), initial_epoch=2)
+    end_epoch(resumed, 3, {"loss": 0.5})
+    resumed.on_train_end()
+    assert curves(read_rows(path)) == {"loss": ([3], [0.5])}
+
+
 def test_a_resumed_run_keeps_the_columns_that_it_no_longer_fills(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     validated = begin(MetricsCSV(path))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.python.eager import context
 
 from trainkit.backend.compat import TracedFunction
 
@@ -108,3 +110,32 @@ def test_variables_that_change_are_read_anew(one: tf.Tensor) -> None:
         variable.assign(value)
         np.testing.assert_array_equal(call(one), one * value)
     assert len(traces) == 1
+
+
+def test_a_graph_that_is_rewritten_once_keeps_what_the_user_says_of_rewriting(
+    one: tf.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    usual = context.Context.call_function
+
+    def noted(self: Any, *arguments: Any) -> Any:
+        config = config_pb2.ConfigProto.FromString(self.function_call_options.config_proto_serialized)
+        found.append(config.graph_options.rewrite_options)
+        return usual(self, *arguments)
+
+    monkeypatch.setattr(context.Context, "call_function", noted)
+    tf.config.optimizer.set_experimental_options({"constant_folding": False})
+    try:
+        before = context.context().function_call_options
+        for rewritten_once in (False, True, True):
+            call = TracedFunction(tf.function(lambda x: -x, autograph=False), rewritten_once=rewritten_once)
+            assert call(one).numpy().tolist() == [-1.0, -1.0]
+            assert context.context().function_call_options is before
+        for _ in range(2):
+            call(one)
+    finally:
+        tf.config.optimizer.set_experimental_options({"constant_folding": True})
+    options = rewriter_config_pb2.RewriterConfig
+    assert [one.constant_folding for one in found] == [options.OFF] * 5
+    once = [one.meta_optimizer_iterations == options.ONE for one in found]
+    assert once == [False, True, True, True, True]

@@ -23,7 +23,9 @@ class BatchProgram(TrainProgram):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._run = compat.TracedFunction(tf.function(self._step, autograph=False, reduce_retracing=True))
+        self._run = compat.TracedFunction(
+            tf.function(self._step, autograph=False, reduce_retracing=True), rewritten_once=self.spec.fast
+        )
         self._read = compat.TracedFunction(tf.function(self._results, autograph=False))
 
     def __call__(

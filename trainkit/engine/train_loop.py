@@ -65,11 +65,9 @@ class TrainProgram:
         self.traces = 0
         rules = spec.rules if spec.shape.max_epochs > 1 else ()
         self._best = BestEpochs(rules, step.train_logs, step.test_logs, state)
-        self._run = compat.TracedFunction(
-            tf.function(
-                self._program, autograph=False, jit_compile=self.in_xla or None, reduce_retracing=spec.direct
-            )
-        )
+        kind: dict[str, Any] = {"jit_compile": self.in_xla or None, "reduce_retracing": spec.direct}
+        program = tf.function(self._program, autograph=False, **kind)
+        self._run = compat.TracedFunction(program, rewritten_once=spec.fast and not spec.xla)
         self._content: list[bytes] = []
         self._tensors: list[tf.Tensor] = []
         self._no_logs = np.zeros([step.train_logs.step_width], step.train_logs.dtype)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
 
@@ -31,14 +35,23 @@ class TracedFunction:
 
     Args:
         function: Takes structures of tensors, by position alone.
+        rewritten_once: Leave out those rewritings of the graph that cost a fifth of the first call and do
+            nothing for the later ones. They may round otherwise.
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, *, rewritten_once: bool = False) -> None:
         self.function = without_tracing_warning(function)
+        self.rewritten_once = rewritten_once
         self._known: dict[Any, tuple[Any, Any, list[int]]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function returns."""
+        if self.rewritten_once:
+            with _rewriting_once():
+                return self._result(arguments)
+        return self._result(arguments)
+
+    def _result(self, arguments: tuple[Any, ...]) -> Any:
         tensors = tf.nest.flatten(arguments)
         signature = _signature(tensors)
         if signature is None or tf.config.functions_run_eagerly():
@@ -68,6 +81,32 @@ class TracedFunction:
         if all(id(tensor) in places for tensor in read):  # else TensorFlow converts some
             structure = tf.nest.map_structure(lambda _: 0, arguments)
             self._known[signature] = structure, trace, [places[id(tensor)] for tensor in read]
+
+
+@contextmanager
+def _rewriting_once() -> Iterator[None]:
+    """Functions that are called meanwhile for the first time are rewritten in one turn."""
+    eager = context.context()
+    usual = eager.function_call_options
+    eager.function_call_options = _once(usual.config_proto_serialized, usual.executor_type)
+    try:
+        yield
+    finally:
+        eager.function_call_options = usual
+
+
+@functools.lru_cache(16)
+def _once(serialized: bytes, executor: str | None) -> Any:
+    config = config_pb2.ConfigProto.FromString(serialized)
+    options = config.graph_options.rewrite_options
+    kinds = rewriter_config_pb2.RewriterConfig
+    if not options.meta_optimizer_iterations:  # what the user says holds
+        options.meta_optimizer_iterations = kinds.ONE
+    if not options.memory_optimization:
+        options.memory_optimization = kinds.NO_MEM_OPT
+    if not options.experimental_conditional_code_motion:
+        options.experimental_conditional_code_motion = kinds.OFF
+    return context.FunctionCallOptions(executor, config)
 
 
 def _signature(tensors: list[Any]) -> Any:
