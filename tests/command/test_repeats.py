@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -203,3 +204,40 @@ def test_a_dataset_has_no_folds() -> None:
     data = Splits(tf.data.Dataset.from_tensor_slices((np.zeros((4, 6)), np.zeros(4))))
     with pytest.raises(UserError, match="folds need them as arrays"):
         fold_of(Toy(), 0, 2, data)
+
+
+def structured(rows: int, begin: int) -> Arrays:
+    """Rows of which each array tells by its values which it is; dicts are not in the order of their keys."""
+    numbers = np.arange(begin, begin + rows, dtype="float32")[:, None]
+    x = {"width": numbers, "area": {"z": numbers + 1000, "a": numbers + 2000}}
+    return Arrays(
+        x, {"price": numbers + 3000, "kind": numbers[:, 0] + 4000}, {"price": numbers, "kind": numbers}
+    )
+
+
+def test_arrays_of_a_fold_are_those_of_their_names() -> None:
+    splits = Splits(structured(7, 0), structured(5, 100))
+    everything = unsplit(Toy(), splits)[1]
+    assert everything is not None
+    rows = np.concatenate([np.arange(7), np.arange(100, 105)])
+    for fold in (everything, fold_of(Toy(), 1, 3, splits)[1]):
+        assert fold is not None
+        train = fold.train
+        assert isinstance(train, Arrays)
+        numbers = train.x["width"][:, 0]
+        assert set(numbers) <= set(rows)
+        for found, apart in (
+            (train.x["area"]["z"][:, 0], 1000),
+            (train.x["area"]["a"][:, 0], 2000),
+            (train.y["price"][:, 0], 3000),
+            (train.y["kind"], 4000),
+            (train.weight["price"][:, 0], 0),
+        ):
+            np.testing.assert_array_equal(found, numbers + apart)
+    assert len(everything.train) == 12
+
+
+def test_rows_of_two_forms_have_no_folds() -> None:
+    other = Arrays({"width": np.zeros([5, 2])}, np.zeros(5))
+    with pytest.raises(UserError, match=r"validation rows .*'x/width': \(2,\)"):
+        unsplit(Toy(), Splits(structured(7, 0), dataclasses.replace(other, weight=np.ones(5))))

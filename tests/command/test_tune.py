@@ -19,6 +19,7 @@ from tests.support.commands import QUIET, read, settings, table
 from tests.support.repository import ROOT
 from trainkit.cli import arguments, compose, main, planning
 from trainkit.core import files
+from trainkit.tuning.training import TrialTraining
 
 RATE = "tune.space.optimizer.learning_rate={low: 1e-3, high: 1e-1, log: true}"
 WIDTH = "tune.space.task.rows={choices: [32, 64]}"
@@ -243,3 +244,20 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> N
         assert process.poll() is None, "the search ended before it was killed"
         assert time.monotonic() < end, "the search takes too long"
         time.sleep(0.05)
+
+
+def test_a_trial_that_exits_is_one_that_failed(
+    train: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = TrialTraining.train
+
+    def exits_first(self: TrialTraining, candidate: Any, folder: Path, *rest: Any) -> Any:
+        if folder.name == "0000":
+            raise SystemExit("no such model")
+        return usual(self, candidate, folder, *rest)
+
+    monkeypatch.setattr(TrialTraining, "train", exits_first)
+    space = "tune.space.trainer.batch_size={choices: [8, 16]}"
+    assert train("mode=tune", "tune=grid", space, "trainer.epochs=1", "run_dir=search") == 0
+    assert [row["state"] for row in table("trials.csv", "search")] == ["failed", "complete"]
+    assert "trial 0: SystemExit: no such model" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tests.support.toys import Toy
 from trainkit.backend import devices
 from trainkit.config import ParityConfig, TrainerConfig
+from trainkit.core.datasets import Splits
 from trainkit.core.errors import UserError
 from trainkit.verification import parity, replicas
 
@@ -50,6 +51,53 @@ def test_statistics_over_all_replicas_are_compared() -> None:
     task = Layered(layer=keras.layers.BatchNormalization, n=64)
     report = parity.compare(task, TrainerConfig(**REPLICAS, sync_batch_norm=True), ParityConfig(epochs=1))
     assert report.passed, "\n".join(report.lines())
+
+
+@dataclass(frozen=True)
+class TwoOutputs(Toy):
+    """Of whose losses Keras takes the mean over the batches of the validation, the last of them ragged."""
+
+    def data(self) -> Splits:
+        found = super().data()
+        parts = (replace(part, y=[part.y, part.y * 2.0]) for part in (found.train, found.validation))
+        return Splits(*parts)
+
+    def model(self, train: Any) -> keras.Model:
+        inputs = keras.Input((6,))
+        return keras.Model(inputs, [keras.layers.Dense(1, name=name)(inputs) for name in "ab"])
+
+    def loss(self) -> Any:
+        return ["mse", "mae"]
+
+    def metrics(self) -> Any:
+        return []
+
+
+@pytest.mark.parametrize("batch_size", [4, 8])
+def test_validations_of_several_outputs_are_compared(batch_size: int) -> None:
+    settings = TrainerConfig(accumulate=2, batch_size=batch_size)
+    report = parity.compare(TwoOutputs(n=64), settings, ParityConfig(epochs=1))
+    assert report.passed, "\n".join(report.lines())
+
+
+class WithoutLoss(keras.Model):
+    """Its own step logs no loss."""
+
+    def train_step(self, data: Any) -> Any:
+        return {"own": super().train_step(data)["loss"]}
+
+
+@dataclass(frozen=True)
+class Quiet(Toy):
+    def model(self, train: Any) -> keras.Model:
+        inputs = keras.Input((6,))
+        return WithoutLoss(inputs, keras.layers.Dense(3, "softmax")(inputs))
+
+
+def test_an_own_step_that_logs_no_loss_is_compared() -> None:
+    report = parity.compare(Quiet(n=64), TrainerConfig(batch_size=16), ParityConfig(epochs=1))
+    assert report.passed, "\n".join(report.lines())
+    assert "own, every epoch" in report.differences
 
 
 DIFFER: dict[str, tuple[Any, str]] = {

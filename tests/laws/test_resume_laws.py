@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,33 @@ from tests.support.training import fit
 from trainkit.callbacks.checkpoints import Checkpoints
 from trainkit.checkpoint import store
 from trainkit.checkpoint.train_state import TrainState
+from trainkit.config import TrainerConfig
 from trainkit.core.errors import UserError
+from trainkit.trainer import execution, short_trainings
 from trainkit.trainer.trainer import Trainer
 
 SHAPES = st.lists(arrays.array_shapes(min_dims=0, max_dims=3, max_side=3), max_size=4)
 DTYPES = st.sampled_from(["float32", "float16", "bfloat16", "int32", "int64", "bool"])
+
+
+@pytest.mark.parametrize("kind", ["XLA", "kernels"])
+def test_steps_that_stop_a_training_do_not_say_how_it_is_run(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be resumed, and goes on as it began."""
+    monkeypatch.setattr(execution, "OP_SECONDS", 1.0 if kind == "XLA" else 0.0)
+    monkeypatch.setattr(execution, "COMPILE_SECONDS", 10.0)
+    monkeypatch.setattr(short_trainings, "KERNEL_SECONDS", 10 * short_trainings.TIME_STEP_SECONDS)
+    found = []
+    for steps in (None, 1):
+        trainer = Trainer(TrainerConfig(epochs=3, steps=steps))
+        setup = trainer.prepare(Toy())
+        found.append(setup.steps_expected(5))
+        rows = setup.source.spec
+        assert short_trainings.recurrent_kernels_pay(replace(trainer.config, epochs=2), 5, rows)
+        trainer.fit(setup.task)
+        assert trainer.execution == ("epoch_xla" if kind == "XLA" else "epoch")
+    assert found == [15, 15]
 
 
 class Variables(keras.layers.Layer):

@@ -75,7 +75,7 @@ def _dropout(usual: Callable[..., Any], xla: bool) -> Callable[..., Any]:
             return usual(inputs, rate, noise_shape=noise_shape, seed=seed)
         drawn = compat.cast_seed(seed)
         share = rate.exact if isinstance(rate, TracedFloat) else rate
-        kept = dropout_mask(sizes, share, drawn) if xla else _compiled_mask(sizes)(_limit(share), drawn)
+        kept = _mask_of(sizes, not xla)(_limit(share), drawn)
         scaled = inputs * tf.cast(1.0 / (1.0 - share), inputs.dtype)
         return tf.where(kept, scaled, tf.zeros_like(inputs))
 
@@ -93,14 +93,17 @@ def _static_sizes(inputs: tf.Tensor, noise_shape: Any) -> tuple[int, ...] | None
 
 
 @functools.lru_cache(64)
-def _compiled_mask(shape: tuple[int, ...]) -> Any:
-    """Threefry exists under XLA only: in a program without XLA, the mask alone is compiled, once for all
-    programs."""
+def _mask_of(shape: tuple[int, ...], alone: bool) -> Any:
+    """Draws a mask, as a function that is traced once for all programs.
+
+    Threefry exists under XLA only: in a program without XLA, the mask `alone` is compiled. In one with XLA it
+    is a function, too: the condition in it, put into a `tf.map_fn` of the user's, kills the process.
+    """
 
     def mask(limit: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return _mask(shape, limit, seed)
 
-    return compat.without_tracing_warning(tf.function(mask, autograph=False, jit_compile=True))
+    return compat.without_tracing_warning(tf.function(mask, autograph=False, jit_compile=alone or None))
 
 
 def _limit(rate: float | tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from trainkit.core.datasets import Arrays, Fold, Splits
 from trainkit.core.errors import UserError
 from trainkit.core.task import Task
-from trainkit.core.tree import leaves, map_leaves
+from trainkit.core.tree import leaves, named_leaves, pack_leaves
 from trainkit.data.splits.random import k_folds
 
 __all__ = ["fold_of", "unsplit"]
@@ -82,9 +82,20 @@ def _all_rows(task: Task, splits: Splits) -> Arrays:
             f"Task {task.name} weighs {'training' if held.weight is None else 'validation'} rows alone; "
             "folds need weights for all rows or for none."
         )
-    others = iter(leaves((held.x, held.y, held.weight)))
-    both = map_leaves(lambda leaf: np.concatenate([leaf, next(others)]), (train.x, train.y, train.weight))
-    return Arrays(*both)
+    first, second = ((rows.x, rows.y, rows.weight) for rows in (train, held))
+    if _form(train) != _form(held):
+        raise UserError(
+            f"Task {task.name}: training rows have {_form(train)}, validation rows {_form(held)}; folds need "
+            "rows of one form."
+        )
+    pairs = zip(leaves(first), leaves(second), strict=True)
+    return Arrays(*pack_leaves(first, [np.concatenate(pair) for pair in pairs]))
+
+
+def _form(rows: Arrays) -> dict[str, tuple[int, ...]]:
+    """The arrays of some rows by their paths, and the shape of a row."""
+    parts = {"x": rows.x, "y": rows.y, "weight": rows.weight}
+    return {path: array.shape[1:] for path, array in named_leaves(parts)}
 
 
 def _classes(y: Any, folds: int) -> np.ndarray | None:

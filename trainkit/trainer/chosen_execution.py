@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ from trainkit.backend.machine_cache import MachineCache
 from trainkit.callbacks.callback_list import CallbackList
 from trainkit.core import files
 from trainkit.trainer.execution import Choice, Situation, choose, xla_by_rule
+from trainkit.trainer.known_rows import hides_rows, hides_validation_rows
 from trainkit.trainer.program_cache import BY_RULE, ProgramCache
 from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.windows import Window
+from trainkit.trainer.xla_limits import LOOP_OF_ANY_LENGTH, OF_TEXT, any_of
 
 __all__ = ["RowsForXla", "chosen_execution", "evaluation_mode", "situation_of"]
 
@@ -61,9 +64,26 @@ def chosen_execution(
         alone=alone,
     )
     choice = choose(situation, setup.model, measure, MachineCache(files.cache_folder() / "execution.json"))
+    if choice.xla and (reason := _why_never_xla(cache)):
+        warnings.warn(f"{reason}; the training goes on without.", stacklevel=2)
+        return Choice(choice.execution.removesuffix("_xla"), reason)
     if choice.xla and config.execution in BY_RULE and (reason := cache.why_not_xla):
         return Choice(choice.execution.removesuffix("_xla"), reason)
     return choice
+
+
+def _why_never_xla(cache: ProgramCache) -> str:
+    """Why XLA is not used where it was asked for either; empty: it may be."""
+    operations = cache.setup.facts.operations
+    if text := sorted(op for op in operations if any_of(op, OF_TEXT)):
+        return f"XLA cannot compile {text[0]}"
+    loops = any(any_of(op, (LOOP_OF_ANY_LENGTH,)) for op in operations)
+    hidden = hides_rows(cache.setup, cache.first, True) or (
+        cache.setup.validates_in_graph and hides_validation_rows(cache.setup, cache.first, True)
+    )
+    if loops and hidden:
+        return "XLA cannot compile a loop over rows whose number it does not know"
+    return ""
 
 
 class RowsForXla:
@@ -108,5 +128,5 @@ def evaluation_mode(cache: ProgramCache, choice: Choice | None) -> tuple[bool, b
         situation = situation_of(setup, config.epochs * setup.shape.steps)
         xla = setup.replicas == 1 and xla_by_rule(situation, setup.model)[0] and not cache.why_not_xla
     else:
-        xla = config.execution.endswith("_xla")
+        xla = config.execution.endswith("_xla") and not _why_never_xla(cache)
     return xla, xla if config.fast_kernels is None else config.fast_kernels

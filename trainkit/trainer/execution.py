@@ -4,7 +4,6 @@ undone."""
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from trainkit.core.errors import UserError
 from trainkit.core.figures import duration
 from trainkit.engine.train_loop import TrainProgram
 from trainkit.trainer.windows import Window
-from trainkit.trainer.xla_limits import NOT_IN_XLA, OF_TEXT, SLOW_IN_XLA, any_of, is_otherwise
+from trainkit.trainer.xla_limits import NOT_IN_XLA, SLOW_IN_XLA, any_of, is_otherwise
 
 __all__ = [
     "XLA_ERRORS",
@@ -130,10 +129,6 @@ def choose(
         reason = "as asked"
         if situation.every_batch and asked.startswith("epoch"):
             asked, reason = asked.replace("epoch", "step"), "a callback needs the host at every step"
-        text = sorted(op for op in situation.operations if any_of(op, OF_TEXT))
-        if text and asked.endswith("_xla"):
-            asked, reason = asked.removesuffix("_xla"), f"XLA cannot compile {text[0]}"
-            warnings.warn(f"{reason}; the training goes on without.", stacklevel=2)
         return Choice(asked, reason)
     if situation.replicas > 1:
         return Choice(unit, "an XLA program runs on one device")

@@ -113,7 +113,7 @@ class KerasFitLoop:
     def _fit(self) -> None:
         setup, config = self.setup, self.setup.config
         validation = setup.splits.validation
-        batch = config.batch_size if validation is not None else None
+        batch = setup.validation_batch if validation is not None else None
         setup.model.fit(
             self._dataset(),
             epochs=config.epochs,

@@ -122,9 +122,9 @@ class TrainSetup:
 
     def steps_expected(self, steps_per_epoch: int) -> int:
         """Steps for which a program is used, as far as anybody knows: those left, and as many as former fits
-        have trained: a loop that calls `fit` again and again is compiled once that would have paid."""
-        left = (self.config.epochs - self.state.epoch) * steps_per_epoch
-        return min(left, self.config.steps or left) + self.steps_before
+        have trained: a loop that calls `fit` again and again is compiled once that would have paid. All that
+        are left, where `trainer.steps` stops before: a later run goes on with them as it began."""
+        return (self.config.epochs - self.state.epoch) * steps_per_epoch + self.steps_before
 
     @property
     def validates_in_graph(self) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "FUNCTIONS",
     "INTEGER_DIVISION",
     "LABELS",
+    "LOOP_OF_ANY_LENGTH",
     "NOT_IN_XLA",
     "OF_TEXT",
     "OTHERWISE_IN_XLA",
@@ -60,6 +61,8 @@ OTHERWISE_IN_XLA = (
 OF_TEXT = ("HashTable", "LookupTable", "String")
 FUNCTIONS = ("PartitionedCall", "While", "If", "Case")
 DRAWING = ("Random",)  # operations that draw random numbers
+# Our name for a loop of as many turns as the rows say; over rows of a hidden number, XLA ends the process.
+LOOP_OF_ANY_LENGTH = "LoopOfAnyLength"
 LABELS = "SparseSoftmaxCrossEntropyWithLogits"
 TO_INTEGERS = "CastToIntegers"  # our name for a Cast from floating-point numbers
 INTEGER_DIVISION = "IntegerDivision"  # and for divisions of whole numbers
@@ -98,8 +101,22 @@ def is_otherwise(operation: str) -> bool:
 
 
 def operation_name(op: tf.Operation) -> str:
-    """TensorFlow's name of an operation, or ours where the types of its numbers matter."""
+    """TensorFlow's name of an operation, or ours where the types of its numbers, or its inputs, matter."""
+    if op.type.endswith("While") and not _is_known(op.inputs[1]):  # the most turns that it takes
+        return f"{op.type} {LOOP_OF_ANY_LENGTH}"
     return _named(op.type, op.get_attr)
+
+
+def _is_known(number: tf.Tensor) -> bool:
+    """Whether a number follows from constants and known sizes."""
+    op = number.op
+    if tf.get_static_value(number) is not None:
+        return True
+    if op.type == "StridedSlice" and op.inputs[0].op.type == "Shape":
+        sizes = op.inputs[0].op.inputs[0].shape
+        place = tf.get_static_value(op.inputs[1])
+        return sizes.rank is not None and place is not None and sizes[int(place[0])] is not None
+    return bool(op.inputs) and all(_is_known(one) for one in op.inputs)
 
 
 def _names_in_functions(graph: tf.Graph) -> set[str]:

@@ -165,7 +165,7 @@ class Search:
             return
         except UserError as error:
             self.study.fail(held, one_line(str(error)), time.monotonic() - begin)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             (held.folder / "error.txt").write_text(
                 "".join(traceback.format_exception(error)), encoding="utf-8"
             )
@@ -222,7 +222,7 @@ def _check(
         if plan.config.cv is not None:
             task, data = fold_of(task, 0, plan.config.cv, data)
         pool.check(task, made.trainer, made.optimizer, data)
-    except Exception as error:  # whatever the task raises for this value
+    except (Exception, SystemExit) as error:  # whatever the task raises for this value
         first = one_line(str(error).strip().partition("\n")[0])
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         raise UserError(f"tune.space.{key}: {value} cannot be trained: {kind}{first}") from error

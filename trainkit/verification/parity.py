@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import keras
@@ -18,6 +19,8 @@ from trainkit.config import OptimizerConfig, ParityConfig, TrainerConfig
 from trainkit.config.validation import validate_section
 from trainkit.core.datasets import Arrays, Splits
 from trainkit.core.task import Task
+from trainkit.trainer.program_cache import ProgramCache, made_ready
+from trainkit.trainer.setup import TrainSetup
 from trainkit.trainer.trainer import Trainer
 from trainkit.verification.differences import distance, relative, ulp
 from trainkit.verification.parts import check_parts
@@ -48,8 +51,14 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Record a step."""
-        self.losses.append(float((logs or {})["loss"]))
+        found = logs or {}
+        self.losses.append(float(found[_loss_of(found)]) if found else np.nan)
         self.checksums.append([zlib.crc32(v.tobytes()) for v in self.trainer.state.values()])
+
+
+def _loss_of(names: Iterable[str]) -> str:
+    """The name of the loss; an own step that logs none has its first value compared."""
+    return "loss" if "loss" in names else min(names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +157,7 @@ def _train(
 ) -> Training:
     """Train with one of the two loops; on the rows and from the first values of another training, if any."""
     trainer = Trainer(config, optimizer=optimizer)
-    built = trainer.prepare(task, data=data)
+    built = trainer.prepare(task, data=data, by=partial(_made_ready, config.batch_size * config.accumulate))
     if like is not None:
         check_same_data(like.splits, built.splits)
     if config.accumulate > 1:
@@ -194,6 +203,13 @@ def _train(
     )
 
 
+def _made_ready(validation_batch: int, *given: Any) -> tuple[TrainSetup, ProgramCache]:
+    """The validation goes in the batches of `model.fit`, of which Keras takes means, also where a step trains
+    several batches."""
+    setup = replace(made_ready(*given)[0], validation_batch=validation_batch)
+    return setup, ProgramCache(setup)
+
+
 def _outputs(trainer: Trainer) -> dict[str, list[Array]]:
     """Predictions for the rows that were not trained on, as far as there are any in memory."""
     found = {}
@@ -206,7 +222,8 @@ def _outputs(trainer: Trainer) -> dict[str, list[Array]]:
 def _report(ours: Training, theirs: Training, config: TrainerConfig, tolerance: float, reason: str) -> Report:
     """Compare two trainings that are over."""
     losses_per = "step" if ours.losses else "epoch"
-    losses = (ours.losses or ours.history["loss"], theirs.losses or theirs.history["loss"])
+    loss = _loss_of(ours.history)
+    losses = (ours.losses or ours.history[loss], theirs.losses or theirs.history[loss])
     if on_replicas(config):
         theirs = _relative_to(ours, theirs)
         ours = _relative_to(ours, ours)
