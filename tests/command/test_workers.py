@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.repository import ROOT
 from trainkit.checkpoint.members import read_arrays, read_meta
+from trainkit.cli import main
 from trainkit.core.errors import UserError
 from trainkit.distributed import cluster, launcher
 
@@ -229,6 +230,23 @@ def test_of_workers_that_end_together_the_killed_one_is_named() -> None:
     out = io.StringIO()
     assert launcher._wait(processes, out, 1.0) == 1
     assert out.getvalue() == "trainkit: worker 1 was killed by SIGKILL; the others end too.\n"
+
+
+def test_a_worker_that_ends_with_a_code_of_its_own_has_failed() -> None:
+    process = subprocess.Popen(["sh", "-c", "exit 9"], text=True)
+    process.wait()
+    out = io.StringIO()
+    assert launcher._wait([process], out, 1.0) == 1
+    assert out.getvalue() == "trainkit: worker 0 ended with exit code 9; the others end too.\n"
+
+
+def test_a_worker_that_is_left_alone_before_the_training_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    import tensorflow as tf
+
+    error = tf.errors.UnavailableError(None, None, "Collective ops is aborted by: ...")
+    assert main._failed(error) == 1
+    said = "trainkit: another worker ended or no longer answers (UnavailableError)\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

@@ -133,11 +133,25 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, UserError):
         print(f"trainkit: {one_line(str(error))}", file=sys.stderr)
         return 2
+    if _lost_worker(error):
+        print(
+            f"trainkit: another worker ended or no longer answers ({type(error).__name__})", file=sys.stderr
+        )
+        return 1
     own = own_line(error)
     where = traceback.extract_tb(error.__traceback__)[-1]
     text = f"{type(error).__name__} at {own or f'{where.filename}:{where.lineno}'}: {one_line(str(error))}"
     print(f"trainkit: {text} (TRAINKIT_TRACEBACK=1 shows the traceback)", file=sys.stderr)
     return 2 if own else 1
+
+
+def _lost_worker(error: BaseException) -> bool:
+    """Whether an error before the training is that of a worker whose peers are gone."""
+    if "tensorflow" not in sys.modules or "ollective" not in str(error):
+        return False
+    from trainkit.experiment.failure import LOST_WORKER
+
+    return isinstance(error, LOST_WORKER)
 
 
 def _short(name: object) -> str:

@@ -64,7 +64,7 @@ def launch(
         silence: Seconds after which they notice that one of them is lost.
 
     Returns:
-        0 if all ended well, else the exit code of the first that did not; 1 for one that was killed.
+        0 if all ended well; of the first that did not, the exit code for wrong use or a signal, else 1.
     """
     out = output or sys.stdout
     addresses = [f"{cluster.LOCALHOST}:{port}" for port in _free_ports(workers)]
@@ -153,7 +153,7 @@ def _wait(processes: Sequence[Process], out: IO[str], grace: float) -> int:
             if failed not in STOPPED:
                 out.write(f"trainkit: worker {worker} {_how_it_ended(failed)}; the others end too.\n")
         if not running:
-            return failed if failed >= 0 else 1
+            return failed if failed in (WRONG_USE, *STOPPED) else int(failed != 0)
         _end_late(running, time.monotonic() - deadline, asked)
         time.sleep(POLL_SECONDS)
 

@@ -16,7 +16,7 @@ from trainkit.backend.patches import patched
 from trainkit.core.blame import own_line
 from trainkit.core.errors import UserError, did_you_mean, one_line
 from trainkit.core.task import Task
-from trainkit.core.tree import leaves, map_leaves
+from trainkit.core.tree import leaves, map_leaves, named_leaves
 from trainkit.engine.inputs import batch_spec, keras_batch
 from trainkit.engine.log_layout import LogLayout, flat_logs
 from trainkit.engine.loss_parts import LossParts, loss_part_reduction
@@ -78,18 +78,20 @@ def examine(
     own_step = compat.has_own(model, "train_step")
     nothing: frozenset[str] = frozenset()
     seen: dict[str, Any] = {"operations": nothing, "of_layers": nothing, "divisors": 0, "outputs": None}
-    seen["in_compute"] = False
+    seen["in"] = ""
 
     def forward(*batch: Any) -> Any:
         x, y, weight = (*batch, None, None)[:3]
         parts = LossParts(1, 2, counting=True)
         with parts.active():
             if own_objective(task):
-                seen["in_compute"] = True
+                seen["in"] = "compute"
                 loss, outputs = computed(task, model, batch, training=True)
-                seen["in_compute"] = False
+                seen["in"] = ""
             else:
+                seen["in"] = "call"
                 outputs = model(x, training=True)
+                seen["in"] = ""
                 seen["of_layers"] = own_names(tf.compat.v1.get_default_graph())
                 loss = tf.zeros(())  # of a model that only adds losses: symbolic layers add none
                 if compat.compiled_losses(model) is not None or compat.has_own(model, "compute_loss"):
@@ -117,7 +119,7 @@ def examine(
         if as_keras and not own_step:
             raise
         if not own_step:
-            raise UserError(_mismatch(task, model, spec, error, seen["in_compute"])) from error
+            raise UserError(_mismatch(task, model, spec, error, seen["in"])) from error
         loss = None
     if loss is not None and not own_step and not as_keras and _has_no_loss(task, model, spec):
         raise UserError(
@@ -243,7 +245,7 @@ def _on_first_replica(step: Any, batch: Any) -> Any:
     return strategy.experimental_local_results(strategy.run(step, args=(batch,)))[0]
 
 
-def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception, in_compute: bool) -> str:
+def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception, where: str) -> str:
     labels = [tuple(s.shape) for s in leaves(spec[1])] if len(spec) > 1 else []
     outputs = [tuple(o.shape) for o in keras.tree.flatten(getattr(model, "outputs", None) or [])]
     said = one_line(str(error))[:400] or type(error).__name__
@@ -253,9 +255,15 @@ def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception, in_co
         hint = did_you_mean(unknown[2], [name for name in known if not name.startswith("_")])
         hint = hint.replace("see --help.", f"see dir(keras.{NAMES[unknown[1]]}).")
         return f"Task {task.name}: Keras has no {unknown[1]} {unknown[2]!r}; {hint}"
-    if in_compute:
-        where = own_line(error)
-        at = f" at {where}" if where else ""
+    if where == "call":
+        rows = {path: tuple(s.shape) for path, s in named_leaves(spec[0], "x")}
+        kind = (
+            " It gets a list of arrays as a tuple, as in model.fit." if type(spec[0]) in (list, tuple) else ""
+        )
+        return f"Task {task.name}: the model cannot be called on {rows} (per row): {said.rstrip('.')}.{kind}"
+    if where == "compute":
+        line = own_line(error)
+        at = f" at {line}" if line else ""
         batch = {1: "(x,)", 2: "(x, y)", 3: "(x, y, weight)"}[len(spec)]
         return (
             f"Task {task.name}: compute() raised {type(error).__name__}{at}: {said.rstrip('.')}. "
