@@ -67,7 +67,7 @@ def test_the_default_mode_does_the_same_up_to_rounding(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With Keras's dropout masks in place of ours, which are drawn otherwise."""
-    monkeypatch.setattr(kernels, "fast_kernels", lambda xla, recurrent: [])
+    monkeypatch.setattr(kernels, "fast_kernels", lambda xla, **_: [])
     if len(case.name) % 2:  # half of the cases run whole epochs in a call, as a long training does
         monkeypatch.setattr(given_rows, "SHORT_STEPS_OF_ARRAYS", 0)
     if case.name in DEFAULT_REFUSED:

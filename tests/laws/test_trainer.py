@@ -213,7 +213,7 @@ class Broken(Toy):
         (
             {"model": lambda self, train: keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])},
             {},
-            r"cannot be called on {'x': \(6,\)} \(per row\): .*value 5",
+            r"cannot be called on x \(6,\) \(per row\): .*value 5",
         ),
         ({"model": lambda self, train: 3}, {}, "expected a keras.Model"),
         ({}, {"batch_size": 76}, "larger than the data: 75 training rows"),

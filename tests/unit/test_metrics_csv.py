@@ -99,6 +99,7 @@ def test_the_complete_rows_stay_up_to_the_epoch_that_a_run_continues_from(
 
 
 def test_a_resumed_run_whose_rows_are_gone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()  # a run that is resumed elsewhere begins there with its own rows
     path = tmp_path / "metrics.csv"
     with pytest.warns(UserWarning, match=r"metrics\.csv is not there; it begins after epoch 2\.$"):
         resumed = begin(MetricsCSV(path), initial_epoch=2)

@@ -149,9 +149,10 @@ def _lost_worker(error: BaseException) -> bool:
     """Whether an error before the training is that of a worker whose peers are gone."""
     if "tensorflow" not in sys.modules or "ollective" not in str(error):
         return False
+    from trainkit.distributed import cluster
     from trainkit.experiment.failure import LOST_WORKER
 
-    return isinstance(error, LOST_WORKER)
+    return isinstance(error, LOST_WORKER) and cluster.workers() > 1
 
 
 def _short(name: object) -> str:

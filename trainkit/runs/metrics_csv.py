@@ -86,7 +86,7 @@ class MetricsTable:
                 beside.write_bytes(path.read_bytes())
             lost = f", without epochs {last + 1} to {keep_until}" if last < keep_until else ""
             warnings.warn(f"{path} is damaged; it is kept as {copy.name}, and made anew{lost}.", stacklevel=2)
-        elif keep_until and not path.exists():
+        elif keep_until and not path.exists() and path.with_name("checkpoints").is_dir():
             warnings.warn(f"{path} is not there; it begins after epoch {keep_until}.", stacklevel=2)
         self._names = list(dict.fromkeys([*columns, *(name for row in kept[:1] for name in row)]))
         self._late: list[Mapping[str, Any]] = []

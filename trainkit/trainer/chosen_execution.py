@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from trainkit.backend.machine_cache import MachineCache
@@ -63,10 +64,14 @@ def chosen_execution(
         resumed=callbacks.resumed_execution,
         alone=alone,
     )
+    never = _why_never_xla(cache)
+    if never and config.execution in BY_RULE:
+        situation = replace(situation, asked="auto")  # to measure it is to use it
     choice = choose(situation, setup.model, measure, MachineCache(files.cache_folder() / "execution.json"))
-    if choice.xla and (reason := _why_never_xla(cache)):
-        warnings.warn(f"{reason}; the training goes on without.", stacklevel=2)
-        return Choice(choice.execution.removesuffix("_xla"), reason)
+    if choice.xla and never:
+        if config.execution not in BY_RULE:
+            warnings.warn(f"{never}; the training goes on without.", stacklevel=2)
+        return Choice(choice.execution.removesuffix("_xla"), never)
     if choice.xla and config.execution in BY_RULE and (reason := cache.why_not_xla):
         return Choice(choice.execution.removesuffix("_xla"), reason)
     return choice
@@ -128,5 +133,6 @@ def evaluation_mode(cache: ProgramCache, choice: Choice | None) -> tuple[bool, b
         situation = situation_of(setup, config.epochs * setup.shape.steps)
         xla = setup.replicas == 1 and xla_by_rule(situation, setup.model)[0] and not cache.why_not_xla
     else:
-        xla = config.execution.endswith("_xla") and not _why_never_xla(cache)
+        xla = config.execution.endswith("_xla")
+    xla = xla and (choice is not None or not _why_never_xla(cache))
     return xla, xla if config.fast_kernels is None else config.fast_kernels

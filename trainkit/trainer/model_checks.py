@@ -256,7 +256,7 @@ def _mismatch(task: Task, model: keras.Model, spec: Any, error: Exception, where
         hint = hint.replace("see --help.", f"see dir(keras.{NAMES[unknown[1]]}).")
         return f"Task {task.name}: Keras has no {unknown[1]} {unknown[2]!r}; {hint}"
     if where == "call":
-        rows = {path: tuple(s.shape) for path, s in named_leaves(spec[0], "x")}
+        rows = ", ".join(f"{path} {s.shape}" for path, s in named_leaves(spec[0], "x"))
         kind = (
             " It gets a list of arrays as a tuple, as in model.fit." if type(spec[0]) in (list, tuple) else ""
         )

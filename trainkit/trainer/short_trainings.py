@@ -37,9 +37,7 @@ def recurrent_kernels_pay(config: TrainerConfig, steps_per_epoch: int | None, sp
     """
     if config.execution != "auto" or config.fast_kernels or steps_per_epoch is None:
         return True
-    steps = (
-        config.epochs * steps_per_epoch
-    )  # all of them: a training that is stopped and resumed goes on as it was
+    steps = config.epochs * steps_per_epoch  # all: one that is stopped and resumed goes on as it was
     lengths = [one.shape[0] for one in leaves(spec) if one.shape.rank]
     longest = USUAL_TIME_STEPS if None in lengths else max(lengths, default=USUAL_TIME_STEPS)
     return steps * longest * TIME_STEP_SECONDS >= KERNEL_SECONDS

@@ -63,6 +63,7 @@ FUNCTIONS = ("PartitionedCall", "While", "If", "Case")
 DRAWING = ("Random",)  # operations that draw random numbers
 # Our name for a loop of as many turns as the rows say; over rows of a hidden number, XLA ends the process.
 LOOP_OF_ANY_LENGTH = "LoopOfAnyLength"
+LOOPS = frozenset({"While", "StatelessWhile"})
 LABELS = "SparseSoftmaxCrossEntropyWithLogits"
 TO_INTEGERS = "CastToIntegers"  # our name for a Cast from floating-point numbers
 INTEGER_DIVISION = "IntegerDivision"  # and for divisions of whole numbers
@@ -81,8 +82,13 @@ def operation_names(graph: tf.Graph) -> frozenset[str]:
     """The names of a graph's operations; of those in its functions the ones that decide about XLA, and those
     that draw."""
     decisive = (*NOT_IN_XLA, *DRAWING)
-    inner = {name for name in _names_in_functions(graph) if any_of(name, decisive) or is_otherwise(name)}
-    return own_names(graph) | inner
+    in_functions = _names_in_functions(graph)
+    inner = {name for name in in_functions if any_of(name, decisive) or is_otherwise(name)}
+    # Of those in functions nobody knows how long they are.
+    loops = in_functions & LOOPS or any(
+        op.type in LOOPS and not _is_known(op.inputs[1], {}) for op in graph.get_operations()
+    )
+    return own_names(graph) | inner | ({LOOP_OF_ANY_LENGTH} if loops else set())
 
 
 def own_names(graph: tf.Graph) -> frozenset[str]:
@@ -101,22 +107,25 @@ def is_otherwise(operation: str) -> bool:
 
 
 def operation_name(op: tf.Operation) -> str:
-    """TensorFlow's name of an operation, or ours where the types of its numbers, or its inputs, matter."""
-    if op.type.endswith("While") and not _is_known(op.inputs[1]):  # the most turns that it takes
-        return f"{op.type} {LOOP_OF_ANY_LENGTH}"
+    """TensorFlow's name of an operation, or ours where the types of its numbers matter."""
     return _named(op.type, op.get_attr)
 
 
-def _is_known(number: tf.Tensor) -> bool:
-    """Whether a number follows from constants and known sizes."""
-    op = number.op
-    if tf.get_static_value(number) is not None:
-        return True
-    if op.type == "StridedSlice" and op.inputs[0].op.type == "Shape":
-        sizes = op.inputs[0].op.inputs[0].shape
-        place = tf.get_static_value(op.inputs[1])
-        return sizes.rank is not None and place is not None and sizes[int(place[0])] is not None
-    return bool(op.inputs) and all(_is_known(one) for one in op.inputs)
+def _is_known(number: tf.Tensor, known: dict[str, bool]) -> bool:
+    """Whether a number, such as the most turns of a loop, follows from constants and known sizes; `known` has
+    those that were asked for."""
+    if number.name not in known:
+        op = number.op
+        if tf.get_static_value(number) is not None:
+            known[number.name] = True
+        elif op.type == "StridedSlice" and op.inputs[0].op.type == "Shape":
+            begin, end = (tf.get_static_value(place) for place in op.inputs[1:3])
+            sizes = op.inputs[0].op.inputs[0].shape
+            told = sizes.rank is not None and begin is not None and end is not None
+            known[number.name] = told and None not in sizes.as_list()[int(begin[0]) : int(end[0]) or None]
+        else:
+            known[number.name] = bool(op.inputs) and all(_is_known(one, known) for one in op.inputs)
+    return known[number.name]
 
 
 def _names_in_functions(graph: tf.Graph) -> set[str]:

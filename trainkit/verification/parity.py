@@ -58,7 +58,7 @@ class Recorder(keras.callbacks.Callback):
 
 def _loss_of(names: Iterable[str]) -> str:
     """The name of the loss; an own step that logs none has its first value compared."""
-    return "loss" if "loss" in names else min(names)
+    return "loss" if "loss" in names else min(name for name in names if not name.startswith("val_"))
 
 
 @dataclass(frozen=True, kw_only=True)
