@@ -1,11 +1,12 @@
 """Faster kernels that take the place of Keras's own while a training step is traced: the same mathematics,
 other rounding.
 
-Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA;
-Adam as one operation a variable (`backend.adam`); LSTM and GRU with loops of their own
-(`backend.recurrent`). Under XLA: bfloat16 products that sum in float32; ReLU and biases that are compiled
-quickly (`backend.lowering`). Elsewhere: batch normalisation as one operation, where Keras's takes a dozen;
-attention and its activations (`backend.attention`). A parity run does without them.
+Everywhere: dropout masks from threefry bits, so that a training draws the same masks with and without XLA
+(but for short fits, see `trainer.short_trainings`); Adam as one operation a variable (`backend.adam`); LSTM
+and GRU with loops of their own (`backend.recurrent`). Under XLA: bfloat16 products that sum in float32; ReLU
+and biases that are compiled quickly (`backend.lowering`). Elsewhere: batch normalisation as one operation,
+where Keras's takes a dozen; attention and its activations (`backend.attention`). A parity run does without
+them.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _dropout(usual: Callable[..., Any], xla: bool) -> Callable[..., Any]:
             return usual(inputs, rate, noise_shape=noise_shape, seed=seed)
         drawn = compat.cast_seed(seed)
         share = rate.exact if isinstance(rate, TracedFloat) else rate
-        kept = _mask_of(sizes, not xla)(_limit(share), drawn)
+        kept = dropout_mask(sizes, share, drawn) if xla else _compiled_mask(sizes)(_limit(share), drawn)
         scaled = inputs * tf.cast(1.0 / (1.0 - share), inputs.dtype)
         return tf.where(kept, scaled, tf.zeros_like(inputs))
 
@@ -93,17 +94,14 @@ def _static_sizes(inputs: tf.Tensor, noise_shape: Any) -> tuple[int, ...] | None
 
 
 @functools.lru_cache(64)
-def _mask_of(shape: tuple[int, ...], alone: bool) -> Any:
-    """Draws a mask, as a function that is traced once for all programs.
-
-    Threefry exists under XLA only: in a program without XLA, the mask `alone` is compiled. In one with XLA it
-    is a function, too: the condition in it, put into a `tf.map_fn` of the user's, kills the process.
-    """
+def _compiled_mask(shape: tuple[int, ...]) -> Any:
+    """Threefry exists under XLA only: in a program without XLA, the mask alone is compiled, once for all
+    programs."""
 
     def mask(limit: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return _mask(shape, limit, seed)
 
-    return compat.without_tracing_warning(tf.function(mask, autograph=False, jit_compile=alone or None))
+    return compat.without_tracing_warning(tf.function(mask, autograph=False, jit_compile=True))
 
 
 def _limit(rate: float | tf.Tensor) -> tf.Tensor:
